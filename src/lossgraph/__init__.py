@@ -1,0 +1,23 @@
+"""lossgraph: losses as mathematics, compiled to ONNX graphs of value and gradient."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+from . import gluon, reference, symbolic
+from .errors import (
+    DtypeError,
+    GradientError,
+    InputError,
+    LossgraphError,
+    LoweringError,
+    ProviderError,
+    ValidationError,
+)
+from .loss import compile_loss as compile
+from .symbolic.symbol import Symbol
+
+__all__ = [
+    "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "reference", "symbolic",
+]  # fmt: skip

@@ -1,0 +1,141 @@
+"""Differentiation of expressions: reverse mode, and forward mode by transposing it.
+
+The rules are the ``vjp`` fields of the operations. They are built of operations themselves,
+so gradients differentiate again. Summing a cotangent to its argument's shape happens here,
+once, in ``fit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .errors import GradientError
+from .expr import Expr, inputs_of, is_input, substitute, toposort, variable
+from .ops import broadcast_to, cast, filled, reduce_sum, reshape
+from .types import TensorType
+
+
+def vjp(
+    outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]
+) -> list[Expr]:
+    """Cotangents of ``wrt``: the transposed Jacobian of the outputs times ``cotangents``.
+
+    Raises:
+        GradientError: for a ``wrt`` without a derivative (integers, class labels), and for an
+            operation on the way that has no rule.
+    """
+    for node in wrt:
+        _require_differentiable(node, outputs)
+    pending: dict[Expr, Expr] = {}
+    for output, ct in zip(outputs, cotangents, strict=True):
+        _accumulate(pending, output, fit(ct, output.type))
+    on_the_way = _dependents(outputs, wrt)
+    for node in reversed(toposort(outputs)):
+        if node in pending and node in on_the_way:
+            _pull_back(node, pending, on_the_way)
+    return [pending[node] if node in pending else _zero(node) for node in wrt]
+
+
+def grad(output: Expr, wrt: Sequence[Expr]) -> list[Expr]:
+    """The gradient of the sum of ``output``."""
+    return vjp([output], [filled(1.0, output.dtype, output.shape)], wrt)
+
+
+def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
+    """Tangents of the outputs: the Jacobian times ``tangents``.
+
+    The pull-back is linear in its cotangent; its own pull-back is therefore the push-forward.
+    """
+    if not tangents:
+        return [_zero(output) for output in outputs]
+    wrt = list(tangents)
+    taken = {node.attrs["name"] for node in inputs_of([*outputs, *wrt, *tangents.values()])}
+    results = []
+    for output in outputs:
+        probe = _fresh_input(taken, output.type)
+        pulled = vjp([output], [probe], wrt)
+        linear = [(g, t) for g, t in zip(pulled, tangents.values(), strict=True)]
+        if all(probe not in inputs_of([g]) for g, _ in linear):
+            results.append(_zero(output))
+            continue
+        live = [(g, fit(t, g.type)) for g, t in linear if probe in inputs_of([g])]
+        (pushed,) = vjp([g for g, _ in live], [t for _, t in live], [probe])
+        # What is left of the probe multiplies nothing: the map is linear in it.
+        results.append(substitute([pushed], {probe: _zero(output)})[0])
+    return results
+
+
+def fit(ct: Expr, target: TensorType) -> Expr:
+    """A cotangent in the shape and dtype of its primal: broadcasting transposed."""
+    if ct.shape != target.shape:
+        extra = ct.rank - target.rank
+        if extra > 0:
+            ct = reshape(reduce_sum(ct, range(extra)), ct.shape[extra:])
+        padded = (1,) * -extra + ct.shape if extra < 0 else ct.shape
+        stretched = [
+            axis
+            for axis, (dim, size) in enumerate(zip(target.shape, padded, strict=True))
+            if dim == 1 and size != 1
+        ]
+        ct = reduce_sum(reshape(ct, padded), stretched)
+        ct = broadcast_to(ct, target.shape) if ct.shape != target.shape else ct
+    return cast(ct, target.dtype)
+
+
+def _pull_back(node: Expr, pending: dict[Expr, Expr], on_the_way: set[Expr]) -> None:
+    if node.op.vjp is None:
+        raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
+                            "no gradient is known for this operation")  # fmt: skip
+    cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs)
+    for arg, ct in zip(node.args, cotangents, strict=True):
+        if ct is not None and arg in on_the_way and arg.type.is_float:
+            _accumulate(pending, arg, fit(ct, arg.type))
+
+
+def _accumulate(pending: dict[Expr, Expr], node: Expr, ct: Expr) -> None:
+    pending[node] = pending[node] + ct if node in pending else ct
+
+
+def _dependents(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> set[Expr]:
+    """The nodes of the outputs that depend on any of ``wrt``."""
+    found = set(wrt)
+    for node in toposort(outputs):
+        if any(arg in found for arg in node.args):
+            found.add(node)
+    return found
+
+
+def _require_differentiable(node: Expr, outputs: Sequence[Expr]) -> None:
+    label = f"{node.attrs['name']!r}" if is_input(node) else f"{node!r}"
+    if not node.type.is_float:
+        raise GradientError(
+            f"{label} has dtype {node.dtype}, which has no gradient: only floats have one"
+        )
+    if _only_selects(node, outputs):
+        raise GradientError(f"{label} is a class label or an index: it has no gradient")
+
+
+def _only_selects(node: Expr, outputs: Sequence[Expr]) -> bool:
+    """Whether every way from ``node`` to the outputs goes through an index argument."""
+    order = toposort(outputs)
+    if node not in order:
+        return False  # nothing depends on it: its derivative is zero
+    reached = {node}
+    for user in order:
+        for position, arg in enumerate(user.args):
+            if arg in reached and position not in user.op.index_args:
+                reached.add(user)
+    return not any(output in reached for output in outputs)
+
+
+def _zero(node: Expr) -> Expr:
+    return filled(0.0, node.dtype, node.shape)
+
+
+def _fresh_input(taken: set[str], type_: TensorType) -> Expr:
+    name = "_cotangent"
+    while name in taken:
+        name += "_"
+    return variable(name, type_)
+
+

@@ -1,0 +1,62 @@
+"""Compiled losses: a program of definite input types, callable on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .arrays import kind_of, to_numpy
+from .errors import InputError
+from .program import Program
+from .runtime import Runner
+
+
+class Compiled:
+    """A loss for inputs of definite types, in an ONNX Runtime session.
+
+    Called with arrays by position or by name it returns the value, or ``(value, grads)`` if
+    gradients were asked for, with ``grads`` a dict by input name.
+    """
+
+    def __init__(self, program: Program, providers: Any = None, opset: int | None = None) -> None:
+        self.program = program
+        self._runner = Runner(program, providers, opset)
+        self._names = [node.attrs["name"] for node in program.inputs]
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
+        return f"<Compiled {self.program.name}({inputs}) -> {', '.join(self.program.outputs)}>"
+
+    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
+        if len(args) > len(self._names):
+            raise InputError(f"{len(args)} arrays for the inputs {self._names}")
+        given = dict(zip(self._names, args, strict=False))
+        twice = set(given) & set(named)
+        if twice:
+            raise InputError(f"input {sorted(twice)[0]!r} is given by position and by name")
+        return self.run({**given, **named}, out)
+
+    def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
+        """The same for arrays by name."""
+        feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
+        first = next(iter(arrays.values()), np.empty(0))
+        results = self._runner.run(feeds, _out_arrays(out))
+        restore = kind_of(first)
+        answers = {
+            name: out[name] if out and name in out else restore(value)
+            for name, value in results.items()
+        }
+        values = [answers[name] for name in self.program.values]
+        value = tuple(values) if self.program.several else values[0]
+        if not self.program.wrt:
+            return value
+        return value, {name: answers[f"grad_{name}"] for name in self.program.wrt}
+
+
+def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]] | None:
+    if out is None:
+        return None
+    return {name: to_numpy(f"out[{name!r}]", array) for name, array in out.items()}
+

@@ -1,0 +1,254 @@
+"""Symbolic sizes: a dim is an int, or a ``Size`` built from named dims.
+
+A ``Size`` is a polynomial with integer coefficients in *atoms*: names (``N``) and the few
+functions that are not polynomials (floor division, minimum, maximum). The normal form makes
+equal sizes equal objects under ``==`` and ``hash``, so shapes compare as tuples do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Union
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of sizes that has no polynomial form; ``function`` is //, min or max."""
+
+    function: str
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        if self.function == "//":
+            return f"({self.left})//({self.right})"
+        return f"{self.function}({self.left}, {self.right})"
+
+
+Atom = Union[str, Apply]
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size known by name only: sorted ``(monomial, coefficient)`` pairs."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __add__(self, other: Dim) -> Dim:
+        terms = dict(self.terms)
+        for monomial, coefficient in _terms(other):
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _normal(terms)
+
+    def __mul__(self, other: Dim) -> Dim:
+        terms: dict[Monomial, int] = {}
+        for left, a in self.terms:
+            for right, b in _terms(other):
+                monomial = tuple(sorted(left + right, key=str))
+                terms[monomial] = terms.get(monomial, 0) + a * b
+        return _normal(terms)
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return floordiv(other, self)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    @property
+    def name(self) -> str | None:
+        """The dim's own name where it is one, None where it is derived."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
+            atom = self.terms[0][0][0]
+            return atom if isinstance(atom, str) else None
+        return None
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            sign = "-" if coefficient < 0 else "+" if text else ""
+            factors = [str(atom) for atom in monomial]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            text += sign + "*".join(factors)
+        return text
+
+    __repr__ = __str__
+
+
+Dim = Union[int, Size]
+
+
+def named(name: str) -> Size:
+    """The size that a graph knows by ``name`` alone."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(f"a dim is an int or a name like 'N', got {name!r}")
+    return Size((((name,), 1),))
+
+
+def as_dim(value: object) -> Dim:
+    """A dim from an int, a name or a size."""
+    if isinstance(value, Size):
+        return value
+    if isinstance(value, str):
+        return named(value)
+    if hasattr(value, "__index__") and not isinstance(value, bool):
+        size = int(value.__index__())
+        if size < 0:
+            raise InputError(f"a dim cannot be negative, got {size}")
+        return size
+    raise InputError(f"a dim is an int or a name, got {value!r}")
+
+
+def floordiv(left: Dim, right: Dim) -> Dim:
+    """``left // right``, exact where the polynomial divides."""
+    if isinstance(left, int) and isinstance(right, int) and right:
+        return left // right
+    if left == right or right == 1:
+        return 1 if left == right else left
+    exact = _divide(_terms(left), _terms(right))
+    return exact if exact is not None else _apply("//", left, right)
+
+
+def minimum(left: Dim, right: Dim) -> Dim:
+    """The smaller of two sizes."""
+    return _extremum("min", left, right)
+
+
+def maximum(left: Dim, right: Dim) -> Dim:
+    """The larger of two sizes."""
+    if right == 0 and is_nonnegative(left):
+        return left
+    return _extremum("max", left, right)
+
+
+def is_nonnegative(dim: Dim) -> bool:
+    """Whether a size is seen to be at least 0, names being lengths."""
+    if isinstance(dim, int):
+        return dim >= 0
+    return all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    return reduce(lambda a, b: a * b, dims, 1)
+
+
+def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """The value of ``dim`` where every name has the value that ``sizes`` gives it."""
+    if isinstance(dim, int):
+        return dim
+    return sum(
+        coefficient * math.prod(_evaluate_atom(atom, sizes) for atom in monomial)
+        for monomial, coefficient in dim.terms
+    )
+
+
+def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
+    """``dim`` with names replaced by other sizes."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        factors = (_substitute_atom(atom, sizes) for atom in monomial)
+        total = total + product(factors) * coefficient
+    return total
+
+
+def names(dim: Dim) -> frozenset[str]:
+    """The names that ``dim`` is made of."""
+    if isinstance(dim, int):
+        return frozenset()
+    found: set[str] = set()
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            found |= {atom} if isinstance(atom, str) else names(atom.left) | names(atom.right)
+    return frozenset(found)
+
+
+def _nonnegative_atom(atom: Atom) -> bool:
+    if isinstance(atom, str):
+        return True
+    sides = is_nonnegative(atom.left), is_nonnegative(atom.right)
+    return any(sides) if atom.function == "max" else all(sides)
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    return dim.terms if isinstance(dim, Size) else (((), int(dim)),)
+
+
+def _normal(terms: Mapping[Monomial, int]) -> Dim:
+    kept = {monomial: c for monomial, c in terms.items() if c}
+    if not kept:
+        return 0
+    if set(kept) == {()}:
+        return kept[()]
+    # Names before constants (N+1, not 1+N), products of more names first.
+    order = sorted(kept.items(), key=lambda item: (-len(item[0]), str(item[0])))
+    return Size(tuple(order))
+
+
+def _apply(function: str, left: Dim, right: Dim) -> Size:
+    return Size((((Apply(function, left, right),), 1),))
+
+
+def _extremum(function: str, left: Dim, right: Dim) -> Dim:
+    difference = left - right
+    if isinstance(difference, int):  # N+1 against N: decided without knowing N
+        smaller, larger = (left, right) if difference <= 0 else (right, left)
+        return smaller if function == "min" else larger
+    return _apply(function, left, right)
+
+
+def _divide(
+    dividend: tuple[tuple[Monomial, int], ...], divisor: tuple[tuple[Monomial, int], ...]
+) -> Dim | None:
+    if len(divisor) != 1 or divisor[0][1] == 0:
+        return None
+    monomial, coefficient = divisor[0]
+    quotient: dict[Monomial, int] = {}
+    for atoms, c in dividend:
+        rest = list(atoms)
+        for atom in monomial:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if c % coefficient:
+            return None
+        quotient[tuple(rest)] = c // coefficient
+    return _normal(quotient)
+
+
+def _evaluate_atom(atom: Atom, sizes: Mapping[str, int]) -> int:
+    if isinstance(atom, str):
+        return sizes[atom]
+    left, right = evaluate(atom.left, sizes), evaluate(atom.right, sizes)
+    if atom.function == "//":
+        return left // right if right else 0
+    return min(left, right) if atom.function == "min" else max(left, right)
+
+
+def _substitute_atom(atom: Atom, sizes: Mapping[str, Dim]) -> Dim:
+    if isinstance(atom, str):
+        return sizes.get(atom, named(atom))
+    left, right = substitute(atom.left, sizes), substitute(atom.right, sizes)
+    if atom.function == "//":
+        return floordiv(left, right)
+    return minimum(left, right) if atom.function == "min" else maximum(left, right)

@@ -1,0 +1,44 @@
+"""The errors of lossgraph: one tree, so that a caller can catch all of them at once."""
+
+from __future__ import annotations
+
+
+class LossgraphError(Exception):
+    """Base of every error that lossgraph raises."""
+
+
+class InputError(LossgraphError, ValueError):
+    """An argument, an array or a file is not what the loss needs."""
+
+
+class DtypeError(InputError, TypeError):
+    """A dtype that an operation or a loss cannot take."""
+
+
+class GradientError(InputError):
+    """A gradient was asked for that does not exist."""
+
+
+class LoweringError(LossgraphError):
+    """An expression that the chosen opset cannot say."""
+
+
+class ValidationError(LossgraphError):
+    """A model that the ONNX checker refuses, or that contradicts lossgraph's own types."""
+
+
+class ProviderError(InputError):
+    """An execution provider that is not there, or ONNX Runtime itself missing."""
+
+
+class SpecializationNeeded(InputError):
+    """The traced code needs the value of a symbolic dim.
+
+    A loss called with arrays catches it, makes the dim static and traces again; where only a
+    name is known it reaches the user as the input error that it also is.
+    """
+
+    def __init__(self, names: tuple[str, ...], why: str) -> None:
+        self.names = names
+        listed = ", ".join(repr(name) for name in names)
+        super().__init__(f"{why}: give dim {listed} as an int in the shapes of the inputs")

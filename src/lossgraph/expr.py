@@ -1,0 +1,319 @@
+"""Expressions: frozen, interned, typed nodes, and the register of operations.
+
+Two expressions that are built alike are one object, so equality is ``is``, common
+subexpressions cost nothing, and an expression can be a key of a dict. Nothing here knows a
+particular operation: those are declared in ``ops``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from .dims import Dim, Size, substitute as substitute_dim
+from .errors import DtypeError, InputError, SpecializationNeeded
+from .types import (
+    Constraint,
+    TensorType,
+    collect_constraints,
+    dtype_name,
+    numpy_dtype,
+    shape_names,
+)
+
+Array = np.ndarray[Any, Any]
+Vjp = Callable[..., "tuple[Expr | None, ...]"]
+Lower = Union[str, Callable[..., str]]
+
+_REGISTRY: dict[str, Op] = {}
+_LOCK = threading.RLock()
+_INTERNED: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """An operation, declared once: everything that any part of lossgraph knows of it.
+
+    Attributes:
+        name: its name, in CamelCase; ONNX's own where ONNX has the operation.
+        infer: type rule, ``(*types, **attrs) -> TensorType``; raises InputError.
+        ref: numpy reference, ``(*arrays, **attrs) -> array``; sizes in attrs are ints here.
+        vjp: ``(ct, out, *args, **attrs)`` gives a cotangent for each argument, None where the
+            derivative is zero. A cotangent may have the shape of the output: it is summed to
+            the argument's afterwards. None instead of a rule: the op has no gradient.
+        lower: an ONNX operator's name, or ``(builder, node, *names) -> name``.
+        domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
+        index_args: positions of arguments that select and so carry no derivative at all.
+        example: attributes and argument types that tests instantiate the op with.
+    """
+
+    name: str
+    infer: Callable[..., TensorType]
+    ref: Callable[..., Array]
+    vjp: Vjp | None
+    lower: Lower
+    domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
+    index_args: tuple[int, ...] = ()
+    commutative: bool = False
+
+    def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
+        return _make(self, _coerce_all(self, args), attrs)
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+class Expr:
+    """One node: an operation, its arguments, its attributes and its type."""
+
+    __slots__ = ("__weakref__", "args", "attrs", "constraints", "op", "type")
+
+    op: Op
+    args: tuple[Expr, ...]
+    attrs: Mapping[str, Any]
+    type: TensorType
+    constraints: tuple[Constraint, ...]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("expressions are immutable")
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.type.shape
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    def __repr__(self) -> str:
+        label = self.attrs.get("name") or self.op.name
+        return f"<{label}: {self.type}>"
+
+    def __add__(self, other: Expr | float) -> Expr:
+        return _REGISTRY["Add"](self, other)
+
+    def __radd__(self, other: float) -> Expr:
+        return _REGISTRY["Add"](other, self)
+
+    def __sub__(self, other: Expr | float) -> Expr:
+        return _REGISTRY["Sub"](self, other)
+
+    def __rsub__(self, other: float) -> Expr:
+        return _REGISTRY["Sub"](other, self)
+
+    def __mul__(self, other: Expr | float) -> Expr:
+        return _REGISTRY["Mul"](self, other)
+
+    def __rmul__(self, other: float) -> Expr:
+        return _REGISTRY["Mul"](other, self)
+
+    def __truediv__(self, other: Expr | float) -> Expr:
+        return _REGISTRY["Div"](self, other)
+
+    def __rtruediv__(self, other: float) -> Expr:
+        return _REGISTRY["Div"](other, self)
+
+    def __neg__(self) -> Expr:
+        return _REGISTRY["Neg"](self)
+
+
+def register(op: Op) -> Op:
+    """Add an operation to the register; a name is declared once."""
+    if op.name in _REGISTRY:
+        raise ValueError(f"operation {op.name} is declared twice")
+    _REGISTRY[op.name] = op
+    return op
+
+
+def registered() -> Mapping[str, Op]:
+    """Every operation by name."""
+    return dict(_REGISTRY)
+
+
+def const(value: object, dtype: object = None) -> Expr:
+    """A constant, keyed by its bits (-0.0 is not 0.0, a NaN is itself)."""
+    given = np.asarray(value, dtype=None if dtype is None else numpy_dtype(dtype_name(dtype)))
+    array = np.ascontiguousarray(given).reshape(given.shape)  # ascontiguousarray drops rank 0
+    if array is value or array.base is not None:
+        array = array.copy()
+    array.flags.writeable = False
+    type_ = TensorType(dtype_name(array.dtype), array.shape)
+    key = ("Const", type_, array.tobytes())
+    return _intern(key, _CONST, (), {"value": array}, type_, ())
+
+
+def variable(name: str, type_: TensorType) -> Expr:
+    """An input of a graph."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(f"an input's name is an identifier, got {name!r}")
+    return _intern(("Input", name, type_), _INPUT, (), {"name": name}, type_, ())
+
+
+def rebuild(node: Expr, args: Sequence[Expr], **changed: Any) -> Expr:
+    """The same operation on other arguments."""
+    if not changed and all(a is b for a, b in zip(args, node.args, strict=True)):
+        return node
+    return _make(node.op, tuple(args), {**node.attrs, **changed})
+
+
+def toposort(roots: Iterable[Expr]) -> list[Expr]:
+    """Every node that the roots need, arguments before users, in a reproducible order."""
+    order: list[Expr] = []
+    seen: set[Expr] = set()
+    stack = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+    return order
+
+
+def transform(
+    roots: Sequence[Expr], rewrite: Callable[[Expr, tuple[Expr, ...]], Expr]
+) -> dict[Expr, Expr]:
+    """Rewrite bottom-up: ``rewrite(node, new_args)`` for every node; the map old -> new."""
+    done: dict[Expr, Expr] = {}
+    for node in toposort(roots):
+        done[node] = rewrite(node, tuple(done[arg] for arg in node.args))
+    return done
+
+
+def substitute(roots: Sequence[Expr], replacements: Mapping[Expr, Expr]) -> list[Expr]:
+    """The roots with some nodes replaced."""
+    done = transform(roots, lambda node, args: replacements.get(node) or rebuild(node, args))
+    return [done[root] for root in roots]
+
+
+def rename_sizes(roots: Sequence[Expr], sizes: Mapping[str, Dim]) -> list[Expr]:
+    """The roots with named dims replaced, in the types of inputs and in attributes."""
+
+    def rewrite(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op is _INPUT:
+            shape = [substitute_dim(dim, sizes) for dim in node.shape]
+            return variable(node.attrs["name"], node.type.with_shape(shape))
+        if node.op is _CONST:
+            return node
+        attrs = {key: _substitute_attr(value, sizes) for key, value in node.attrs.items()}
+        return _make(node.op, args, attrs)
+
+    done = transform(roots, rewrite)
+    return [done[root] for root in roots]
+
+
+def inputs_of(roots: Iterable[Expr]) -> list[Expr]:
+    """The inputs that the roots read, in order of first use."""
+    return [node for node in toposort(roots) if node.op is _INPUT]
+
+
+def is_constant(node: Expr) -> bool:
+    """Whether a value depends on no input (sizes of inputs do not count as their values)."""
+    return not inputs_of([node])
+
+
+def is_const(node: Expr) -> bool:
+    """Whether a node is a literal constant."""
+    return node.op is _CONST
+
+
+def is_input(node: Expr) -> bool:
+    """Whether a node is an input of the graph."""
+    return node.op is _INPUT
+
+
+def scalar_value(node: Expr) -> Any:
+    """The number that a constant of one element holds, through broadcasts; else None."""
+    while node.op.name in ("BroadcastTo", "Reshape") and node.args[0].op is not _INPUT:
+        node = node.args[0]
+    if node.op is _CONST and node.attrs["value"].size == 1:
+        return node.attrs["value"].reshape(())[()]
+    return None
+
+
+def size_names(roots: Iterable[Expr]) -> frozenset[str]:
+    """Every dim name that occurs in the types of the inputs of an expression."""
+    return frozenset().union(*(shape_names(node.shape) for node in inputs_of(roots)))
+
+
+def _coerce_all(op: Op, args: Sequence[Expr | float | Array]) -> tuple[Expr, ...]:
+    dtypes = [arg.dtype for arg in args if isinstance(arg, Expr)]
+    typed = next((dtype for dtype in dtypes if dtype != "bool"), dtypes[0] if dtypes else None)
+    return tuple(
+        arg if isinstance(arg, Expr) else const(_fitting(arg, typed), typed) for arg in args
+    )
+
+
+def _fitting(value: float | Array, dtype: str | None) -> float | Array:
+    """Refuse a number that the other operand's dtype cannot hold at all."""
+    if dtype is not None and np.ndim(value) == 0 and numpy_dtype(dtype).kind in "iu":
+        info = np.iinfo(numpy_dtype(dtype))
+        if value != int(value) or not info.min <= value <= info.max:
+            raise DtypeError(f"the number {value} does not fit the dtype {dtype}")
+    return value
+
+
+def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
+    key = (op.name, args, tuple(sorted((k, type(v).__name__, v) for k, v in attrs.items())))
+    with _LOCK:
+        known = _INTERNED.get(key)
+    if known is not None:
+        return known
+    with collect_constraints() as constraints:
+        try:
+            type_ = op.infer(*(arg.type for arg in args), **attrs)
+        except SpecializationNeeded:
+            raise
+        except InputError as error:
+            listed = ", ".join(str(arg.type) for arg in args)
+            raise type(error)(f"{op.name}({listed}): {error}") from None
+    return _intern(key, op, args, attrs, type_, tuple(constraints))
+
+
+def _intern(
+    key: tuple[Any, ...],
+    op: Op,
+    args: tuple[Expr, ...],
+    attrs: Mapping[str, Any],
+    type_: TensorType,
+    constraints: tuple[Constraint, ...],
+) -> Expr:
+    with _LOCK:
+        known = _INTERNED.get(key)
+        if known is not None:
+            return known
+        node = object.__new__(Expr)
+        for name, value in (
+            ("op", op), ("args", args), ("attrs", attrs), ("type", type_),
+            ("constraints", constraints),
+        ):  # fmt: skip
+            object.__setattr__(node, name, value)
+        _INTERNED[key] = node
+        return node
+
+
+def _substitute_attr(value: Any, sizes: Mapping[str, Dim]) -> Any:
+    if isinstance(value, Size):
+        return substitute_dim(value, sizes)
+    if isinstance(value, tuple):
+        return tuple(_substitute_attr(item, sizes) for item in value)
+    return value
+
+
+def _leaf(*_: object, **__: object) -> Any:
+    raise AssertionError("leaves are built by const() and variable()")
+
+
+_CONST = register(Op("Const", _leaf, _leaf, lambda ct, out, **_: (), _leaf))
+_INPUT = register(Op("Input", _leaf, _leaf, lambda ct, out, **_: (), _leaf))

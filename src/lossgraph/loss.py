@@ -1,0 +1,386 @@
+"""What every loss can do, whatever framework it comes from: be called, differentiated, exported.
+
+A subclass says its mathematics in ``hybrid_forward(self, F, ...)``. Called with arrays a loss
+compiles itself once for each signature; called with symbols it is part of another loss.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import reference, symbolic
+from .arrays import is_array, to_numpy
+from .compiled import Compiled
+from .dims import Dim, named
+from .errors import InputError, SpecializationNeeded
+from .program import Program, build
+from .symbolic.symbol import Symbol
+from .types import TensorType, dtype_name, tensor_type
+
+if TYPE_CHECKING:
+    import onnx
+
+InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
+
+
+class Block:
+    """An object whose ``hybrid_forward`` is compiled: attributes are its options.
+
+    Setting an attribute makes it compile again; so does setting one of a loss inside it.
+    """
+
+    _cache: dict[Any, Any]
+    _lock: threading.RLock
+    _version: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        self.__dict__.update(_cache={}, _lock=threading.RLock(), _version=0)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__["_version"] += 1
+        object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_cache", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+        """The mathematics: from symbols or reference arrays to one, or a tuple of them."""
+        raise NotImplementedError(f"{type(self).__name__} has no hybrid_forward")
+
+    @property
+    def name(self) -> str:
+        """The name of the loss: its class's."""
+        return type(self).__name__
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The public options and their values."""
+        plain = (bool, int, float, str, type(None), tuple)
+        return {
+            key.lstrip("_"): value
+            for key, value in sorted(self.__dict__.items())
+            if isinstance(value, plain) and key not in ("_version", "_prefix")
+        }
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The value: an array of the kind of the first argument."""
+        arrays, constants = self._bind(args, kwargs)
+        if any(isinstance(value, Symbol) for value in arrays.values()):
+            return self.hybrid_forward(symbolic, **arrays, **constants)
+        if any(isinstance(value, reference.Array) for value in arrays.values()):
+            return self.hybrid_forward(reference, **arrays, **constants)
+        return self._compiled(arrays, constants, (), False).run(arrays)
+
+    def value_and_grad(
+        self, *args: Any, wrt: Sequence[str] | None = None, ct: Any = None, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """The value, and the gradient of its sum (or of ``<ct, value>``).
+
+        Args:
+            *args: arrays, by position or by name as in a call.
+            wrt: names of the inputs to differentiate by; the first argument by default.
+            ct: the cotangent, of the value's shape; a tuple of them for a tuple of values.
+            **kwargs: arrays by name, and options of the call.
+
+        Returns:
+            ``(value, grads)``, grads by input name, each of its input's dtype and shape.
+
+        Raises:
+            GradientError: for an input that has no gradient.
+        """
+        arrays, constants = self._bind(args, kwargs)
+        chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
+        if not chosen:
+            return self(*args, **kwargs), {}
+        compiled = self._compiled(arrays, constants, chosen, ct is not None)
+        if ct is not None:
+            arrays.update(_cotangents(ct, compiled.program))
+        value, grads = compiled.run(arrays)
+        return value, grads
+
+    def to_onnx(
+        self,
+        inputs: InputTypes,
+        grad: Sequence[str] = (),
+        opset: int | None = None,
+        **constants: Any,
+    ) -> onnx.ModelProto:
+        """A checked ONNX model of the value, and of gradients.
+
+        Args:
+            inputs: ``{"pred": ("float32", ("N", 10)), ..}``; a dim is an int or a name.
+            grad: names of the inputs whose gradients are outputs too, as ``grad_<name>``.
+            opset: version of the standard operators, 13 to 26; 18 by default.
+            **constants: options of the call that are no arrays.
+        """
+        return self.program(inputs, grad=grad, **constants).to_onnx(opset)
+
+    def program(
+        self,
+        inputs: InputTypes,
+        grad: Sequence[str] = (),
+        with_ct: bool = False,
+        **constants: Any,
+    ) -> Program:
+        """The traced, differentiated and simplified graph for given input types."""
+        types = {
+            name: given if isinstance(given, TensorType) else _as_type(name, given)
+            for name, given in inputs.items()
+        }
+        self._check_names(types, constants)
+        return build(
+            self.hybrid_forward,
+            types,
+            constants=constants,
+            grad=_names(grad),
+            with_ct=with_ct,
+            name=self.name,
+            options=self.options,
+        )
+
+    # --- binding arguments ---
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        parameters = list(inspect.signature(self.hybrid_forward).parameters.values())[1:]
+        return {p.name: p for p in parameters}
+
+    def _bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
+        signature = inspect.Signature(list(self._parameters().values()))
+        try:
+            bound = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise InputError(f"{self.name}{signature}: {error}") from None
+        arrays, constants = {}, {}
+        for name, value in _flat(bound, signature):
+            if isinstance(value, (Symbol, reference.Array)) or is_array(value):
+                arrays[name] = value
+            elif value is not None or signature.parameters[name].default is not None:
+                constants[name] = value
+        if not arrays:
+            raise InputError(f"{self.name}{signature}: no argument is an array")
+        return arrays, constants
+
+    def _check_names(self, types: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
+        parameters = self._parameters()
+        given = {**types, **constants}
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        unknown = [name for name in given if name not in parameters and not open_ended]
+        missing = [
+            name
+            for name, p in parameters.items()
+            if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and name not in given
+        ]
+        if unknown or missing:
+            raise InputError(
+                f"{self.name} takes {list(parameters)}: "
+                + (f"unknown {unknown}" if unknown else f"missing {missing}")
+            )
+
+    # --- compiling for a signature ---
+
+    def _compiled(
+        self,
+        arrays: dict[str, Any],
+        constants: Mapping[str, Any],
+        wrt: tuple[str, ...],
+        with_ct: bool,
+    ) -> Compiled:
+        for name, value in arrays.items():
+            if not isinstance(value, np.ndarray) and isinstance(value, (list, tuple)):
+                arrays[name] = to_numpy(name, value)
+        numpy_arrays = {name: to_numpy(name, value) for name, value in arrays.items()}
+        key = (
+            tuple((n, a.dtype.str, a.dtype.name) for n, a in numpy_arrays.items()),
+            _pattern(numpy_arrays),
+            tuple(sorted((k, repr(v)) for k, v in constants.items())),
+            wrt,
+            with_ct,
+            tuple(self._versions()),
+        )
+        with self._lock:
+            found = self._cache.get(key)
+            if found is None:
+                found = self._cache[key] = _ByValue(self, numpy_arrays, constants, wrt, with_ct)
+            compiled: Compiled = found.get(numpy_arrays)
+        return compiled
+
+    def _versions(self) -> Iterator[int]:
+        yield self._version
+        for value in self.__dict__.values():
+            if isinstance(value, Block):
+                yield from value._versions()
+
+
+class _ByValue:
+    """The compiled forms of one signature: one, or one for each value of specialized dims."""
+
+    def __init__(
+        self,
+        block: Block,
+        arrays: Mapping[str, np.ndarray[Any, Any]],
+        constants: Mapping[str, Any],
+        wrt: tuple[str, ...],
+        with_ct: bool,
+    ) -> None:
+        self._build: Callable[[InputTypes], Program] = lambda types: block.program(
+            types, wrt, with_ct, **constants
+        )
+        self._shapes = symbolic_shapes(arrays)
+        self._special: tuple[str, ...] = ()
+        self._made: dict[tuple[int, ...], Compiled] = {}
+
+    def get(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Compiled:
+        lengths = {
+            dim.name: length
+            for name, array in arrays.items()
+            for dim, length in zip(self._shapes[name], array.shape, strict=True)
+            if not isinstance(dim, int)
+        }
+        while True:
+            values = tuple(lengths[name] for name in self._special)
+            if values in self._made:
+                return self._made[values]
+            static = dict(zip(self._special, values, strict=True))
+            types = {
+                name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
+                for name, array in arrays.items()
+            }
+            try:
+                compiled = self._made[values] = Compiled(self._build(types))
+                return compiled
+            except SpecializationNeeded as needed:
+                fresh = [name for name in needed.names if name not in self._special]
+                if not fresh:
+                    raise
+                self._special += tuple(fresh)
+                self._made.clear()
+
+
+class FunctionLoss(Block):
+    """A loss from a plain function ``body(F, pred, label, ...)``."""
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self._body = body
+
+    @property
+    def name(self) -> str:
+        return getattr(self._body, "__name__", "loss")
+
+    def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._body(F, *args, **kwargs)
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        parameters = list(inspect.signature(self._body).parameters.values())[1:]
+        return {p.name: p for p in parameters}
+
+
+def as_loss(loss: Any) -> Block:
+    """A loss from a loss, or from a function of F."""
+    if isinstance(loss, Block):
+        return loss
+    if callable(loss) and not inspect.isclass(loss):
+        return FunctionLoss(loss)
+    raise InputError(f"expected a loss or a function of F, got {loss!r}")
+
+
+def compile_loss(
+    loss: Any,
+    inputs: InputTypes,
+    grad: Sequence[str] = (),
+    providers: Any = None,
+    opset: int | None = None,
+    **constants: Any,
+) -> Compiled:
+    """A callable that runs a loss for inputs of given types.
+
+    Args:
+        loss: a loss, or a function ``body(F, pred, label, ..)``.
+        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        grad: names of the inputs whose gradients are wanted too.
+        providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
+        opset: version of the standard operators.
+        **constants: options of the call that are no arrays.
+    """
+    return Compiled(as_loss(loss).program(inputs, grad=grad, **constants), providers, opset)
+
+
+def symbolic_shapes(
+    arrays: Mapping[str, np.ndarray[Any, Any]],
+) -> dict[str, tuple[Dim, ...]]:
+    """Shapes with names for lengths: equal lengths share one, a length of 1 stays 1."""
+    known: dict[int, Dim] = {1: 1}
+    return {
+        name: tuple(known.setdefault(n, named(f"{name}_{axis}")) for axis, n in enumerate(a.shape))
+        for name, a in arrays.items()
+    }
+
+
+def _pattern(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[tuple[int, ...], ...]:
+    """Which lengths are 1 and which are equal, as small numbers."""
+    known: dict[int, int] = {1: 0}
+    return tuple(
+        tuple(known.setdefault(n, len(known)) for n in array.shape) for array in arrays.values()
+    )
+
+
+def _with(shape: Sequence[Dim], static: Mapping[str, int]) -> tuple[Dim, ...]:
+    return tuple(d if isinstance(d, int) else static.get(d.name or "", d) for d in shape)
+
+
+def _native_dtype(name: str, array: np.ndarray[Any, Any]) -> str:
+    try:
+        return dtype_name(array.dtype.newbyteorder("="))
+    except InputError as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def _as_type(name: str, given: Any) -> TensorType:
+    try:
+        dtype, shape = given
+    except (TypeError, ValueError):
+        raise InputError(
+            f"inputs[{name!r}]: expected (dtype, shape) like ('float32', ('N', 10)), got {given!r}"
+        ) from None
+    try:
+        return tensor_type(dtype, shape)
+    except InputError as error:
+        raise type(error)(f"inputs[{name!r}]: {error}") from None
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _cotangents(ct: Any, program: Program) -> dict[str, Any]:
+    if not program.several:
+        return {"ct": to_numpy("ct", ct)}
+    if not isinstance(ct, (tuple, list)) or len(ct) != len(program.values):
+        raise InputError(f"ct: expected one for each of the {len(program.values)} values")
+    return {f"ct_{i}": to_numpy(f"ct[{i}]", item) for i, item in enumerate(ct)}
+
+
+def _flat(
+    bound: Mapping[str, Any], signature: inspect.Signature
+) -> Iterator[tuple[str, Any]]:
+    """Bound arguments with those of ``*args`` and ``**kwargs`` under names of their own."""
+    for name, value in bound.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            yield from value.items()
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            raise InputError(f"*{name} in hybrid_forward: name the arguments instead")
+        else:
+            yield name, value

@@ -1,0 +1,399 @@
+"""Operations that work element by element, with NumPy broadcasting.
+
+Each declaration holds all that lossgraph knows of the operation. Where ONNX has no operator
+of enough accuracy the lowering is a short identity, and the comment says which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError
+from ..expr import Array, Expr, Lower, Op, Vjp, is_constant, register
+from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
+from .erf import lower_erf
+
+POSITIVE = ((0.2, 3.0),)
+UNIT = ((-0.9, 0.9),)
+
+
+def same(x: TensorType, **_: object) -> TensorType:
+    """The argument's type."""
+    return x
+
+
+def float_only(x: TensorType, **_: object) -> TensorType:
+    """The argument's type, which must be floating."""
+    if not x.is_float:
+        raise DtypeError(f"needs a floating dtype, got {x.dtype}")
+    return x
+
+
+def number_only(x: TensorType, **_: object) -> TensorType:
+    """The argument's type, which must not be bool."""
+    if x.dtype == "bool":
+        raise DtypeError("needs numbers, got bool: cast first")
+    return x
+
+
+def arithmetic(x: TensorType, y: TensorType, **_: object) -> TensorType:
+    """Broadcast two arrays of numbers of one dtype."""
+    return _broadcast(number_only(x), y)
+
+
+def _broadcast(x: TensorType, y: TensorType) -> TensorType:
+    if x.dtype != y.dtype:
+        raise DtypeError(f"dtypes {x.dtype} and {y.dtype} differ: cast one of them")
+    return TensorType(x.dtype, broadcast_shapes(x.shape, y.shape))
+
+
+def _comparison(x: TensorType, y: TensorType) -> TensorType:
+    return _broadcast(x, y).with_dtype("bool")
+
+
+def _logical(*types: TensorType) -> TensorType:
+    if any(t.dtype != "bool" for t in types):
+        raise DtypeError(f"needs bool, got {', '.join(t.dtype for t in types)}")
+    return TensorType("bool", broadcast_shapes(*(t.shape for t in types)))
+
+
+def zeros(ct: Expr, out: Expr, *args: Expr, **_: object) -> tuple[None, ...]:
+    """The rule of a piecewise constant function: its derivative is zero."""
+    return (None,) * len(args)
+
+
+def _unary(
+    name: str,
+    ref: Callable[[Array], Array],
+    vjp: Callable[[Expr, Expr, Expr], Expr | None],
+    lower: Lower | None = None,
+    domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
+    infer: Callable[..., TensorType] = float_only,
+) -> Op:
+    return register(
+        Op(name, infer, ref, lambda ct, out, x: (vjp(ct, out, x),), lower or name, domain)
+    )
+
+
+def _binary(
+    name: str,
+    ref: Callable[[Array, Array], Array],
+    vjp: Vjp,
+    domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0), (-3.0, 3.0)),
+    infer: Callable[..., TensorType] = arithmetic,
+    lower: Lower | None = None,
+    commutative: bool = False,
+) -> Op:
+    return register(
+        Op(name, infer, ref, vjp, lower or name, domain, commutative=commutative)
+    )  # fmt: skip
+
+
+# --- arithmetic ---------------------------------------------------------------------------
+
+neg = _unary("Neg", np.negative, lambda ct, out, x: -ct, infer=number_only)
+add = _binary("Add", np.add, lambda ct, out, x, y: (ct, ct), commutative=True)
+sub = _binary("Sub", np.subtract, lambda ct, out, x, y: (ct, -ct))
+mul = _binary("Mul", np.multiply, lambda ct, out, x, y: (ct * y, ct * x), commutative=True)
+
+
+def _int_div(x: Array, y: Array) -> Array:
+    """Division; of integers truncating towards zero, as ONNX's Div does."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    return np.trunc(np.divide(x, y)).astype(x.dtype)
+
+
+div = _binary(
+    "Div",
+    _int_div,
+    lambda ct, out, x, y: (ct / y, -(ct / y) * out),
+    domain=((-3.0, 3.0), (0.5, 3.0)),
+)
+
+
+def _masked_mul_ref(w: Array, x: Array) -> Array:
+    big = np.finfo(x.dtype).max
+    return w * np.where(w == 0, np.clip(x, -big, big), x)
+
+
+def _lower_masked_mul(b: Any, node: Expr, w: str, x: str) -> str:
+    big = float(np.finfo(numpy_dtype(node.dtype)).max)
+    finite = b.add("Clip", x, b.const(-big, node.dtype), b.const(big, node.dtype))
+    safe = b.add("Where", b.add("Equal", w, b.const(0, node.dtype)), finite, x)
+    return str(b.add("Mul", w, safe))
+
+
+masked_mul = _binary(  # w*x, where a weight of 0 silences an infinity: 0*inf = 0 (0*nan is nan)
+    "MaskedMul",
+    _masked_mul_ref,
+    lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
+    lower=_lower_masked_mul,
+)
+
+
+def _mod_ref(x: Array, y: Array) -> Array:
+    return np.mod(x, y)
+
+
+def _lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
+    if not node.type.is_float:
+        return str(b.add("Mod", x, y))
+    # ONNX's floating Mod is C's fmod; the modulus of NumPy and MXNet has the divisor's sign.
+    return str(b.add("Sub", x, b.add("Mul", y, b.add("Floor", b.add("Div", x, y)))))
+
+
+mod = _binary(
+    "Mod",
+    _mod_ref,
+    lambda ct, out, x, y: (ct, -ct * floor(x / y)),
+    domain=((0.1, 0.9), (1.1, 1.9)),
+    lower=_lower_mod,
+)
+power = _binary(
+    "Pow",
+    np.power,
+    # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
+    lambda ct, out, x, y: (
+        ct * masked_mul(y, power(x, y - 1)),
+        None if is_constant(y) else ct * masked_mul(out, log(x)),
+    ),
+    domain=((0.3, 3.0), (-2.0, 2.0)),
+    infer=lambda x, y: float_only(arithmetic(x, y)),
+)
+
+# --- extrema and kinks --------------------------------------------------------------------
+
+
+def _step_vjp(ct: Expr, out: Expr, x: Expr) -> None:
+    return None
+
+
+def _lower_saturating(low: float) -> Callable[..., str]:
+    """Clip x*huge to [low, 1]: a sign or a step in three cheap operators, NaN to NaN.
+
+    Two factors, because the smallest subnormal times the largest power of two is below one.
+    """
+
+    def lower(b: Any, node: Expr, x: str) -> str:
+        if not node.type.is_float:
+            return str(b.add("Sign", x))
+        exponent = np.finfo(numpy_dtype(node.dtype)).maxexp - 1
+        huge = b.add("Mul", x, b.const(2.0**exponent, node.dtype))
+        huge = b.add("Mul", huge, b.const(2.0**64, node.dtype))
+        return str(b.add("Clip", huge, b.const(low, node.dtype), b.const(1, node.dtype)))
+
+    return lower
+
+
+step = _unary(  # 1 above 0, 0 at and below it
+    "Step",
+    lambda x: np.where(np.isnan(x), x, x > 0).astype(x.dtype),
+    _step_vjp,
+    lower=_lower_saturating(0.0),
+    domain=POSITIVE,
+)
+sign = _unary("Sign", np.sign, _step_vjp, _lower_saturating(-1.0), POSITIVE, number_only)
+absolute = _unary(
+    "Abs", np.abs, lambda ct, out, x: ct * sign(x), domain=POSITIVE, infer=number_only
+)
+relu = _unary("Relu", lambda x: np.maximum(x, 0), lambda ct, out, x: ct * step(x), domain=POSITIVE)
+
+
+def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
+    """The gradient goes to the winner; two variables share a tie, a constant passes none."""
+
+    def vjp(ct: Expr, out: Expr, x: Expr, y: Expr) -> tuple[Expr | None, ...]:
+        x_wins, y_wins = (cast(wins(a, b), ct.dtype) for a, b in ((x, y), (y, x)))
+        if is_constant(x) or is_constant(y):
+            return (ct * x_wins, ct * y_wins)
+        half_tie = cast(equal(x, y), ct.dtype) * 0.5
+        return (ct * (x_wins + half_tie), ct * (y_wins + half_tie))
+
+    return vjp
+
+
+maximum = _binary(
+    "Max",
+    np.maximum,
+    _extremum_vjp(lambda a, b: greater(a, b)),
+    domain=((-3.0, 0.0), (0.5, 3.0)),
+    commutative=True,
+)
+minimum = _binary(
+    "Min",
+    np.minimum,
+    _extremum_vjp(lambda a, b: less(a, b)),
+    domain=((-3.0, 0.0), (0.5, 3.0)),
+    commutative=True,
+)
+
+
+def _clip_infer(x: TensorType, *, low: float, high: float) -> TensorType:
+    return number_only(x)
+
+
+_clip = register(
+    Op(
+        "Clip",
+        _clip_infer,
+        lambda x, low, high: np.clip(x, x.dtype.type(low), x.dtype.type(high)),
+        # Inside and at the bounds the output is the input itself.
+        lambda ct, out, x, low, high: (ct * cast(equal(x, out), ct.dtype),),
+        lambda b, node, x: b.add(
+            "Clip",
+            x,
+            b.const(node.attrs["low"], node.dtype),
+            b.const(node.attrs["high"], node.dtype),
+        ),
+    )
+)
+
+
+def clip(x: Expr, low: float, high: float) -> Expr:
+    """``x`` limited to [low, high]; the gradient passes at the bounds."""
+    return _clip(x, low=float(low), high=float(high))
+
+
+# --- exponentials and logarithms ----------------------------------------------------------
+
+exp = _unary("Exp", np.exp, lambda ct, out, x: ct * out)
+log = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE)
+
+
+def _lower_log1p(b: Any, node: Expr, x: str) -> str:
+    """log(1+x) = log(u) + (x - (u-1))/u with u = fl(1+x): the rounding of u, put back.
+
+    The clamps keep x = inf (inf - inf) and x = -1 (0/0) away from the correction.
+    """
+    info = np.finfo(numpy_dtype(node.dtype))
+    one, big = b.const(1, node.dtype), b.const(2.0 ** (info.maxexp // 2), node.dtype)
+    u = b.add("Add", x, one)
+    error = b.add("Sub", b.add("Min", x, big), b.add("Sub", b.add("Min", u, big), one))
+    divisor = b.add("Max", u, b.const(float(info.tiny), node.dtype))
+    return str(b.add("Add", b.add("Log", u), b.add("Div", error, divisor)))
+
+
+def _lower_tail(b: Any, node: Expr, x: str) -> str:
+    """log1p(exp(-|x|)) by the correction above, which needs no clamps on (0, 1]."""
+    one = b.const(1, node.dtype)
+    small = b.add("Exp", b.add("Neg", b.add("Abs", x)))
+    u = b.add("Add", small, one)
+    error = b.add("Sub", small, b.add("Sub", u, one))
+    return str(b.add("Add", b.add("Log", u), b.add("Div", error, u)))
+
+
+log1p = _unary("Log1p", np.log1p, lambda ct, out, x: ct / (x + 1), _lower_log1p, ((-0.5, 3.0),))
+expm1 = _unary(
+    "Expm1",
+    np.expm1,
+    lambda ct, out, x: ct * exp(x),
+    # expm1(x) = tanh(x/2) (exp(x)+1): no cancellation at 0, -1 and inf at the ends.
+    lambda b, node, x: b.add(
+        "Mul",
+        b.add("Tanh", b.add("Mul", x, b.const(0.5, node.dtype))),
+        b.add("Add", b.add("Exp", x), b.const(1, node.dtype)),
+    ),
+)
+
+
+def _sigmoid_ref(x: Array) -> Array:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small).astype(x.dtype) / (1 + small)
+
+
+sigmoid = _unary(
+    "Sigmoid",
+    _sigmoid_ref,
+    lambda ct, out, x: ct * out * sigmoid(-x),
+    # ONNX Runtime's Sigmoid is 0 below -18; 1/(1+exp(-x)) keeps the tail's digits, and an
+    # overflow of exp gives the right 0.
+    lambda b, node, x: b.add(
+        "Reciprocal", b.add("Add", b.add("Exp", b.add("Neg", x)), b.const(1, node.dtype))
+    ),
+)
+softplus = _unary(
+    "Softplus",
+    lambda x: np.logaddexp(x, x.dtype.type(0)),
+    lambda ct, out, x: ct * sigmoid(x),
+    lambda b, node, x: b.add("Add", b.add("Relu", x), _lower_tail(b, node, x)),
+)
+softplus_tail = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
+    "SoftplusTail",
+    lambda x: np.log1p(np.exp(-np.abs(x))),
+    lambda ct, out, x: ct * -sign(x) * sigmoid(-absolute(x)),
+    _lower_tail,
+    POSITIVE,
+)
+tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
+erf = _unary(
+    "Erf",
+    lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x),
+    lambda ct, out, x: ct * (exp(-(x * x)) * (2 / math.sqrt(math.pi))),
+    lower_erf,
+)
+sqrt = _unary("Sqrt", np.sqrt, lambda ct, out, x: ct * 0.5 / out, domain=POSITIVE)
+sin = _unary("Sin", np.sin, lambda ct, out, x: ct * cos(x))
+cos = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x))
+
+# --- rounding -----------------------------------------------------------------------------
+
+floor = _unary("Floor", np.floor, _step_vjp, domain=((0.1, 0.9),))
+ceil = _unary("Ceil", np.ceil, _step_vjp, domain=((0.1, 0.9),))
+rint = _unary("Round", np.rint, _step_vjp, domain=((0.1, 0.4),))
+
+# --- comparison and choice ----------------------------------------------------------------
+
+equal = _binary("Equal", np.equal, zeros, infer=_comparison, commutative=True)
+greater = _binary("Greater", np.greater, zeros, infer=_comparison)
+less = _binary("Less", np.less, zeros, infer=_comparison)
+greater_equal = _binary("GreaterOrEqual", np.greater_equal, zeros, infer=_comparison)
+less_equal = _binary("LessOrEqual", np.less_equal, zeros, infer=_comparison)
+logical_and = _binary("And", np.logical_and, zeros, infer=_logical, commutative=True)
+logical_or = _binary("Or", np.logical_or, zeros, infer=_logical, commutative=True)
+logical_xor = _binary("Xor", np.logical_xor, zeros, infer=_logical, commutative=True)
+logical_not = _unary("Not", np.logical_not, _step_vjp, infer=_logical)
+isnan = _unary(
+    "IsNaN", np.isnan, _step_vjp, infer=lambda x: float_only(x).with_dtype("bool")
+)
+
+
+def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    _logical(condition)
+    both = _broadcast(x, y)
+    return both.with_shape(broadcast_shapes(condition.shape, both.shape))
+
+
+def _where_vjp(ct: Expr, out: Expr, condition: Expr, x: Expr, y: Expr) -> tuple[Expr | None, ...]:
+    return (None, where(condition, ct, 0.0), where(condition, 0.0, ct))
+
+
+where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where"))
+
+
+def _cast_infer(x: TensorType, *, to: str) -> TensorType:
+    return x.with_dtype(to)
+
+
+_cast = register(
+    Op(
+        "Cast",
+        _cast_infer,
+        lambda x, to: x.astype(numpy_dtype(to)),
+        lambda ct, out, x, to: (cast(ct, x.dtype) if to in FLOATS and x.type.is_float else None,),
+        lambda b, node, x: b.add("Cast", x, to=b.dtype_code(node.dtype)),
+    )
+)
+
+
+def cast(x: Expr, dtype: object) -> Expr:
+    """``x`` in another dtype; floats to integers truncate."""
+    to = dtype_name(dtype)
+    return x if x.dtype == to else _cast(x, to=to)
+
+
+stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity"))

@@ -1,0 +1,304 @@
+"""Operations that select by index, and class labels.
+
+Indices are int64 and in range: the lowering never has to fear a read out of bounds. Class
+labels, which users give, become indices here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim
+from ..errors import DtypeError, InputError
+from ..expr import Array, Expr, Op, const, register
+from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
+from .elementwise import (
+    cast,
+    equal,
+
+    logical_and,
+    less,
+    greater,
+    greater_equal,
+    where,
+    zeros,
+)
+from .linalg import matmul
+from .shape import expand_dims, iota, reshape, size_of, transpose
+
+
+def _int64(index: TensorType) -> None:
+    if index.dtype != "int64":
+        raise DtypeError(f"indices are int64, got {index.dtype}")
+
+
+# --- one element of each row: pick --------------------------------------------------------
+
+
+def _pick_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
+    _int64(index)
+    if index.rank != x.rank:
+        raise InputError("the index needs the rank of the array")
+    for i, (dim, other) in enumerate(zip(x.shape, index.shape, strict=True)):
+        if i != axis:
+            require_equal(dim, other)
+    return x.with_shape(index.shape)
+
+
+_pick = register(
+    Op(
+        "Pick",
+        _pick_infer,
+        lambda x, index, axis: np.take_along_axis(x, index, axis),
+        lambda ct, out, x, index, axis: (unpick(ct, index, axis, x.shape[axis]), None),
+        lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
+        index_args=(1,),
+    )
+)
+
+
+def pick(x: Expr, index: Expr, axis: int) -> Expr:
+    """``x[.., index[.., k, ..], ..]``; the indices along the axis are distinct."""
+    return _pick(x, index, axis=canonical_axis(axis, x.rank))
+
+
+def _unpick_infer(x: TensorType, index: TensorType, *, axis: int, size: Dim) -> TensorType:
+    _int64(index)
+    return x.with_shape([size if i == axis else dim for i, dim in enumerate(x.shape)])
+
+
+def _unpick_ref(x: Array, index: Array, axis: int, size: int) -> Array:
+    out = np.zeros([size if i == axis else n for i, n in enumerate(x.shape)], x.dtype)
+    np.put_along_axis(out, index, x, axis)
+    return out
+
+
+def _lower_unpick(b: Any, node: Expr, x: str, index: str) -> str:
+    zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
+    return str(b.add("ScatterElements", zero, index, x, axis=node.attrs["axis"]))
+
+
+_unpick = register(
+    Op(
+        "Unpick",
+        _unpick_infer,
+        _unpick_ref,
+        lambda ct, out, x, index, axis, size: (pick(ct, index, axis), None),
+        _lower_unpick,
+        index_args=(1,),
+    )
+)
+
+
+def unpick(x: Expr, index: Expr, axis: int, size: Dim) -> Expr:
+    """The transpose of ``pick``: ``x`` put at its indices, zeros elsewhere."""
+    return _unpick(x, index, axis=canonical_axis(axis, x.rank), size=size)
+
+
+# --- whole slices: take -------------------------------------------------------------------
+
+
+def _take_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
+    _int64(index)
+    return x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
+
+
+_take = register(
+    Op(
+        "Take",
+        _take_infer,
+        lambda x, index, axis: np.take(x, index, axis=axis),
+        lambda ct, out, x, index, axis: (_untake(ct, index, axis, x.shape[axis]), None),
+        lambda b, node, x, index: b.add("Gather", x, index, axis=node.attrs["axis"]),
+        index_args=(1,),
+    )
+)
+
+
+def take(x: Expr, index: Expr, axis: int) -> Expr:
+    """Slices of ``x`` along an axis, which the axes of the index replace."""
+    return _take(x, index, axis=canonical_axis(axis, x.rank))
+
+
+def _untake(ct: Expr, index: Expr, axis: int, size: Dim) -> Expr:
+    """The transpose of ``take``: slices added up where an index repeats."""
+    back = (*range(axis, axis + index.rank), *range(axis), *range(axis + index.rank, ct.rank))
+    rows = transpose(ct, back)
+    summed = scatter_rows(rows, index, size)
+    forth = (*range(1, axis + 1), 0, *range(axis + 1, summed.rank))
+    return transpose(summed, forth)
+
+
+def _scatter_infer(rows: TensorType, index: TensorType, *, size: Dim) -> TensorType:
+    _int64(index)
+    return rows.with_shape((size, *rows.shape[index.rank :]))
+
+
+def _scatter_ref(rows: Array, index: Array, size: int) -> Array:
+    out = np.zeros((size, *rows.shape[index.ndim :]), rows.dtype)
+    np.add.at(out, index, rows)
+    return out
+
+
+def _lower_scatter(b: Any, node: Expr, rows: str, index: str) -> str:
+    if b.opset < 16:  # ScatterND cannot add yet: the builder asks for a product instead
+        return str(b.lower(_one_hot_sum(node)))
+    zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
+    place = b.add("Unsqueeze", index, b.const([-1], "int64"))
+    return str(b.add("ScatterND", zero, place, rows, reduction="add"))
+
+
+def _one_hot_sum(node: Expr) -> Expr:
+    """``scatter_rows`` as one_hot(index)^T @ rows."""
+    rows, index = node.args
+    count = 1
+    for dim in index.shape:
+        count = dim * count  # type: ignore[assignment]
+    rest = node.shape[1:]
+    width: Dim = 1
+    for dim in rest:
+        width = dim * width
+    hot = one_hot(reshape(index, (count,)), node.shape[0], node.dtype)
+    flat = matmul(transpose(hot, (1, 0)), reshape(rows, (count, width)))
+    return reshape(flat, node.shape)
+
+
+_scatter_rows = register(
+    Op(
+        "ScatterRows",
+        _scatter_infer,
+        _scatter_ref,
+        lambda ct, out, rows, index, size: (take(ct, index, 0), None),
+        _lower_scatter,
+        index_args=(1,),
+    )
+)
+
+
+def scatter_rows(rows: Expr, index: Expr, size: Dim) -> Expr:
+    """``size`` rows, each the sum of those rows whose index it has."""
+    return _scatter_rows(rows, index, size=size)
+
+
+# --- class labels -------------------------------------------------------------------------
+
+
+def _one_hot_infer(index: TensorType, *, depth: Dim, dtype: str) -> TensorType:
+    _int64(index)
+    return TensorType(dtype, (*index.shape, depth))
+
+
+def _one_hot_ref(index: Array, depth: int, dtype: str) -> Array:
+    return (index[..., None] == np.arange(depth)).astype(numpy_dtype(dtype))
+
+
+_one_hot = register(
+    Op(
+        "OneHot",
+        _one_hot_infer,
+        _one_hot_ref,
+        zeros,
+        # By comparison: ONNX's OneHot wraps -1 to the last class and refuses depth 0.
+        lambda b, node, index: b.lower(
+            cast(
+                equal(expand_dims(node.args[0], (-1,)), iota(node.attrs["depth"])),
+                node.attrs["dtype"],
+            )
+        ),
+        index_args=(0,),
+    )
+)
+
+
+def one_hot(index: Expr, depth: Dim, dtype: str) -> Expr:
+    """1 where the last axis has the index, else 0; an index outside gives zeros."""
+    return _one_hot(index, depth=depth, dtype=dtype)
+
+
+def _inside(label: Expr, classes: Dim) -> Expr:
+    """Where a label, truncated towards zero, is a class; NaN is not."""
+    if label.type.is_float:
+        above = greater(label, -1.0)
+        return logical_and(above, less(label, cast(size_of(classes), label.dtype)))
+    wide = cast(label, "int64")  # a uint64 beyond int64 wraps below zero: outside
+    return logical_and(greater_equal(wide, 0), less(wide, size_of(classes)))
+
+
+def _np_inside(label: Array, classes: int) -> Array:
+    if label.dtype.kind == "f":
+        return (label > -1) & (label < classes)
+    wide = label.astype(np.int64)
+    return (wide >= 0) & (wide < classes)
+
+
+def first_outside(label: Array, classes: int) -> tuple[int, ...] | None:
+    """The index of the first label that is no class, None where all are."""
+    outside = ~_np_inside(label, classes)
+    if not outside.any():
+        return None
+    return tuple(int(i) for i in np.unravel_index(np.argmax(outside), label.shape))
+
+
+def _class_infer(label: TensorType, *, classes: Dim, dtype: str = "int64") -> TensorType:
+    if label.dtype == "bool":
+        raise DtypeError("class labels are integers or floats, got bool")
+    if classes == 0:
+        raise InputError("there are no classes to choose from: the class axis has length 0")
+    return label.with_dtype(dtype)
+
+
+_class_index = register(
+    Op(
+        "ClassIndex",
+        _class_infer,
+        lambda label, classes: np.where(_np_inside(label, classes), label, 0).astype(np.int64),
+        zeros,
+        lambda b, node, label: b.lower(
+            cast(
+                where(
+                    _inside(node.args[0], node.attrs["classes"]),
+                    node.args[0],
+                    const(0, node.args[0].dtype),
+                ),
+                "int64",
+            )
+        ),
+        index_args=(0,),
+    )
+)
+
+
+def class_index(label: Expr, classes: Dim) -> Expr:
+    """The int64 index of a label's class, truncated towards zero; 0 for a label outside."""
+    return _class_index(label, classes=classes)
+
+
+def _mask_ref(label: Array, classes: int, dtype: str) -> Array:
+    return np.where(_np_inside(label, classes), 1.0, np.nan).astype(numpy_dtype(dtype))
+
+
+_class_mask = register(
+    Op(
+        "ClassMask",
+        lambda label, *, classes, dtype: _class_infer(label, classes=classes, dtype=dtype),
+        _mask_ref,
+        zeros,
+        lambda b, node, label: b.lower(
+            where(
+                _inside(node.args[0], node.attrs["classes"]),
+                const(1, node.dtype),
+                const(np.nan, node.dtype),
+            )
+        ),
+        index_args=(0,),
+    )
+)
+
+
+def class_mask(label: Expr, classes: Dim, dtype: str) -> Expr:
+    """1 for a label that is a class, NaN for one outside: a factor that spoils its sample."""
+    return _class_mask(label, classes=classes, dtype=dtype)
+
+

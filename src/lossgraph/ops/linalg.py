@@ -1,0 +1,34 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from ..expr import Expr, Op, register
+from ..types import TensorType, broadcast_shapes, require_equal
+from .elementwise import arithmetic
+from .shape import transpose
+
+
+def _matmul_infer(a: TensorType, b: TensorType) -> TensorType:
+    if a.rank < 2 or b.rank < 2:
+        raise InputError("needs two matrices, or stacks of them")
+    arithmetic(a.with_shape(()), b.with_shape(()))
+    require_equal(a.shape[-1], b.shape[-2])
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return a.with_shape((*batch, a.shape[-2], b.shape[-1]))
+
+
+def _matmul_vjp(ct: Expr, out: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    return (matmul(ct, matrix_transpose(b)), matmul(matrix_transpose(a), ct))
+
+
+matmul = register(
+    Op("MatMul", _matmul_infer, np.matmul, _matmul_vjp, "MatMul", ((-3.0, 3.0), (-3.0, 3.0)))
+)
+
+
+def matrix_transpose(x: Expr) -> Expr:
+    """The last two axes exchanged."""
+    return transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))

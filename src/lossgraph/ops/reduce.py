@@ -1,0 +1,319 @@
+"""Reductions and scans along axes.
+
+Every reduction keeps its axes with length one: what drops them is a reshape of its own, so
+that one rewriting rule serves both forms, and broadcasting back needs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim, product
+from ..errors import InputError
+from ..expr import Array, Expr, Op, register
+from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
+from .elementwise import (
+    POSITIVE,
+    cast,
+    div,
+    equal,
+    exp,
+    float_only,
+    number_only,
+    where,
+    zeros,
+)
+from .shape import flip, size_of
+
+Axes = tuple[int, ...]
+
+
+def _keepdims(x: TensorType, *, axes: Axes) -> TensorType:
+    number_only(x)
+    return x.with_shape([1 if i in axes else dim for i, dim in enumerate(x.shape)])
+
+
+def _float_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
+    return _keepdims(float_only(x), axes=axes)
+
+
+def _nonempty_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
+    if any(x.shape[axis] == 0 for axis in axes):
+        raise InputError("an axis of length zero has no largest or smallest element")
+    return _keepdims(x, axes=axes)
+
+
+def _reduction(
+    name: str,
+    ref: Callable[..., Array],
+    vjp: Callable[..., tuple[Expr | None, ...]],
+    lower: Callable[..., str] | None = None,
+    infer: Callable[..., TensorType] = _keepdims,
+    domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
+) -> Callable[[Expr, Sequence[int]], Expr]:
+    op = register(Op(name, infer, ref, vjp, lower or _lower_reduction(name), domain))
+
+    def reduce(x: Expr, axes: Sequence[int]) -> Expr:
+        axes = canonical_axes(axes, x.rank)
+        return op(x, axes=axes) if axes or name == "LogSumExp" else x
+
+    reduce.__name__ = name
+    reduce.__doc__ = f"{name} of ``x`` over ``axes``, which keep the length one."
+    return reduce
+
+
+def _lower_reduction(operator: str) -> Callable[..., str]:
+    def lower(b: Any, node: Expr, x: str) -> str:
+        return str(b.reduce(operator, x, node.attrs["axes"]))
+
+    return lower
+
+
+def _lower_extremum(operator: str) -> Callable[..., str]:
+    """ONNX Runtime's reduction skips a NaN that does not come first: put it back."""
+
+    def lower(b: Any, node: Expr, x: str) -> str:
+        axes = node.attrs["axes"]
+        best = str(b.reduce(operator, x, axes))
+        if not node.type.is_float:
+            return best
+        nans = b.add("Cast", b.add("IsNaN", x), to=b.dtype_code(node.dtype))
+        any_nan = b.add("Greater", b.reduce("ReduceMax", nans, axes), b.const(0, node.dtype))
+        return str(b.add("Where", any_nan, b.const(np.nan, node.dtype), best))
+
+    return lower
+
+
+def _shared(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    """The elements that attain the extremum share the cotangent equally."""
+    attained = cast(equal(x, out), x.dtype)
+    return (attained * (ct / reduce_sum(attained, axes)),)
+
+
+def _prod_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    """The product of the others, right where elements are zero, and for its own derivative.
+
+    ``zeros_sum`` is zero in value; it carries the derivative with respect to the zeros.
+    """
+    is_zero = equal(x, 0.0)
+    count = reduce_sum(cast(is_zero, x.dtype), axes)
+    safe = where(is_zero, 1.0, x)
+    rest = reduce_prod(safe, axes)  # of the elements that are not zero
+    zeros_sum = reduce_sum(where(is_zero, x, 0.0), axes)
+    one_zero, two_zeros = equal(count, 1.0), equal(count, 2.0)
+    at_zero = where(one_zero, rest, where(two_zeros, (zeros_sum - x) * rest, 0.0))
+    beside = where(equal(count, 0.0), rest / safe, where(one_zero, zeros_sum * rest / safe, 0.0))
+    return (ct * where(is_zero, at_zero, beside),)
+
+
+def _axis_ref(function: Callable[..., Array]) -> Callable[..., Array]:
+    def ref(x: Array, axes: Axes) -> Array:
+        return function(x, axis=axes, keepdims=True).astype(x.dtype)
+
+    return ref
+
+
+reduce_sum = _reduction("ReduceSum", _axis_ref(np.sum), lambda ct, out, x, axes: (ct,))
+reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
+reduce_max = _reduction(
+    "ReduceMax", _axis_ref(np.max), _shared, _lower_extremum("ReduceMax"), _nonempty_keepdims
+)
+reduce_min = _reduction(
+    "ReduceMin", _axis_ref(np.min), _shared, _lower_extremum("ReduceMin"), _nonempty_keepdims
+)
+
+
+def reduce_mean(x: Expr, axes: Sequence[int]) -> Expr:
+    """The mean over axes; over nothing it is 0/0, which is NaN."""
+    count = product(x.shape[axis] for axis in canonical_axes(axes, x.rank))
+    return div(reduce_sum(x, axes), cast(size_of(count), x.dtype))
+
+
+# --- norms --------------------------------------------------------------------------------
+
+
+def _norm_ref(x: Array, axes: Axes) -> Array:
+    squares = np.square(x.astype(np.longdouble))  # whose range holds every square
+    return np.sqrt(np.sum(squares, axis=axes, keepdims=True)).astype(x.dtype)
+
+
+def _norm_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    """x/|x|, and 0 at the zero vector, where the norm has its kink."""
+    at_zero = equal(out, 0.0)
+    return (x * where(at_zero, 0.0, ct / where(at_zero, 1.0, out)),)
+
+
+def _lower_norm(b: Any, node: Expr, x: str) -> str:
+    """s*sqrt(sum((x/s)^2)) with s = max|x|: no square leaves the range of the dtype."""
+    axes, dtype = node.attrs["axes"], node.dtype
+    largest = b.reduce("ReduceMax", b.add("Abs", x), axes)
+    zero, one = b.const(0, dtype), b.const(1, dtype)
+    big = b.const(float(np.finfo(numpy_dtype(dtype)).max), dtype)
+    ordinary = b.add("And", b.add("Greater", largest, zero), b.add("LessOrEqual", largest, big))
+    scale = b.add("Where", ordinary, largest, one)
+    scaled = b.add("Div", x, scale)
+    total = b.reduce("ReduceSum", b.add("Mul", scaled, scaled), axes)
+    return str(b.add("Mul", b.add("Sqrt", total), scale))
+
+
+norm = _reduction("L2Norm", _norm_ref, _norm_vjp, _lower_norm, _float_keepdims, POSITIVE)
+
+# --- softmax and its logarithms -----------------------------------------------------------
+
+
+def _stable_max(x: Array, axes: Axes) -> Array:
+    big = np.finfo(x.dtype).max
+    return np.clip(np.max(x, axis=axes, keepdims=True, initial=-big), -big, big)
+
+
+def _logsumexp_ref(x: Array, axes: Axes) -> Array:
+    top = _stable_max(x, axes)
+    return top + np.log(np.sum(np.exp(x - top), axis=axes, keepdims=True))
+
+
+def _softmax_ref(x: Array, axes: Axes) -> Array:
+    e = np.exp(x - np.max(x, axis=axes, keepdims=True, initial=-np.inf))
+    return e / np.sum(e, axis=axes, keepdims=True)
+
+
+def _log_softmax_ref(x: Array, axes: Axes) -> Array:
+    shifted = x - np.max(x, axis=axes, keepdims=True, initial=-np.inf)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
+
+
+def _lower_logsumexp(b: Any, node: Expr, x: str) -> str:
+    """m + log(sum(exp(x-m))), m the maximum, kept finite so that -inf and inf come out."""
+    axes, dtype = node.attrs["axes"], node.dtype
+    big = float(np.finfo(numpy_dtype(dtype)).max)
+    top = b.reduce("ReduceMax", x, axes)
+    top = b.add("Clip", top, b.const(-big, dtype), b.const(big, dtype))
+    total = b.reduce("ReduceSum", b.add("Exp", b.add("Sub", x, top)), axes)
+    return str(b.add("Add", b.add("Log", total), top))
+
+
+def _lower_softmax(b: Any, node: Expr, x: str) -> str:
+    axes = node.attrs["axes"]
+    if len(axes) == 1:
+        return str(b.add("Softmax", x, axis=axes[0]))
+    e = b.add("Exp", b.add("Sub", x, b.reduce("ReduceMax", x, axes)))
+    return str(b.add("Div", e, b.reduce("ReduceSum", e, axes)))
+
+
+def _lower_log_softmax(b: Any, node: Expr, x: str) -> str:
+    axes = node.attrs["axes"]
+    if len(axes) == 1:
+        return str(b.add("LogSoftmax", x, axis=axes[0]))
+    shifted = b.add("Sub", x, b.reduce("ReduceMax", x, axes))
+    total = b.reduce("ReduceSum", b.add("Exp", shifted), axes)
+    return str(b.add("Sub", shifted, b.add("Log", total)))
+
+
+def _float_same(x: TensorType, *, axes: Axes) -> TensorType:
+    return float_only(x)
+
+
+def _softmax_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    return (out * (ct - reduce_sum(ct * out, axes)),)
+
+
+def _log_softmax_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    return (ct - exp(out) * reduce_sum(ct, axes),)
+
+
+logsumexp = _reduction(
+    "LogSumExp",
+    _logsumexp_ref,
+    # The softmax of x, not exp(x - out): at logits of 1e4 out has lost the digits that count.
+    lambda ct, out, x, axes: (ct * softmax(x, axes),),
+    _lower_logsumexp,
+    _float_keepdims,
+)
+softmax = _reduction("Softmax", _softmax_ref, _softmax_vjp, _lower_softmax, _float_same)
+log_softmax = _reduction(
+    "LogSoftmax", _log_softmax_ref, _log_softmax_vjp, _lower_log_softmax, _float_same
+)
+
+# --- along one axis -----------------------------------------------------------------------
+
+
+def _cumsum_vjp(ct: Expr, out: Expr, x: Expr, *, axis: int) -> tuple[Expr]:
+    return (flip(cumsum(flip(ct, (axis,)), axis), (axis,)),)
+
+
+_cumsum = register(
+    Op(
+        "CumSum",
+        lambda x, *, axis: number_only(x),
+        lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+        _cumsum_vjp,
+        lambda b, node, x: b.add("CumSum", x, b.const(node.attrs["axis"], "int64")),
+    )
+)
+
+
+def cumsum(x: Expr, axis: int) -> Expr:
+    """Cumulative sum along an axis."""
+    return _cumsum(x, axis=canonical_axis(axis, x.rank))
+
+
+def _arg_infer(x: TensorType, *, axis: int, largest: bool) -> TensorType:
+    return _nonempty_keepdims(x, axes=(axis,)).with_dtype("int64")
+
+
+def _arg_ref(x: Array, axis: int, largest: bool) -> Array:
+    find = np.argmax if largest else np.argmin
+    return np.expand_dims(find(x, axis=axis), axis).astype(np.int64)
+
+
+_arg_extremum = register(
+    Op(
+        "ArgExtremum",
+        _arg_infer,
+        _arg_ref,
+        zeros,
+        lambda b, node, x: b.add(
+            "ArgMax" if node.attrs["largest"] else "ArgMin",
+            x,
+            axis=node.attrs["axis"],
+            keepdims=1,
+        ),
+    )
+)
+
+
+def arg_extremum(x: Expr, axis: int, *, largest: bool = True) -> Expr:
+    """Index of the first largest (or smallest) element along an axis, which keeps length 1."""
+    return _arg_extremum(x, axis=canonical_axis(axis, x.rank), largest=largest)
+
+
+def _arg_sort_infer(x: TensorType, *, axis: int, count: Dim, largest: bool) -> TensorType:
+    shape = list(number_only(x).shape)
+    if isinstance(count, int) and isinstance(shape[axis], int) and count > shape[axis]:  # type: ignore[operator]
+        raise InputError(f"cannot take {count} of {shape[axis]} elements")
+    shape[axis] = count
+    return TensorType("int64", tuple(shape))
+
+
+def _arg_sort_ref(x: Array, axis: int, count: int, largest: bool) -> Array:
+    keys = -x if largest else x
+    order = np.argsort(keys, axis=axis, kind="stable")
+    return np.take(order, np.arange(count), axis=axis).astype(np.int64)
+
+
+def _lower_arg_sort(b: Any, node: Expr, x: str) -> str:
+    axis, largest = node.attrs["axis"], int(node.attrs["largest"])
+    count = b.sizes((node.attrs["count"],))
+    _, order = b.add_many("TopK", 2, x, count, axis=axis, largest=largest, sorted=1)
+    return str(order)
+
+
+_arg_sort = register(Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower_arg_sort))
+
+
+def arg_sort(x: Expr, axis: int, count: Dim, *, largest: bool) -> Expr:
+    """Indices of the ``count`` largest (or smallest) elements along an axis, in order."""
+    return _arg_sort(x, axis=canonical_axis(axis, x.rank), count=count, largest=largest)
+

@@ -1,0 +1,341 @@
+"""Operations that move or repeat elements without looking at them, and sizes as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dims import Dim, Size, maximum, product
+from ..errors import InputError
+from ..expr import Array, Expr, Op, const, register
+from ..types import (
+    TensorType,
+    canonical_axes,
+    canonical_axis,
+    require_equal,
+)
+Shape = tuple[Dim, ...]
+
+
+# --- reshape, broadcast, transpose --------------------------------------------------------
+
+
+def _reshape_infer(x: TensorType, *, shape: Shape) -> TensorType:
+    require_equal(product(x.shape), product(shape))
+    return x.with_shape(shape)
+
+
+def _lower_reshape(b: Any, node: Expr, x: str) -> str:
+    """Unsqueeze or Squeeze where only ones come or go: they need no sizes at run time."""
+    before, after = node.args[0].shape, node.shape
+    inserted = _inserted_ones(before, after)
+    if inserted is not None:
+        return str(b.add("Unsqueeze", x, b.const(inserted, "int64")))
+    removed = _inserted_ones(after, before)
+    if removed is not None:
+        return str(b.add("Squeeze", x, b.const(removed, "int64")))
+    return str(b.reshape(x, before, after))
+
+
+def _inserted_ones(short: Shape, long: Shape) -> list[int] | None:
+    """Where ones were put into ``short`` to make ``long``; None if they were not."""
+    axes, rest = [], list(short)
+    for axis, dim in enumerate(long):
+        if rest and rest[0] == dim:
+            rest.pop(0)
+        elif dim == 1:
+            axes.append(axis)
+        else:
+            return None
+    return axes if axes and not rest else None
+
+
+_reshape = register(
+    Op(
+        "Reshape",
+        _reshape_infer,
+        lambda x, shape: x.reshape(shape),
+        lambda ct, out, x, shape: (reshape(ct, x.shape),),
+        _lower_reshape,
+    )
+)
+
+
+def reshape(x: Expr, shape: Sequence[Dim]) -> Expr:
+    """The same elements in the same order, in another shape."""
+    shape = tuple(shape)
+    return x if shape == x.shape else _reshape(x, shape=shape)
+
+
+def expand_dims(x: Expr, axes: Sequence[int]) -> Expr:
+    """Ones put in, at the places that ``axes`` have in the result."""
+    rank = x.rank + len(axes)
+    axes = canonical_axes(axes, rank)
+    dims = iter(x.shape)
+    return reshape(x, [1 if axis in axes else next(dims) for axis in range(rank)])
+
+
+def squeeze(x: Expr, axes: Sequence[int]) -> Expr:
+    """Axes of length one dropped."""
+    axes = canonical_axes(axes, x.rank)
+    for axis in axes:
+        if x.shape[axis] != 1:
+            raise InputError(f"cannot drop axis {axis} of {x.type}: its length is not 1")
+    return reshape(x, [dim for axis, dim in enumerate(x.shape) if axis not in axes])
+
+
+def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
+    if x.rank > len(shape):
+        raise InputError(f"rank {x.rank} does not broadcast to rank {len(shape)}")
+    for dim, size in zip(x.shape, shape[len(shape) - x.rank :], strict=True):
+        if dim != 1:
+            require_equal(dim, size)
+    return x.with_shape(shape)
+
+
+_broadcast_to = register(
+    Op(
+        "BroadcastTo",
+        _broadcast_infer,
+        lambda x, shape: np.broadcast_to(x, shape),
+        lambda ct, out, x, shape: (ct,),
+        lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
+    )
+)
+
+
+def broadcast_to(x: Expr, shape: Sequence[Dim]) -> Expr:
+    """``x`` repeated along its axes of length one, and along new axes in front."""
+    shape = tuple(shape)
+    return x if shape == x.shape else _broadcast_to(x, shape=shape)
+
+
+_transpose = register(
+    Op(
+        "Transpose",
+        lambda x, *, perm: x.with_shape([x.shape[axis] for axis in perm]),
+        lambda x, perm: np.transpose(x, perm),
+        lambda ct, out, x, perm: (transpose(ct, [perm.index(i) for i in range(len(perm))]),),
+        lambda b, node, x: b.add("Transpose", x, perm=list(node.attrs["perm"])),
+    )
+)
+
+
+def transpose(x: Expr, perm: Sequence[int]) -> Expr:
+    """Axes in another order: axis i of the result is axis ``perm[i]`` of ``x``."""
+    axes = tuple(canonical_axis(axis, x.rank) for axis in perm)
+    if sorted(axes) != list(range(x.rank)):
+        raise InputError(f"{tuple(perm)} is not a permutation of the axes of {x.type}")
+    return x if axes == tuple(range(x.rank)) else _transpose(x, perm=axes)
+
+
+# --- cutting and joining ------------------------------------------------------------------
+
+
+def _slice_infer(x: TensorType, *, starts: Shape, steps: tuple[int, ...], sizes: Shape) -> TensorType:
+    return x.with_shape(sizes)
+
+
+def _slice_ref(x: Array, starts: Sequence[int], steps: Sequence[int], sizes: Sequence[int]) -> Array:
+    index = [
+        start + step * np.arange(size)
+        for start, step, size in zip(starts, steps, sizes, strict=True)
+    ]
+    return x[np.ix_(*index)] if index else x
+
+
+def _slice_vjp(
+    ct: Expr, out: Expr, x: Expr, *, starts: Shape, steps: tuple[int, ...], sizes: Shape
+) -> tuple[Expr]:
+    """Zeros around, and between where the step leaves elements out."""
+    backwards = [axis for axis, step in enumerate(steps) if step < 0]
+    ct = flip(ct, backwards)
+    before, after = [], []
+    for axis, (start, step, size) in enumerate(zip(starts, steps, sizes, strict=True)):
+        first = start + (size - 1) * step if step < 0 else start
+        ct = _spread(ct, axis, abs(step))
+        before.append(first if ct.shape[axis] != 0 else 0)
+        after.append(x.shape[axis] - before[-1] - ct.shape[axis])
+    return (pad(ct, before, after),)
+
+
+def _spread(x: Expr, axis: int, step: int) -> Expr:
+    """step-1 zeros between neighbours along an axis."""
+    if step == 1:
+        return x
+    split = expand_dims(x, (axis + 1,))
+    wide = pad(split, [0] * split.rank, [step - 1 if i == axis + 1 else 0 for i in range(split.rank)])
+    size = x.shape[axis]
+    merged = reshape(wide, (*x.shape[:axis], size * step, *x.shape[axis + 1 :]))
+    return take_range(merged, axis, 0, maximum(size * step - (step - 1), 0))
+
+
+def _lower_slice(b: Any, node: Expr, x: str) -> str:
+    axes = [
+        axis
+        for axis, (size, dim) in enumerate(zip(node.shape, node.args[0].shape, strict=True))
+        if size != dim or node.attrs["steps"][axis] != 1
+    ]
+    starts, steps, sizes = (
+        [node.attrs[key][axis] for axis in axes] for key in ("starts", "steps", "sizes")
+    )
+    ends = [
+        # Counted from the back, so that "before the first" is not taken for "the last".
+        start + step * size if step > 0 else start + step * (size - 1) - 1 - node.args[0].shape[axis]
+        for axis, start, step, size in zip(axes, starts, steps, sizes, strict=True)
+    ]
+    bounds = b.sizes(starts), b.sizes(ends), b.const(axes, "int64"), b.const(steps, "int64")
+    return str(b.add("Slice", x, *bounds))
+
+
+_slice = register(Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice))
+
+
+def slice_(x: Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]) -> Expr:
+    """``sizes`` elements along each axis, from ``starts`` on, every ``steps``-th."""
+    if tuple(sizes) == x.shape and all(step == 1 for step in steps):
+        return x
+    return _slice(x, starts=tuple(starts), steps=tuple(steps), sizes=tuple(sizes))
+
+
+def take_range(x: Expr, axis: int, start: Dim, size: Dim, step: int = 1) -> Expr:
+    """A slice along one axis."""
+    starts = [start if i == axis else 0 for i in range(x.rank)]
+    steps = [step if i == axis else 1 for i in range(x.rank)]
+    return slice_(x, starts, steps, [size if i == axis else d for i, d in enumerate(x.shape)])
+
+
+def flip(x: Expr, axes: Sequence[int]) -> Expr:
+    """The order of elements reversed along axes."""
+    axes = canonical_axes(axes, x.rank)
+    if not axes:
+        return x
+    starts = [x.shape[axis] - 1 if axis in axes else 0 for axis in range(x.rank)]
+    return _slice(
+        x,
+        starts=tuple(starts),
+        steps=tuple(-1 if axis in axes else 1 for axis in range(x.rank)),
+        sizes=x.shape,
+    )
+
+
+def _pad_infer(x: TensorType, *, before: Shape, after: Shape) -> TensorType:
+    shape = [b + dim + a for b, dim, a in zip(before, x.shape, after, strict=True)]
+    return x.with_shape(shape)
+
+
+_pad = register(
+    Op(
+        "Pad",
+        _pad_infer,
+        lambda x, before, after: np.pad(x, list(zip(before, after, strict=True))),
+        lambda ct, out, x, before, after: (slice_(ct, before, [1] * x.rank, x.shape),),
+        lambda b, node, x: b.add(
+            "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
+        ),
+    )
+)
+
+
+def pad(x: Expr, before: Sequence[Dim], after: Sequence[Dim]) -> Expr:
+    """Zeros around ``x``."""
+    if all(size == 0 for size in (*before, *after)):
+        return x
+    return _pad(x, before=tuple(before), after=tuple(after))
+
+
+def _concat_infer(*types: TensorType, axis: int) -> TensorType:
+    first, shape = types[0], list(types[0].shape)
+    shape[axis] = 0
+    for other in types:
+        if other.dtype != first.dtype or other.rank != first.rank:
+            raise InputError("arrays to join need one dtype and one rank")
+        shape = [
+            shape[i] + dim if i == axis else broadcast_equal(shape[i], dim)
+            for i, dim in enumerate(other.shape)
+        ]
+    return first.with_shape(shape)
+
+
+def broadcast_equal(left: Dim, right: Dim) -> Dim:
+    """The dim that both must be."""
+    require_equal(left, right)
+    return left
+
+
+def _concat_vjp(ct: Expr, out: Expr, *args: Expr, axis: int) -> tuple[Expr, ...]:
+    start: Dim = 0
+    cotangents = []
+    for arg in args:
+        cotangents.append(take_range(ct, axis, start, arg.shape[axis]))
+        start = start + arg.shape[axis]
+    return tuple(cotangents)
+
+
+_concat = register(
+    Op(
+        "Concat",
+        _concat_infer,
+        lambda *arrays, axis: np.concatenate(arrays, axis=axis),
+        _concat_vjp,
+        lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
+        ((-3.0, 3.0), (-3.0, 3.0)),
+    )
+)
+
+
+def concat(arrays: Sequence[Expr], axis: int) -> Expr:
+    """Arrays joined along an axis."""
+    if not arrays:
+        raise InputError("concat needs at least one array")
+    if len(arrays) == 1:
+        return arrays[0]
+    return _concat(*arrays, axis=canonical_axis(axis, arrays[0].rank))
+
+
+# --- values made of sizes -----------------------------------------------------------------
+
+_size_of = register(
+    Op(
+        "SizeOf",
+        lambda *, size: TensorType("int64", ()),
+        lambda size: np.asarray(size, np.int64),
+        lambda ct, out, size: (),
+        lambda b, node: b.scalar_size(node.attrs["size"]),
+        (),
+    )
+)
+
+
+def size_of(size: Dim) -> Expr:
+    """A size as an int64 scalar."""
+    return _size_of(size=size) if isinstance(size, Size) else const(size, "int64")
+
+
+_iota = register(
+    Op(
+        "Iota",
+        lambda *, size: TensorType("int64", (size,)),
+        lambda size: np.arange(size, dtype=np.int64),
+        lambda ct, out, size: (),
+        lambda b, node: b.add(
+            "Range", b.const(0, "int64"), b.scalar_size(node.attrs["size"]), b.const(1, "int64")
+        ),
+        (),
+    )
+)
+
+
+def iota(size: Dim) -> Expr:
+    """0, 1, .. size-1 in int64."""
+    if isinstance(size, int) and size <= 1024:  # beyond that the graph counts by itself
+        return const(np.arange(size), "int64")
+    return _iota(size=size)
+
+
+def filled(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
+    """One number everywhere."""
+    return broadcast_to(const(value, dtype), shape)
+

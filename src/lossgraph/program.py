@@ -1,0 +1,149 @@
+"""Programs: traced losses with their gradients, ready to lower. The pipeline in one page.
+
+trace (which stabilizes) -> differentiate -> simplify -> lower.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import autodiff
+from .dims import Dim
+from .errors import GradientError, InputError
+from .expr import Expr, variable
+from .ops import filled
+from .rewrite import rewrite
+from .rules import SIMPLIFY
+from .trace import Body, Traced, trace
+from .types import Constraint, TensorType
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Program:
+    """A graph of values and gradients, with what must hold when it runs.
+
+    Attributes:
+        name: the loss's name.
+        inputs: inputs of the graph, in order.
+        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``grad_<input>``.
+        wrt: the inputs whose gradients are among the outputs.
+        several: whether the loss returned a tuple.
+        constraints: pairs of sizes that must be equal.
+        labels: inputs of class labels, with the number of classes.
+        options: the loss's options, for the model's metadata.
+    """
+
+    name: str
+    inputs: tuple[Expr, ...]
+    outputs: Mapping[str, Expr]
+    wrt: tuple[str, ...]
+    several: bool
+    constraints: tuple[Constraint, ...]
+    labels: tuple[tuple[str, Dim], ...]
+    options: Mapping[str, Any]
+
+    @property
+    def values(self) -> list[str]:
+        """The names of the outputs that are values."""
+        return [name for name in self.outputs if not name.startswith("grad_")]
+
+    def to_onnx(self, opset: int | None = None) -> onnx.ModelProto:
+        """The program as a checked ONNX model."""
+        from .lower import DEFAULT_OPSET, lower
+        from .validate import check
+
+        model = lower(
+            self.inputs,
+            self.outputs,
+            opset=DEFAULT_OPSET if opset is None else opset,
+            name=self.name,
+            metadata=self._metadata(),
+        )
+        check(model, self)
+        return model
+
+    def _metadata(self) -> dict[str, str]:
+        from . import __version__
+
+        return {
+            "loss": self.name,
+            "options": json.dumps(dict(self.options), sort_keys=True, default=str),
+            "lossgraph_version": __version__,
+        }
+
+
+def build(
+    body: Body,
+    types: Mapping[str, TensorType],
+    *,
+    constants: Mapping[str, Any] | None = None,
+    grad: Sequence[str] = (),
+    with_ct: bool = False,
+    name: str = "loss",
+    options: Mapping[str, Any] | None = None,
+) -> Program:
+    """Trace a body, differentiate it and simplify the result.
+
+    Args:
+        body: ``body(F, **symbols, **constants)``.
+        types: type of each input.
+        constants: arguments that are no arrays.
+        grad: names of the inputs whose gradients are wanted.
+        with_ct: weigh the values by inputs ``ct`` (``ct_0``, ``ct_1``, ..) instead of ones.
+        name: the loss's name.
+        options: what the metadata says of the loss's options.
+    """
+    traced = trace(body, types, constants or {})
+    values = _value_names(traced)
+    cotangents = _cotangents(traced, types) if with_ct else None
+    gradients = _gradients(traced, grad, cotangents)
+    outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
+    simple = rewrite(list(outputs.values()), SIMPLIFY)
+    return Program(
+        name,
+        (*traced.inputs, *(cotangents or ())),
+        dict(zip(outputs, simple, strict=True)),
+        tuple(grad),
+        traced.several,
+        traced.constraints,
+        traced.labels,
+        {**(options or {}), **traced.constants},
+    )
+
+
+def _value_names(traced: Traced) -> list[str]:
+    if not traced.several:
+        return ["loss"]
+    return [f"loss_{i}" for i in range(len(traced.outputs))]
+
+
+def _cotangents(traced: Traced, types: Mapping[str, TensorType]) -> tuple[Expr, ...]:
+    names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.outputs))]
+    for name in names:
+        if name in types:
+            raise InputError(f"an input is called {name!r}, which is the cotangent's name")
+    return tuple(variable(n, out.type) for n, out in zip(names, traced.outputs, strict=True))
+
+
+def _gradients(
+    traced: Traced, grad: Sequence[str], cotangents: Sequence[Expr] | None
+) -> dict[str, Expr]:
+    if not grad:
+        return {}
+    by_name = {node.attrs["name"]: node for node in traced.inputs}
+    for name in grad:
+        if name not in by_name:
+            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
+    if len(set(grad)) != len(grad):
+        raise InputError(f"the gradients {tuple(grad)} name an input twice")
+    if not all(output.type.is_float for output in traced.outputs):
+        raise GradientError("a value of integers has no gradient")
+    ones = [filled(1.0, out.dtype, out.shape) for out in traced.outputs]
+    found = autodiff.vjp(traced.outputs, cotangents or ones, [by_name[name] for name in grad])
+    return {f"grad_{name}": gradient for name, gradient in zip(grad, found, strict=True)}

@@ -1,0 +1,281 @@
+"""Rewriting: rules as equations, one matcher, one engine.
+
+A rule is an equation between two expressions of the same variables, written once with the
+functions of ``ops``::
+
+    Rule("log(sigmoid(x)) = -softplus(-x)", lambda o, x: o.log(o.sigmoid(x)),
+         lambda o, x: -o.softplus(-x))
+
+Called with ``PATTERN`` as ``o`` the left side yields a pattern; called with ``ops`` either side
+yields an expression, which is how a test checks every law on ordinary and special values.
+Positional parameters stand for expressions (the same letter for the same node), keyword-only
+ones for attributes. A rule never changes a type: where it would, it declines.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from . import ops
+from .errors import LossgraphError
+from .expr import Expr, Op, rebuild, scalar_value, transform
+
+Bindings = dict[str, Any]
+_MAX_PASSES = 200
+
+# Functions of ``ops`` that are not operations themselves: their operation and the names of
+# the attributes that follow the arrays.
+_WRAPPERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
+    "broadcast_to": ("BroadcastTo", 1, ("shape",)),
+    "cast": ("Cast", 1, ("to",)),
+    "clip": ("Clip", 1, ("low", "high")),
+    "log_softmax": ("LogSoftmax", 1, ("axes",)),
+    "logsumexp": ("LogSumExp", 1, ("axes",)),
+    "norm": ("L2Norm", 1, ("axes",)),
+    "pick": ("Pick", 2, ("axis",)),
+    "reduce_max": ("ReduceMax", 1, ("axes",)),
+    "reduce_sum": ("ReduceSum", 1, ("axes",)),
+    "reshape": ("Reshape", 1, ("shape",)),
+    "slice_": ("Slice", 1, ("starts", "steps", "sizes")),
+    "softmax": ("Softmax", 1, ("axes",)),
+    "take": ("Take", 2, ("axis",)),
+    "transpose": ("Transpose", 1, ("perm",)),
+    "unpick": ("Unpick", 2, ("axis", "size")),
+}
+
+
+class _Sides:
+    """Arithmetic on patterns."""
+
+    def __add__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Add", (self, other))
+
+    def __radd__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Add", (other, self))
+
+    def __sub__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Sub", (self, other))
+
+    def __rsub__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Sub", (other, self))
+
+    def __mul__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Mul", (self, other))
+
+    def __rmul__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Mul", (other, self))
+
+    def __truediv__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Div", (self, other))
+
+    def __rtruediv__(self, other: Pattern) -> PatternNode:
+        return PatternNode("Div", (other, self))
+
+    def __neg__(self) -> PatternNode:
+        return PatternNode("Neg", (self,))
+
+
+@dataclass(frozen=True)
+class Variable(_Sides):
+    """Stands for any expression."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Stands for any value of an attribute."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class PatternNode(_Sides):
+    """Stands for an operation on what its arguments stand for."""
+
+    op: str
+    args: tuple[Any, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+Pattern = Union[_Sides, float, int]
+
+
+class _PatternOps:
+    """The functions of ``ops``, building patterns."""
+
+    def __getattr__(self, name: str) -> Callable[..., PatternNode]:
+        if name in _WRAPPERS:
+            operation, arrays, attributes = _WRAPPERS[name]
+            return lambda *args: PatternNode(
+                operation, args[:arrays], dict(zip(attributes, args[arrays:], strict=True))
+            )
+        operation_ = getattr(ops, name)
+        if not isinstance(operation_, Op):
+            raise AttributeError(f"ops.{name} cannot stand in a rule")
+        return lambda *args: PatternNode(operation_.name, args)
+
+
+PATTERN: Any = _PatternOps()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An equation, applied from left to right.
+
+    Attributes:
+        law: the equation as text: name of the rule, of its test, and in traces.
+        left: ``(o, *expressions, *, attributes)`` builds the left side from ``o``'s functions.
+        right: the same for the right side.
+        check: a side condition on the bindings; says by its name why the rule declines.
+        example: for tests, attribute values, and types of variables other than float64[4,5].
+    """
+
+    law: str
+    left: Callable[..., Any]
+    right: Callable[..., Expr]
+    check: Callable[..., bool] | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    def pattern(self) -> PatternNode:
+        positional, keywords = self.parameters()
+        made = self.left(
+            PATTERN,
+            *(Variable(name) for name in positional),
+            **{name: Attribute(name) for name in keywords},
+        )
+        assert isinstance(made, PatternNode)
+        return made
+
+    def parameters(self) -> tuple[list[str], list[str]]:
+        """Names of the variables and of the attributes."""
+        parameters = list(inspect.signature(self.left).parameters.values())[1:]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        return (
+            [p.name for p in parameters if p.kind is not keyword],
+            [p.name for p in parameters if p.kind is keyword],
+        )
+
+    def build(self, side: Callable[..., Any], bindings: Mapping[str, Any]) -> Expr:
+        """One side as an expression."""
+        positional, keywords = self.parameters()
+        built: Expr = side(
+            ops,
+            *(bindings[name] for name in positional),
+            **{name: bindings[name] for name in keywords},
+        )
+        return built
+
+
+class RuleSet:
+    """Rules in order of priority, indexed by the operation at the root of the left side.
+
+    ``fold`` is tried first: it replaces a node by a constant, or gives None.
+    """
+
+    def __init__(
+        self, name: str, rules: Sequence[Rule], fold: Callable[[Expr], Expr | None] | None = None
+    ) -> None:
+        self.name = name
+        self.rules = tuple(rules)
+        self.fold = fold
+        self._by_op: dict[str, list[tuple[Rule, PatternNode]]] = {}
+        for rule in rules:
+            pattern = rule.pattern()
+            self._by_op.setdefault(pattern.op, []).append((rule, pattern))
+
+    def apply(self, node: Expr) -> tuple[Expr, str] | None:
+        """What ``node`` becomes by the first law that changes it, and that law."""
+        folded = self.fold(node) if self.fold else None
+        if folded is not None:
+            return folded, "fold"
+        for rule, pattern in self._by_op.get(node.op.name, ()):
+            for bindings in match(pattern, node, {}):
+                if rule.check is not None and not rule.check(**bindings):
+                    continue
+                result = rule.build(rule.right, bindings)
+                if result is not node and result.type == node.type:
+                    return result, rule.law
+        return None
+
+
+def rewrite(
+    roots: Sequence[Expr],
+    rules: RuleSet,
+    trace: Callable[[str, Expr, Expr], None] | None = None,
+) -> list[Expr]:
+    """Apply the rules everywhere until none applies; the result is a fixed point.
+
+    Args:
+        roots: expressions to rewrite together, so that what they share stays shared.
+        rules: the rules.
+        trace: called with each law applied, the node before and after.
+    """
+
+    def visit(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        current = rebuild(node, args)
+        for _ in range(_MAX_PASSES):
+            found = rules.apply(current)
+            if found is None:
+                return current
+            if trace is not None:
+                trace(found[1], current, found[0])
+            current = found[0]
+        raise LossgraphError(f"rules {rules.name!r} do not come to an end at {node!r}")
+
+    current = list(roots)
+    for _ in range(_MAX_PASSES):
+        done = transform(current, visit)
+        following = [done[root] for root in current]
+        if all(a is b for a, b in zip(current, following, strict=True)):
+            return current
+        current = following
+    raise LossgraphError(f"rules {rules.name!r} do not come to an end")
+
+
+def match(pattern: Any, node: Expr, bindings: Bindings) -> Iterator[Bindings]:
+    """Every way in which a pattern stands for a node, given what is bound already."""
+    if isinstance(pattern, Variable):
+        if bindings.get(pattern.name, node) is node:
+            yield {**bindings, pattern.name: node}
+    elif isinstance(pattern, PatternNode):
+        if node.op.name == pattern.op and len(node.args) == len(pattern.args):
+            yield from _match_node(pattern, node, bindings)
+    elif scalar_value(node) == pattern:
+        yield bindings
+
+
+def _match_node(pattern: PatternNode, node: Expr, bindings: Bindings) -> Iterator[Bindings]:
+    bound: Bindings | None = dict(bindings)
+    for name, wanted in pattern.attrs.items():
+        bound = _bind_attribute(wanted, node.attrs[name], bound)
+        if bound is None:
+            return
+    assert bound is not None
+    yield from _match_all(pattern.args, node.args, bound)
+    if node.op.commutative and node.args[0] is not node.args[1]:
+        yield from _match_all(pattern.args, node.args[::-1], bound)
+
+
+def _bind_attribute(wanted: Any, value: Any, bindings: Bindings | None) -> Bindings | None:
+    if bindings is None:
+        return None
+    if not isinstance(wanted, Attribute):
+        return bindings if wanted == value else None
+    if bindings.setdefault(wanted.name, value) != value:
+        return None
+    return bindings
+
+
+def _match_all(
+    patterns: Sequence[Any], nodes: Sequence[Expr], bindings: Bindings
+) -> Iterator[Bindings]:
+    if not patterns:
+        yield bindings
+        return
+    for bound in match(patterns[0], nodes[0], bindings):
+        yield from _match_all(patterns[1:], nodes[1:], bound)
+

@@ -1,0 +1,14 @@
+"""``F``, symbolic: MXNet's operators on symbols, with MXNet's names and conventions.
+
+What a loss body receives as ``F`` when it is traced. ``lossgraph.reference`` has the same
+functions for numpy arrays.
+"""
+
+from __future__ import annotations
+
+from . import elementwise as _elementwise, index as _index, reduce as _reduce, shape as _shape
+from .symbol import Symbol, SymbolicSize, functions
+
+globals().update(functions())
+
+__all__ = ["Symbol", "SymbolicSize", *sorted(functions())]

@@ -1,0 +1,208 @@
+"""Element-wise functions of ``F``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .. import ops
+from ..errors import InputError
+from ..expr import Expr
+from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
+
+
+def _floating(x: Operand) -> Expr:
+    """The operand, in float32 if it is of integers."""
+    (expr,), weak = promote(x, floating=True)
+    return ops.cast(expr, "float32") if weak else expr
+
+
+def _unary(name: str, body: Callable[[Expr], Expr], *aliases: str, numbers: bool = False) -> Any:
+    def call(data: Operand) -> Symbol:
+        return wrap(body(as_expr(data) if numbers else _floating(data)))
+
+    call.__name__ = name
+    call.__doc__ = f"``{name}`` of every element."
+    return function(True, *aliases)(call)
+
+
+abs_ = _unary("abs", ops.absolute, numbers=True)
+sign = _unary("sign", ops.sign, numbers=True)
+negative = _unary("negative", ops.neg, numbers=True)
+square = _unary("square", lambda x: x * x, numbers=True)
+sqrt = _unary("sqrt", ops.sqrt)
+rsqrt = _unary("rsqrt", lambda x: 1 / ops.sqrt(x))
+cbrt = _unary("cbrt", lambda x: ops.sign(x) * ops.power(ops.absolute(x), 1 / 3))
+rcbrt = _unary("rcbrt", lambda x: ops.sign(x) * ops.power(ops.absolute(x), -1 / 3))
+reciprocal = _unary("reciprocal", lambda x: 1 / x)
+exp = _unary("exp", ops.exp)
+expm1 = _unary("expm1", ops.expm1)
+log = _unary("log", ops.log)
+log1p = _unary("log1p", ops.log1p)
+log2 = _unary("log2", lambda x: ops.log(x) * (1 / math.log(2)))
+log10 = _unary("log10", lambda x: ops.log(x) * (1 / math.log(10)))
+relu = _unary("relu", ops.relu)
+sigmoid = _unary("sigmoid", ops.sigmoid)
+softrelu = _unary("softrelu", ops.softplus)
+softsign = _unary("softsign", lambda x: x / (1 + ops.absolute(x)))
+tanh = _unary("tanh", ops.tanh)
+erf = _unary("erf", ops.erf)
+sin = _unary("sin", ops.sin)
+cos = _unary("cos", ops.cos)
+floor = _unary("floor", ops.floor)
+ceil = _unary("ceil", ops.ceil)
+rint = _unary("rint", ops.rint)
+fix = _unary("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
+round_ = _unary("round", lambda x: ops.sign(x) * ops.floor(ops.absolute(x) + 0.5))
+isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
+isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
+isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
+gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
+stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
+identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
+
+
+@function(True)
+def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol:
+    """``clip(alpha*x + beta, 0, 1)``."""
+    return wrap(ops.clip(_floating(data) * float(alpha) + float(beta), 0.0, 1.0))
+
+
+_ACTIVATIONS: dict[str, Any] = {
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softrelu": softrelu,
+    "softsign": softsign,
+}
+
+
+@function()
+def Activation(data: Operand, act_type: str) -> Symbol:
+    """One of the activation functions by name; ``softrelu`` is ``log(1+exp(x))``."""
+    return wrap(_chosen("act_type", act_type, _ACTIVATIONS)(data).expr)
+
+
+@function()
+def LeakyReLU(data: Operand, act_type: str = "leaky", slope: float = 0.25) -> Symbol:
+    """Activations with a part below zero: leaky, elu, selu, gelu."""
+    x = _floating(data)
+    below = ops.minimum(x, 0.0)
+    bodies: dict[str, Callable[[], Expr]] = {
+        "leaky": lambda: ops.relu(x) + below * float(slope),
+        "elu": lambda: ops.relu(x) + ops.expm1(below) * float(slope),
+        # the constants of self-normalizing networks (Klambauer et al. 2017)
+        "selu": lambda: (ops.relu(x) + ops.expm1(below) * 1.6732632423543772) * 1.0507009873554805,
+        "gelu": lambda: gelu(data).expr,
+    }
+    return wrap(_chosen("act_type", act_type, bodies)())
+
+
+@function(True)
+def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
+    """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
+    return wrap(ops.clip(as_expr(data), a_min, a_max))
+
+
+@function(True)
+def smooth_l1(data: Operand, scalar: float = 1.0) -> Symbol:
+    """``(s*x)^2/2`` where ``|x| < 1/s^2``, else ``|x| - 1/(2 s^2)``."""
+    x = _floating(data)
+    size, edge = ops.absolute(x), 1.0 / (scalar * scalar)
+    near = ops.clip(size, 0.0, edge)  # no branch is there to overflow
+    return wrap(near * near * (0.5 / edge) + (size - near))
+
+
+@function(True)
+def where(condition: Operand, x: Operand, y: Operand) -> Symbol:
+    """``x`` where the condition is not zero, else ``y``; a condition of rank 1 chooses rows."""
+    (a, b), weak = promote(x, y)
+    chosen = truth(condition)
+    if chosen.rank == 1 and max(a.rank, b.rank) > 1:
+        chosen = ops.expand_dims(chosen, range(1, max(a.rank, b.rank)))
+    return Symbol(ops.where(chosen, a, b), weak)
+
+
+@function(True, "Cast", "astype")
+def cast(data: Operand, dtype: Any) -> Symbol:
+    """``data`` in another dtype."""
+    return wrap(ops.cast(as_expr(data), dtype))
+
+
+@function(False, "ElementWiseSum")
+def add_n(*args: Operand) -> Symbol:
+    """The sum of arrays."""
+    if not args:
+        raise InputError("add_n needs at least one array")
+    total = wrap(as_expr(args[0]))
+    for arg in args[1:]:
+        total = total + arg
+    return total
+
+
+def _binary(
+    body: Callable[..., Expr], *names: str, floating: bool = False, comparison: bool = False
+) -> Any:
+    def call(lhs: Operand, rhs: Operand) -> Symbol:
+        if comparison:
+            return compare(body, lhs, rhs)
+        return binary(body, lhs, rhs, floating=floating)
+
+    call.__name__ = names[0]
+    call.__doc__ = f"``{names[0]}`` of two arrays, broadcast together."
+    return function(True, *names[1:])(call)
+
+
+def _logical(body: Callable[..., Expr], *names: str) -> Any:
+    def call(lhs: Operand, rhs: Operand) -> Symbol:
+        return compare(lambda a, b: body(truth(a), truth(b)), lhs, rhs)
+
+    call.__name__ = names[0]
+    call.__doc__ = f"``{names[0]}`` of two arrays, whose truth is to be other than zero."
+    return function(True, *names[1:])(call)
+
+
+def _hypot(x: Expr, y: Expr) -> Expr:
+    shape = ops.add(x, y).shape
+    pair = [ops.expand_dims(ops.broadcast_to(part, shape), (-1,)) for part in (x, y)]
+    return ops.squeeze(ops.norm(ops.concat(pair, -1), (-1,)), (-1,))
+
+
+def _not_equal(x: Expr, y: Expr) -> Expr:
+    return ops.logical_not(ops.equal(x, y))
+
+
+add = _binary(ops.add, "broadcast_add", "broadcast_plus", "elemwise_add", "add")
+subtract = _binary(ops.sub, "broadcast_sub", "broadcast_minus", "elemwise_sub", "subtract")
+multiply = _binary(ops.mul, "broadcast_mul", "elemwise_mul", "multiply")
+divide = _binary(ops.div, "broadcast_div", "elemwise_div", "divide", floating=True)
+modulo = _binary(ops.mod, "broadcast_mod", "modulo", "mod")
+power = _binary(ops.power, "broadcast_power", "power", "pow", floating=True)
+maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
+minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")
+hypot = _binary(_hypot, "broadcast_hypot", "hypot", floating=True)
+masked_mul = _binary(ops.masked_mul, "masked_mul", floating=True)
+equal = _binary(ops.equal, "broadcast_equal", "equal", comparison=True)
+not_equal = _binary(_not_equal, "broadcast_not_equal", "not_equal", comparison=True)
+greater = _binary(ops.greater, "broadcast_greater", "greater", comparison=True)
+greater_equal = _binary(
+    ops.greater_equal, "broadcast_greater_equal", "greater_equal", comparison=True
+)
+lesser = _binary(ops.less, "broadcast_lesser", "lesser", comparison=True)
+lesser_equal = _binary(ops.less_equal, "broadcast_lesser_equal", "lesser_equal", comparison=True)
+logical_and = _logical(ops.logical_and, "broadcast_logical_and", "logical_and")
+logical_or = _logical(ops.logical_or, "broadcast_logical_or", "logical_or")
+logical_xor = _logical(ops.logical_xor, "broadcast_logical_xor", "logical_xor")
+
+
+@function(True)
+def logical_not(data: Operand) -> Symbol:
+    """1 where ``data`` is zero, else 0."""
+    return compare(lambda a, b: ops.equal(a, b), data, 0)
+
+
+def _chosen(option: str, value: str, choices: dict[str, Any]) -> Any:
+    if value not in choices:
+        raise InputError(f"{option}: expected one of {tuple(choices)}, got {value!r}")
+    return choices[value]

@@ -1,0 +1,231 @@
+"""Reductions, norms, softmax and order statistics of ``F``.
+
+``axis`` is None or () for all axes, an int, or a tuple; ``exclude=True`` reduces the others.
+A full reduction has the shape (1,), as MXNet knows no rank 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import ops
+from ..dims import product
+from ..errors import InputError
+from ..expr import Expr
+from ..types import canonical_axes, canonical_axis
+from .elementwise import _chosen, _floating
+from .symbol import Operand, Symbol, as_expr, function, wrap
+
+Axis = Any
+
+
+def reduced_axes(axis: Axis, rank: int, exclude: bool = False) -> tuple[int, ...]:
+    """The axes to reduce over, from MXNet's ``axis`` and ``exclude``."""
+    if axis is None or (isinstance(axis, Sequence) and not axis):
+        return () if exclude else tuple(range(rank))
+    named = canonical_axes(axis if isinstance(axis, Sequence) else (axis,), rank)
+    return tuple(i for i in range(rank) if i not in named) if exclude else named
+
+
+def drop(x: Expr, axes: Sequence[int], keepdims: bool) -> Expr:
+    """A reduced array without the reduced axes, but never without any axis."""
+    if keepdims or not axes:
+        return x
+    return ops.reshape(x, [d for i, d in enumerate(x.shape) if i not in axes] or [1])
+
+
+def _reduction(
+    name: str, body: Callable[[Expr, Sequence[int]], Expr], *aliases: str, integers: bool = True
+) -> Any:
+    def call(
+        data: Operand, axis: Axis = None, keepdims: bool = False, exclude: bool = False
+    ) -> Symbol:
+        x = as_expr(data) if integers else _floating(data)
+        axes = reduced_axes(axis, x.rank, exclude)
+        return wrap(drop(body(x, axes), axes, keepdims))
+
+    call.__name__ = name
+    call.__doc__ = f"``{name}`` over axes."
+    return function(True, *aliases)(call)
+
+
+def _nan_as(value: float, body: Callable[[Expr, Sequence[int]], Expr]) -> Any:
+    return lambda x, axes: body(ops.where(ops.isnan(x), value, x), axes)
+
+
+sum_ = _reduction("sum", ops.reduce_sum, "sum_axis")
+mean = _reduction("mean", ops.reduce_mean, integers=False)
+prod = _reduction("prod", ops.reduce_prod)
+max_ = _reduction("max", ops.reduce_max, "max_axis")
+min_ = _reduction("min", ops.reduce_min, "min_axis")
+nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum), integers=False)
+nanprod = _reduction("nanprod", _nan_as(1.0, ops.reduce_prod), integers=False)
+
+
+@function(True)
+def norm(data: Operand, ord: int = 2, axis: Axis = None, keepdims: bool = False) -> Symbol:
+    """The norm of order 1 or 2 of the vectors along axes."""
+    x = _floating(data)
+    axes = reduced_axes(axis, x.rank)
+    if ord not in (1, 2):
+        raise InputError(f"ord: expected 1 or 2, got {ord!r}")
+    body = ops.norm(x, axes) if ord == 2 else ops.reduce_sum(ops.absolute(x), axes)
+    return wrap(drop(body, axes, keepdims))
+
+
+@function()
+def moments(data: Operand, axes: Axis = None, keepdims: bool = False) -> list[Symbol]:
+    """Mean and (population) variance."""
+    x = _floating(data)
+    over = reduced_axes(axes, x.rank)
+    average = ops.reduce_mean(x, over)
+    off = x - average
+    return [wrap(drop(part, over, keepdims)) for part in (average, ops.reduce_mean(off * off, over))]
+
+
+@function()
+def L2Normalization(data: Operand, eps: float = 1e-10, mode: str = "instance") -> Symbol:
+    """``x / sqrt(sum(x^2) + eps)``: over all but axis 0, over axis 1, or over axes 2 on."""
+    x = _floating(data)
+    axes = {"instance": range(1, x.rank), "channel": (1,), "spatial": range(2, x.rank)}
+    over = tuple(_chosen("mode", mode, axes))
+    return wrap(x / ops.sqrt(ops.reduce_sum(x * x, over) + float(eps)))
+
+
+@function(True)
+def softmax(
+    data: Operand,
+    length: Operand | None = None,
+    axis: int = -1,
+    temperature: float | None = None,
+    use_length: bool = False,
+) -> Symbol:
+    """``exp(x/t)`` normalized along an axis, the first ``length`` elements only if asked."""
+    return _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
+
+
+@function(True)
+def log_softmax(
+    data: Operand,
+    axis: int = -1,
+    temperature: float | None = None,
+    length: Operand | None = None,
+    use_length: bool = False,
+) -> Symbol:
+    """The logarithm of ``softmax``, without its rounding."""
+    return _softmax(ops.log_softmax, data, length, axis, temperature, use_length, 0.0)
+
+
+@function(True)
+def softmin(data: Operand, axis: int = -1, temperature: float | None = None) -> Symbol:
+    """``softmax`` of the negative."""
+    return softmax(-wrap(_floating(data)), axis=axis, temperature=temperature)
+
+
+def _softmax(
+    body: Callable[[Expr, Sequence[int]], Expr],
+    data: Operand,
+    length: Operand | None,
+    axis: int,
+    temperature: float | None,
+    use_length: bool,
+    outside: float,
+) -> Symbol:
+    if isinstance(length, int):  # log_softmax(x, axis) and softmax(x, axis) are Gluon's habit
+        length, axis = None, length
+    x = _floating(data)
+    axis = canonical_axis(axis, x.rank)
+    if temperature is not None:
+        x = x / float(temperature)
+    if not use_length:
+        return wrap(body(x, (axis,)))
+    if length is None:
+        raise InputError("use_length=True needs length")
+    inside = _within(as_expr(length), x, axis)
+    return wrap(ops.where(inside, body(ops.where(inside, x, -float("inf")), (axis,)), outside))
+
+
+def _within(length: Expr, x: Expr, axis: int) -> Expr:
+    """Where the position along the axis is below the length of its row."""
+    places = ops.iota(x.shape[axis])
+    shape = [dim if i == axis else 1 for i, dim in enumerate(x.shape)]
+    lengths = ops.expand_dims(ops.cast(length, "int64"), (axis,))
+    return ops.less(ops.reshape(places, shape), lengths)
+
+
+@function(True)
+def cumsum(a: Operand, axis: int | None = None, dtype: Any = None) -> Symbol:
+    """Cumulative sum along an axis, or of all elements in a row."""
+    x = as_expr(a)
+    x, axis = _flattened(x, axis)
+    return wrap(ops.cumsum(x if dtype is None else ops.cast(x, dtype), axis))
+
+
+def _flattened(x: Expr, axis: int | None) -> tuple[Expr, int]:
+    return (ops.reshape(x, (product(x.shape),)), 0) if axis is None else (x, axis)
+
+
+def _arg(name: str, largest: bool) -> Any:
+    def call(data: Operand, axis: int | None = None, keepdims: bool = False) -> Symbol:
+        given = as_expr(data)
+        x, along = _flattened(given, axis)
+        along = canonical_axis(along, x.rank)
+        found = ops.cast(ops.arg_extremum(x, along, largest=largest), "float32")
+        if axis is None:
+            return wrap(ops.reshape(found, (1,) * given.rank) if keepdims else found)
+        return wrap(drop(found, (along,), keepdims))
+
+    call.__name__ = name
+    call.__doc__ = "The index of the first such element along an axis, as float32."
+    return function(True)(call)
+
+
+argmax = _arg("argmax", largest=True)
+argmin = _arg("argmin", largest=False)
+
+
+@function(True)
+def topk(
+    data: Operand,
+    axis: int | None = -1,
+    k: int = 1,
+    ret_typ: str = "indices",
+    is_ascend: bool = False,
+    dtype: Any = "float32",
+) -> Any:
+    """The ``k`` largest elements along an axis (smallest if ``is_ascend``), in order.
+
+    ``ret_typ``: ``value``, ``indices``, ``both`` or ``mask``; k < 1 takes all.
+    """
+    x, along = _flattened(as_expr(data), axis)
+    along = canonical_axis(along, x.rank)
+    count = k if k >= 1 else x.shape[along]
+    order = ops.arg_sort(x, along, count, largest=not is_ascend)
+    parts: dict[str, Callable[[], Any]] = {
+        "value": lambda: wrap(ops.pick(x, order, along)),
+        "indices": lambda: wrap(ops.cast(order, dtype)),
+        "both": lambda: [parts["value"](), parts["indices"]()],
+        "mask": lambda: wrap(
+            ops.stop_gradient(
+                ops.unpick(ops.filled(1.0, x.dtype, order.shape), order, along, x.shape[along])
+            )
+        ),
+    }
+    return _chosen("ret_typ", ret_typ, parts)()
+
+
+@function(True)
+def sort(data: Operand, axis: int | None = -1, is_ascend: bool = True) -> Symbol:
+    """The elements in order along an axis."""
+    sorted_: Symbol = topk(data, axis=axis, k=0, ret_typ="value", is_ascend=is_ascend)
+    return sorted_
+
+
+@function(True)
+def argsort(
+    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32"
+) -> Symbol:
+    """The indices that sort along an axis."""
+    order: Symbol = topk(data, axis=axis, k=0, is_ascend=is_ascend, dtype=dtype)
+    return order

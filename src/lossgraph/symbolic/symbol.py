@@ -1,0 +1,468 @@
+"""Symbols: expressions as users write with them, in MXNet's conventions.
+
+A ``Symbol`` wraps an ``Expr`` and overloads every operator, ``==`` too, which an expression
+(a key of dicts) cannot. Its methods are the functions of ``F`` that declare themselves such.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from .. import dims, ops
+from ..dims import Dim, Size
+from ..errors import DtypeError, InputError, SpecializationNeeded
+from ..expr import Expr, const
+from ..types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {}
+_METHODS: set[str] = set()
+
+
+class SymbolicSize:
+    """The length of an axis that is known by name only.
+
+    It adds, subtracts, multiplies and divides (``//``) like an int and may stand in shapes.
+    Whatever needs its value (``int()``, ``bool()``, comparison with another number) makes
+    the dim static and traces the loss again.
+    """
+
+    __slots__ = ("dim",)
+
+    def __init__(self, dim: Size) -> None:
+        self.dim = dim
+
+    def __repr__(self) -> str:
+        return str(self.dim)
+
+    def __hash__(self) -> int:
+        return hash(self.dim)
+
+    def _value(self) -> int:
+        names = tuple(sorted(dims.names(self.dim)))
+        raise SpecializationNeeded(names, f"the value of size {self.dim} is needed while tracing")
+
+    __int__ = __index__ = __bool__ = __float__ = _value  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self.dim == _dim_of(other) or bool(self._value())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __lt__(self, other: object) -> bool:
+        return bool(self._value())
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+    def __add__(self, other: object) -> Any:
+        return self._combine(other, lambda a, b: a + b, lambda a, b: a + b)
+
+    def __radd__(self, other: object) -> Any:
+        return self + other
+
+    def __sub__(self, other: object) -> Any:
+        return self._combine(other, lambda a, b: a - b, lambda a, b: a - b)
+
+    def __rsub__(self, other: object) -> Any:
+        return self._combine(other, lambda a, b: b - a, lambda a, b: b - a)
+
+    def __mul__(self, other: object) -> Any:
+        return self._combine(other, lambda a, b: a * b, lambda a, b: a * b)
+
+    def __rmul__(self, other: object) -> Any:
+        return self * other
+
+    def __floordiv__(self, other: object) -> Any:
+        return self._combine(other, dims.floordiv, lambda a, b: self._value())
+
+    def __rfloordiv__(self, other: object) -> Any:
+        return self._combine(other, lambda a, b: dims.floordiv(b, a), lambda a, b: self._value())
+
+    def __truediv__(self, other: object) -> Any:
+        return self.as_symbol() / other
+
+    def __rtruediv__(self, other: object) -> Any:
+        return other / self.as_symbol()  # type: ignore[operator]
+
+    def __pow__(self, other: object) -> Any:
+        return self.as_symbol() ** other
+
+    def as_symbol(self) -> Symbol:
+        """The size as a number to compute with."""
+        return Symbol(ops.cast(ops.size_of(self.dim), "float64"), weak=True)
+
+    def _combine(
+        self,
+        other: object,
+        sizes: Callable[[Any, Any], Dim],
+        numbers: Callable[[Any, Any], Any],
+    ) -> Any:
+        if isinstance(other, Symbol):
+            return NotImplemented
+        if isinstance(other, SymbolicSize) or (
+            isinstance(other, (int, np.integer)) and not isinstance(other, bool)
+        ):
+            return user_size(sizes(self.dim, _dim_of(other)))
+        return numbers(self.as_symbol(), other)
+
+
+Number = Union[int, float, np.number[Any]]
+Operand = Union["Symbol", SymbolicSize, Number, np.ndarray[Any, Any], Sequence[Any]]
+
+
+class Symbol:
+    """An array known by its type: what a traced loss computes with.
+
+    ``weak`` symbols are numbers and arrays of numbers without a dtype of their own: kept in
+    float64, they take the dtype of what they are combined with, and float32 alone.
+    """
+
+    __slots__ = ("_expr", "weak")
+    __array_priority__ = 1000.0  # an array on the left leaves the operation to the symbol
+    __array_ufunc__ = None
+
+    def __init__(self, expr: Expr, weak: bool = False) -> None:
+        self._expr = expr
+        self.weak = weak
+
+    @property
+    def expr(self) -> Expr:
+        """The expression, of a definite dtype."""
+        return ops.cast(self._expr, "float32") if self.weak else self._expr
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Lengths of the axes: ints, or sizes that have names only."""
+        return tuple(user_size(dim) for dim in self._expr.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy dtype."""
+        return numpy_dtype(self.expr.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._expr.rank
+
+    @property
+    def size(self) -> Any:
+        """The number of elements."""
+        return user_size(dims.product(self._expr.shape))
+
+    @property
+    def T(self) -> Symbol:
+        """The axes in reverse order."""
+        return wrap(ops.transpose(self.expr, range(self.ndim)[::-1]))
+
+    def __repr__(self) -> str:
+        return f"<Symbol {self.expr.type}>"
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise InputError(
+            "the truth of a symbol is not known while a loss is traced: use F.where instead of if"
+        )
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Symbol]:
+        return (self[i] for i in range(len(self)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _METHODS:
+            return functools.partial(_FUNCTIONS[name], self)
+        raise AttributeError(f"a symbol has no attribute {name!r}; F has {sorted(_FUNCTIONS)}")
+
+    def __getitem__(self, key: Any) -> Symbol:
+        return wrap(_index(self.expr, key if isinstance(key, tuple) else (key,)))
+
+    def __add__(self, other: Operand) -> Symbol:
+        return binary(ops.add, self, other)
+
+    def __radd__(self, other: Operand) -> Symbol:
+        return binary(ops.add, other, self)
+
+    def __sub__(self, other: Operand) -> Symbol:
+        return binary(ops.sub, self, other)
+
+    def __rsub__(self, other: Operand) -> Symbol:
+        return binary(ops.sub, other, self)
+
+    def __mul__(self, other: Operand) -> Symbol:
+        return binary(ops.mul, self, other)
+
+    def __rmul__(self, other: Operand) -> Symbol:
+        return binary(ops.mul, other, self)
+
+    def __truediv__(self, other: Operand) -> Symbol:
+        return binary(ops.div, self, other, floating=True)
+
+    def __rtruediv__(self, other: Operand) -> Symbol:
+        return binary(ops.div, other, self, floating=True)
+
+    def __mod__(self, other: Operand) -> Symbol:
+        return binary(ops.mod, self, other)
+
+    def __rmod__(self, other: Operand) -> Symbol:
+        return binary(ops.mod, other, self)
+
+    def __pow__(self, other: Operand) -> Symbol:
+        return binary(ops.power, self, other, floating=True)
+
+    def __rpow__(self, other: Operand) -> Symbol:
+        return binary(ops.power, other, self, floating=True)
+
+    def __neg__(self) -> Symbol:
+        return Symbol(-self._expr, self.weak)
+
+    def __abs__(self) -> Symbol:
+        return wrap(ops.absolute(self.expr))
+
+    def __eq__(self, other: Operand) -> Symbol:  # type: ignore[override]
+        return compare(ops.equal, self, other)
+
+    def __ne__(self, other: Operand) -> Symbol:  # type: ignore[override]
+        return compare(lambda a, b: ops.logical_not(ops.equal(a, b)), self, other)
+
+    def __gt__(self, other: Operand) -> Symbol:
+        return compare(ops.greater, self, other)
+
+    def __ge__(self, other: Operand) -> Symbol:
+        return compare(ops.greater_equal, self, other)
+
+    def __lt__(self, other: Operand) -> Symbol:
+        return compare(ops.less, self, other)
+
+    def __le__(self, other: Operand) -> Symbol:
+        return compare(ops.less_equal, self, other)
+
+    @property
+    def context(self) -> None:
+        """MXNet's device of an array: a symbol has none."""
+        return
+
+    ctx = context
+
+    def as_in_context(self, context: object) -> Symbol:
+        """MXNet's move to another device: the engine decides where a graph runs."""
+        return self
+
+    as_in_ctx = as_in_context
+
+
+def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
+    """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(body)
+        def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+            try:
+                return body(*args, **kwargs)
+            except TypeError as error:
+                raise _clearer(error, body, args, kwargs) from error
+
+        for known_as in (body.__name__.rstrip("_"), *aliases):
+            _FUNCTIONS[known_as] = call
+            if method:
+                _METHODS.add(known_as)
+        return call
+
+    return decorate
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """Every function of ``F`` by name."""
+    return dict(_FUNCTIONS)
+
+
+def wrap(expr: Expr) -> Symbol:
+    """A symbol of an expression."""
+    return Symbol(expr)
+
+
+def user_size(dim: Dim) -> Any:
+    """A dim as users see it: an int, or a symbolic size."""
+    return SymbolicSize(dim) if isinstance(dim, Size) else dim
+
+
+def as_expr(value: Operand) -> Expr:
+    """An expression of a definite dtype from whatever stands for an array."""
+    return _symbol(value).expr
+
+
+def same_size(left: Any, right: Any) -> bool:
+    """Whether two lengths are known to be equal, without making either static."""
+    return _dim_of(left) == _dim_of(right)
+
+
+def as_shape(shape: Any) -> tuple[Dim, ...]:
+    """Dims from a shape as users give it."""
+    items = shape if isinstance(shape, (tuple, list)) else (shape,)
+    return tuple(_dim_of(item) for item in items)
+
+
+def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]:
+    """Expressions of one dtype, and whether they are still without one of their own.
+
+    Floats win over integers, wider floats over narrower; numbers take the array's dtype, but
+    a number that is not whole makes integers float32.
+    """
+    symbols = [_symbol(value) for value in values]
+    strong = [symbol for symbol in symbols if not symbol.weak]
+    if not strong:
+        return [symbol._expr for symbol in symbols], True
+    dtype = functools.reduce(_wider, (symbol._expr.dtype for symbol in strong))
+    if dtype not in FLOATS and (floating or any(not _whole(symbol) for symbol in symbols)):
+        dtype = "float32"
+    return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
+
+
+def binary(operation: Callable[..., Expr], *values: Operand, floating: bool = False) -> Symbol:
+    """An operation on arrays of one dtype."""
+    exprs, weak = promote(*values, floating=floating)
+    return Symbol(operation(*exprs), weak)
+
+
+def compare(operation: Callable[..., Expr], left: Operand, right: Operand) -> Symbol:
+    """A comparison: 1 and 0 in the operands' float dtype, float32 for integers."""
+    (a, b), weak = promote(left, right)
+    dtype = a.dtype if a.type.is_float and not weak else "float32"
+    return wrap(ops.cast(operation(a, b), dtype))
+
+
+def truth(value: Operand) -> Expr:
+    """Where an array is not zero, as bool."""
+    expr = as_expr(value)
+    if expr.op.name == "Cast" and expr.args[0].dtype == "bool":
+        return expr.args[0]
+    return expr if expr.dtype == "bool" else ops.logical_not(ops.equal(expr, 0))
+
+
+def _symbol(value: Any) -> Symbol:
+    if isinstance(value, Symbol):
+        return value
+    if isinstance(value, SymbolicSize):
+        return value.as_symbol()
+    if isinstance(value, Expr):
+        return Symbol(value)
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise InputError(f"expected a symbol, a number or an array, got {value!r}")
+    if array.dtype.kind == "b":
+        array = array.astype(np.float64)
+    # Numbers, lists and float arrays are weak: they follow the symbol they meet.
+    weak = array.dtype.kind == "f" or not isinstance(value, np.ndarray)
+    return Symbol(const(array, "float64" if weak else array.dtype), weak)
+
+
+def _whole(symbol: Symbol) -> bool:
+    if not symbol.weak or symbol._expr.op.name != "Const":
+        return not symbol.weak
+    value = symbol._expr.attrs["value"]
+    return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))
+
+
+def _wider(left: str, right: str) -> str:
+    if left == right:
+        return left
+    if (left in FLOATS) != (right in FLOATS):
+        return left if left in FLOATS else right
+    if "bfloat16" in (left, right):
+        other = right if left == "bfloat16" else left
+        return "float32" if other == "float16" else other
+    try:
+        return dtype_name(np.promote_types(numpy_dtype(left), numpy_dtype(right)))
+    except DtypeError:
+        return "int64"  # int64 with uint64: numpy would say float64
+
+
+def _dim_of(value: object) -> Dim:
+    if isinstance(value, SymbolicSize):
+        return value.dim
+    if isinstance(value, (Size, int)):
+        return value
+    if isinstance(value, (np.integer, float)) and value == int(value):
+        return int(value)
+    raise InputError(f"expected a size, got {value!r}")
+
+
+def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
+    """Basic indexing: ints, slices, None and Ellipsis."""
+    given = sum(item is not None and item is not Ellipsis for item in key)
+    if given > x.rank:
+        raise InputError(f"{given} indices for {x.type}, which has {x.rank} axes")
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)
+    rest = (slice(None),) * (x.rank - given)
+    at = key.index(Ellipsis)
+    key = (*key[:at], *rest, *key[at + 1 :])
+    axis, dropped, added = 0, [], []
+    for place, item in enumerate(key):
+        if item is None:
+            added.append(place - len(dropped))
+            continue
+        if isinstance(item, slice):
+            x = slice_axis(x, axis, item.start, item.stop, item.step)
+        else:
+            x = ops.take_range(x, axis, _position(item, x.shape[axis]), 1)
+            dropped.append(axis)
+        axis += 1
+    if dropped and len(dropped) == x.rank:
+        dropped = dropped[:-1]  # MXNet has no rank 0: an element is an array of shape (1,)
+    return ops.expand_dims(ops.squeeze(x, dropped), added) if added else ops.squeeze(x, dropped)
+
+
+def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None) -> Expr:
+    """Elements from ``begin`` to before ``end`` along an axis, as Python slices count."""
+    axis = canonical_axis(axis, x.rank)
+    length = x.shape[axis]
+    step = 1 if step is None else int(step)
+    if step == 0:
+        raise InputError("the step of a slice cannot be 0")
+    if step > 0:
+        first = _bound(begin, length, 0)
+        past = length if end is None else _dim_of(end)
+        past = length + past if isinstance(past, int) and past < 0 else dims.minimum(past, length)
+        start, count = dims.minimum(first, length), dims.maximum(past - first, 0)
+    else:
+        start = dims.minimum(_bound(begin, length, length - 1), length - 1)
+        stop = -1 if end is None else dims.minimum(_bound(end, length, -1), length - 1)
+        count = dims.maximum(start - stop, 0)
+    size = dims.floordiv(count + (abs(step) - 1), abs(step))
+    return ops.take_range(x, axis, start, size, step)
+
+
+def _bound(value: Any, length: Dim, default: Dim) -> Dim:
+    """One end of a slice, counted from the front."""
+    if value is None:
+        return default
+    dim = _dim_of(value)
+    return dims.maximum(length + dim, 0) if isinstance(dim, int) and dim < 0 else dim
+
+
+def _position(item: Any, length: Dim) -> Dim:
+    dim = _dim_of(item)
+    if isinstance(dim, int) and isinstance(length, int) and not -length <= dim < length:
+        raise InputError(f"index {dim} is out of range for an axis of length {length}")
+    return length + dim if isinstance(dim, int) and dim < 0 else dim
+
+
+def _clearer(
+    error: TypeError, body: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> TypeError:
+    """An InputError where the call does not fit the signature; other errors stay."""
+    if isinstance(error, DtypeError):
+        return error
+    try:
+        inspect.signature(body).bind(*args, **kwargs)
+    except TypeError as mismatch:
+        return DtypeError(f"F.{body.__name__}{inspect.signature(body)}: {mismatch}")
+    return error

@@ -1,0 +1,113 @@
+"""Tracing: a loss's body run on symbols, once for a set of input types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import ops, symbolic
+from .dims import Dim
+from .errors import InputError
+from .expr import Expr, is_input, toposort, variable
+from .precision import HALF
+from .rewrite import rewrite
+from .rules import STABILIZE
+from .symbolic.symbol import Symbol, as_expr
+from .types import Constraint, TensorType
+
+Body = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a body computes, as expressions.
+
+    Attributes:
+        inputs: the graph's inputs in the order of the arguments.
+        outputs: the values, several if the body returned a tuple.
+        several: whether the body returned a tuple or a list.
+        constraints: pairs of sizes that must be equal when the graph runs.
+        labels: inputs that hold class labels, with the number of classes.
+    """
+
+    inputs: tuple[Expr, ...]
+    outputs: tuple[Expr, ...]
+    several: bool
+    constraints: tuple[Constraint, ...]
+    labels: tuple[tuple[str, Dim], ...]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+
+def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, Any]) -> Traced:
+    """Run ``body(F, **symbols, **constants)`` and stabilize what it returns.
+
+    Floating inputs are computed in the dtype of the first of them.
+
+    Raises:
+        InputError: for shapes and dtypes that do not fit, and for a result that is no array.
+        SpecializationNeeded: where the body needs the value of a named dim.
+    """
+    inputs = {name: variable(name, type_) for name, type_ in types.items()}
+    result = body(symbolic, **_arguments(inputs), **constants)
+    several = isinstance(result, (tuple, list))
+    values = list(result) if several else [result]
+    if not values:
+        raise InputError("the loss returned an empty tuple: it has to return an array")
+    raw = [_output(value, types) for value in values]
+    return Traced(
+        tuple(inputs.values()),
+        tuple(rewrite(raw, STABILIZE)),
+        several,
+        _constraints(raw),
+        _labels(raw),
+        dict(constants),
+    )
+
+
+def _arguments(inputs: Mapping[str, Expr]) -> dict[str, Symbol]:
+    floats = [node.dtype for node in inputs.values() if node.type.is_float]
+    first = floats[0] if floats else "float32"
+    common = "float32" if first in HALF else first
+    return {
+        name: Symbol(ops.cast(node, common) if _is_cast(node) else node)
+        for name, node in inputs.items()
+    }
+
+
+def _is_cast(node: Expr) -> bool:
+    """Floats get the common dtype; so do truth values, which MXNet keeps as floats."""
+    return node.type.is_float or node.dtype == "bool"
+
+
+def _output(value: Any, types: Mapping[str, TensorType]) -> Expr:
+    if not isinstance(value, (Symbol, int, float, np.ndarray, np.number)):
+        raise InputError(f"a loss returns arrays, this one returned {type(value).__name__}")
+    expr = as_expr(value)
+    halves = [t.dtype for t in types.values() if t.is_float]
+    if halves and halves[0] in HALF and expr.type.is_float:
+        return ops.cast(expr, halves[0])
+    return expr
+
+
+def _constraints(roots: list[Expr]) -> tuple[Constraint, ...]:
+    found: dict[Constraint, None] = {}
+    for node in toposort(roots):
+        found.update(dict.fromkeys(node.constraints))
+    return tuple(found)
+
+
+def _labels(roots: list[Expr]) -> tuple[tuple[str, Dim], ...]:
+    """Inputs whose elements become class indices as they are."""
+    found: dict[tuple[str, Dim], None] = {}
+    for node in toposort(roots):
+        if node.op.name != "ClassIndex":
+            continue
+        source = node.args[0]
+        while source.op.name in ("Cast", "Reshape", "BroadcastTo"):
+            source = source.args[0]
+        if is_input(source):
+            found[(source.attrs["name"], node.attrs["classes"])] = None
+    return tuple(found)

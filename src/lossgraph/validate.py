@@ -1,0 +1,46 @@
+"""Validation: what ONNX's own tools say of a lowered model, against what we know of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+from onnx import checker, helper, shape_inference
+
+from .dims import Dim
+from .errors import ValidationError
+from .types import dtype_name
+
+if TYPE_CHECKING:
+    from .program import Program
+
+
+def check(model: onnx.ModelProto, program: Program | None = None) -> None:
+    """Run ONNX's checker and strict shape inference; compare types where ours are known.
+
+    Raises:
+        ValidationError: if a tool refuses the model, or infers another type than ours.
+    """
+    try:
+        checker.check_model(model, full_check=True)
+        inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except (checker.ValidationError, shape_inference.InferenceError) as error:
+        raise ValidationError(f"{model.graph.name}: the ONNX checker says: {error}") from error
+    if program is not None:
+        for info in inferred.graph.output:
+            _compare(info, program)
+
+
+def _compare(info: onnx.ValueInfoProto, program: Program) -> None:
+    ours = program.outputs[info.name].type
+    tensor = info.type.tensor_type
+    dtype = dtype_name(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    dims = [d.dim_param or (d.dim_value if d.HasField("dim_value") else "") for d in tensor.shape.dim]
+    same = len(dims) == ours.rank and all(map(_compatible, dims, ours.shape))
+    if dtype != ours.dtype or not same:
+        raise ValidationError(f"{info.name}: ONNX infers {dtype}{dims}, lossgraph says {ours}")
+
+
+def _compatible(theirs: str | int, ours: Dim) -> bool:
+    """ONNX invents names for dims it cannot follow; only two ints can contradict."""
+    return not (isinstance(theirs, int) and isinstance(ours, int)) or theirs == ours
