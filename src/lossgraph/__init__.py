@@ -14,10 +14,12 @@ from .errors import (
     ProviderError,
     ValidationError,
 )
+from .expressions import grad, jvp, symbol, vjp
 from .loss import compile_loss as compile
 from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "reference", "symbolic",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "reference",
+    "symbol", "symbolic", "vjp",
 ]  # fmt: skip

@@ -15,9 +15,7 @@ from .ops import broadcast_to, cast, filled, reduce_sum, reshape
 from .types import TensorType
 
 
-def vjp(
-    outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]
-) -> list[Expr]:
+def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr]:
     """Cotangents of ``wrt``: the transposed Jacobian of the outputs times ``cotangents``.
 
     Raises:
@@ -137,5 +135,3 @@ def _fresh_input(taken: set[str], type_: TensorType) -> Expr:
     while name in taken:
         name += "_"
     return variable(name, type_)
-
-

@@ -59,4 +59,3 @@ def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]
     if out is None:
         return None
     return {name: to_numpy(f"out[{name!r}]", array) for name, array in out.items()}
-

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from typing import Union
+from typing import TypeAlias
 
 from .errors import InputError
 
@@ -30,8 +29,8 @@ class Apply:
         return f"{self.function}({self.left}, {self.right})"
 
 
-Atom = Union[str, Apply]
-Monomial = tuple[Atom, ...]
+Atom: TypeAlias = str | Apply
+Monomial: TypeAlias = tuple[Atom, ...]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Size:
     __repr__ = __str__
 
 
-Dim = Union[int, Size]
+Dim: TypeAlias = int | Size
 
 
 def named(name: str) -> Size:
@@ -148,7 +147,10 @@ def is_nonnegative(dim: Dim) -> bool:
 
 def product(dims: Iterable[Dim]) -> Dim:
     """The number of elements of a shape."""
-    return reduce(lambda a, b: a * b, dims, 1)
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
 
 
 def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:

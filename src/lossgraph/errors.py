@@ -31,7 +31,7 @@ class ProviderError(InputError):
     """An execution provider that is not there, or ONNX Runtime itself missing."""
 
 
-class SpecializationNeeded(InputError):
+class SpecializationError(InputError):
     """The traced code needs the value of a symbolic dim.
 
     A loss called with arrays catches it, makes the dim static and traces again; where only a

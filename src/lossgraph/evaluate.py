@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .dims import Size, evaluate as evaluate_dim
+from .dims import Size
+from .dims import evaluate as evaluate_dim
 from .errors import InputError
 from .expr import Array, Expr, inputs_of, is_const, is_input, toposort
 from .types import numpy_dtype

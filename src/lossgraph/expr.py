@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from .dims import Dim, Size, substitute as substitute_dim
-from .errors import DtypeError, InputError, SpecializationNeeded
+from .dims import Dim, Size
+from .dims import substitute as substitute_dim
+from .errors import DtypeError, InputError, SpecializationError
 from .types import (
     Constraint,
     TensorType,
@@ -28,7 +29,7 @@ from .types import (
 
 Array = np.ndarray[Any, Any]
 Vjp = Callable[..., "tuple[Expr | None, ...]"]
-Lower = Union[str, Callable[..., str]]
+Lower: TypeAlias = str | Callable[..., str]
 
 _REGISTRY: dict[str, Op] = {}
 _LOCK = threading.RLock()
@@ -273,7 +274,7 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
     with collect_constraints() as constraints:
         try:
             type_ = op.infer(*(arg.type for arg in args), **attrs)
-        except SpecializationNeeded:
+        except SpecializationError:
             raise
         except InputError as error:
             listed = ", ".join(str(arg.type) for arg in args)

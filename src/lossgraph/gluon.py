@@ -395,7 +395,7 @@ class CosineEmbeddingLoss(Loss):
 class SDMLLoss(Loss):
     r"""Smoothed deep metric learning: row i of ``x1`` belongs to row i of ``x2``.
 
-    .. math:: \ell_i = w\, D_{KL}\left(s_i \,\|\, \operatorname{softmax}(-\|x_{1,i} - x_2\|^2)\right)
+    .. math:: \ell_i = w D_{KL}\left(s_i \,\|\, \operatorname{softmax}(-\|x_{1,i} - x_2\|^2)\right)
 
     ``s_i`` has ``1 - smoothing_parameter`` at i and shares the rest among the others. Inputs:
     ``x1``, ``x2``, both (N, D). Value: (N,); ``batch_axis`` has no effect.

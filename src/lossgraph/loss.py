@@ -17,7 +17,8 @@ from . import reference, symbolic
 from .arrays import is_array, to_numpy
 from .compiled import Compiled
 from .dims import Dim, named
-from .errors import InputError, SpecializationNeeded
+from .errors import InputError, SpecializationError
+from .expressions import program_of
 from .program import Program, build
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, tensor_type
@@ -133,10 +134,7 @@ class Block:
         **constants: Any,
     ) -> Program:
         """The traced, differentiated and simplified graph for given input types."""
-        types = {
-            name: given if isinstance(given, TensorType) else _as_type(name, given)
-            for name, given in inputs.items()
-        }
+        types = _as_types(inputs)
         self._check_names(types, constants)
         return build(
             self.hybrid_forward,
@@ -261,7 +259,7 @@ class _ByValue:
             try:
                 compiled = self._made[values] = Compiled(self._build(types))
                 return compiled
-            except SpecializationNeeded as needed:
+            except SpecializationError as needed:
                 fresh = [name for name in needed.names if name not in self._special]
                 if not fresh:
                     raise
@@ -298,7 +296,7 @@ def as_loss(loss: Any) -> Block:
 
 def compile_loss(
     loss: Any,
-    inputs: InputTypes,
+    inputs: InputTypes | None = None,
     grad: Sequence[str] = (),
     providers: Any = None,
     opset: int | None = None,
@@ -307,14 +305,25 @@ def compile_loss(
     """A callable that runs a loss for inputs of given types.
 
     Args:
-        loss: a loss, or a function ``body(F, pred, label, ..)``.
+        loss: a loss, a function ``body(F, pred, label, ..)``, or symbols, whose inputs are
+            those that they are made of where no types are given.
         inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
         grad: names of the inputs whose gradients are wanted too.
         providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
         opset: version of the standard operators.
         **constants: options of the call that are no arrays.
     """
+    if _is_symbols(loss):
+        types = None if inputs is None else _as_types(inputs)
+        return Compiled(program_of(loss, types), providers, opset)
+    if inputs is None:
+        raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     return Compiled(as_loss(loss).program(inputs, grad=grad, **constants), providers, opset)
+
+
+def _is_symbols(value: Any) -> bool:
+    several = isinstance(value, (list, tuple)) and bool(value)
+    return all(isinstance(item, Symbol) for item in (value if several else [value]))
 
 
 def symbolic_shapes(
@@ -347,6 +356,13 @@ def _native_dtype(name: str, array: np.ndarray[Any, Any]) -> str:
         raise type(error)(f"{name}: {error}") from None
 
 
+def _as_types(inputs: InputTypes) -> dict[str, TensorType]:
+    return {
+        name: given if isinstance(given, TensorType) else _as_type(name, given)
+        for name, given in inputs.items()
+    }
+
+
 def _as_type(name: str, given: Any) -> TensorType:
     try:
         dtype, shape = given
@@ -372,9 +388,7 @@ def _cotangents(ct: Any, program: Program) -> dict[str, Any]:
     return {f"ct_{i}": to_numpy(f"ct[{i}]", item) for i, item in enumerate(ct)}
 
 
-def _flat(
-    bound: Mapping[str, Any], signature: inspect.Signature
-) -> Iterator[tuple[str, Any]]:
+def _flat(bound: Mapping[str, Any], signature: inspect.Signature) -> Iterator[tuple[str, Any]]:
     """Bound arguments with those of ``*args`` and ``**kwargs`` under names of their own."""
     for name, value in bound.items():
         kind = signature.parameters[name].kind

@@ -231,6 +231,8 @@ class Builder:
 
     def _atom(self, atom: str | Apply) -> str:
         if isinstance(atom, str):
+            if atom not in self._sources:
+                raise LoweringError(f"no input of the graph has the dim {atom!r}: add one")
             source, axis = self._sources[atom]
             shape = self.add("Shape", source)
             return self.add("Gather", shape, self.const([axis], "int64"), axis=0)
@@ -284,7 +286,9 @@ def _check_request(inputs: Sequence[Expr], outputs: Mapping[str, Expr], opset: i
     listed = [node.attrs["name"] for node in inputs]
     clashes = {name for name in [*listed, *outputs] if (listed + list(outputs)).count(name) > 1}
     if clashes:
-        raise InputError(f"name {sorted(clashes)[0]!r} stands for two inputs or outputs: rename one")
+        raise InputError(
+            f"name {sorted(clashes)[0]!r} stands for two inputs or outputs: rename one"
+        )
 
 
 def _value_info(name: str, type_: TensorType) -> onnx.ValueInfoProto:

@@ -100,8 +100,20 @@ def build(
         options: what the metadata says of the loss's options.
     """
     traced = trace(body, types, constants or {})
+    return assemble(traced, grad=grad, with_ct=with_ct, name=name, options=options)
+
+
+def assemble(
+    traced: Traced,
+    *,
+    grad: Sequence[str] = (),
+    with_ct: bool = False,
+    name: str = "loss",
+    options: Mapping[str, Any] | None = None,
+) -> Program:
+    """Differentiate what was traced, and simplify values and gradients together."""
     values = _value_names(traced)
-    cotangents = _cotangents(traced, types) if with_ct else None
+    cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
     simple = rewrite(list(outputs.values()), SIMPLIFY)
@@ -123,10 +135,11 @@ def _value_names(traced: Traced) -> list[str]:
     return [f"loss_{i}" for i in range(len(traced.outputs))]
 
 
-def _cotangents(traced: Traced, types: Mapping[str, TensorType]) -> tuple[Expr, ...]:
+def _cotangents(traced: Traced) -> tuple[Expr, ...]:
+    taken = [node.attrs["name"] for node in traced.inputs]
     names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.outputs))]
     for name in names:
-        if name in types:
+        if name in taken:
             raise InputError(f"an input is called {name!r}, which is the cotangent's name")
     return tuple(variable(n, out.type) for n, out in zip(names, traced.outputs, strict=True))
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from . import ops
 from .errors import LossgraphError
@@ -101,7 +101,7 @@ class PatternNode(_Sides):
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
-Pattern = Union[_Sides, float, int]
+Pattern: TypeAlias = _Sides | float | int
 
 
 class _PatternOps:
@@ -278,4 +278,3 @@ def _match_all(
         return
     for bound in match(patterns[0], nodes[0], bindings):
         yield from _match_all(patterns[1:], nodes[1:], bound)
-

@@ -61,6 +61,21 @@ def _implied_broadcast(name: str) -> list[Rule]:
     ]
 
 
+def fold_constants(node: Expr) -> Expr | None:
+    """A small operation on literals, computed now."""
+    if not node.args or not all(is_const(arg) for arg in node.args):
+        return None
+    sizes = [node.shape, *(arg.shape for arg in node.args)]
+    if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
+        return None
+    return const(evaluate([node], {})[0], node.dtype)
+
+
+def _is_large(shape: tuple[Dim, ...]) -> bool:
+    count = product(shape)
+    return not isinstance(count, int) or count > 64
+
+
 CANONICAL = [
     Rule("-(-x) = x", lambda o, x: -(-x), lambda o, x: x),
     Rule(
@@ -81,6 +96,12 @@ CANONICAL = [
         lambda o, a, *, shape, inner: o.broadcast_to(o.reshape(a, ()), shape),
         lambda a, shape, inner: all(dim == 1 for dim in a.shape),
         {"shape": (20,), "inner": (4, 5), "a": tensor_type("float64", (1,))},
+    ),
+    Rule(
+        "cast(broadcast(a)) = broadcast(cast(a))",
+        lambda o, a, *, shape, to: o.cast(o.broadcast_to(a, shape), to),
+        lambda o, a, *, shape, to: o.broadcast_to(o.cast(a, to), shape),
+        example={**_WIDE, "to": "float32"},
     ),
     Rule(
         "transpose(transpose(x)) = transpose(x)",
@@ -168,6 +189,10 @@ def _moves(function: str) -> list[Rule]:
     ]  # fmt: skip
 
 
+def _is_float(x: Expr) -> bool:
+    return x.type.is_float
+
+
 def _either_has_a_rule(x: Expr, y: Expr, **_: Any) -> bool:
     return any(STABILIZE.apply(ops.log(branch)) is not None for branch in (x, y))
 
@@ -187,7 +212,9 @@ STABILIZE = RuleSet(
             lambda o, x: o.exp(x) / (1 + o.exp(x)),
             lambda o, x: o.sigmoid(x),
         ),
-        Rule("1-sigmoid(x) = sigmoid(-x)", lambda o, x: 1 - o.sigmoid(x), lambda o, x: o.sigmoid(-x)),
+        Rule(
+            "1-sigmoid(x) = sigmoid(-x)", lambda o, x: 1 - o.sigmoid(x), lambda o, x: o.sigmoid(-x)
+        ),
         Rule(
             "log(sigmoid(x)) = -softplus(-x)",
             lambda o, x: o.log(o.sigmoid(x)),
@@ -219,7 +246,12 @@ STABILIZE = RuleSet(
             lambda o, x: o.relu(-x) + o.softplus(-o.absolute(x)),
             lambda o, x: o.softplus(-x),
         ),
-        Rule("maximum(x, 0) = relu(x)", lambda o, x: o.maximum(x, 0), lambda o, x: o.relu(x)),
+        Rule(
+            "maximum(x, 0) = relu(x)",
+            lambda o, x: o.maximum(x, 0),
+            lambda o, x: o.relu(x),
+            _is_float,
+        ),
         # softmax and its logarithm
         Rule(
             "exp(x)/sum(exp(x)) = softmax(x)",
@@ -265,6 +297,20 @@ STABILIZE = RuleSet(
             lambda o, x, *, axes: o.log_softmax(x, axes),
             example={"axes": (1,)},
         ),
+        Rule(
+            "pick(x) - logsumexp(x) = pick(log_softmax(x))",
+            lambda o, x, index, *, axis, axes: o.pick(x, index, axis) - o.logsumexp(x, axes),
+            lambda o, x, index, *, axis, axes: o.pick(o.log_softmax(x, axes), index, axis),
+            lambda x, index, axis, axes: axes == (axis,),
+            {"index": _INDEX, "axis": 1, "axes": (1,)},
+        ),
+        Rule(
+            "reshape(x) - reshape(y) = reshape(x - y)",
+            lambda o, x, y, *, shape: o.reshape(x, shape) - o.reshape(y, shape),
+            lambda o, x, y, *, shape: o.reshape(x - y, shape),
+            lambda x, y, shape: x.shape == y.shape,
+            {"shape": (20,)},
+        ),
         # logarithms of exponentials, and of what is near one
         Rule("log(exp(x)) = x", lambda o, x: o.log(o.exp(x)), lambda o, x: x),
         Rule(
@@ -298,6 +344,7 @@ STABILIZE = RuleSet(
         Rule("x^3 = x*x*x", lambda o, x: o.power(x, 3), lambda o, x: x * x * x),
         Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
     ],
+    fold_constants,
 )
 
 
@@ -313,21 +360,6 @@ def _both_numbers(a: Expr, b: Expr, **_: Any) -> bool:
 
 def _one_index(index: Expr, axis: int, **_: Any) -> bool:
     return index.shape[axis] == 1
-
-
-def fold_constants(node: Expr) -> Expr | None:
-    """A small operation on literals, computed now."""
-    if not node.args or not all(is_const(arg) for arg in node.args):
-        return None
-    sizes = [node.shape, *(arg.shape for arg in node.args)]
-    if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
-        return None
-    return const(evaluate([node], {})[0], node.dtype)
-
-
-def _is_large(shape: tuple[Dim, ...]) -> bool:
-    count = product(shape)
-    return not isinstance(count, int) or count > 64
 
 
 def _spread_along(a: Expr, shape: Any, axes: tuple[int, ...]) -> bool:
@@ -347,18 +379,29 @@ SIMPLIFY = RuleSet(
         Rule("x*(-1) = -x", lambda o, x: x * -1, lambda o, x: -x),
         Rule("(-x)*y = -(x*y)", lambda o, x, y: -x * y, lambda o, x, y: -(x * y)),
         Rule("(-x)/y = -(x/y)", lambda o, x, y: -x / y, lambda o, x, y: -(x / y)),
-        Rule("sum(-x) = -sum(x)", lambda o, x, *, axes: o.reduce_sum(-x, axes),
-             lambda o, x, *, axes: -o.reduce_sum(x, axes), example={"axes": (1,)}),
+        Rule(
+            "sum(-x) = -sum(x)",
+            lambda o, x, *, axes: o.reduce_sum(-x, axes),
+            lambda o, x, *, axes: -o.reduce_sum(x, axes),
+            example={"axes": (1,)},
+        ),
         Rule("x+(-y) = x-y", lambda o, x, y: x + -y, lambda o, x, y: x - y),
         Rule("x-(-y) = x+y", lambda o, x, y: x - -y, lambda o, x, y: x + y),
         Rule("x+x = 2x", lambda o, x: x + x, lambda o, x: x * 2),
         Rule("-(x-y) = y-x", lambda o, x, y: -(x - y), lambda o, x, y: y - x),
         Rule("|-x| = |x|", lambda o, x: o.absolute(-x), lambda o, x: o.absolute(x)),
-        Rule("where(c, x, x) = x", lambda o, c, x: o.where(c, x, x), lambda o, c, x: x,
-             example={"c": _BOOL}),
-        Rule("where(not c, x, y) = where(c, y, x)",
-             lambda o, c, x, y: o.where(o.logical_not(c), x, y),
-             lambda o, c, x, y: o.where(c, y, x), example={"c": _BOOL}),
+        Rule(
+            "where(c, x, x) = x",
+            lambda o, c, x: o.where(c, x, x),
+            lambda o, c, x: x,
+            example={"c": _BOOL},
+        ),
+        Rule(
+            "where(not c, x, y) = where(c, y, x)",
+            lambda o, c, x, y: o.where(o.logical_not(c), x, y),
+            lambda o, c, x, y: o.where(c, y, x),
+            example={"c": _BOOL},
+        ),
         Rule(
             "(x*a)*b = x*(a*b), a and b numbers",
             lambda o, x, a, b: (x * a) * b,
@@ -398,8 +441,13 @@ SIMPLIFY = RuleSet(
             ),
             lambda o, x, index, *, axis, size, axes: x,
             lambda x, index, axis, size, axes: axes == (axis,) and _one_index(index, axis),
-            {"x": tensor_type("float64", (4, 1)), "index": _INDEX, "axis": 1, "size": 5,
-             "axes": (1,)},
+            {
+                "x": tensor_type("float64", (4, 1)),
+                "index": _INDEX,
+                "axis": 1,
+                "size": 5,
+                "axes": (1,),
+            },
         ),
         # softplus as relu and a tail, which softplus(-x) shares, and which is added last
         Rule(

@@ -7,6 +7,8 @@ is refused here, before it sees the arrays.
 
 from __future__ import annotations
 
+import ctypes
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -119,26 +121,12 @@ class Runner:
         feeds = {name: array for name, array in arrays.items() if name in self._fed}
         if out:
             return self._run_into(feeds, sizes, out)
-        values = self.session.run(self._outputs, _as_ort(feeds))
-        return {
-            name: _from_ort(value, self.program.outputs[name].dtype)
-            for name, value in zip(self._outputs, values, strict=True)
-        }
+        dtypes = {name: self.program.outputs[name].dtype for name in self._outputs}
+        return run_session(self.session, feeds, dtypes)
 
     def check(self, arrays: Mapping[str, Array]) -> dict[str, int]:
         """Compare arrays with the program's inputs; the value of each named dim."""
-        missing = [name for name in self._types if name not in arrays]
-        unknown = [name for name in arrays if name not in self._types]
-        if missing or unknown:
-            raise InputError(
-                f"the inputs are {list(self._types)}: "
-                + (f"missing {missing}" if missing else f"unknown {unknown}")
-            )
-        sizes: dict[str, int] = {}
-        bound: dict[str, str] = {}
-        for name, type_ in self._types.items():
-            _check_array(name, arrays[name], type_)
-            _bind(name, arrays[name].shape, type_, sizes, bound)
+        sizes = check_arrays(self._types, arrays)
         self._check_constraints(sizes)
         for name, classes in self.program.labels:
             _check_labels(name, arrays[name], classes, sizes)
@@ -172,12 +160,45 @@ class Runner:
         for name, array in kept.items():
             binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
         for name, array in results.items():
-            binding.bind_output(
-                name, "cpu", 0, _element(array.dtype), array.shape, _address(array)
-            )
+            binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
         self.session.run_with_iobinding(binding)
         del kept
         return results
+
+
+def check_arrays(types: Mapping[str, TensorType], arrays: Mapping[str, Array]) -> dict[str, int]:
+    """Compare arrays with the types of the inputs; the value of each named dim.
+
+    Raises:
+        InputError: for an array that is missing, unknown or not of its type, and for dims of
+            one name that differ.
+    """
+    missing = [name for name in types if name not in arrays]
+    unknown = [name for name in arrays if name not in types]
+    if missing or unknown:
+        raise InputError(
+            f"the inputs are {list(types)}: "
+            + (f"missing {missing}" if missing else f"unknown {unknown}")
+        )
+    sizes: dict[str, int] = {}
+    bound: dict[str, str] = {}
+    for name, type_ in types.items():
+        _check_array(name, arrays[name], type_)
+        _bind(name, arrays[name].shape, type_, sizes, bound)
+    return sizes
+
+
+def run_session(
+    session: Any, feeds: Mapping[str, Array], dtypes: Mapping[str, str]
+) -> dict[str, Array]:
+    """Run a session on numpy arrays; the outputs by name, for the names that have a dtype."""
+    if "bfloat16" in dtypes.values():  # which ``run`` cannot return
+        values = session.run_with_ort_values(list(dtypes), _ort_values(feeds))
+        return {
+            name: _from_ort(value, dtype)
+            for (name, dtype), value in zip(dtypes.items(), values, strict=True)
+        }
+    return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
 
 
 def _check_array(name: str, array: Array, type_: TensorType) -> None:
@@ -264,6 +285,13 @@ def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:
     return {name: _ort_value(a) if a.dtype.name == "bfloat16" else a for name, a in feeds.items()}
 
 
+def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
+    make = onnxruntime().OrtValue.ortvalue_from_numpy
+    return {
+        name: _ort_value(a) if a.dtype.name == "bfloat16" else make(a) for name, a in feeds.items()
+    }
+
+
 def _ort_value(array: Array) -> Any:
     from .lower import Builder
 
@@ -273,6 +301,11 @@ def _ort_value(array: Array) -> Any:
 
 
 def _from_ort(value: Any, dtype: str) -> Array:
-    array: Array = value
-    return array.view(numpy_dtype(dtype)) if dtype == "bfloat16" else array
-
+    """A copy of an engine's value as numpy, bfloat16 read from its memory."""
+    if dtype != "bfloat16":
+        array: Array = value.numpy()
+        return array
+    shape = value.shape()
+    size = 2 * math.prod(shape)
+    memory = ctypes.string_at(value.data_ptr(), size) if size else b""
+    return np.frombuffer(bytearray(memory), numpy_dtype(dtype)).reshape(shape)

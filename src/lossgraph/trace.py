@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, A
 
     Raises:
         InputError: for shapes and dtypes that do not fit, and for a result that is no array.
-        SpecializationNeeded: where the body needs the value of a named dim.
+        SpecializationError: where the body needs the value of a named dim.
     """
     inputs = {name: variable(name, type_) for name, type_ in types.items()}
     result = body(symbolic, **_arguments(inputs), **constants)
@@ -57,14 +57,15 @@ def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, A
     if not values:
         raise InputError("the loss returned an empty tuple: it has to return an array")
     raw = [_output(value, types) for value in values]
-    return Traced(
-        tuple(inputs.values()),
-        tuple(rewrite(raw, STABILIZE)),
-        several,
-        _constraints(raw),
-        _labels(raw),
-        dict(constants),
-    )
+    return gather(tuple(inputs.values()), raw, several, constants)
+
+
+def gather(
+    inputs: Sequence[Expr], raw: Sequence[Expr], several: bool, constants: Mapping[str, Any]
+) -> Traced:
+    """Expressions as they were written, with what they demand; the outputs stabilized."""
+    stable = tuple(rewrite(raw, STABILIZE))
+    return Traced(tuple(inputs), stable, several, _constraints(raw), _labels(raw), dict(constants))
 
 
 def _arguments(inputs: Mapping[str, Expr]) -> dict[str, Symbol]:
@@ -92,14 +93,14 @@ def _output(value: Any, types: Mapping[str, TensorType]) -> Expr:
     return expr
 
 
-def _constraints(roots: list[Expr]) -> tuple[Constraint, ...]:
+def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
     found: dict[Constraint, None] = {}
     for node in toposort(roots):
         found.update(dict.fromkeys(node.constraints))
     return tuple(found)
 
 
-def _labels(roots: list[Expr]) -> tuple[tuple[str, Dim], ...]:
+def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     """Inputs whose elements become class indices as they are."""
     found: dict[tuple[str, Dim], None] = {}
     for node in toposort(roots):

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from .dims import Dim, Size, as_dim, names
-from .errors import DtypeError, InputError, SpecializationNeeded
+from .errors import DtypeError, InputError, SpecializationError
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -62,7 +62,7 @@ def dtype_name(dtype: object) -> str:
     if isinstance(dtype, str) and dtype in _NUMPY:
         return dtype
     try:
-        name = np.dtype(dtype).name  # type: ignore[call-overload]
+        name = str(np.dtype(dtype).name)  # type: ignore[call-overload]
     except TypeError:
         name = str(dtype)
     if name not in _NUMPY:
@@ -96,7 +96,7 @@ def unify(left: Dim, right: Dim) -> Dim:
 
     Raises:
         InputError: for two ints or two names that differ.
-        SpecializationNeeded: for a name that meets an int.
+        SpecializationError: for a name that meets an int.
     """
     if left == right:
         return left
@@ -107,7 +107,7 @@ def unify(left: Dim, right: Dim) -> Dim:
         raise InputError(f"dims {plain[0]!r} and {plain[1]!r} are not known to be equal")
     if plain and (isinstance(left, int) or isinstance(right, int)):
         number = left if isinstance(left, int) else right
-        raise SpecializationNeeded((plain[0],), f"dim {plain[0]!r} must be {number}")
+        raise SpecializationError((plain[0],), f"dim {plain[0]!r} must be {number}")
     constraints = _CONSTRAINTS.get()
     if constraints is not None:
         constraints.append((left, right))

@@ -35,7 +35,9 @@ def _compare(info: onnx.ValueInfoProto, program: Program) -> None:
     ours = program.outputs[info.name].type
     tensor = info.type.tensor_type
     dtype = dtype_name(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    dims = [d.dim_param or (d.dim_value if d.HasField("dim_value") else "") for d in tensor.shape.dim]
+    dims = [
+        d.dim_param or (d.dim_value if d.HasField("dim_value") else "") for d in tensor.shape.dim
+    ]
     same = len(dims) == ours.rank and all(map(_compatible, dims, ours.shape))
     if dtype != ours.dtype or not same:
         raise ValidationError(f"{info.name}: ONNX infers {dtype}{dims}, lossgraph says {ours}")

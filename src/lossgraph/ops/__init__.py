@@ -5,6 +5,7 @@ from __future__ import annotations
 from .elementwise import (
     absolute,
     add,
+    atan,
     cast,
     ceil,
     clip,
@@ -47,7 +48,7 @@ from .elementwise import (
     tanh,
     where,
 )
-from .index import class_index, class_mask, one_hot, pick, scatter_rows, take, unpick
+from .index import class_index, class_mask, nan_mask, one_hot, pick, scatter_rows, take, unpick
 from .linalg import matmul, matrix_transpose
 from .reduce import (
     arg_extremum,
@@ -79,4 +80,15 @@ from .shape import (
     transpose,
 )
 
-__all__ = [name for name in dir() if not name.startswith("_") and name != "annotations"]
+__all__ = [
+    "absolute", "add", "arg_extremum", "arg_sort", "atan", "broadcast_to", "cast", "ceil",
+    "class_index", "class_mask", "clip", "concat", "cos", "cumsum", "div", "equal", "erf",
+    "exp", "expand_dims", "expm1", "filled", "flip", "floor", "greater", "greater_equal",
+    "iota", "isnan", "less", "less_equal", "log", "log1p", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "masked_mul", "matmul",
+    "matrix_transpose", "maximum", "minimum", "mod", "mul", "nan_mask", "neg", "norm", "one_hot", "pad",
+    "pick", "power", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
+    "relu", "reshape", "rint", "scatter_rows", "sigmoid", "sign", "sin", "size_of", "slice_",
+    "softmax", "softplus", "softplus_tail", "sqrt", "squeeze", "step", "stop_gradient", "sub",
+    "take", "take_range", "tanh", "transpose", "unpick", "where",
+]  # fmt: skip

@@ -128,7 +128,7 @@ def _lower_masked_mul(b: Any, node: Expr, w: str, x: str) -> str:
     return str(b.add("Mul", w, safe))
 
 
-masked_mul = _binary(  # w*x, where a weight of 0 silences an infinity: 0*inf = 0 (0*nan is nan)
+masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*inf = 0 (0*nan is nan)
     "MaskedMul",
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
@@ -147,14 +147,14 @@ def _lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
     return str(b.add("Sub", x, b.add("Mul", y, b.add("Floor", b.add("Div", x, y)))))
 
 
-mod = _binary(
+mod: Op = _binary(
     "Mod",
     _mod_ref,
     lambda ct, out, x, y: (ct, -ct * floor(x / y)),
     domain=((0.1, 0.9), (1.1, 1.9)),
     lower=_lower_mod,
 )
-power = _binary(
+power: Op = _binary(
     "Pow",
     np.power,
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
@@ -163,7 +163,6 @@ power = _binary(
         None if is_constant(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
-    infer=lambda x, y: float_only(arithmetic(x, y)),
 )
 
 # --- extrema and kinks --------------------------------------------------------------------
@@ -262,7 +261,7 @@ def clip(x: Expr, low: float, high: float) -> Expr:
 # --- exponentials and logarithms ----------------------------------------------------------
 
 exp = _unary("Exp", np.exp, lambda ct, out, x: ct * out)
-log = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE)
+log: Op = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE)
 
 
 def _lower_log1p(b: Any, node: Expr, x: str) -> str:
@@ -306,7 +305,7 @@ def _sigmoid_ref(x: Array) -> Array:
     return np.where(x >= 0, 1, small).astype(x.dtype) / (1 + small)
 
 
-sigmoid = _unary(
+sigmoid: Op = _unary(
     "Sigmoid",
     _sigmoid_ref,
     lambda ct, out, x: ct * out * sigmoid(-x),
@@ -338,28 +337,45 @@ erf = _unary(
 )
 sqrt = _unary("Sqrt", np.sqrt, lambda ct, out, x: ct * 0.5 / out, domain=POSITIVE)
 sin = _unary("Sin", np.sin, lambda ct, out, x: ct * cos(x))
-cos = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x))
+cos: Op = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x))
+
+
+def _lower_atan(b: Any, node: Expr, x: str) -> str:
+    """ONNX's Atan; for float64, which it has no kernel for, one step from float32.
+
+    atan(x) = y + atan((x-t)/(1+xt)), t = tan(y): the rest is 1e-7 and its own arc tangent.
+    """
+    if node.dtype != "float64":
+        return str(b.add("Atan", x))
+    bound = b.const(1e30, node.dtype)  # inside float32, and pi/2 to the last digit
+    x = b.add("Clip", x, b.const(-1e30, node.dtype), bound)
+    single = b.add("Atan", b.add("Cast", x, to=b.dtype_code("float32")))
+    y = b.add("Cast", single, to=b.dtype_code(node.dtype))
+    t = b.add("Div", b.add("Sin", y), b.add("Cos", y))
+    divisor = b.add("Add", b.const(1, node.dtype), b.add("Mul", x, t))
+    return str(b.add("Add", y, b.add("Div", b.add("Sub", x, t), divisor)))
+
+
+atan = _unary("Atan", np.arctan, lambda ct, out, x: ct / (1 + x * x), _lower_atan)
 
 # --- rounding -----------------------------------------------------------------------------
 
-floor = _unary("Floor", np.floor, _step_vjp, domain=((0.1, 0.9),))
+floor: Op = _unary("Floor", np.floor, _step_vjp, domain=((0.1, 0.9),))
 ceil = _unary("Ceil", np.ceil, _step_vjp, domain=((0.1, 0.9),))
 rint = _unary("Round", np.rint, _step_vjp, domain=((0.1, 0.4),))
 
 # --- comparison and choice ----------------------------------------------------------------
 
-equal = _binary("Equal", np.equal, zeros, infer=_comparison, commutative=True)
-greater = _binary("Greater", np.greater, zeros, infer=_comparison)
-less = _binary("Less", np.less, zeros, infer=_comparison)
+equal: Op = _binary("Equal", np.equal, zeros, infer=_comparison, commutative=True)
+greater: Op = _binary("Greater", np.greater, zeros, infer=_comparison)
+less: Op = _binary("Less", np.less, zeros, infer=_comparison)
 greater_equal = _binary("GreaterOrEqual", np.greater_equal, zeros, infer=_comparison)
 less_equal = _binary("LessOrEqual", np.less_equal, zeros, infer=_comparison)
 logical_and = _binary("And", np.logical_and, zeros, infer=_logical, commutative=True)
 logical_or = _binary("Or", np.logical_or, zeros, infer=_logical, commutative=True)
 logical_xor = _binary("Xor", np.logical_xor, zeros, infer=_logical, commutative=True)
 logical_not = _unary("Not", np.logical_not, _step_vjp, infer=_logical)
-isnan = _unary(
-    "IsNaN", np.isnan, _step_vjp, infer=lambda x: float_only(x).with_dtype("bool")
-)
+isnan = _unary("IsNaN", np.isnan, _step_vjp, infer=lambda x: float_only(x).with_dtype("bool"))
 
 
 def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..expr import Expr
+
 # fmt: off
 NEAR = (
     0.96546873866986731,

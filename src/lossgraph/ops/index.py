@@ -17,11 +17,12 @@ from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
     equal,
-
-    logical_and,
-    less,
+    float_only,
     greater,
     greater_equal,
+    isnan,
+    less,
+    logical_and,
     where,
     zeros,
 )
@@ -297,8 +298,25 @@ _class_mask = register(
 )
 
 
+_nan_mask = register(
+    Op(
+        "NanMask",
+        lambda index, *, dtype: float_only(index).with_dtype(dtype),
+        lambda index, dtype: np.where(np.isnan(index), np.nan, 1.0).astype(numpy_dtype(dtype)),
+        zeros,
+        lambda b, node, index: b.lower(
+            where(isnan(node.args[0]), const(np.nan, node.dtype), const(1, node.dtype))
+        ),
+        index_args=(0,),
+    )
+)
+
+
+def nan_mask(index: Expr, dtype: str) -> Expr:
+    """1, but NaN where a floating index is NaN and so has no nearest element."""
+    return _nan_mask(index, dtype=dtype)
+
+
 def class_mask(label: Expr, classes: Dim, dtype: str) -> Expr:
     """1 for a label that is a class, NaN for one outside: a factor that spoils its sample."""
     return _class_mask(label, classes=classes, dtype=dtype)
-
-

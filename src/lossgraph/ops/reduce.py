@@ -231,7 +231,9 @@ logsumexp = _reduction(
     _lower_logsumexp,
     _float_keepdims,
 )
-softmax = _reduction("Softmax", _softmax_ref, _softmax_vjp, _lower_softmax, _float_same)
+softmax: Callable[[Expr, Sequence[int]], Expr] = _reduction(
+    "Softmax", _softmax_ref, _softmax_vjp, _lower_softmax, _float_same
+)
 log_softmax = _reduction(
     "LogSoftmax", _log_softmax_ref, _log_softmax_vjp, _lower_log_softmax, _float_same
 )
@@ -316,4 +318,3 @@ _arg_sort = register(Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower
 def arg_sort(x: Expr, axis: int, count: Dim, *, largest: bool) -> Expr:
     """Indices of the ``count`` largest (or smallest) elements along an axis, in order."""
     return _arg_sort(x, axis=canonical_axis(axis, x.rank), count=count, largest=largest)
-

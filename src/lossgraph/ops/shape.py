@@ -16,6 +16,7 @@ from ..types import (
     canonical_axis,
     require_equal,
 )
+
 Shape = tuple[Dim, ...]
 
 
@@ -134,11 +135,15 @@ def transpose(x: Expr, perm: Sequence[int]) -> Expr:
 # --- cutting and joining ------------------------------------------------------------------
 
 
-def _slice_infer(x: TensorType, *, starts: Shape, steps: tuple[int, ...], sizes: Shape) -> TensorType:
+def _slice_infer(
+    x: TensorType, *, starts: Shape, steps: tuple[int, ...], sizes: Shape
+) -> TensorType:
     return x.with_shape(sizes)
 
 
-def _slice_ref(x: Array, starts: Sequence[int], steps: Sequence[int], sizes: Sequence[int]) -> Array:
+def _slice_ref(
+    x: Array, starts: Sequence[int], steps: Sequence[int], sizes: Sequence[int]
+) -> Array:
     index = [
         start + step * np.arange(size)
         for start, step, size in zip(starts, steps, sizes, strict=True)
@@ -166,7 +171,9 @@ def _spread(x: Expr, axis: int, step: int) -> Expr:
     if step == 1:
         return x
     split = expand_dims(x, (axis + 1,))
-    wide = pad(split, [0] * split.rank, [step - 1 if i == axis + 1 else 0 for i in range(split.rank)])
+    wide = pad(
+        split, [0] * split.rank, [step - 1 if i == axis + 1 else 0 for i in range(split.rank)]
+    )
     size = x.shape[axis]
     merged = reshape(wide, (*x.shape[:axis], size * step, *x.shape[axis + 1 :]))
     return take_range(merged, axis, 0, maximum(size * step - (step - 1), 0))
@@ -183,7 +190,9 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
     )
     ends = [
         # Counted from the back, so that "before the first" is not taken for "the last".
-        start + step * size if step > 0 else start + step * (size - 1) - 1 - node.args[0].shape[axis]
+        start + step * size
+        if step > 0
+        else start + step * (size - 1) - 1 - node.args[0].shape[axis]
         for axis, start, step, size in zip(axes, starts, steps, sizes, strict=True)
     ]
     bounds = b.sizes(starts), b.sizes(ends), b.const(axes, "int64"), b.const(steps, "int64")
@@ -338,4 +347,3 @@ def iota(size: Dim) -> Expr:
 def filled(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
     """One number everywhere."""
     return broadcast_to(const(value, dtype), shape)
-

@@ -6,9 +6,10 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import elementwise as _elementwise, index as _index, reduce as _reduce, shape as _shape
+from . import elementwise, index, reduce, sequence, shape
 from .symbol import Symbol, SymbolicSize, functions
 
+_MODULES = (elementwise, index, reduce, sequence, shape)  # which declare the functions
 globals().update(functions())
 
 __all__ = ["Symbol", "SymbolicSize", *sorted(functions())]

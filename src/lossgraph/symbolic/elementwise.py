@@ -42,7 +42,7 @@ log = _unary("log", ops.log)
 log1p = _unary("log1p", ops.log1p)
 log2 = _unary("log2", lambda x: ops.log(x) * (1 / math.log(2)))
 log10 = _unary("log10", lambda x: ops.log(x) * (1 / math.log(10)))
-relu = _unary("relu", ops.relu)
+relu = _unary("relu", lambda x: ops.relu(x) if x.type.is_float else ops.maximum(x, 0), numbers=True)
 sigmoid = _unary("sigmoid", ops.sigmoid)
 softrelu = _unary("softrelu", ops.softplus)
 softsign = _unary("softsign", lambda x: x / (1 + ops.absolute(x)))
@@ -52,15 +52,47 @@ sin = _unary("sin", ops.sin)
 cos = _unary("cos", ops.cos)
 floor = _unary("floor", ops.floor)
 ceil = _unary("ceil", ops.ceil)
-rint = _unary("rint", ops.rint)
+tan = _unary("tan", lambda x: ops.sin(x) / ops.cos(x))
+arctan = _unary("arctan", ops.atan)
+arcsin = _unary("arcsin", lambda x: ops.atan(x / ops.sqrt((1 - x) * (1 + x))))
+arccos = _unary("arccos", lambda x: 2 * ops.atan(ops.sqrt((1 - x) / (1 + x))))
+sinh = _unary("sinh", lambda x: _sinh(ops.expm1(x)))
+cosh = _unary("cosh", lambda x: (ops.exp(x) + ops.exp(-x)) * 0.5)
+arcsinh = _unary("arcsinh", lambda x: ops.sign(x) * _arcsinh(ops.absolute(x)))
+arccosh = _unary("arccosh", lambda x: _arccosh(x - 1))
+arctanh = _unary("arctanh", lambda x: ops.log1p(2 * x / (1 - x)) * 0.5)
+degrees = _unary("degrees", lambda x: x * (180 / math.pi))
+radians = _unary("radians", lambda x: x * (math.pi / 180))
 fix = _unary("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
-round_ = _unary("round", lambda x: ops.sign(x) * ops.floor(ops.absolute(x) + 0.5))
+round_ = _unary("round", lambda x: ops.sign(x) * _rounded(ops.absolute(x), ops.greater_equal))
+rint = _unary("rint", lambda x: _rounded(x, ops.greater))
 isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
 isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
 isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
 gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
 stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
 identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
+
+
+def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:
+    """The floor, plus one where what is left is beyond a half: ``up`` says whether at it."""
+    below = ops.floor(x)
+    return below + ops.cast(up(x - below, 0.5), x.dtype)
+
+
+def _sinh(e: Expr) -> Expr:
+    """sinh from expm1, which keeps the digits near 0."""
+    return (e + e / (e + 1)) * 0.5
+
+
+def _arcsinh(size: Expr) -> Expr:
+    """arcsinh of what is not negative, by log1p of x + x^2/(1+sqrt(1+x^2))."""
+    return ops.log1p(size + size * size / (1 + ops.sqrt(1 + size * size)))
+
+
+def _arccosh(above: Expr) -> Expr:
+    """arccosh of 1 + t, by log1p of t + sqrt(2t + t^2)."""
+    return ops.log1p(above + ops.sqrt(2 * above + above * above))
 
 
 @function(True)
@@ -85,18 +117,31 @@ def Activation(data: Operand, act_type: str) -> Symbol:
 
 
 @function()
-def LeakyReLU(data: Operand, act_type: str = "leaky", slope: float = 0.25) -> Symbol:
-    """Activations with a part below zero: leaky, elu, selu, gelu."""
+def LeakyReLU(
+    data: Operand, gamma: Operand | None = None, act_type: str = "leaky", slope: float = 0.25
+) -> Symbol:
+    """Activations with a part below zero: leaky, prelu (slopes ``gamma``), elu, selu, gelu."""
     x = _floating(data)
     below = ops.minimum(x, 0.0)
     bodies: dict[str, Callable[[], Expr]] = {
         "leaky": lambda: ops.relu(x) + below * float(slope),
+        "prelu": lambda: ops.relu(x) + below * _channelwise(x, gamma),
         "elu": lambda: ops.relu(x) + ops.expm1(below) * float(slope),
         # the constants of self-normalizing networks (Klambauer et al. 2017)
         "selu": lambda: (ops.relu(x) + ops.expm1(below) * 1.6732632423543772) * 1.0507009873554805,
         "gelu": lambda: gelu(data).expr,
     }
     return wrap(_chosen("act_type", act_type, bodies)())
+
+
+def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
+    """A parameter of each channel (axis 1), ready to broadcast."""
+    if gamma is None:
+        raise InputError("act_type 'prelu' needs gamma")
+    slopes = ops.cast(as_expr(gamma), x.dtype)
+    if slopes.rank == 1 and x.rank > 2:
+        slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
+    return slopes
 
 
 @function(True)
@@ -144,7 +189,8 @@ def add_n(*args: Operand) -> Symbol:
 def _binary(
     body: Callable[..., Expr], *names: str, floating: bool = False, comparison: bool = False
 ) -> Any:
-    def call(lhs: Operand, rhs: Operand) -> Symbol:
+    def call(lhs: Operand, rhs: Operand, axis: Any = None) -> Symbol:
+        # MXNet ignores an axis here, and Gluon's own losses pass one
         if comparison:
             return compare(body, lhs, rhs)
         return binary(body, lhs, rhs, floating=floating)
@@ -169,6 +215,12 @@ def _hypot(x: Expr, y: Expr) -> Expr:
     return ops.squeeze(ops.norm(ops.concat(pair, -1), (-1,)), (-1,))
 
 
+def _modulo(x: Expr, y: Expr) -> Expr:
+    """The remainder with the divisor's sign; by zero it is zero."""
+    by_zero = ops.equal(y, 0)
+    return ops.where(by_zero, 0, ops.mod(x, ops.where(by_zero, 1, y)))
+
+
 def _not_equal(x: Expr, y: Expr) -> Expr:
     return ops.logical_not(ops.equal(x, y))
 
@@ -176,9 +228,9 @@ def _not_equal(x: Expr, y: Expr) -> Expr:
 add = _binary(ops.add, "broadcast_add", "broadcast_plus", "elemwise_add", "add")
 subtract = _binary(ops.sub, "broadcast_sub", "broadcast_minus", "elemwise_sub", "subtract")
 multiply = _binary(ops.mul, "broadcast_mul", "elemwise_mul", "multiply")
-divide = _binary(ops.div, "broadcast_div", "elemwise_div", "divide", floating=True)
-modulo = _binary(ops.mod, "broadcast_mod", "modulo", "mod")
-power = _binary(ops.power, "broadcast_power", "power", "pow", floating=True)
+divide = _binary(ops.div, "broadcast_div", "elemwise_div", "divide", "true_divide", floating=True)
+modulo = _binary(_modulo, "broadcast_mod", "modulo", "mod")
+power = _binary(ops.power, "broadcast_power", "power", "pow")
 maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
 minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")
 hypot = _binary(_hypot, "broadcast_hypot", "hypot", floating=True)

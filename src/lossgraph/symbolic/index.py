@@ -14,9 +14,9 @@ from .. import ops
 from ..dims import Dim, product
 from ..errors import InputError
 from ..expr import Expr
-from ..types import broadcast_shapes, canonical_axis, dtype_name
+from ..types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
 from .reduce import log_softmax, sum_
-from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, wrap
+from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, static, wrap
 
 _MODES = ("clip", "wrap", "raise")
 
@@ -35,6 +35,17 @@ def _in_range(index: Expr, length: Dim, mode: str) -> Expr:
     return ops.minimum(ops.maximum(ops.cast(index, "int64"), 0), last)
 
 
+def _validity(index: Expr, length: Dim, mode: str, dtype: str) -> Expr | None:
+    """A factor, NaN for an index that stands for no element; None where all do."""
+    if dtype not in FLOATS:
+        return None
+    if mode == "raise":
+        return ops.class_mask(index, length, dtype)
+    if index.type.is_float:
+        return ops.nan_mask(index, dtype)
+    return None
+
+
 def _check_mode(mode: str) -> None:
     if mode not in _MODES:
         raise InputError(f"mode: expected one of {_MODES}, got {mode!r}")
@@ -51,7 +62,7 @@ def pick(
     kept = [1 if i == axis else dim for i, dim in enumerate(x.shape)]
     if chosen.rank == x.rank - 1:
         chosen = ops.expand_dims(chosen, (axis,))
-    elif chosen.rank == 0 and x.rank == 1 or x.rank == chosen.rank == 1:
+    elif (chosen.rank == 0 and x.rank == 1) or x.rank == chosen.rank == 1:
         chosen = ops.reshape(chosen, (1,))
     if chosen.rank != x.rank or chosen.shape[axis] != 1:
         raise InputError(
@@ -63,8 +74,8 @@ def pick(
     if x.shape[axis] == 0:
         raise InputError(f"pick: {x.type} has nothing to pick from along axis {axis}")
     picked = ops.pick(x, _in_range(chosen, x.shape[axis], mode), axis)
-    if mode == "raise" and x.type.is_float:
-        picked = picked * ops.class_mask(chosen, x.shape[axis], x.dtype)
+    mask = _validity(chosen, x.shape[axis], mode, x.dtype)
+    picked = picked if mask is None else picked * mask
     if keepdims:
         return wrap(picked)
     return wrap(ops.reshape(picked, [d for i, d in enumerate(shape) if i != axis] or [1]))
@@ -77,8 +88,8 @@ def take(a: Operand, indices: Operand, axis: int = 0, mode: str = "clip") -> Sym
     x, index = as_expr(a), as_expr(indices)
     axis = canonical_axis(axis, x.rank)
     taken = ops.take(x, _in_range(index, x.shape[axis], mode), axis)
-    if mode == "raise" and x.type.is_float:
-        mask = ops.class_mask(index, x.shape[axis], x.dtype)
+    mask = _validity(index, x.shape[axis], mode, x.dtype)
+    if mask is not None:
         after = range(axis + index.rank, taken.rank)
         taken = taken * ops.expand_dims(mask, [*range(axis), *after])
     return wrap(taken)
@@ -146,13 +157,15 @@ def scatter_nd(data: Operand, indices: Operand, shape: Any) -> Symbol:
 
 def _linear_index(indices: Expr, shape: Sequence[Dim]) -> tuple[Expr, int]:
     """Index tuples along axis 0 as one index into the first axes joined; and their number."""
-    depth = indices.shape[0]
-    if not isinstance(depth, int) or depth > len(shape):
+    depth = static(indices.shape[0], "the length of index tuples")
+    if depth > len(shape):
         raise InputError(f"index tuples of length {depth} for an array of rank {len(shape)}")
     linear: Expr | None = None
     for axis in range(depth):
         part = ops.squeeze(ops.take_range(indices, 0, axis, 1), (0,))
-        part = _in_range(part, shape[axis], "clip")
+        whole, length = ops.cast(part, "int64"), ops.size_of(shape[axis])
+        from_front = ops.where(ops.less(whole, 0), whole + length, whole)
+        part = _in_range(from_front, shape[axis], "clip")
         linear = part if linear is None else linear * ops.size_of(shape[axis]) + part
     if linear is None:
         raise InputError("index tuples need at least one element")
@@ -162,5 +175,5 @@ def _linear_index(indices: Expr, shape: Sequence[Dim]) -> tuple[Expr, int]:
 @function(True)
 def softmax_cross_entropy(data: Operand, label: Operand) -> Symbol:
     """The sum over rows of ``-log(softmax(data))`` at the label."""
-    total: Symbol = sum_(pick(log_softmax(data, axis=-1), label, axis=-1))
+    total: Symbol = sum_(pick(log_softmax(data, axis=-1), label, axis=-1, mode="raise"))
     return -total

@@ -23,7 +23,7 @@ Axis = Any
 def reduced_axes(axis: Axis, rank: int, exclude: bool = False) -> tuple[int, ...]:
     """The axes to reduce over, from MXNet's ``axis`` and ``exclude``."""
     if axis is None or (isinstance(axis, Sequence) and not axis):
-        return () if exclude else tuple(range(rank))
+        return tuple(range(rank))  # with exclude too
     named = canonical_axes(axis if isinstance(axis, Sequence) else (axis,), rank)
     return tuple(i for i in range(rank) if i not in named) if exclude else named
 
@@ -81,7 +81,9 @@ def moments(data: Operand, axes: Axis = None, keepdims: bool = False) -> list[Sy
     over = reduced_axes(axes, x.rank)
     average = ops.reduce_mean(x, over)
     off = x - average
-    return [wrap(drop(part, over, keepdims)) for part in (average, ops.reduce_mean(off * off, over))]
+    return [
+        wrap(drop(part, over, keepdims)) for part in (average, ops.reduce_mean(off * off, over))
+    ]
 
 
 @function()
@@ -100,9 +102,11 @@ def softmax(
     axis: int = -1,
     temperature: float | None = None,
     use_length: bool = False,
+    dtype: Any = None,
 ) -> Symbol:
     """``exp(x/t)`` normalized along an axis, the first ``length`` elements only if asked."""
-    return _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
+    result = _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
+    return result if dtype is None else wrap(ops.cast(result.expr, dtype))
 
 
 @function(True)
@@ -112,9 +116,12 @@ def log_softmax(
     temperature: float | None = None,
     length: Operand | None = None,
     use_length: bool = False,
+    dtype: Any = None,
 ) -> Symbol:
     """The logarithm of ``softmax``, without its rounding."""
-    return _softmax(ops.log_softmax, data, length, axis, temperature, use_length, 0.0)
+    outside = -float("inf")
+    result = _softmax(ops.log_softmax, data, length, axis, temperature, use_length, outside)
+    return result if dtype is None else wrap(ops.cast(result.expr, dtype))
 
 
 @function(True)
@@ -132,8 +139,8 @@ def _softmax(
     use_length: bool,
     outside: float,
 ) -> Symbol:
-    if isinstance(length, int):  # log_softmax(x, axis) and softmax(x, axis) are Gluon's habit
-        length, axis = None, length
+    if isinstance(length, int):  # softmax(x, axis) is a habit, though the second place is length
+        return _softmax(body, data, None, length, temperature, use_length, outside)
     x = _floating(data)
     axis = canonical_axis(axis, x.rank)
     if temperature is not None:
@@ -206,13 +213,14 @@ def topk(
         "value": lambda: wrap(ops.pick(x, order, along)),
         "indices": lambda: wrap(ops.cast(order, dtype)),
         "both": lambda: [parts["value"](), parts["indices"]()],
-        "mask": lambda: wrap(
-            ops.stop_gradient(
-                ops.unpick(ops.filled(1.0, x.dtype, order.shape), order, along, x.shape[along])
-            )
-        ),
+        "mask": lambda: wrap(ops.reshape(_mask(x, order, along), as_expr(data).shape)),
     }
     return _chosen("ret_typ", ret_typ, parts)()
+
+
+def _mask(x: Expr, order: Expr, axis: int) -> Expr:
+    """1 at the indices, else 0: piecewise constant, so without a derivative."""
+    return ops.unpick(ops.filled(1, x.dtype, order.shape), order, axis, x.shape[axis])
 
 
 @function(True)

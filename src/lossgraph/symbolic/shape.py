@@ -20,9 +20,12 @@ from .symbol import (
     as_shape,
     function,
     promote,
-    slice_axis as _slice_axis,
+    static,
     user_size,
     wrap,
+)
+from .symbol import (
+    slice_axis as _slice_axis,
 )
 
 # --- reshape ------------------------------------------------------------------------------
@@ -177,6 +180,15 @@ def swapaxes(data: Operand, dim1: int = 0, dim2: int = 0) -> Symbol:
     return wrap(ops.transpose(x, perm))
 
 
+@function(True)
+def moveaxis(data: Operand, source: int, destination: int) -> Symbol:
+    """One axis moved to another place."""
+    x = as_expr(data)
+    perm = list(range(x.rank))
+    perm.insert(canonical_axis(destination, x.rank), perm.pop(canonical_axis(source, x.rank)))
+    return wrap(ops.transpose(x, perm))
+
+
 @function(True, "reverse")
 def flip(data: Operand, axis: Any) -> Symbol:
     """The order of elements reversed along axes."""
@@ -227,9 +239,9 @@ def broadcast_axis(data: Operand, axis: Any = (), size: Any = ()) -> Symbol:
 def tile(data: Operand, reps: Any) -> Symbol:
     """The whole array repeated along each axis."""
     x = as_expr(data)
-    times = list(as_shape(reps))
-    times = [1] * (x.rank - len(times)) + times
-    shape = [1] * (len(times) - x.rank) + list(x.shape)
+    given = as_shape(reps)
+    times: list[Dim] = [*[1] * (x.rank - len(given)), *given]
+    shape: list[Dim] = [*[1] * (len(times) - x.rank), *x.shape]
     x = ops.reshape(x, [d for dim in shape for d in (1, dim)])
     x = ops.broadcast_to(x, [d for n, dim in zip(times, shape, strict=True) for d in (n, dim)])
     return wrap(ops.reshape(x, [n * dim for n, dim in zip(times, shape, strict=True)]))
@@ -278,7 +290,8 @@ def slice_(data: Operand, begin: Any, end: Any, step: Any = None) -> Symbol:
 def slice_like(data: Operand, shape_like: Operand, axes: Any = ()) -> Symbol:
     """The beginning of each axis, as long as the other array's."""
     x, like = as_expr(data), as_expr(shape_like)
-    for axis in canonical_axes(axes, x.rank) if axes else range(like.rank):
+    named = axes if isinstance(axes, (tuple, list)) else (axes,)
+    for axis in canonical_axes(named, x.rank) if named else range(like.rank):
         if x.shape[axis] != like.shape[axis]:
             x = ops.take_range(x, axis, 0, like.shape[axis])
     return wrap(x)
@@ -307,6 +320,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
     require_equal(size * num_outputs, x.shape[axis])
     parts = [ops.take_range(x, axis, size * i, size) for i in range(num_outputs)]
     if squeeze_axis:
+        static(x.shape[axis], "split(squeeze_axis=True)")
         parts = [ops.squeeze(part, (axis,)) for part in parts]
     return wrap(parts[0]) if num_outputs == 1 else [wrap(part) for part in parts]
 
@@ -317,7 +331,8 @@ def pad(
 ) -> Symbol:
     """Elements around an array: a constant, the edge's, or mirrored."""
     x = as_expr(data)
-    before, after = list(pad_width[::2]), list(pad_width[1::2])
+    before: list[Any] = list(pad_width[::2])
+    after: list[Any] = list(pad_width[1::2])
     if mode == "constant":
         inner = ops.pad(x, before, after)
         if constant_value == 0:
@@ -353,9 +368,7 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
 
 
 @function(True)
-def dot(
-    lhs: Operand, rhs: Operand, transpose_a: bool = False, transpose_b: bool = False
-) -> Symbol:
+def dot(lhs: Operand, rhs: Operand, transpose_a: bool = False, transpose_b: bool = False) -> Symbol:
     """The last axis of the left array times the first of the right."""
     (a, b), _ = promote(lhs, rhs, floating=True)
     a = ops.transpose(a, (*range(1, a.rank), 0)) if transpose_a else a
@@ -512,4 +525,3 @@ def shape_array(data: Operand) -> Symbol:
 def size_array(data: Operand) -> Symbol:
     """The number of elements, as an int64 vector of one."""
     return wrap(ops.expand_dims(ops.size_of(dims.product(as_expr(data).shape)), (0,)))
-

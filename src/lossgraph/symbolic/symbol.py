@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .. import dims, ops
 from ..dims import Dim, Size
-from ..errors import DtypeError, InputError, SpecializationNeeded
+from ..errors import DtypeError, InputError, SpecializationError
 from ..expr import Expr, const
 from ..types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 
@@ -43,10 +43,9 @@ class SymbolicSize:
         return hash(self.dim)
 
     def _value(self) -> int:
-        names = tuple(sorted(dims.names(self.dim)))
-        raise SpecializationNeeded(names, f"the value of size {self.dim} is needed while tracing")
+        return static(self.dim, "the body of the loss")
 
-    __int__ = __index__ = __bool__ = __float__ = _value  # type: ignore[assignment]
+    __int__ = __index__ = __bool__ = __float__ = _value
 
     def __eq__(self, other: object) -> bool:
         return self.dim == _dim_of(other) or bool(self._value())
@@ -83,13 +82,13 @@ class SymbolicSize:
     def __rfloordiv__(self, other: object) -> Any:
         return self._combine(other, lambda a, b: dims.floordiv(b, a), lambda a, b: self._value())
 
-    def __truediv__(self, other: object) -> Any:
+    def __truediv__(self, other: Any) -> Any:
         return self.as_symbol() / other
 
-    def __rtruediv__(self, other: object) -> Any:
-        return other / self.as_symbol()  # type: ignore[operator]
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self.as_symbol()
 
-    def __pow__(self, other: object) -> Any:
+    def __pow__(self, other: Any) -> Any:
         return self.as_symbol() ** other
 
     def as_symbol(self) -> Symbol:
@@ -111,8 +110,8 @@ class SymbolicSize:
         return numbers(self.as_symbol(), other)
 
 
-Number = Union[int, float, np.number[Any]]
-Operand = Union["Symbol", SymbolicSize, Number, np.ndarray[Any, Any], Sequence[Any]]
+Number: TypeAlias = int | float | np.number[Any]
+Operand: TypeAlias = "Symbol | SymbolicSize | Number | np.ndarray[Any, Any] | Sequence[Any]"
 
 
 class Symbol:
@@ -209,16 +208,16 @@ class Symbol:
         return binary(ops.div, other, self, floating=True)
 
     def __mod__(self, other: Operand) -> Symbol:
-        return binary(ops.mod, self, other)
+        return _FUNCTIONS["modulo"](self, other)
 
     def __rmod__(self, other: Operand) -> Symbol:
-        return binary(ops.mod, other, self)
+        return _FUNCTIONS["modulo"](other, self)
 
     def __pow__(self, other: Operand) -> Symbol:
-        return binary(ops.power, self, other, floating=True)
+        return binary(ops.power, self, other)
 
     def __rpow__(self, other: Operand) -> Symbol:
-        return binary(ops.power, other, self, floating=True)
+        return binary(ops.power, other, self)
 
     def __neg__(self) -> Symbol:
         return Symbol(-self._expr, self.weak)
@@ -296,6 +295,13 @@ def user_size(dim: Dim) -> Any:
 def as_expr(value: Operand) -> Expr:
     """An expression of a definite dtype from whatever stands for an array."""
     return _symbol(value).expr
+
+
+def static(dim: Dim, why: str) -> int:
+    """The length itself; a length that has only a name is made static."""
+    if isinstance(dim, Size):
+        raise SpecializationError(tuple(sorted(dims.names(dim))), f"{why} needs the size {dim}")
+    return dim
 
 
 def same_size(left: Any, right: Any) -> bool:
@@ -404,7 +410,9 @@ def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
     rest = (slice(None),) * (x.rank - given)
     at = key.index(Ellipsis)
     key = (*key[:at], *rest, *key[at + 1 :])
-    axis, dropped, added = 0, [], []
+    axis = 0
+    dropped: list[int] = []
+    added: list[int] = []
     for place, item in enumerate(key):
         if item is None:
             added.append(place - len(dropped))

@@ -1,0 +1,277 @@
+"""Checks of ONNX models in files: that tools accept them, engines load them, numbers agree."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from . import validate
+from .errors import InputError, LossgraphError, ValidationError
+from .models import ModelRunner, engine_errors, input_types, load_model
+from .runtime import make_session, onnxruntime
+from .samples import choose_sizes, draw
+
+Array = np.ndarray[Any, Any]
+
+MODELS = ("value.onnx", "training.onnx", "model.onnx")
+TOLERANCES = {  # (relative, absolute), between engines that sum in different orders
+    "float16": (1e-2, 1e-3),
+    "bfloat16": (4e-2, 1e-2),
+    "float32": (1e-4, 1e-5),
+    "float64": (1e-9, 1e-10),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes:
+        name: what was checked.
+        ok: whether it holds.
+        detail: what was seen.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class DataSet:
+    """Inputs by name, and stored outputs by name where there are any."""
+
+    label: str
+    inputs: dict[str, Array]
+    outputs: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass
+class _Subject:
+    """A model under examination; each check leaves here what later ones need."""
+
+    path: Path
+    rtol: float | None
+    atol: float | None
+    model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
+    data: list[DataSet] = field(default_factory=list)
+    results: list[dict[str, Array]] = field(default_factory=list)
+
+
+def find_models(path: Path) -> list[Path]:
+    """The model of a file, or the models of a folder.
+
+    Raises:
+        InputError: if there are none.
+    """
+    if path.is_dir():
+        found = [path / name for name in MODELS if (path / name).is_file()]
+        if not found:
+            raise InputError(f"{path} holds no model: expected one of {', '.join(MODELS)}")
+        return found
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder")
+    return [path]
+
+
+def check_file(path: Path, rtol: float | None = None, atol: float | None = None) -> list[Check]:
+    """Examine one model; data sets that lie beside it are used, else data are made up.
+
+    Args:
+        path: the model's file.
+        rtol: relative tolerance, instead of the dtype's own.
+        atol: absolute tolerance, instead of the dtype's own.
+
+    Returns:
+        The checks made; after one that fails to prepare the ground the rest is not made.
+
+    Raises:
+        ProviderError: without ONNX Runtime.
+    """
+    onnxruntime()
+    subject = _Subject(path, rtol, atol)
+    checks = []
+    for name, step in _GROUND.items():
+        checks.append(_attempt(name, step, subject))
+        if not checks[-1].ok:
+            return checks
+    checks.append(_attempt("agrees with onnx.reference", _reference, subject))
+    if any(data.outputs for data in subject.data):
+        checks.append(_attempt("agrees with stored outputs", _stored, subject))
+    return checks
+
+
+def read_data(folder: Path, model: onnx.ModelProto) -> DataSet:
+    """A data set in the form of ONNX's backend tests, matched to a model by names or order.
+
+    Raises:
+        InputError: for files that hold no tensors, or not those of the model.
+    """
+    inputs = _match(folder, "input", list(input_types(model)), complete=True)
+    outputs = _match(folder, "output", [info.name for info in model.graph.output])
+    return DataSet(folder.name, inputs, outputs)
+
+
+def _attempt(name: str, step: Callable[[_Subject], str], subject: _Subject) -> Check:
+    try:
+        return Check(name, True, step(subject))
+    except LossgraphError as error:
+        return Check(name, False, str(error))
+
+
+# --- the checks, each a text of what was seen, or an error ---
+
+
+def _readable(subject: _Subject) -> str:
+    subject.model = load_model(subject.path)
+    graph = subject.model.graph
+    return f"{len(graph.node)} nodes, {len(graph.input)} inputs, {len(graph.output)} outputs"
+
+
+def _checker(subject: _Subject) -> str:
+    validate.check(subject.model)
+    return f"onnx {onnx.__version__}: full check, strict shape inference"
+
+
+def _versions(subject: _Subject) -> str:
+    """Ask the engine with the smallest model of these versions: no table can go stale."""
+    model = subject.model
+    opsets = ", ".join(f"{o.domain or 'opset'} {o.version}" for o in model.opset_import)
+    versions = f"{opsets}, IR {model.ir_version}"
+    try:
+        make_session(_smallest(model))
+    except engine_errors() as error:
+        raise ValidationError(f"ONNX Runtime does not load {versions}: {error}") from error
+    return f"{versions}: loaded by ONNX Runtime {onnxruntime().__version__}"
+
+
+def _runs(subject: _Subject) -> str:
+    runner = ModelRunner(subject.model)
+    subject.data = _data_of(subject)
+    subject.results = [runner.run(data.inputs) for data in subject.data]
+    outputs = ", ".join(
+        f"{name}: {value.dtype}{list(value.shape)}" for name, value in subject.results[0].items()
+    )
+    return f"on {', '.join(data.label for data in subject.data)}: {outputs}"
+
+
+def _reference(subject: _Subject) -> str:
+    details = []
+    for data, result in zip(subject.data, subject.results, strict=True):
+        details.append(_agreement(result, _evaluate(subject.model, data.inputs), subject))
+    return details[-1] if len(details) == 1 else "; ".join(details)
+
+
+def _stored(subject: _Subject) -> str:
+    details = []
+    for data, result in zip(subject.data, subject.results, strict=True):
+        if data.outputs:
+            details.append(_agreement(result, data.outputs, subject))
+    return "; ".join(details)
+
+
+_GROUND: dict[str, Callable[[_Subject], str]] = {
+    "is an ONNX model": _readable,
+    "passes the ONNX checker": _checker,
+    "has versions the engine knows": _versions,
+    "runs in ONNX Runtime": _runs,
+}
+
+
+# --- what they are made of ---
+
+
+def _smallest(model: onnx.ModelProto) -> onnx.ModelProto:
+    smallest = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    smallest.graph.name = "smallest"
+    smallest.graph.node.add(op_type="Identity", input=["x"], output=["y"])
+    for info in (smallest.graph.input.add(name="x"), smallest.graph.output.add(name="y")):
+        info.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        info.type.tensor_type.shape.dim.add(dim_value=1)
+    return smallest
+
+
+def _data_of(subject: _Subject) -> list[DataSet]:
+    folders = sorted(p for p in subject.path.parent.glob("test_data_set_*") if p.is_dir())
+    if subject.path.name in MODELS and folders:
+        return [read_data(folder, subject.model) for folder in folders]
+    types = input_types(subject.model)
+    return [DataSet("generated data", draw(types, choose_sizes(types)))]
+
+
+def _match(folder: Path, kind: str, names: list[str], complete: bool = False) -> dict[str, Array]:
+    """Tensors of a folder by the names of a model; without names, by their order."""
+    files = sorted(folder.glob(f"{kind}_*.pb"), key=lambda p: (len(p.name), p.name))
+    tensors = [_tensor(file) for file in files]
+    by_name = {tensor.name: tensor for tensor in tensors}
+    if all(name in by_name for name in names):
+        return {name: numpy_helper.to_array(by_name[name]) for name in names}
+    if len(tensors) == len(names):
+        return {n: numpy_helper.to_array(t) for n, t in zip(names, tensors, strict=True)}
+    if complete or tensors:
+        raise InputError(f"{folder}: holds {sorted(by_name)}, the model's {kind}s are {names}")
+    return {}
+
+
+def _tensor(path: Path) -> onnx.TensorProto:
+    tensor = onnx.TensorProto()
+    try:
+        tensor.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise InputError(f"{path} holds no ONNX tensor: {error}") from error
+    return tensor
+
+
+def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            values = ReferenceEvaluator(model).run(None, dict(feeds))
+        except Exception as error:  # its numpy code raises whatever it runs into
+            raise ValidationError(f"onnx.reference fails: {error!r}") from error
+    names = [info.name for info in model.graph.output]
+    return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def _agreement(actual: Mapping[str, Array], desired: Mapping[str, Array], subject: _Subject) -> str:
+    """The largest difference in each output.
+
+    Raises:
+        ValidationError: naming the first element that differs by more than is tolerated.
+    """
+    found = []
+    for name, value in desired.items():
+        rtol, atol = TOLERANCES.get(actual[name].dtype.name, (0.0, 0.0))
+        rtol = rtol if subject.rtol is None else subject.rtol
+        atol = atol if subject.atol is None else subject.atol
+        found.append(f"{name} within {_difference(name, actual[name], value, rtol, atol):.2g}")
+    return ", ".join(found)
+
+
+def _difference(name: str, actual: Array, desired: Array, rtol: float, atol: float) -> float:
+    if actual.shape != desired.shape or actual.dtype != desired.dtype:
+        raise ValidationError(
+            f"{name}: ONNX Runtime gives {actual.dtype}{list(actual.shape)}, "
+            f"expected {desired.dtype}{list(desired.shape)}"
+        )
+    wide = "float64" if actual.dtype.kind not in "iub" else actual.dtype
+    left, right = actual.astype(wide), desired.astype(wide)
+    wrong = ~np.isclose(left, right, rtol, atol, equal_nan=True)
+    if wrong.any():
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValidationError(
+            f"{name}{list(first)}: ONNX Runtime gives {actual[first]}, expected {desired[first]} "
+            f"({int(wrong.sum())} of {wrong.size} elements differ; rtol={rtol:g}, atol={atol:g})"
+        )
+    finite = np.isfinite(left) & np.isfinite(right)
+    gaps = np.abs(left[finite].astype("float64") - right[finite].astype("float64"))
+    return float(gaps.max(initial=0.0))

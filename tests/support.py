@@ -1,0 +1,93 @@
+"""What the tests share: tolerances, engines, samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+from onnx.reference import ReferenceEvaluator
+
+from lossgraph.expr import inputs_of, variable
+from lossgraph.lower import lower
+from lossgraph.types import numpy_dtype, tensor_type
+
+# (rtol, atol) by dtype. float64: some hundred roundings. float32: as many, and the engine's
+# exp, log, tanh and erf, which are right to a few units in the last place; atol for sums of
+# terms that cancel. float16: one rounding of a float32 result, at most half a unit of 2^-11.
+TOLERANCE = {
+    "float64": (1e-11, 1e-12),
+    "float32": (1e-5, 2e-6),
+    "float16": (1e-3, 1e-6),
+    "bfloat16": (8e-3, 1e-6),
+}
+# Central differences in float64 with step 1e-6: truncation h^2, rounding 1e-16/h.
+DIFFERENCE = (1e-6, 1e-7)
+
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e4,
+    -1e4,
+    1e-30,
+    -1e-30,
+    50.0,
+    -50.0,
+    0.5,
+]
+
+
+def assert_close(actual, expected, dtype=None, tolerance=None):
+    """Equal within the table's tolerance; NaN equals NaN, shapes are equal."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    rtol, atol = tolerance or TOLERANCE.get(dtype or actual.dtype.name, (0, 0))
+    np.testing.assert_allclose(
+        actual.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol
+    )
+
+
+def symbol(name, dtype, shape):
+    """An input expression."""
+    return variable(name, tensor_type(dtype, shape))
+
+
+def to_model(roots, opset=18, inputs=None):
+    """A model of expressions with outputs out_0, out_1, .."""
+    inputs = inputs_of(roots) if inputs is None else inputs
+    return lower(inputs, {f"out_{i}": root for i, root in enumerate(roots)}, opset=opset)
+
+
+def run_ort(roots, arrays, opset=18):
+    """The values of expressions by ONNX Runtime."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    model = to_model(roots, opset)
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {i.name: arrays[i.name] for i in session.get_inputs()}
+    return session.run(None, feeds)
+
+
+def run_reference(roots, arrays, opset=18):
+    """The values of expressions by ONNX's reference evaluator."""
+    model = to_model(roots, opset)
+    names = {i.name for i in model.graph.input}
+    with np.errstate(all="ignore"):
+        return ReferenceEvaluator(model).run(None, {n: a for n, a in arrays.items() if n in names})
+
+
+def sample(rng, type_, domain=(-3.0, 3.0)):
+    """A random array of a static type, floats from a domain."""
+    shape = type_.shape
+    dtype = numpy_dtype(type_.dtype)
+    if type_.dtype == "bool":
+        return rng.random(shape) < 0.5
+    if type_.is_float:
+        return rng.uniform(*domain, shape).astype(dtype)
+    return rng.integers(0, 4, shape).astype(dtype)
