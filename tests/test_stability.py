@@ -199,3 +199,16 @@ def test_stabilizing_comes_before_differentiating():
     early = rewrite(autodiff.grad(rewrite([naive], STABILIZE)[0], [x]), SIMPLIFY)
     assert np.isnan(evaluate(late, grid)[0]).any()
     assert_close(evaluate(early, grid)[0], np.array([0, 1, 0.5, 0, 1], np.float32))
+
+
+def test_a_guarded_logarithm_stays_guarded():
+    """The double where: the logarithm never sees what the condition keeps from it."""
+
+    def body(F, x):
+        above = x > 0
+        return F.where(above, F.log(F.where(above, x, F.ones_like(x))), F.zeros_like(x))
+
+    x = np.array([0.0, -1, 2], np.float32)
+    value, grads = lg.compile(body, {"x": ("float32", ("N",))}, grad=("x",))(x)
+    assert_close(value, np.array([0, 0, np.log(2)], np.float32))
+    assert_close(grads["x"], np.array([0, 0, 0.5], np.float32))

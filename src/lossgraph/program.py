@@ -74,6 +74,8 @@ class Program:
         return {
             "loss": self.name,
             "options": json.dumps(dict(self.options), sort_keys=True, default=str),
+            "labels": json.dumps({name: str(classes) for name, classes in self.labels}),
+            "constraints": json.dumps([[str(a), str(b)] for a, b in self.constraints]),
             "lossgraph_version": __version__,
         }
 

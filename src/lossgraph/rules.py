@@ -193,8 +193,10 @@ def _is_float(x: Expr) -> bool:
     return x.type.is_float
 
 
-def _either_has_a_rule(x: Expr, y: Expr, **_: Any) -> bool:
-    return any(STABILIZE.apply(ops.log(branch)) is not None for branch in (x, y))
+def _each_has_a_rule(x: Expr, y: Expr, **_: Any) -> bool:
+    """A bare logarithm must not come out of a choice that guards it: log(where(x > 0, x, 1))."""
+    free = [branch for branch in (x, y) if scalar_value(branch) is None]
+    return bool(free) and all(STABILIZE.apply(ops.log(branch)) is not None for branch in free)
 
 
 STABILIZE = RuleSet(
@@ -325,7 +327,7 @@ STABILIZE = RuleSet(
             "log(where(c, x, y)) = where(c, log(x), log(y))",
             lambda o, c, x, y: o.log(o.where(c, x, y)),
             lambda o, c, x, y: o.where(c, o.log(x), o.log(y)),
-            _either_has_a_rule,
+            _each_has_a_rule,
             {"c": _BOOL},
         ),
         # norms, whose root has a pole at 0 that the norm has not

@@ -49,7 +49,7 @@ def smoothed_metric(F: Any, x1: Any, x2: Any, smoothing: float) -> Any:
     Source: Bonadiman, Kumar, Mittal (2019), arXiv:1905.12786.
     """
     size = x1.shape[0]
-    gold = F.eye(size)
+    gold = F.eye(size, dtype=x1.dtype)
     labels = gold * (1 - smoothing) + (1 - gold) * smoothing / (size - 1)
     gaps = F.expand_dims(x1, axis=1) - F.expand_dims(x2, axis=0)
     log_probs = F.log_softmax(-F.sum(F.square(gaps), axis=2), axis=1)

@@ -256,19 +256,16 @@ _class_index = register(
         _class_infer,
         lambda label, classes: np.where(_np_inside(label, classes), label, 0).astype(np.int64),
         zeros,
-        lambda b, node, label: b.lower(
-            cast(
-                where(
-                    _inside(node.args[0], node.attrs["classes"]),
-                    node.args[0],
-                    const(0, node.args[0].dtype),
-                ),
-                "int64",
-            )
-        ),
+        lambda b, node, label: b.lower(_index_of(node.args[0], node.attrs["classes"])),
         index_args=(0,),
     )
 )
+
+
+def _index_of(label: Expr, classes: Dim) -> Expr:
+    """Integers are widened first, as engines have few kernels for the narrow ones."""
+    wide = label if label.type.is_float else cast(label, "int64")
+    return cast(where(_inside(wide, classes), wide, const(0, wide.dtype)), "int64")
 
 
 def class_index(label: Expr, classes: Dim) -> Expr:

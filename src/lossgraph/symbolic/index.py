@@ -73,9 +73,13 @@ def pick(
     chosen = ops.broadcast_to(chosen, shape)
     if x.shape[axis] == 0:
         raise InputError(f"pick: {x.type} has nothing to pick from along axis {axis}")
-    picked = ops.pick(x, _in_range(chosen, x.shape[axis], mode), axis)
     mask = _validity(chosen, x.shape[axis], mode, x.dtype)
-    picked = picked if mask is None else picked * mask
+    spoils_row = x.op.name in ("LogSoftmax", "Softmax")  # by its own gradient
+    if mask is not None and not spoils_row:
+        x = x * mask  # before the choice, so that the gradient of the whole row is NaN
+    picked = ops.pick(x, _in_range(chosen, x.shape[axis], mode), axis)
+    if mask is not None and spoils_row:
+        picked = picked * mask
     if keepdims:
         return wrap(picked)
     return wrap(ops.reshape(picked, [d for i, d in enumerate(shape) if i != axis] or [1]))

@@ -1,0 +1,51 @@
+"""``lossgraph check``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json
+from .output import print_json, print_table
+
+NAME = "check"
+EXAMPLE = "Example: lossgraph check exported/ce"
+
+
+def command(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL_OR_DIR", help="An .onnx file, or a folder of them.")
+    ],
+    rtol: Annotated[
+        float | None, typer.Option(help="Relative tolerance, instead of the dtype's own.")
+    ] = None,
+    atol: Annotated[
+        float | None, typer.Option(help="Absolute tolerance, instead of the dtype's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check models: the ONNX checker, loading, agreement with onnx.reference and test data.
+
+    The exit code is 1 if a check failed. Test data beside the model are used; without them,
+    data are made up from the types of the inputs.
+    """
+    from ..checks import check_file, find_models
+
+    checks = [
+        (path, check) for path in find_models(model) for check in check_file(path, rtol, atol)
+    ]
+    ok = all(check.ok for _, check in checks)
+    if json:
+        listed = [{"model": path, **asdict(check)} for path, check in checks]
+        print_json({"ok": ok, "checks": listed})
+    else:
+        rows = [
+            (path.name, check.name, "ok" if check.ok else "FAILED", check.detail)
+            for path, check in checks
+        ]
+        print_table(("model", "check", "result", "detail"), rows)
+    if not ok:
+        raise typer.Exit(1)

@@ -1,0 +1,116 @@
+"""What several commands take, and how the texts on the command line become values."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from ..catalogue import Entry, example_types
+from ..errors import InputError
+from ..loss import Block
+from ..types import TensorType, tensor_type
+
+Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME:DTYPE:DIMS",
+        help="Type of an input, like pred:float32:N,C (x:float32: is a scalar); repeat. "
+        "Without any, typical types.",
+    ),
+]
+Grad = Annotated[
+    list[str] | None,
+    typer.Option("--grad", metavar="NAME", help="Input to differentiate by; repeat."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="OPTION=VALUE", help="Option of the loss; repeat."),
+]
+Opset = Annotated[int | None, typer.Option(help="Version of the operators, 13 to 26.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_options(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Options from ``key=value``; a value that is no Python literal is a string."""
+    options: dict[str, Any] = {}
+    for text in texts or ():
+        key, found, value = text.partition("=")
+        if not found or not key:
+            raise InputError(f"--set {text}: expected OPTION=VALUE, like axis=1")
+        _once(options, key, f"--set {text}")
+        try:
+            options[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[key] = value
+    return options
+
+
+def parse_types(texts: Sequence[str] | None) -> dict[str, TensorType]:
+    """Types of inputs from ``name:dtype:dims``."""
+    types: dict[str, TensorType] = {}
+    for text in texts or ():
+        parts = text.split(":")
+        if len(parts) != 3 or not all(parts[:2]):
+            raise InputError(
+                f"--input {text}: expected NAME:DTYPE:DIMS, like pred:float32:N,10, "
+                "or x:float32: for a scalar"
+            )
+        name, dtype, dims = parts
+        _once(types, name, f"--input {text}")
+        try:
+            types[name] = tensor_type(dtype, [_dim(dim) for dim in dims.split(",") if dims])
+        except InputError as error:
+            raise type(error)(f"--input {text}: {error}") from None
+    return types
+
+
+def parse_pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Pairs from ``name=text``."""
+    pairs: dict[str, str] = {}
+    for text in texts or ():
+        name, found, value = text.partition("=")
+        if not found or not name or not value:
+            raise InputError(f"{option} {text}: expected NAME=VALUE")
+        _once(pairs, name, f"{option} {text}")
+        pairs[name] = value
+    return pairs
+
+
+def parse_sizes(texts: Sequence[str] | None) -> dict[str, int]:
+    """Sizes from ``N=8``."""
+    pairs = parse_pairs(texts, "--size")
+    for name, value in pairs.items():
+        if not value.isdecimal():
+            raise InputError(f"--size {name}={value}: expected a number that is not negative")
+    return {name: int(value) for name, value in pairs.items()}
+
+
+def types_for(entry: Entry, loss: Block, texts: Sequence[str] | None) -> dict[str, Any]:
+    """The input types given, in the order of the loss's arguments; typical ones for none.
+
+    The order matters: the first input's dtype is that of the computation.
+    """
+    given = parse_types(texts)
+    order = [name for name in entry.inputs if name in given]
+    order += [name for name in given if name not in order]  # refused later, with the names
+    return {name: given[name] for name in order} or dict(example_types(loss))
+
+
+def names(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Names given one by one or separated by commas."""
+    return tuple(name for text in texts or () for name in text.split(",") if name)
+
+
+def _dim(text: str) -> int | str:
+    plain = text.strip()
+    return int(plain) if plain.isdecimal() else plain
+
+
+def _once(known: Mapping[str, object], key: str, where: str) -> None:
+    if key in known:
+        raise InputError(f"{where}: {key!r} is given twice")

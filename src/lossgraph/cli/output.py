@@ -1,0 +1,57 @@
+"""What commands print: tables and JSON as data, notes beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: drawn on a terminal, plain aligned columns anywhere else."""
+    if sys.stdout.isatty():
+        _draw(head, rows)
+        return
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; numbers that JSON has not are strings."""
+    print(json.dumps(_jsonable(value), indent=2, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Something to know that is not data."""
+    print(text, file=sys.stderr)
+
+
+def _draw(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*map(Text, row))  # as Text, so that [brackets] are no markup
+    Console().print(table)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, np.ndarray):
+        wide = value.astype("float64") if value.dtype.kind in "fV" else value
+        return _jsonable(wide.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

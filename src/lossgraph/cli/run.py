@@ -1,0 +1,120 @@
+"""``lossgraph run``."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ..errors import InputError
+from ..types import TensorType, numpy_dtype
+from .options import Json, parse_pairs
+from .output import print_json
+
+NAME = "run"
+EXAMPLE = (
+    "Example: lossgraph run ce/training.onnx --input pred=pred.npy --input label=data.npz:label "
+    "-o out.npz"
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="An .onnx file, or an exported folder.")],
+    input: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Array of an input: x.npy or x.npz:name; repeat."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write an .npz.")
+    ] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Execution provider, cpu if none; repeat.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run a model on arrays from files; print the value and the shapes of gradients.
+
+    Of an exported folder this is training.onnx, or value.onnx if that is all there is.
+    """
+    from ..models import ModelRunner, load_model
+
+    files = parse_pairs(input, "--input")
+    runner = ModelRunner(load_model(_model_of(model)), provider or None)
+    arrays = {name: _load(name, file, runner.types) for name, file in files.items()}
+    results = runner.run(arrays)
+    if output is not None:
+        _save(output, results)
+    if json:
+        print_json({"outputs": {name: _described(name, v) for name, v in results.items()}})
+    else:
+        print("\n".join(_line(name, value) for name, value in results.items()))
+
+
+def _model_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    from ..checks import find_models
+
+    found = {model.name: model for model in find_models(path)}
+    return found.get("training.onnx") or next(iter(found.values()))
+
+
+def _load(name: str, text: str, types: Mapping[str, TensorType]) -> Array:
+    """An array from ``file.npy`` or ``file.npz:member``."""
+    file, found, member = text.rpartition(":")
+    if not found or not file.endswith(".npz"):
+        file, member = text, ""
+    try:
+        loaded = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"--input {name}={text}: cannot read {file}: {error.strerror}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # what is no array may be a pickle
+        raise InputError(f"--input {name}={text}: {file} is no .npy or .npz of numbers") from error
+    array = loaded if isinstance(loaded, np.ndarray) else _member(name, text, loaded, member)
+    return _as_bfloat16(array, types.get(name))
+
+
+def _member(name: str, text: str, loaded: Any, member: str) -> Array:
+    with loaded:
+        if member not in loaded.files:
+            raise InputError(
+                f"--input {name}={text}: name one of its arrays, FILE.npz:ARRAY: {loaded.files}"
+            )
+        array: Array = loaded[member]
+        return array
+
+
+def _as_bfloat16(array: Array, type_: TensorType | None) -> Array:
+    """``.npy`` knows bfloat16 only as two bytes without a meaning."""
+    if type_ is not None and type_.dtype == "bfloat16" and array.dtype == np.dtype("V2"):
+        return array.view(numpy_dtype("bfloat16"))
+    return array
+
+
+def _save(path: Path, results: Mapping[str, Array]) -> None:
+    from ..files import write_file
+
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **dict(results))
+    write_file(path, buffer.getvalue())
+
+
+def _described(name: str, value: Array) -> dict[str, Any]:
+    described: dict[str, Any] = {"dtype": value.dtype.name, "shape": list(value.shape)}
+    return described if name.startswith("grad_") else {**described, "value": value}
+
+
+def _line(name: str, value: Array) -> str:
+    shape = ",".join(map(str, value.shape))
+    line = f"{name}: {value.dtype.name}[{shape}]"
+    if name.startswith("grad_"):
+        return line
+    text = np.array2string(value, max_line_width=10**6, separator=", ", threshold=100)
+    return f"{line} = {text}"

@@ -1,0 +1,174 @@
+"""Exports: a folder with the models of a loss, test data and a page that explains them.
+
+::
+
+    value.onnx        the value                     README.md
+    training.onnx     the value and the gradients   test_data_set_0/{input,output}_K.pb
+
+The data have the form of ONNX's backend tests. Their outputs are those of ``training.onnx``
+(of ``value.onnx`` where no gradient was asked for); each tensor carries its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from .catalogue import examples_of, formula_of
+from .errors import InputError
+from .evaluate import evaluate
+from .files import write_files
+from .loss import InputTypes, as_loss
+from .lower import DEFAULT_OPSET
+from .program import Program
+from .samples import choose_sizes, draw
+from .types import TensorType, numpy_dtype
+
+VALUE, TRAINING, DATA, PAGE = "value.onnx", "training.onnx", "test_data_set_0", "README.md"
+_MARK = "<!-- written by lossgraph export -->"
+_WIDER = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}
+
+Array = np.ndarray[Any, Any]
+
+
+def export_folder(
+    loss: Any,
+    inputs: InputTypes,
+    out_dir: str | Path,
+    grad: Sequence[str] = (),
+    opset: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> list[Path]:
+    """Write the models of a loss, test data and a page about them into a folder.
+
+    An earlier export is replaced when everything of the new one is there, and not before.
+
+    Args:
+        loss: a loss, or a function of F.
+        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        out_dir: the folder, made if it is not there.
+        grad: names of the inputs whose gradients are wanted too.
+        opset: version of the standard operators.
+        sizes: values of named dims in the test data, instead of small usual ones.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: for what ``to_onnx`` refuses, and for a folder that holds files of these
+            names which are not of an earlier export.
+    """
+    folder = Path(out_dir)
+    block = as_loss(loss)
+    value = block.program(inputs)
+    full = block.program(inputs, grad=grad) if grad else value
+    models = {VALUE: value} | ({TRAINING: full} if grad else {})
+    files = {name: _bytes(program.to_onnx(opset)) for name, program in models.items()}
+    arrays = _inputs(block, full, sizes)
+    files |= _tensors("input", arrays)
+    files |= _tensors("output", expected(block, full, arrays))
+    version = DEFAULT_OPSET if opset is None else opset
+    files[PAGE] = _page(full, formula_of(type(block)), version, list(models)).encode()
+    return write_files(folder, files, _leftovers(folder, files))
+
+
+def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of a program, computed in float64 by the interpreter and rounded once.
+
+    Independent of ONNX and of every engine, and the same on every machine but for ties.
+    """
+    types = {node.attrs["name"]: _widened(node.type) for node in program.inputs}
+    wide = block.program(types, grad=program.wrt)
+    feeds = {
+        name: np.asarray(array).astype(numpy_dtype(types[name].dtype))
+        for name, array in arrays.items()
+    }
+    sizes = _bound(program, arrays)
+    values = evaluate(list(wide.outputs.values()), feeds, sizes)
+    return {
+        name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
+        for name, value in zip(wide.outputs, values, strict=True)
+    }
+
+
+def _inputs(block: Any, program: Program, given: Mapping[str, int] | None) -> dict[str, Array]:
+    types = {node.attrs["name"]: node.type for node in program.inputs}
+    sizes = choose_sizes(types, program.constraints, given)
+    return draw(types, sizes, examples_of(block), program.labels)
+
+
+def _bound(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:
+    return {
+        dim.name: length
+        for node in program.inputs
+        for dim, length in zip(node.shape, arrays[node.attrs["name"]].shape, strict=True)
+        if not isinstance(dim, int) and dim.name
+    }
+
+
+def _widened(type_: TensorType) -> TensorType:
+    return type_.with_dtype(_WIDER.get(type_.dtype, type_.dtype))
+
+
+def _bytes(message: Any) -> bytes:
+    content: bytes = message.SerializeToString(deterministic=True)
+    return content
+
+
+def _tensors(kind: str, arrays: Mapping[str, Array]) -> dict[str, bytes]:
+    return {
+        f"{DATA}/{kind}_{k}.pb": _bytes(numpy_helper.from_array(array, name))
+        for k, (name, array) in enumerate(arrays.items())
+    }
+
+
+def _leftovers(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Files of an earlier export that the new one has not; refuses to touch others' files."""
+    there = [VALUE, TRAINING, PAGE] + [
+        f"{DATA}/{path.name}"
+        for path in sorted((folder / DATA).glob("*.pb"))
+        if path.name.startswith(("input_", "output_"))
+    ]
+    there = [name for name in there if (folder / name).exists()]
+    page = folder / PAGE
+    ours = page.is_file() and page.read_bytes().startswith(_MARK.encode())
+    if there and not ours:
+        raise InputError(
+            f"{folder} holds {there[0]}, which is of no earlier export: give another folder"
+        )
+    return [name for name in there if name not in files]
+
+
+def _page(program: Program, formula: str, opset: int, models: Sequence[str]) -> str:
+    inputs = [(node.attrs["name"], node.type) for node in program.inputs]
+    outputs = [(name, node.type) for name, node in program.outputs.items()]
+    options = [(key, repr(value)) for key, value in program.options.items()]
+    parts = [
+        f"{_MARK}\n\n# {program.name}",
+        f"```math\n{formula}\n```" if formula else "",
+        f"ONNX, standard operators of opset {opset}. " + " ".join(_MODELS[m] for m in models),
+        _table(("input", "type"), inputs),
+        _table(("output", "type"), outputs),
+        _table(("option", "value"), options),
+        "A gradient is that of the sum of the value." if program.wrt else "",
+        f"`{DATA}` holds inputs, and the outputs that belong to them, in the form of ONNX's "
+        "backend tests; `lossgraph check .` compares.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_MODELS = {
+    VALUE: f"`{VALUE}` computes the value.",
+    TRAINING: f"`{TRAINING}` computes the value and the gradients.",
+}
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[str, object]]) -> str:
+    if not rows:
+        return ""
+    lines = [head, ["---"] * len(head), *([f"`{cell}`" for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,67 @@
+"""Writing files so that a reader sees the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .errors import InputError
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], remove: Iterable[str] = ()) -> list[Path]:
+    """Write files below a folder, all of them or none.
+
+    Everything is written under temporary names beside its place first; only when all of it is
+    on the disk do the names change.
+
+    Args:
+        folder: made if it is not there.
+        files: content by path below the folder.
+        remove: paths below the folder of files to delete in the end, if they are there.
+
+    Raises:
+        InputError: if the folder is a file, or the system refuses to write.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: give a folder to write into")
+    waiting: dict[Path, Path] = {}
+    try:
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            waiting[path] = _write_aside(path, content)
+        for path in waiting:
+            if path.is_dir():  # the one thing that would stop the renaming half-way
+                raise InputError(f"{path} is a folder where a file is to be written: move it away")
+        for path, aside in waiting.items():
+            os.replace(aside, path)
+        for name in remove:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {error.filename or folder}: {error.strerror}") from error
+    finally:
+        for aside in waiting.values():
+            aside.unlink(missing_ok=True)
+    return list(waiting)
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write one file, whole or not at all.
+
+    Raises:
+        InputError: if the path is a folder, or the system refuses to write.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give the name of a file to write")
+    return write_files(path.parent, {path.name: content})[0]
+
+
+def _write_aside(path: Path, content: bytes) -> Path:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_bytes(content)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    return aside

@@ -1,0 +1,124 @@
+"""ONNX models from files, ours or others': their types, and running them with checked inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from .dims import Dim, named
+from .errors import DtypeError, InputError
+from .lower import Builder
+from .runtime import check_arrays, make_session, onnxruntime, run_session
+from .types import DTYPES, TensorType
+
+Array = np.ndarray[Any, Any]
+
+_DTYPES = {Builder.dtype_code(name): name for name in DTYPES}
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """The model in a file.
+
+    Raises:
+        InputError: if there is no such file, or it holds no ONNX model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        model = onnx.load(path)
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        raise InputError(f"{path} is not an ONNX model: {error}") from error
+    if not model.graph.output:
+        raise InputError(f"{path} is not an ONNX model: it has no graph with outputs")
+    return model
+
+
+def input_types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    """The types of the inputs that have to be given.
+
+    Raises:
+        InputError: for an input that is no tensor of known rank.
+    """
+    optional = {tensor.name for tensor in model.graph.initializer}
+    return {info.name: _type(info) for info in model.graph.input if info.name not in optional}
+
+
+def output_dtypes(model: onnx.ModelProto) -> dict[str, str]:
+    """The dtypes of the outputs, by name, in order."""
+    return {info.name: _dtype(info) for info in model.graph.output}
+
+
+class ModelRunner:
+    """A model in an ONNX Runtime session: checks its inputs, runs, returns outputs by name."""
+
+    def __init__(self, model: onnx.ModelProto, providers: Any = None) -> None:
+        self.types = input_types(model)
+        self._dtypes = output_dtypes(model)
+        try:
+            self._session = make_session(model, providers)
+        except engine_errors() as error:
+            raise InputError(f"ONNX Runtime cannot load the model: {_short(error)}") from error
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for arrays by input name.
+
+        Raises:
+            InputError: for arrays that the declared inputs do not allow, or that the engine
+                refuses.
+        """
+        check_arrays(self.types, arrays)
+        feeds = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        try:
+            return run_session(self._session, _same_rank(feeds, arrays), self._dtypes)
+        except engine_errors() as error:
+            raise InputError(f"ONNX Runtime cannot run the model: {_short(error)}") from error
+
+
+def engine_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: classes without a common base, and its binding's own."""
+    state = vars(onnxruntime().capi.onnxruntime_pybind11_state).values()
+    own = (value for value in state if isinstance(value, type) and issubclass(value, Exception))
+    return (RuntimeError, *own)
+
+
+def _same_rank(feeds: Mapping[str, Array], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """``ascontiguousarray`` makes a scalar a vector."""
+    return {name: array.reshape(arrays[name].shape) for name, array in feeds.items()}
+
+
+def _type(info: onnx.ValueInfoProto) -> TensorType:
+    if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
+        raise InputError(f"input {info.name!r} is not declared as a tensor of a rank")
+    dims = info.type.tensor_type.shape.dim
+    return TensorType(_dtype(info), tuple(_dim(info.name, i, dim) for i, dim in enumerate(dims)))
+
+
+def _dtype(info: onnx.ValueInfoProto) -> str:
+    code = info.type.tensor_type.elem_type
+    if code not in _DTYPES:
+        name = onnx.TensorProto.DataType.Name(code)
+        raise DtypeError(f"{info.name!r} is a tensor of {name}, which is not supported")
+    return _DTYPES[code]
+
+
+def _dim(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    """A declared dim; other tools name them as they like, or not at all."""
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return named(_identifier(dim.dim_param or f"{name}_{axis}"))
+
+
+def _identifier(text: str) -> str:
+    plain = re.sub(r"\W", "_", text)
+    return plain if plain.isidentifier() else f"_{plain}"
+
+
+def _short(error: Exception) -> str:
+    """The engine's message without its prefix, ``[ONNXRuntimeError] : 2 : INVALID_ARGUMENT``."""
+    return str(error).split(" : ", 3)[-1]

@@ -1,0 +1,418 @@
+"""The command line: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner, Result
+
+import lossgraph
+from lossgraph import __main__, gluon
+from lossgraph.catalogue import entries
+from lossgraph.checks import check_file
+from lossgraph.cli import app
+from lossgraph.cli.output import print_json, print_table
+from lossgraph.export import export_folder
+
+TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def ok(*args: object) -> str:
+    """What a command that works prints."""
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(*args: object) -> str:
+    """The message of a command that is used wrongly, and nothing else."""
+    result = call(*args)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An export of softmax cross-entropy."""
+    export_folder(gluon.SoftmaxCrossEntropyLoss(), TYPES, tmp_path / "ce", ["pred"])
+    return tmp_path / "ce"
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> dict[str, Any]:
+    """The arguments for arrays in files of both kinds, and the arrays."""
+    pred = np.array([[1, 2, 3], [0, 0, 0]], np.float32)
+    label = np.array([2, 0])
+    np.save(tmp_path / "pred.npy", pred)
+    np.savez(tmp_path / "data.npz", label=label, pred64=pred.astype(float))
+    args = ("--input", f"pred={tmp_path}/pred.npy", "--input", f"label={tmp_path}/data.npz:label")
+    return {"args": args, "pred": pred, "label": label}
+
+
+# --- list and show ---
+
+
+def test_list_has_a_line_for_each_loss() -> None:
+    lines = ok("list").splitlines()
+    assert len(lines) == len(entries()) + 1
+    row = next(line for line in lines if line.startswith("gluon.HuberLoss"))
+    assert "huber" in row
+    assert "pred label [sample_weight]" in row
+    assert "rho=1 weight=None batch_axis=0" in row
+
+
+def test_list_for_programs() -> None:
+    listed = {entry["name"]: entry for entry in json.loads(ok("list", "--json"))}
+    assert listed["gluon.HuberLoss"]["options"] == {"rho": 1, "weight": None, "batch_axis": 0}
+    assert listed["gluon.L2Loss"]["inputs"][2] == {"name": "sample_weight", "required": False}
+    assert listed["gluon.L2Loss"]["aliases"] == ["l2"]
+
+
+GOLDEN = """\
+gluon.L1Loss
+  The mean absolute error.
+
+formula
+  \\ell = w \\operatorname{mean}\\, |y - x|
+
+options
+  batch_axis = 0
+  weight = None
+
+expression
+  pred : float32[2,3]
+  label : float32[2,3]
+  %0 = Sub(label, pred) : float32[2,3]
+  %1 = Abs(%0) : float32[2,3]
+  %2 = ReduceSum(%1, axes=(1,)) : float32[2,1]
+  %3 = Div(%2, 3.0) : float32[2,1]
+  %4 = Reshape(%3, shape=(2,)) : float32[2]
+  loss = %4
+"""
+
+
+def test_show_golden() -> None:
+    shown = ok("show", "l1", "--input", "label:float32:2,3", "--input", "pred:float32:2,3")
+    assert shown.partition("\nonnx\n")[0] == GOLDEN
+    assert "(float[2,3] pred, float[2,3] label) => (float[2] loss)" in shown
+
+
+def test_show_has_options_opset_and_gradients() -> None:
+    args = ("show", "softmax_ce", "--grad", "pred", "--set", "axis=1", "--opset", 20, "--json")
+    shown = json.loads(ok(*args))
+    assert shown["options"]["axis"] == 1
+    assert shown["outputs"] == {"loss": "float32[N]", "grad_pred": "float32[N,C]"}
+    assert shown["expression"][-1].startswith("grad_pred = %")
+    assert 'opset_import: ["" : 20]' in shown["onnx"]
+
+
+def test_a_scalar_has_no_dims() -> None:
+    args = ("--input", "pred:float32:N,C", "--input", "target:float32:N,C")
+    shown = json.loads(
+        ok("show", "poisson_nll", *args, "--input", "sample_weight:float32:", "--json")
+    )
+    assert shown["inputs"]["sample_weight"] == "float32[]"
+
+
+# --- export ---
+
+
+def test_export_is_that_of_the_library(folder: Path, tmp_path: Path) -> None:
+    result = call(
+        "export", "softmax_ce", "--input", "pred:float32:N,C", "--input", "label:int64:N",
+        "--grad", "pred", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert str(tmp_path / "out" / "training.onnx") in result.stdout.splitlines()
+    for name in ("value.onnx", "training.onnx", "README.md"):
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_export_without_types_says_which_it_takes(tmp_path: Path) -> None:
+    result = call("export", "huber", "-o", tmp_path / "out", "--size", "N=7", "--json")
+    assert result.exit_code == 0
+    assert "pred:float32:N,C, label:float32:N,C" in result.stderr
+    assert json.loads(result.stdout)["loss"] == "gluon.HuberLoss"
+    assert onnx.TensorProto.FromString(
+        (tmp_path / "out/test_data_set_0/input_0.pb").read_bytes()
+    ).dims == [7, 5]
+
+
+# --- run ---
+
+
+@pytest.mark.parametrize("model", ["ce", "ce/training.onnx"])
+def test_run_prints_the_value_and_writes_all(
+    model: str, folder: Path, arrays: dict[str, Any], tmp_path: Path
+) -> None:
+    printed = ok("run", tmp_path / model, *arrays["args"], "-o", tmp_path / "out.npz")
+    assert printed.splitlines() == [
+        "loss: float32[2] = [0.40760595, 1.0986123 ]",
+        "grad_pred: float32[2,3]",
+    ]
+    value, grads = gluon.SoftmaxCrossEntropyLoss().value_and_grad(arrays["pred"], arrays["label"])
+    with np.load(tmp_path / "out.npz") as written:
+        np.testing.assert_array_equal(written["loss"], value)
+        np.testing.assert_array_equal(written["grad_pred"], grads["pred"])
+
+
+def test_run_for_programs(folder: Path, arrays: dict[str, Any]) -> None:
+    out = json.loads(ok("run", folder, *arrays["args"], "--json"))["outputs"]
+    assert out["loss"]["value"] == pytest.approx([0.40760595, 1.0986123])
+    assert out["grad_pred"] == {"dtype": "float32", "shape": [2, 3]}
+
+
+def test_run_takes_bfloat16_and_scalars(tmp_path: Path) -> None:
+    def scaled(F: Any, pred: Any, scale: Any) -> Any:
+        return pred * scale
+
+    export_folder(scaled, {"pred": ("bfloat16", ("N",)), "scale": ("bfloat16", ())}, tmp_path / "m")
+    model = tmp_path / "m" / "value.onnx"
+    loss = lossgraph.compile(scaled, {"pred": ("float32", ("N",)), "scale": ("float32", ())})
+    assert loss(np.float32([1, 2]), np.array(3, np.float32)).tolist() == [3, 6]
+    import ml_dtypes
+
+    for name, value in {"pred": [1, 2], "scale": 3}.items():
+        np.save(tmp_path / f"{name}.npy", np.array(value, ml_dtypes.bfloat16))
+    printed = ok(
+        "run", model, *(f"--input={name}={tmp_path}/{name}.npy" for name in ("pred", "scale"))
+    )
+    assert printed == "loss: bfloat16[2] = [3, 6]\n"
+
+
+FOREIGN = """\
+<ir_version: 8, opset_import: ["" : 18]>
+g (float[batch, ?] in_1, int64[M] unused, float[1] scale) => (float[batch, ?] out_1)
+<float[1] scale = {2.0}>
+{
+   out_1 = Mul (in_1, scale)
+}
+"""
+
+
+def test_models_of_others_are_run_and_checked(tmp_path: Path) -> None:
+    """Dims without names or with odd ones, names that are no identifiers, weights as inputs."""
+    model = onnx.parser.parse_model(FOREIGN)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "in.1"
+    for info in (model.graph.input[0], model.graph.output[0]):
+        info.type.tensor_type.shape.dim[0].dim_param = "batch size"
+    onnx.save(model, tmp_path / "foreign.onnx")
+    assert "out_1: float32[3, 3]" in ok("check", tmp_path / "foreign.onnx")
+    np.save(tmp_path / "x.npy", np.ones((2, 1), np.float32))
+    np.save(tmp_path / "m.npy", np.ones(7, np.int64))
+    args = ("--input", f"in.1={tmp_path}/x.npy", "--input", f"unused={tmp_path}/m.npy")
+    assert ok("run", tmp_path / "foreign.onnx", *args).startswith("out_1: float32[2,1] = [[2.]")
+
+
+def test_inputs_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    text = '<ir_version: 8, opset_import: ["" : 18]> g (string[N] s) => (string[N] t) '
+    onnx.save(onnx.parser.parse_model(text + "{ t = Identity (s) }"), tmp_path / "m.onnx")
+    assert "'s' is a tensor of STRING" in refused("run", tmp_path / "m.onnx")
+
+
+# --- check ---
+
+
+def test_check_of_a_folder(folder: Path) -> None:
+    report = json.loads(ok("check", folder, "--json"))
+    assert report["ok"]
+    assert {Path(check["model"]).name for check in report["checks"]} == {
+        "value.onnx",
+        "training.onnx",
+    }
+    assert sum(check["name"] == "agrees with stored outputs" for check in report["checks"]) == 2
+    assert "agrees with onnx.reference" in ok("check", folder)
+
+
+def test_check_of_a_lone_model_makes_up_data(folder: Path, tmp_path: Path) -> None:
+    (folder / "value.onnx").rename(tmp_path / "lone.onnx")
+    assert "on generated data" in ok("check", tmp_path / "lone.onnx")
+
+
+def corrupt(folder: Path) -> str:
+    path = folder / "value.onnx"
+    path.write_bytes(path.read_bytes()[:-50])
+    return "is an ONNX model"
+
+
+def not_a_graph(folder: Path) -> str:
+    model = onnx.load(folder / "value.onnx")
+    model.graph.node[0].op_type = "Nonsense"
+    onnx.save(model, folder / "value.onnx")
+    return "passes the ONNX checker"
+
+
+def too_new(folder: Path) -> str:
+    model = onnx.load(folder / "value.onnx")
+    model.opset_import[0].version = onnx.defs.onnx_opset_version()
+    model.ir_version = onnx.IR_VERSION
+    onnx.save(model, folder / "value.onnx")
+    checks = check_file(folder / "value.onnx")
+    if all(check.ok for check in checks[:3]):
+        pytest.skip("this ONNX Runtime loads all that this onnx writes")
+    return "has versions the engine knows"
+
+
+def another_value(folder: Path) -> str:
+    from onnx import numpy_helper
+
+    path = folder / "test_data_set_0" / "output_0.pb"
+    tensor = onnx.TensorProto.FromString(path.read_bytes())
+    array = numpy_helper.to_array(tensor) + np.float32([0, 0, 1, 0])
+    path.write_bytes(numpy_helper.from_array(array, "loss").SerializeToString())
+    return "agrees with stored outputs"
+
+
+def lost_data(folder: Path) -> str:
+    (folder / "test_data_set_0" / "input_1.pb").unlink()
+    return "runs in ONNX Runtime"
+
+
+@pytest.mark.parametrize("damage", [corrupt, not_a_graph, too_new, another_value, lost_data])
+def test_check_finds(damage: Any, folder: Path) -> None:
+    name = damage(folder)
+    result = call("check", folder / "value.onnx", "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert not report["ok"]
+    assert [check["name"] for check in report["checks"] if not check["ok"]] == [name]
+    assert "FAILED" in call("check", folder).stdout
+
+
+def test_tolerances_can_be_given(folder: Path) -> None:
+    another_value(folder)
+    assert call("check", folder, "--atol", 0.1).exit_code == 1
+    assert "loss[2]" in call("check", folder, "--atol", 0.1).stdout
+    assert call("check", folder, "--atol", 2).exit_code == 0
+
+
+# --- wrong use ---
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["show", "hubr"], "did you mean gluon.HuberLoss"),
+        (["show", "huber", "--set", "rh=1"], "no option 'rh'"),
+        (["show", "huber", "--set", "rho"], "expected OPTION=VALUE"),
+        (["show", "huber", "--set", "rho=abc"], "rho: expected a number, got 'abc'"),
+        (["show", "huber", "--set", "rho=1", "--set", "rho=2"], "'rho' is given twice"),
+        (["show", "huber", "--input", "pred:float32"], "expected NAME:DTYPE:DIMS"),
+        (["show", "huber", "--input", "pred:float33:N"], "dtype 'float33' is not supported"),
+        (["show", "huber", "--input", "pred:float32:N,-1"], "a dim is an int or a name"),
+        (["show", "huber", "--input", "pred:float32:N"], "missing ['label']"),
+        (["show", "huber", "--input", "prod:float32:N"], "unknown ['prod']"),
+        (["show", "huber", "--grad", "x"], "no gradient for 'x'"),
+        (["show", "softmax_ce", "--grad", "label"], "has no gradient"),
+        (["show", "huber", "--opset", "99"], "opset 99: expected 13 to 26"),
+        (["run", "nowhere.onnx"], "nowhere.onnx: no such file"),
+        (["check", "nowhere"], "nowhere: no such file or folder"),
+        (["check", "."], "holds no model"),
+        (["export", "huber"], "--output"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_wrong_use_exits_2_with_a_message(
+    args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*args)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["pred=pred.npy"], "missing ['label']"),
+        (["pred=pred.npy", "label=data.npz:label", "x=pred.npy"], "unknown ['x']"),
+        (["pred=data.npz:pred64", "label=data.npz:label"], "got dtype float64"),
+        (["pred=pred.npy", "label=data.npz:nothing"], "['label', 'pred64']"),
+        (["pred=pred.npy", "label=short.npy"], "dim 'N' is 2 in axis 0 of pred"),
+        (["pred=short.npy"], "missing"),
+        (["pred=none.npy"], "cannot read none.npy: No such file"),
+        (["pred=junk.npy"], "junk.npy is no .npy or .npz of numbers"),
+        (["pred"], "expected NAME=VALUE"),
+    ],
+)
+def test_arrays_are_checked_before_the_engine_sees_them(
+    given: list[str],
+    message: str,
+    folder: Path,
+    arrays: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("short.npy", np.array([1]))
+    Path("junk.npy").write_text("junk")
+    assert message in refused("run", "ce", *(f"--input={item}" for item in given))
+
+
+def test_a_provider_that_is_not_there_is_no_silent_cpu(folder: Path) -> None:
+    assert "'nonsense' is not available" in refused("run", folder, "--provider", "nonsense")
+
+
+# --- around the commands ---
+
+
+def test_help_has_an_example_and_the_version_is_the_package_s() -> None:
+    assert ok("--version") == f"lossgraph {lossgraph.__version__}\n"
+    for command in ([], ["list"], ["show"], ["export"], ["run"], ["check"]):
+        assert "Example: lossgraph" in ok(*command, "--help")
+
+
+def test_a_terminal_gets_a_drawn_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    print_table(["name"], [["[bold]x"]])
+    assert "[bold]x" in terminal.getvalue()
+    assert "─" in terminal.getvalue()
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"x": np.array([np.nan, 1, -np.inf]), "p": Path("a")})
+    assert json.loads(capsys.readouterr().out) == {"x": ["nan", 1.0, "-inf"], "p": "a"}
+
+
+def test_without_typer_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as exit_:
+        __main__.main()
+    assert exit_.value.code == 2
+    assert "pip install 'lossgraph[cli]'" in capsys.readouterr().err
+
+
+def test_as_a_process(folder: Path) -> None:
+    """The module runs, errors stay free of tracebacks, and help loads no ONNX."""
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *args], capture_output=True, text=True, env=dict(os.environ)
+        )
+
+    checked = run("-m", "lossgraph", "check", str(folder))
+    assert (checked.returncode, checked.stderr) == (0, "")
+    wrong = run("-m", "lossgraph", "show", "hubr")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("Error: no loss is called 'hubr'")
+    code = "import sys, lossgraph.cli; print([m for m in sys.modules if m.startswith('onnx')])"
+    assert run("-c", code).stdout == "[]\n"
