@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import assert_close
 
 import lossgraph as lg
 from lossgraph import symbolic as F
+from support import assert_close
 
 GRID = np.linspace(-2, 2, 9)
 

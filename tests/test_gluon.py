@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
-from support import DIFFERENCE, assert_close
 
 import lossgraph as lg
 from lossgraph import gluon, reference
+from support import DIFFERENCE, assert_close, newest_opset
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5
@@ -126,8 +126,6 @@ def test_positions_names_and_the_numpy_body_agree(name):
 @pytest.mark.parametrize("opset", [13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26])
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_opset_agrees(name, opset):
-    from test_ops import newest_opset
-
     if opset > newest_opset():
         pytest.skip(f"this ONNX Runtime loads up to opset {newest_opset()}")
     loss, given = LOSSES[name]
@@ -136,9 +134,7 @@ def test_every_opset_agrees(name, opset):
     wrt = differentiable(name, arrays)
     model = loss.to_onnx(types(arrays, "float32"), grad=wrt, opset=opset)
     assert model.opset_import[0].version == opset
-    session = ort.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert [o.name for o in session.get_outputs()] == ["loss", *(f"grad_{k}" for k in wrt)]
     value, *gradients = session.run(None, arrays)
     expected, grads = loss.value_and_grad(**arrays, wrt=wrt)
@@ -269,9 +265,7 @@ def test_a_label_outside_the_classes(dtype, bad, from_logits):
     label[2] = bad
     with pytest.raises(lg.InputError, match=r"label\[2\] is .* not one of the 5 classes 0 to 4"):
         loss(pred, label)
-    model = loss.to_onnx(
-        {"pred": ("float32", ("N", "C")), "label": (dtype, ("N",))}, grad=["pred"]
-    )
+    model = loss.to_onnx({"pred": ("float32", ("N", "C")), "label": (dtype, ("N",))}, grad=["pred"])
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     expected, grads = loss.value_and_grad(pred, good)
     with np.errstate(all="ignore"):
@@ -359,7 +353,10 @@ def test_weights_in_the_shape_of_the_label():
         (lambda: gluon.L2Loss()(real(N)), "missing"),
         (lambda: gluon.L2Loss()(real(N), real(N), nonsense=1), "unexpected"),
         (lambda: gluon.L2Loss()(real(N), real(N + 1)), "differ|equal"),
-        (lambda: gluon.L2Loss().value_and_grad(real(N), real(N), wrt=("prediction",)), "inputs are"),
+        (
+            lambda: gluon.L2Loss().value_and_grad(real(N), real(N), wrt=("prediction",)),
+            "inputs are",
+        ),
         (lambda: gluon.L2Loss().value_and_grad(real(N), real(N), wrt=("pred", "pred")), "twice"),
         (lambda: gluon.L2Loss().to_onnx({"pred": ("float32", ("N",))}), "missing"),
         (lambda: gluon.L2Loss().to_onnx({"pred": "float32"}), "expected"),
@@ -444,7 +441,9 @@ def test_a_focal_loss_written_for_gluon():
     label = np.array([0, 2])
     value, grads = FocalLoss(num_class=3).value_and_grad(pred, label)
     p, y = 1 / (1 + np.exp(-pred.astype(np.float64).clip(-700, 700))), np.eye(3)[label]
-    log_pt = np.where(y, -np.logaddexp(0, -pred.astype(float)), -np.logaddexp(0, pred.astype(float)))
+    log_pt = np.where(
+        y, -np.logaddexp(0, -pred.astype(float)), -np.logaddexp(0, pred.astype(float))
+    )
     pt, alpha = np.where(y, p, 1 - p), np.where(y, 0.25, 0.75)
     assert_close(value, (-alpha * (1 - pt) ** 2 * log_pt).mean(1), "float32")
     assert np.isfinite(grads["pred"]).all()
@@ -523,6 +522,4 @@ def test_integer_and_bool_labels_are_numbers_to_a_loss_of_numbers():
         expected = loss(pred, label.astype(float))
         assert_close(loss(pred, label), expected)
         assert_close(loss(pred, label.astype(np.int32)), expected)
-    assert_close(
-        gluon.HingeLoss()(pred, label * 2 - 1), gluon.HingeLoss()(pred, label * 2.0 - 1)
-    )
+    assert_close(gluon.HingeLoss()(pred, label * 2 - 1), gluon.HingeLoss()(pred, label * 2.0 - 1))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import golden_cases
 import numpy as np
 import pytest
-from support import assert_close
 
+import golden_cases
 import lossgraph as lg
 from lossgraph import gluon, reference
+from support import assert_close
 
 ALL = [case for case in golden_cases.cases("mxnet") if case["loss"] != "CTCLoss"]
 REFUSED = [case for case in ALL if "refused" in case["tags"]]

@@ -15,8 +15,10 @@ from lossgraph.types import TensorType
 from lossgraph.validate import check
 from support import (
     DIFFERENCE,
+    OLD_ENGINE,
     SPECIAL,
     assert_close,
+    newest_opset,
     run_ort,
     run_reference,
     sample,
@@ -91,6 +93,11 @@ EXAMPLES = {
         (floats((5, 3, 4), (4, 2)), ops.matmul),
         (floats((1, 3, 4), (5, 4, 2)), ops.matmul),
         (floats((0, 4), (4, 2)), ops.matmul),
+        (floats((4, 3), (4, 2)), lambda x, y: ops.matmul(ops.transpose(x, (1, 0)), y)),
+        (
+            floats((5, 3, 4), (2, 4)),
+            lambda x, y: ops.matmul(x, ops.transpose(y, (1, 0))),
+        ),
     ],
     "Pick": [([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1))],
     "Unpick": [([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.unpick(x, i, 1, 4))],
@@ -291,6 +298,8 @@ SPECIAL_UNARY = sorted(set(UNARY_FLOAT) - {"Sin", "Cos"})
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", SPECIAL_UNARY)
 def test_special_values_of_one_argument(name, dtype):
+    if name in OLD_ENGINE and newest_opset() < 26:
+        pytest.skip(f"in this old ONNX Runtime {OLD_ENGINE[name]}")
     arrays = {"x": np.array(SPECIAL, dtype)}
     node = OPS[name](symbol("x", dtype, (len(SPECIAL),)))
     (actual,), (expected,) = run_ort([node], arrays), evaluate([node], arrays)
@@ -325,11 +334,3 @@ def test_special_values_of_reductions(name, dtype, row):
     node = EXAMPLES[name][0][1](symbol("x", dtype, (2, 3)))
     (actual,), (expected,) = run_ort([node], arrays), evaluate([node], arrays)
     assert_close(actual, expected, dtype)
-
-
-def newest_opset():
-    import onnxruntime
-
-    major, minor = (int(part) for part in onnxruntime.__version__.split(".")[:2])
-    limits = {20: 21, 21: 22, 22: 22, 23: 23, 24: 25}
-    return limits.get(minor, 26) if major == 1 else 26

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 
-import mxnet_ops
 import numpy as np
 import pytest
-from support import assert_close
 
 import lossgraph as lg
+import mxnet_ops
 from lossgraph import reference, symbolic
 from lossgraph.loss import FunctionLoss
 from lossgraph.symbolic.symbol import SymbolicSize
+from support import OLD_ENGINE, assert_close, newest_opset
 
 CASES = mxnet_ops.cases()
 VALUE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-10)}  # MXNet's own digits
@@ -37,6 +37,8 @@ def as_list(value):
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_mxnet_agrees(case):
+    if case["id"] == "sqrt-1" and newest_opset() < 26:
+        pytest.skip(f"in this old ONNX Runtime {OLD_ENGINE['Sqrt']}")
     inputs, outputs, cts, grads = mxnet_ops.load(case)
     # The first float input is the one that computes: the widest, as indices are float32 too.
     names = sorted(inputs, key=lambda n: -inputs[n].itemsize * (inputs[n].dtype.kind == "f"))
@@ -46,7 +48,7 @@ def test_mxnet_agrees(case):
     assert len(as_list(value)) == len(outputs)
     for actual, expected in zip(as_list(value), outputs, strict=True):
         assert actual.dtype.kind == expected.dtype.kind
-        computed = "float32" if inputs and inputs[names[0]].dtype == np.float32 else "float64"
+        computed = "float64" if inputs and inputs[names[0]].dtype == np.float64 else "float32"
         exact = expected.dtype.kind != "f"
         assert_close(actual, expected, tolerance=(0, 0) if exact else VALUE[computed])
     if grads:
@@ -131,7 +133,7 @@ def test_a_static_size_that_meets_a_name_specializes():
     loss = FunctionLoss(lambda F, x: x * F.array([1.0, 2.0, 3.0]))
     x = np.ones((4, 3), np.float32)
     assert_close(loss(x), x * np.array([1, 2, 3], np.float32))
-    with pytest.raises(lg.InputError, match="do not|differ"):
+    with pytest.raises(lg.InputError, match=r"do not|differ"):
         loss(np.ones((4, 2), np.float32))
 
 
@@ -199,5 +201,7 @@ def test_a_derived_size_is_compared_at_run_time():
     run = lg.compile(loss, {"x": ("float32", ("N", "M")), "y": ("float32", ("K",))})
     x = np.ones((2, 3), np.float32)
     assert_close(run(x, np.zeros(6, np.float32)), -x)
-    with pytest.raises(lg.InputError, match=r"sizes K and M\*N must be equal, here they are 5 and 6"):
+    with pytest.raises(
+        lg.InputError, match=r"sizes K and M\*N must be equal, here they are 5 and 6"
+    ):
         run(x, np.zeros(5, np.float32))

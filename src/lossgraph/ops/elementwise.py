@@ -337,7 +337,18 @@ erf = _unary(
 )
 sqrt = _unary("Sqrt", np.sqrt, lambda ct, out, x: ct * 0.5 / out, domain=POSITIVE)
 sin = _unary("Sin", np.sin, lambda ct, out, x: ct * cos(x))
-cos: Op = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x))
+
+
+def _lower_cos(b: Any, node: Expr, x: str) -> str:
+    """ONNX's Cos; 1 - 2 sin^2(x/2) in float64, which older engines have no kernel for."""
+    if node.dtype != "float64":
+        return str(b.add("Cos", x))
+    half = b.add("Sin", b.add("Mul", x, b.const(0.5, node.dtype)))
+    square = b.add("Mul", half, half)
+    return str(b.add("Sub", b.const(1, node.dtype), b.add("Add", square, square)))
+
+
+cos: Op = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x), _lower_cos)
 
 
 def _lower_atan(b: Any, node: Expr, x: str) -> str:
@@ -351,7 +362,7 @@ def _lower_atan(b: Any, node: Expr, x: str) -> str:
     x = b.add("Clip", x, b.const(-1e30, node.dtype), bound)
     single = b.add("Atan", b.add("Cast", x, to=b.dtype_code("float32")))
     y = b.add("Cast", single, to=b.dtype_code(node.dtype))
-    t = b.add("Div", b.add("Sin", y), b.add("Cos", y))
+    t = b.add("Div", b.add("Sin", y), _lower_cos(b, node, y))
     divisor = b.add("Add", b.const(1, node.dtype), b.add("Mul", x, t))
     return str(b.add("Add", y, b.add("Div", b.add("Sub", x, t), divisor)))
 

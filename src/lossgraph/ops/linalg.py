@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import InputError
@@ -24,8 +26,22 @@ def _matmul_vjp(ct: Expr, out: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
     return (matmul(ct, matrix_transpose(b)), matmul(matrix_transpose(a), ct))
 
 
+def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
+    """ONNX's MatMul, kept apart from transposes in float64.
+
+    Those two ONNX Runtime before 1.25 fuses into an operator that it has no float64 kernel for:
+    a Max of one array between them, which changes nothing, prevents it.
+    """
+    if node.dtype == "float64":
+        a, b = (
+            builder.add("Max", name) if arg.op.name == "Transpose" else name
+            for arg, name in zip(node.args, (a, b), strict=True)
+        )
+    return str(builder.add("MatMul", a, b))
+
+
 matmul = register(
-    Op("MatMul", _matmul_infer, np.matmul, _matmul_vjp, "MatMul", ((-3.0, 3.0), (-3.0, 3.0)))
+    Op("MatMul", _matmul_infer, np.matmul, _matmul_vjp, _lower_matmul, ((-3.0, 3.0), (-3.0, 3.0)))
 )
 
 

@@ -185,12 +185,12 @@ def _log_softmax_ref(x: Array, axes: Axes) -> Array:
 
 
 def _lower_logsumexp(b: Any, node: Expr, x: str) -> str:
-    """m + log(sum(exp(x-m))), m the maximum, kept finite so that -inf and inf come out."""
+    """m + log(sum(exp(x-m))), m the maximum, made finite inside so that -inf and inf come out."""
     axes, dtype = node.attrs["axes"], node.dtype
     big = float(np.finfo(numpy_dtype(dtype)).max)
     top = b.reduce("ReduceMax", x, axes)
-    top = b.add("Clip", top, b.const(-big, dtype), b.const(big, dtype))
-    total = b.reduce("ReduceSum", b.add("Exp", b.add("Sub", x, top)), axes)
+    finite = b.add("Clip", top, b.const(-big, dtype), b.const(big, dtype))
+    total = b.reduce("ReduceSum", b.add("Exp", b.add("Sub", x, finite)), axes)
     return str(b.add("Add", b.add("Log", total), top))
 
 

@@ -1,0 +1,169 @@
+"""Random expressions: evaluated, differentiated, rewritten and lowered, they agree."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from lossgraph import autodiff, ops, show
+from lossgraph.evaluate import evaluate
+from lossgraph.expr import is_const, rename_sizes
+from lossgraph.rewrite import rewrite
+from lossgraph.rules import SIMPLIFY, STABILIZE
+from support import assert_close, run_ort, symbol
+
+ROWS, COLUMNS = "N", 3
+X = symbol("x", "float64", (ROWS, COLUMNS))
+Y = symbol("y", "float64", (1, COLUMNS))
+Z = symbol("z", "float64", (ROWS, 1))
+LEAVES = (X, Y, Z)
+
+# Functions that stay tame on any value: no poles, no growth that overflows.
+UNARY = {
+    "neg": ops.neg,
+    "tanh": ops.tanh,
+    "sigmoid": ops.sigmoid,
+    "softplus": ops.softplus,
+    "erf": ops.erf,
+    "exp(-softplus)": lambda x: ops.exp(-ops.softplus(x)),
+    "log(1+exp)": lambda x: ops.log(1 + ops.exp(ops.clip(x, -20, 20))),
+    "log(sigmoid)": lambda x: ops.log(ops.sigmoid(ops.clip(x, -20, 20))),
+    "1-sigmoid": lambda x: 1 - ops.sigmoid(x),
+    "sin": ops.sin,
+    "square": lambda x: x * x * 0.1,
+    "sqrt(1+x^2)": lambda x: ops.sqrt(1 + x * x),
+    "relu": lambda x: ops.relu(x + 0.123),
+    "abs": lambda x: ops.absolute(x - 0.321),
+    "clip": lambda x: ops.clip(x, -1.1, 0.9),
+    "double": lambda x: x + x,
+}
+BINARY = {
+    "add": ops.add,
+    "sub": ops.sub,
+    "mul": lambda a, b: ops.tanh(a) * b,
+    "div": lambda a, b: a / (1 + b * b),
+    "max": lambda a, b: ops.maximum(a, b + 0.0317),
+    "min": lambda a, b: ops.minimum(a + 0.0713, b),
+    "where": lambda a, b: ops.where(ops.greater(a, 0.0171), b, a * 0.5),
+    "masked": lambda a, b: ops.masked_mul(ops.sigmoid(a), b),
+}
+ROWWISE = {
+    "sum": lambda x: ops.reduce_sum(x, (x.rank - 1,)),
+    "mean": lambda x: ops.reduce_mean(x, (x.rank - 1,)),
+    "logsumexp": lambda x: ops.log(ops.reduce_sum(ops.exp(ops.tanh(x)), (x.rank - 1,))),
+    "softmax": lambda x: ops.exp(ops.tanh(x)) / ops.reduce_sum(ops.exp(ops.tanh(x)), (x.rank - 1,)),
+    "log_softmax": lambda x: ops.log(ops.softmax(x, (x.rank - 1,))),
+    "norm": lambda x: ops.norm(x + 0.0117, (x.rank - 1,)),
+    "cumsum": lambda x: ops.cumsum(x, x.rank - 1),
+    "flip": lambda x: ops.flip(x, (x.rank - 1,)),
+    "there and back": lambda x: ops.reshape(
+        ops.reshape(x, (x.shape[1], x.shape[0])) * 1.0, x.shape
+    ),
+    "transposed": lambda x: ops.transpose(ops.tanh(ops.transpose(x, (1, 0))), (1, 0)),
+    "wide": lambda x: ops.broadcast_to(x, ops.add(x, X).shape),
+    "padded": lambda x: ops.take_range(ops.pad(x, (0, 1), (0, 2)), 1, 1, x.shape[1]),
+}
+
+
+@st.composite
+def expressions(draw):
+    """An expression of up to a dozen operations, and how it was made."""
+    pool, text = list(LEAVES), ["x", "y", "z"]
+    for _ in range(draw(st.integers(1, 12))):
+        table = draw(st.sampled_from([UNARY, BINARY, ROWWISE]))
+        name = draw(st.sampled_from(sorted(table)))
+        chosen = [draw(st.integers(0, len(pool) - 1)) for _ in range(1 + (table is BINARY))]
+        pool.append(table[name](*(pool[i] for i in chosen)))
+        text.append(f"{name}({', '.join(text[i] for i in chosen)})")
+    return pool[-1], text[-1]
+
+
+def arrays(rows, seed):
+    rng = np.random.default_rng(seed)
+    return {
+        "x": rng.uniform(-3, 3, (rows, COLUMNS)),
+        "y": rng.uniform(-3, 3, (1, COLUMNS)),
+        "z": rng.uniform(-3, 3, (rows, 1)),
+    }
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(expressions(), st.integers(1, 4), st.integers(0, 2**31))
+def test_all_ways_to_a_value_and_gradient_agree(made, rows, seed):
+    root, text = made
+    if is_const(root):
+        return
+    note(f"{text}\n{show.text({'root': root})}")
+    given_arrays = arrays(rows, seed)
+    sizes = {"N": rows}
+    stable = rewrite([root], STABILIZE)[0]
+    gradients = autodiff.grad(stable, LEAVES)
+    simple = rewrite([stable, *gradients], SIMPLIFY)
+    assert [a.type for a in simple] == [a.type for a in (stable, *gradients)]
+    assert rewrite(simple, SIMPLIFY) == simple
+
+    naive = evaluate([root, *autodiff.grad(root, LEAVES)], given_arrays, sizes)
+    expected = evaluate([stable, *gradients], given_arrays, sizes)
+    for a, b in zip(naive, expected, strict=True):
+        assert_close(a, b, tolerance=(1e-8, 1e-9))
+    for a, b in zip(evaluate(simple, given_arrays, sizes), expected, strict=True):
+        assert_close(a, b, tolerance=(1e-9, 1e-10))
+    # The engine knows N by the inputs: give it all of them, whatever the roots read.
+    anchored = [ops.add(part, ops.reduce_sum(X * 0.0, (0, 1)) * 0.0) if part.rank else part
+                for part in simple]  # fmt: skip
+    for a, b in zip(run_ort(anchored, given_arrays), expected, strict=True):
+        assert_close(a, b, tolerance=(1e-9, 1e-10))
+
+    direction = {k: np.random.default_rng(seed + 1).uniform(-1, 1, v.shape)
+                 for k, v in given_arrays.items()}  # fmt: skip
+    step = 1e-6
+    up, down = (
+        np.sum(evaluate([root], {k: v + s * step * direction[k] for k, v in given_arrays.items()},
+                        sizes)[0])
+        for s in (1, -1)
+    )  # fmt: skip
+    slope = sum(np.sum(g * direction[k]) for g, k in zip(expected[1:], "xyz", strict=True))
+    scale = 1 + sum(np.sum(np.abs(g)) for g in expected[1:])
+    assert abs(slope - (up - down) / (2 * step)) < 1e-5 * scale
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(expressions(), st.integers(0, 2**31))
+def test_named_and_static_sizes_agree(made, seed):
+    root, text = made
+    note(text)
+    static = rename_sizes([root], {"N": 2})[0]
+    assert all(isinstance(dim, int) for dim in static.shape)
+    given_arrays = arrays(2, seed)
+    (a,), (b,) = (
+        evaluate([root], given_arrays, {"N": 2}),
+        evaluate([static], given_arrays),
+    )
+    assert_close(a, b, tolerance=(0, 0))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(expressions(), st.integers(0, 2**31))
+def test_forward_and_reverse_mode_agree_to_second_order(made, seed):
+    root, text = made
+    note(text)
+    given_arrays = arrays(2, seed)
+    rng = np.random.default_rng(seed)
+    tangents = {leaf: symbol(f"v{i}", "float64", leaf.shape) for i, leaf in enumerate(LEAVES)}
+    given_arrays |= {
+        v.attrs["name"]: rng.uniform(-1, 1, given_arrays[leaf.attrs["name"]].shape)
+        for leaf, v in tangents.items()
+    }
+    scalar = ops.reduce_sum(root, range(root.rank))
+    gradient = autodiff.grad(scalar, LEAVES)
+    pushed = autodiff.jvp([scalar, *gradient], tangents)
+    through = sum(
+        (ops.reduce_sum(g * v, (0, 1)) for g, v in zip(gradient, tangents.values(), strict=True)),
+        start=ops.filled(0.0, "float64", (1, 1)),
+    )
+    second = autodiff.grad(through, LEAVES)
+    values = evaluate([*pushed, through, *second], given_arrays, {"N": 2})
+    assert_close(values[0], values[4], tolerance=(1e-8, 1e-9))
+    for forward, reverse in zip(values[1:4], values[5:], strict=True):
+        assert_close(forward, reverse, tolerance=(1e-7, 1e-8))
