@@ -8,6 +8,7 @@ import threading
 import types as python_types
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import lossgraph as lg
@@ -159,13 +160,69 @@ def test_dlpack_shares_memory():
     assert np.shares_memory(kind_of(Tensor(PRED))(answer).array, answer)
 
 
-def test_an_array_on_a_device_is_refused(compiled):
-    class OnDevice(Tensor):
-        def __dlpack_device__(self):
-            return (2, 0)
+class OnDevice(Tensor):
+    """An array that says it is on a GPU, with what such arrays have."""
 
-    with pytest.raises(lg.InputError, match="pred: the array is on a device"):
-        compiled(OnDevice(PRED), LABEL)
+    shape = property(lambda self: self.array.shape)
+    dtype = property(lambda self: f"some_library.{self.array.dtype.name}")
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+
+def test_an_array_on_a_gpu_needs_the_cuda_provider():
+    if has_cuda():
+        pytest.skip("CUDA is here")
+    with pytest.raises(lg.ProviderError, match="'cuda' is not available here"):
+        gluon.SoftmaxCELoss()(OnDevice(PRED), OnDevice(LABEL))
+
+
+def test_arrays_on_devices_that_cannot_be_read_are_refused():
+    class Elsewhere(OnDevice):
+        def __dlpack_device__(self):
+            return (8, 0)
+
+    class OnSecond(OnDevice):
+        def __dlpack_device__(self):
+            return (2, 1)
+
+    with pytest.raises(lg.InputError, match="DLPack device 8"):
+        gluon.L2Loss()(Elsewhere(PRED), PRED)
+    with pytest.raises(lg.InputError, match="several devices"):
+        gluon.L2Loss()(OnDevice(PRED), OnSecond(PRED))
+    with pytest.raises(lg.InputError, match="CPU's memory"):
+        to_numpy("x", OnDevice(PRED))
+
+
+@pytest.mark.usefixtures("library")
+def test_bound_values_of_the_engine_agree(compiled):
+    """The way that arrays on a GPU take, with the CPU as their device."""
+    if not hasattr(onnxruntime.OrtValue, "from_dlpack"):
+        with pytest.raises(lg.ProviderError, match="does not read DLPack"):
+            compiled._runner.run_on_device({"pred": PRED, "label": LABEL}, ("cpu", 0))
+        return
+    expected, grads = compiled(PRED, LABEL)
+    arrays = {"pred": Tensor(PRED), "label": Tensor(LABEL)}
+    found = compiled._runner.run_on_device(arrays, ("cpu", 0))
+    restored = kind_of(arrays["pred"])(found["loss"])
+    assert isinstance(restored, Tensor)
+    assert_close(restored.array, expected)
+    assert_close(found["grad_pred"].numpy(), grads["pred"])
+    bad = {**arrays, "label": Tensor(np.array([0, 3]))}
+    with pytest.raises(lg.InputError, match=r"label\[1\] is 3"):
+        compiled._runner.run_on_device(bad, ("cpu", 0))
+
+
+@pytest.mark.gpu
+def test_torch_tensors_on_a_gpu_stay_there():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    if not (has_cuda() and torch.cuda.is_available()):
+        pytest.skip("no CUDA here")
+    pred, label = torch.tensor(PRED, device="cuda"), torch.tensor(LABEL, device="cuda")
+    value, grads = gluon.SoftmaxCELoss().value_and_grad(pred, label)
+    assert value.is_cuda
+    assert grads["pred"].is_cuda
+    assert_close(value.cpu().numpy(), gluon.SoftmaxCELoss()(PRED, LABEL))
 
 
 def test_what_has_an_array_method_is_an_array(compiled):
@@ -242,8 +299,6 @@ def test_providers_have_short_names():
 
 
 def has_cuda():
-    import onnxruntime
-
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
@@ -270,8 +325,6 @@ def test_cuda_agrees_with_the_cpu():
 
 
 def test_a_provider_that_cannot_be_loaded_is_an_error(monkeypatch):
-    import onnxruntime
-
     monkeypatch.setattr(
         onnxruntime, "get_available_providers",
         lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],

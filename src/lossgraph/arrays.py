@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .types import dtype_name, numpy_dtype
 
-Restore = Callable[["np.ndarray[Any, Any]"], Any]
-CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
+Restore = Callable[[Any], Any]
+# DLPack's numbers of devices, and ONNX Runtime's names for those that it can bind.
+CPU_DEVICES = (1, 3)  # kDLCPU, kDLCUDAHost
+DEVICES = {2: "cuda", 10: "cuda"}  # kDLCUDA; ROCm's builds bind under CUDA's name
 
 
 def is_array(value: object) -> bool:
@@ -23,6 +26,39 @@ def is_array(value: object) -> bool:
     return isinstance(value, (np.ndarray, np.generic, list, tuple)) or (
         hasattr(value, "__dlpack__") or hasattr(value, "__array__")
     )
+
+
+def device_of(value: Any) -> tuple[str, int] | None:
+    """The device of an array by ONNX Runtime's name, with its number; None for the CPU.
+
+    Raises:
+        InputError: for a device that ONNX Runtime cannot bind.
+    """
+    if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__dlpack_device__"):
+        return None
+    kind, number = value.__dlpack_device__()
+    if kind in CPU_DEVICES:
+        return None
+    if kind not in DEVICES:
+        raise InputError(f"an array on DLPack device {kind} cannot be read: move it to the CPU")
+    return DEVICES[kind], number
+
+
+def stand_in(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """A numpy array of the same dtype and shape: itself on the CPU, without memory elsewhere."""
+    if device_of(value) is None:
+        return to_numpy(name, value)
+    dtype = numpy_dtype(dtype_name(str(value.dtype).rpartition(".")[2]))
+    return np.broadcast_to(np.zeros((), dtype), tuple(value.shape))
+
+
+def shareable(value: Any) -> Any:
+    """An array whose memory DLPack can hand out: not differentiated, contiguous, writeable."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    if hasattr(value, "contiguous"):
+        return value.contiguous()
+    return _with_dlpack(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
 
 
 def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
@@ -36,12 +72,8 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
     if hasattr(value, "detach"):  # PyTorch shares no memory of what it differentiates
         value = value.detach()
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
-        device = value.__dlpack_device__()[0]
-        if device not in CPU_DEVICES:
-            raise InputError(
-                f"{name}: the array is on a device; move it to the CPU, or run with "
-                "providers=['cuda']"
-            )
+        if device_of(value) is not None:
+            raise InputError(f"{name}: expected an array in the CPU's memory; move it there")
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError):
@@ -57,7 +89,7 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
 
 
 def kind_of(value: Any) -> Restore:
-    """How to turn a numpy answer into the kind of array that ``value`` is."""
+    """How to turn an answer that speaks DLPack into the kind of array that ``value`` is."""
     if isinstance(value, (np.ndarray, np.generic, list, tuple)):
         return _as_it_is
     module = sys.modules.get(type(value).__module__.partition(".")[0])
@@ -73,6 +105,6 @@ def _as_it_is(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array
 
 
-def _with_dlpack(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _with_dlpack(array: Any) -> Any:
     """DLPack carries no read-only arrays."""
-    return array if array.flags.writeable else array.copy()
+    return array.copy() if isinstance(array, np.ndarray) and not array.flags.writeable else array

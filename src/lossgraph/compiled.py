@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import kind_of, to_numpy
+from .arrays import device_of, kind_of, to_numpy
 from .errors import InputError
 from .program import Program
 from .runtime import Runner
@@ -40,10 +40,17 @@ class Compiled:
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name."""
-        feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
         first = next(iter(arrays.values()), np.empty(0))
-        results = self._runner.run(feeds, _out_arrays(out))
         restore = kind_of(first)
+        device = common_device(arrays)
+        results: Mapping[str, Any]
+        if device is not None:
+            if out:
+                raise InputError("out= takes arrays in the CPU's memory, the inputs are not there")
+            results = self._runner.run_on_device(arrays, device)
+        else:
+            feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
+            results = self._runner.run(feeds, _out_arrays(out))
         answers = {
             name: out[name] if out and name in out else restore(value)
             for name, value in results.items()
@@ -53,6 +60,18 @@ class Compiled:
         if not self.program.wrt:
             return value
         return value, {name: answers[f"grad_{name}"] for name in self.program.wrt}
+
+
+def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The device that arrays are on, None for the CPU; arrays of the CPU may go along.
+
+    Raises:
+        InputError: for arrays on several devices.
+    """
+    found = {device_of(value) for value in arrays.values()} - {None}
+    if len(found) > 1:
+        raise InputError(f"the arrays are on several devices: {sorted(map(str, found))}")
+    return next(iter(found), None)
 
 
 def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]] | None:

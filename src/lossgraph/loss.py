@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import reference, symbolic
-from .arrays import is_array, to_numpy
-from .compiled import Compiled
+from .arrays import is_array, stand_in, to_numpy
+from .compiled import Compiled, common_device
 from .dims import Dim, named
 from .errors import InputError, SpecializationError
 from .expressions import program_of
@@ -199,8 +199,10 @@ class Block:
         for name, value in arrays.items():
             if not isinstance(value, np.ndarray) and isinstance(value, (list, tuple)):
                 arrays[name] = to_numpy(name, value)
-        numpy_arrays = {name: to_numpy(name, value) for name, value in arrays.items()}
+        device = common_device(arrays)
+        numpy_arrays = {name: stand_in(name, value) for name, value in arrays.items()}
         key = (
+            device,
             tuple((n, a.dtype.str, a.dtype.name) for n, a in numpy_arrays.items()),
             _pattern(numpy_arrays),
             tuple(sorted((k, repr(v)) for k, v in constants.items())),
@@ -211,7 +213,9 @@ class Block:
         with self._lock:
             found = self._cache.get(key)
             if found is None:
-                found = self._cache[key] = _ByValue(self, numpy_arrays, constants, wrt, with_ct)
+                found = self._cache[key] = _ByValue(
+                    self, numpy_arrays, constants, wrt, with_ct, device and device[0]
+                )
             compiled: Compiled = found.get(numpy_arrays)
         return compiled
 
@@ -232,7 +236,9 @@ class _ByValue:
         constants: Mapping[str, Any],
         wrt: tuple[str, ...],
         with_ct: bool,
+        provider: str | None,
     ) -> None:
+        self._provider = provider
         self._build: Callable[[InputTypes], Program] = lambda types: block.program(
             types, wrt, with_ct, **constants
         )
@@ -257,7 +263,7 @@ class _ByValue:
                 for name, array in arrays.items()
             }
             try:
-                compiled = self._made[values] = Compiled(self._build(types))
+                compiled = self._made[values] = Compiled(self._build(types), self._provider)
                 return compiled
             except SpecializationError as needed:
                 fresh = [name for name in needed.names if name not in self._special]
