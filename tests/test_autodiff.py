@@ -119,6 +119,17 @@ def test_a_product_with_zeros():
     assert_close(g, np.array([[12.0, 8, 6], [12, 0, 0], [0, 0, 0], [0, 0, 0]]))
 
 
+def test_a_product_with_zeros_to_second_order():
+    """d2/dx_i dx_j is the product of the others, whatever is zero."""
+    x = x64(("N", 3))
+    first = lg.grad(F.prod(x, axis=1), x)
+    columns = [lg.grad(F.sum(F.slice_axis(first, axis=1, begin=i, end=i + 1)), x) for i in range(3)]
+    rows = np.array([[2.0, 3, 4], [0, 3, 4], [0, 0, 4], [0, 3, 0], [0, 0, 0]])
+    for i, column in enumerate(run(*columns, x=rows)):
+        others = [np.prod(np.delete(rows, [i, j], 1), 1) * (i != j) for j in range(3)]
+        assert_close(column, np.stack(others, 1))
+
+
 def test_sums_over_broadcast_axes_have_the_shape_of_the_argument():
     x, y = x64(("N", 1)), lg.symbol("y", "float64", (4,))
     gx, gy = lg.grad(x * y, [x, y])

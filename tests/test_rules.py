@@ -141,3 +141,30 @@ def test_trace_names_the_laws():
     seen = []
     rewrite([ops.log(ops.sigmoid(x))], STABILIZE, trace=lambda law, *_: seen.append(law))
     assert seen == ["log(sigmoid(x)) = -softplus(-x)"]
+
+
+def test_a_sum_over_another_axis_than_the_picked_stays():
+    x, index = (
+        variable("x", TensorType("float64", (4, 1))),
+        variable("i", TensorType("int64", (4, 1))),
+    )
+    wide = variable("j", TensorType("int64", (4, 2)))
+    two = variable("y", TensorType("float64", (4, 2)))
+    for kept in (
+        ops.reduce_sum(ops.unpick(x, index, 1, 5), (0,)),
+        ops.reduce_sum(ops.unpick(two, wide, 1, 5), (1,)),
+    ):
+        assert rewrite([kept], SIMPLIFY) == [kept]
+
+
+def test_a_sum_is_not_scaled_over_axes_that_were_not_stretched():
+    a = variable("a", TensorType("float64", (1, 5)))
+    kept = ops.reduce_sum(ops.broadcast_to(a, (4, 5)), (1,))
+    assert rewrite([kept], SIMPLIFY) == [kept]
+
+
+def test_numbers_whose_product_overflows_are_not_multiplied():
+    x = variable("x", TensorType("float32", (3,)))
+    kept = x * 1e30 * 1e30
+    assert rewrite([kept], SIMPLIFY) == [kept]
+    assert evaluate([kept], {"x": np.full(3, 1e-30, np.float32)})[0][0] == pytest.approx(1e30)
