@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from .dims import Size
 from .dims import evaluate as evaluate_dim
 from .errors import InputError
-from .expr import Array, Expr, inputs_of, is_const, is_input, toposort
+from .expr import Array, Expr, inputs_of, is_const, is_input, map_sizes, toposort
 from .types import numpy_dtype
 
 
@@ -45,15 +44,6 @@ def bind_sizes(inputs: Sequence[Expr], arrays: Mapping[str, Array]) -> dict[str,
     return sizes
 
 
-def resolve(value: Any, sizes: Mapping[str, int]) -> Any:
-    """An attribute with its symbolic sizes replaced by ints."""
-    if isinstance(value, Size):
-        return evaluate_dim(value, sizes)
-    if isinstance(value, tuple):
-        return tuple(resolve(item, sizes) for item in value)
-    return value
-
-
 def _value(
     node: Expr,
     values: Mapping[Expr, Array],
@@ -65,5 +55,5 @@ def _value(
         return constant
     if is_input(node):
         return np.asarray(arrays[node.attrs["name"]], numpy_dtype(node.dtype))
-    attrs = {key: resolve(value, sizes) for key, value in node.attrs.items()}
+    attrs = map_sizes(node.attrs, lambda dim: evaluate_dim(dim, sizes))
     return np.asarray(node.op.ref(*(values[arg] for arg in node.args), **attrs))

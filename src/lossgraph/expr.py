@@ -207,11 +207,22 @@ def rename_sizes(roots: Sequence[Expr], sizes: Mapping[str, Dim]) -> list[Expr]:
             return variable(node.attrs["name"], node.type.with_shape(shape))
         if node.op is _CONST:
             return node
-        attrs = {key: _substitute_attr(value, sizes) for key, value in node.attrs.items()}
+        attrs = map_sizes(node.attrs, lambda dim: substitute_dim(dim, sizes))
         return _make(node.op, args, attrs)
 
     done = transform(roots, rewrite)
     return [done[root] for root in roots]
+
+
+def map_sizes(attrs: Mapping[str, Any], function: Callable[[Size], Dim]) -> dict[str, Any]:
+    """Attributes with every symbolic size replaced."""
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(replace(item) for item in value)
+        return function(value) if isinstance(value, Size) else value
+
+    return {key: replace(value) for key, value in attrs.items()}
 
 
 def inputs_of(roots: Iterable[Expr]) -> list[Expr]:
@@ -302,14 +313,6 @@ def _intern(
             object.__setattr__(node, name, value)
         _INTERNED[key] = node
         return node
-
-
-def _substitute_attr(value: Any, sizes: Mapping[str, Dim]) -> Any:
-    if isinstance(value, Size):
-        return substitute_dim(value, sizes)
-    if isinstance(value, tuple):
-        return tuple(_substitute_attr(item, sizes) for item in value)
-    return value
 
 
 def _leaf(*_: object, **__: object) -> Any:

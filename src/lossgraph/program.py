@@ -65,7 +65,7 @@ class Program:
             name=self.name,
             metadata=self._metadata(),
         )
-        check(model, self)
+        check(model, {name: value.type for name, value in self.outputs.items()})
         return model
 
     def _metadata(self) -> dict[str, str]:

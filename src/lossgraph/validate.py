@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import onnx
 from onnx import checker, helper, shape_inference
 
 from .dims import Dim
 from .errors import ValidationError
-from .types import dtype_name
-
-if TYPE_CHECKING:
-    from .program import Program
+from .types import TensorType, dtype_name
 
 
-def check(model: onnx.ModelProto, program: Program | None = None) -> None:
+def check(model: onnx.ModelProto, outputs: Mapping[str, TensorType] | None = None) -> None:
     """Run ONNX's checker and strict shape inference; compare types where ours are known.
+
+    Args:
+        model: the model.
+        outputs: our types of its outputs, by name.
 
     Raises:
         ValidationError: if a tool refuses the model, or infers another type than ours.
@@ -26,13 +27,12 @@ def check(model: onnx.ModelProto, program: Program | None = None) -> None:
         inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         raise ValidationError(f"{model.graph.name}: the ONNX checker says: {error}") from error
-    if program is not None:
+    if outputs is not None:
         for info in inferred.graph.output:
-            _compare(info, program)
+            _compare(info, outputs[info.name])
 
 
-def _compare(info: onnx.ValueInfoProto, program: Program) -> None:
-    ours = program.outputs[info.name].type
+def _compare(info: onnx.ValueInfoProto, ours: TensorType) -> None:
     tensor = info.type.tensor_type
     dtype = dtype_name(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     dims = [
