@@ -338,6 +338,30 @@ def test_weights_in_the_shape_of_the_label():
     assert_close(loss(pred, label, weight), loss(pred, label, weight[..., None]))
 
 
+@pytest.mark.parametrize("loss", [gluon.L2Loss(), gluon.L1Loss(), gluon.SigmoidBCELoss(),
+                                  gluon.HuberLoss(), gluon.LogisticLoss()])  # fmt: skip
+def test_weights_in_the_shape_of_a_label_that_is_reshaped(loss):
+    pred, label, weight = real(N, C, 1), prob(N, C), prob(N, C)
+    assert_close(loss(pred, label, weight), loss(pred, label, weight[..., None]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (6,), (6, 1)])
+@pytest.mark.parametrize("labelled", [(2, 3), (6,), (6, 1)])
+def test_cosine_weights_of_vectors_in_a_grid(shape, labelled):
+    one, two, label = real(2, 3, 4), real(2, 3, 4), signs(*labelled)
+    if shape == (2, 3) and labelled != (2, 3):
+        shape = labelled
+    weight = prob(*shape)
+    loss = gluon.CosineEmbeddingLoss()
+    expected = loss(one, two, label) * weight.reshape(6, 1)
+    assert_close(loss(one, two, label, weight), expected)
+
+
+def test_a_pos_weight_that_enlarges_is_refused():
+    with pytest.raises(lg.InputError, match="pos_weight of shape"):
+        gluon.SigmoidBCELoss()(real(N, C), prob(N, C), None, prob(2, N, C))
+
+
 # --- options --------------------------------------------------------------------------------
 
 
@@ -350,8 +374,14 @@ def test_weights_in_the_shape_of_the_label():
         (lambda: gluon.L2Loss(weight="heavy"), "expected a number"),
         (lambda: gluon.L2Loss(batch_axis=0.5), "expected an int"),
         (lambda: gluon.SDMLLoss()(real(N), real(N)), "matrices"),
+        (lambda: gluon.L2Loss(wieght=2), "no option 'wieght'"),
+        (lambda: gluon.L2Loss(weight=np.array([2.0, 3.0])), "expected a number"),
+        (lambda: gluon.L2Loss()(real(N), lable=real(N)), r"unknown \['lable'\]"),
+        (lambda: lg.compile(gluon.L2Loss(), [("pred", "float32")]), "expected a mapping"),
+        (lambda: lg.compile(gluon.L2Loss()), "needs the types"),
+        (lambda: lg.compile("L2Loss", {}), "expected a loss"),
         (lambda: gluon.L2Loss()(real(N)), "missing"),
-        (lambda: gluon.L2Loss()(real(N), real(N), nonsense=1), "unexpected"),
+        (lambda: gluon.L2Loss()(real(N), real(N), nonsense=1), r"unknown \['nonsense'\]"),
         (lambda: gluon.L2Loss()(real(N), real(N + 1)), "differ|equal"),
         (
             lambda: gluon.L2Loss().value_and_grad(real(N), real(N), wrt=("prediction",)),
@@ -381,6 +411,58 @@ def test_setting_an_option_takes_effect():
     before = loss(pred, label)
     loss._weight = 3.0
     assert_close(loss(pred, label), 3 * before)
+
+
+class Parts(gluon.Loss):
+    """Losses in a list, numbers in a dict."""
+
+    def __init__(self):
+        super().__init__(None, 0)
+        self.parts = [gluon.L2Loss(), gluon.L1Loss()]
+        self.shares = {"l2": 1.0, "l1": 2.0}
+
+    def hybrid_forward(self, F, pred, label):
+        l2, l1 = (part(pred, label) for part in self.parts)
+        return self.shares["l2"] * l2 + self.shares["l1"] * l1
+
+
+def test_changing_what_an_option_contains_takes_effect():
+    loss, pred, label = Parts(), real(N, C), real(N, C)
+    l2, l1 = gluon.L2Loss()(pred, label), gluon.L1Loss()(pred, label)
+    assert_close(loss(pred, label), l2 + 2 * l1)
+    loss.shares["l1"] = 0.5
+    assert_close(loss(pred, label), l2 + 0.5 * l1)
+    loss.parts[0]._weight = 3.0
+    assert_close(loss(pred, label), 3 * l2 + 0.5 * l1)
+
+
+def test_a_cotangent_may_be_a_list_or_of_another_dtype():
+    pred, label = real(N, C).astype(np.float32), real(N, C).astype(np.float32)
+    loss = gluon.L2Loss()
+    _, expected = loss.value_and_grad(pred, label, ct=np.arange(N, dtype=np.float32))
+    for ct in (list(range(N)), np.arange(N), np.arange(N, dtype=np.float64)):
+        assert_close(loss.value_and_grad(pred, label, ct=ct)[1]["pred"], expected["pred"])
+    poisson = gluon.PoissonNLLLoss()
+    assert_close(
+        poisson.value_and_grad(pred, label, ct=2.0)[1]["pred"],
+        2 * poisson.value_and_grad(pred, label)[1]["pred"],
+    )
+
+
+def test_the_slope_of_a_small_huber_error_keeps_its_digits():
+    pred, label = np.array([1e-6, -3e-7, 2.0], np.float32), np.zeros(3, np.float32)
+    _, grads = gluon.HuberLoss(rho=0.5).value_and_grad(pred, label)
+    assert_close(grads["pred"], np.array([2e-6, -6e-7, 1], np.float32), tolerance=(1e-6, 0))
+    huge = gluon.HuberLoss(rho=1e30)(np.array([1e25], np.float32), np.zeros(1, np.float32))
+    assert_close(huge, np.array([5e19], np.float32))
+
+
+def test_infinite_logits():
+    pred, label = np.array([np.inf, np.inf, -np.inf, -np.inf]), np.array([1.0, 0, 0, 1])
+    value, grads = gluon.SigmoidBCELoss().value_and_grad(pred, label)
+    assert_close(value, np.array([0, np.inf, 0, np.inf]))
+    assert_close(grads["pred"], np.array([0.0, 1, 0, -1]))
+    assert_close(gluon.LogisticLoss()(pred, 2 * label - 1), value)
 
 
 def test_losses_copy_and_pickle():

@@ -33,8 +33,8 @@ UNARY_FLOAT = [
     "StopGradient", "Tanh",
 ]  # fmt: skip
 BINARY_FLOAT = [
-    "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "MaskedMul", "Max",
-    "Min", "Mod", "Mul", "Pow", "Sub",
+    "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "LogAddExp",
+    "MaskedMul", "Max", "Min", "Mod", "Mul", "Pow", "Sub",
 ]  # fmt: skip
 SHAPES = [((3, 4), (3, 4)), ((3, 4), (1, 4)), ((3, 1), (4,)), ((), (2,)), ((0, 4), (1, 4))]
 

@@ -111,6 +111,7 @@ def test_outputs_are_written_in_place(compiled):
         ({"loss": np.empty(2)}, "expected float32"),
         ({"value": np.empty(2, np.float32)}, "the outputs are"),
         ({"grad_pred": np.empty((3, 2), np.float32).T}, "C-contiguous"),
+        (np.empty(2, np.float32), "expected arrays by output name"),
     ],
 )
 def test_wrong_out_arrays_are_refused(compiled, out, says):
@@ -241,6 +242,16 @@ def test_torch_tensors():
     expected.sum().backward()
     assert torch.allclose(value, expected)
     assert torch.allclose(grads["pred"], pred.grad)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_torch_tensors_of_other_dtypes(dtype):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    pred = torch.tensor(PRED).to(getattr(torch, dtype))
+    value, grads = gluon.SoftmaxCELoss().value_and_grad(pred, torch.tensor(LABEL))
+    assert value.dtype == grads["pred"].dtype == pred.dtype
+    exact = torch.nn.functional.cross_entropy(pred.double(), torch.tensor(LABEL), reduction="none")
+    assert_close(value.double().numpy(), exact.numpy(), dtype)
 
 
 # --- signatures, threads, providers ---------------------------------------------------------

@@ -205,3 +205,50 @@ def test_a_derived_size_is_compared_at_run_time():
         lg.InputError, match=r"sizes K and M\*N must be equal, here they are 5 and 6"
     ):
         run(x, np.zeros(5, np.float32))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: x[:, 0:1] * x,
+        lambda F, x: x[:, :1] + x,
+        lambda F, x: x[:, -1:] - x,
+        lambda F, x: x[0:1] * x,
+        lambda F, x: x[:, 1:] - x[:, 0:1],
+        lambda F, x: F.broadcast_sub(x, F.slice_axis(x, axis=1, begin=0, end=1)),
+        lambda F, x: F.broadcast_sub(x, F.slice_axis(x, axis=1, begin=-1, end=None)),
+        lambda F, x: F.split(x, num_outputs=4, axis=1)[1] * x,
+        lambda F, x: F.squeeze(F.split(x, num_outputs=4, axis=-1)[0], axis=-1),
+        lambda F, x: F.squeeze(x[:, 0:1]),
+        lambda F, x: F.squeeze(F.slice(x, begin=(0, 1), end=(None, 2))),
+        lambda F, x: F.squeeze(x.reshape((-1, 2, 2))[:, 0:1, :], axis=1),
+    ],
+)
+def test_a_derived_size_of_one_broadcasts_and_is_squeezed(body):
+    """A cut whose length turns out to be 1 behaves as a 1, for every length it is called with."""
+    loss = FunctionLoss(body)
+    for rows in (3, 2, 5):
+        x = np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
+        assert_close(loss(x), body(reference, reference.Array(x)).asnumpy())
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+                                   "uint64"])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.where(x > 1, x, x * 2),
+        lambda F, x: F.maximum(x, 2) + F.minimum(x, 1) + F.relu(x) + F.clip(x, 1, 2),
+        lambda F, x: x % 3 + 1,
+        lambda F, x: F.max(x, axis=1) + F.min(x, axis=1),
+        lambda F, x: F.sum(x, axis=1) * F.prod(x, axis=1),
+        lambda F, x: F.argmax(x, axis=1) + F.argmin(x, axis=1),
+        lambda F, x: F.sort(x, axis=1) + F.topk(x, axis=1, k=3, ret_typ="value"),
+    ],
+)
+def test_integers_of_any_width_compute(body, dtype):
+    x = np.array([[3, 1, 2], [1, 2, 2]], dtype)
+    expected = body(reference, reference.Array(x)).asnumpy()
+    actual = FunctionLoss(body)(x)
+    assert actual.dtype == expected.dtype
+    assert_close(actual, expected)

@@ -74,14 +74,17 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
         if device_of(value) is not None:
             raise InputError(f"{name}: expected an array in the CPU's memory; move it there")
+        bits = _bfloat16_bits(value)
         try:
+            if bits is not None:
+                return np.from_dlpack(bits).view(numpy_dtype("bfloat16"))
             return np.from_dlpack(value)
-        except (BufferError, RuntimeError, TypeError):
+        except (BufferError, RuntimeError, TypeError) as error:
             if not hasattr(value, "__array__"):
-                raise
+                raise InputError(f"{name}: DLPack cannot hand it over: {error}") from error
     try:
         array = np.asarray(value)
-    except ValueError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name}: not an array: {error}") from None
     if array.dtype == object:
         raise InputError(f"{name}: expected an array of numbers, got {type(value).__name__}")
@@ -92,13 +95,35 @@ def kind_of(value: Any) -> Restore:
     """How to turn an answer that speaks DLPack into the kind of array that ``value`` is."""
     if isinstance(value, (np.ndarray, np.generic, list, tuple)):
         return _as_it_is
-    module = sys.modules.get(type(value).__module__.partition(".")[0])
+    module = _library(value)
+    if _bfloat16_bits(value) is not None:
+        return lambda array: _from_bits(module, array)
     if hasattr(value, "__dlpack__"):
         for home in (module, getattr(module, "numpy", None), getattr(module, "dlpack", None)):
             from_dlpack = getattr(home, "from_dlpack", None)
             if from_dlpack is not None:
                 return lambda array: from_dlpack(_with_dlpack(array))
     return _as_it_is
+
+
+def _library(value: Any) -> Any:
+    """The library that a kind of array comes from."""
+    return sys.modules.get(type(value).__module__.partition(".")[0])
+
+
+def _bfloat16_bits(value: Any) -> Any:
+    """The bits of a bfloat16 tensor, as numpy's DLPack knows no bfloat16; None for others."""
+    unsigned = getattr(_library(value), "uint16", None)
+    if str(getattr(value, "dtype", "")).endswith("bfloat16") and hasattr(value, "data_ptr"):
+        return value.view(unsigned)
+    return None
+
+
+def _from_bits(module: Any, array: Any) -> Any:
+    """An answer in bfloat16 given back by its bits; one of another dtype as it is."""
+    if isinstance(array, np.ndarray) and array.dtype == numpy_dtype("bfloat16"):
+        return module.from_dlpack(array.view(np.uint16)).view(module.bfloat16)
+    return module.from_dlpack(_with_dlpack(array))
 
 
 def _as_it_is(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

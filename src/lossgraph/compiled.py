@@ -77,4 +77,6 @@ def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:
 def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]] | None:
     if out is None:
         return None
+    if not isinstance(out, Mapping):
+        raise InputError(f"out: expected arrays by output name, got {type(out).__name__}")
     return {name: to_numpy(f"out[{name!r}]", array) for name, array in out.items()}

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from .errors import InputError
 from .loss import Block
 from .losses import classification, distribution, embedding, regression
-from .weighting import weigh
+from .weighting import broadcasts, weigh
 
 __all__ = [
     "Block", "CosineEmbeddingLoss", "HingeLoss", "HuberLoss", "HybridBlock", "KLDivLoss",
@@ -42,7 +44,9 @@ def _reshape_like(F: Any, x: Any, y: Any) -> Any:
 class HybridBlock(Block):
     """Gluon's base of what can be compiled; ``prefix`` and ``params`` are accepted."""
 
-    def __init__(self, prefix: str | None = None, params: Any = None) -> None:
+    def __init__(self, prefix: str | None = None, params: Any = None, **unknown: Any) -> None:
+        if unknown:
+            raise InputError(f"{self.name} has no option {sorted(unknown)[0]!r}")
         self._prefix = prefix or ""
 
     @contextmanager
@@ -96,8 +100,8 @@ class L2Loss(Loss):
         super().__init__(weight, batch_axis, **kwargs)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
-        return self._average(F, regression.squared_error(F, pred, label), sample_weight)
+        target = _reshape_like(F, label, pred)
+        return self._average(F, regression.squared_error(F, pred, target), sample_weight, label)
 
 
 class L1Loss(Loss):
@@ -112,8 +116,8 @@ class L1Loss(Loss):
         super().__init__(weight, batch_axis, **kwargs)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
-        return self._average(F, regression.absolute_error(F, pred, label), sample_weight)
+        target = _reshape_like(F, label, pred)
+        return self._average(F, regression.absolute_error(F, pred, target), sample_weight, label)
 
 
 class SigmoidBinaryCrossEntropyLoss(Loss):
@@ -141,12 +145,14 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
     def hybrid_forward(
         self, F: Any, pred: Any, label: Any, sample_weight: Any = None, pos_weight: Any = None
     ) -> Any:
-        label = _reshape_like(F, label, pred)
+        target = _reshape_like(F, label, pred)
+        if pos_weight is not None and not isinstance(pos_weight, (int, float)):
+            _require_broadcast("pos_weight", pos_weight, target)
         if self._from_sigmoid:
-            loss = classification.binary_cross_entropy(F, pred, label, 1e-12, pos_weight)
+            loss = classification.binary_cross_entropy(F, pred, target, 1e-12, pos_weight)
         else:
-            loss = classification.sigmoid_cross_entropy(F, pred, label, pos_weight)
-        return self._average(F, loss, sample_weight)
+            loss = classification.sigmoid_cross_entropy(F, pred, target, pos_weight)
+        return self._average(F, loss, sample_weight, label)
 
 
 class SoftmaxCrossEntropyLoss(Loss):
@@ -229,8 +235,8 @@ class HuberLoss(Loss):
         self._rho = _positive("rho", rho)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
-        return self._average(F, regression.huber(F, label - pred, self._rho), sample_weight)
+        error = _reshape_like(F, label, pred) - pred
+        return self._average(F, regression.huber(F, error, self._rho), sample_weight, label)
 
 
 class HingeLoss(Loss):
@@ -249,8 +255,9 @@ class HingeLoss(Loss):
         self._margin = _number("margin", margin)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
-        return self._average(F, regression.hinge(F, pred, label, self._margin), sample_weight)
+        target = _reshape_like(F, label, pred)
+        loss = regression.hinge(F, pred, target, self._margin)
+        return self._average(F, loss, sample_weight, label)
 
 
 class SquaredHingeLoss(HingeLoss):
@@ -262,9 +269,9 @@ class SquaredHingeLoss(HingeLoss):
     """
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
-        loss = F.square(regression.hinge(F, pred, label, self._margin))
-        return self._average(F, loss, sample_weight)
+        target = _reshape_like(F, label, pred)
+        loss = F.square(regression.hinge(F, pred, target, self._margin))
+        return self._average(F, loss, sample_weight, label)
 
 
 class LogisticLoss(Loss):
@@ -291,12 +298,12 @@ class LogisticLoss(Loss):
         self._label_format = label_format
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        label = _reshape_like(F, label, pred)
+        target = _reshape_like(F, label, pred)
         if self._label_format == "signed":
-            loss = classification.logistic(F, pred, label)
+            loss = classification.logistic(F, pred, target)
         else:
-            loss = classification.sigmoid_cross_entropy(F, pred, label)
-        return self._average(F, loss, sample_weight)
+            loss = classification.sigmoid_cross_entropy(F, pred, target)
+        return self._average(F, loss, sample_weight, label)
 
 
 class TripletLoss(Loss):
@@ -356,12 +363,12 @@ class PoissonNLLLoss(Loss):
         sample_weight: Any = None,
         epsilon: float | None = None,
     ) -> Any:
-        target = _reshape_like(F, target, pred)
+        counts = _reshape_like(F, target, pred)
         eps = self._epsilon if epsilon is None else _number("epsilon", epsilon)
-        loss = regression.poisson_nll(F, pred, target, self._from_logits, eps)
+        loss = regression.poisson_nll(F, pred, counts, self._from_logits, eps)
         if self._compute_full:
-            loss = loss + regression.log_factorial(F, target)
-        return F.mean(self._weigh(F, loss, sample_weight))
+            loss = loss + regression.log_factorial(F, counts)
+        return F.mean(self._weigh(F, loss, sample_weight, target))
 
 
 class CosineEmbeddingLoss(Loss):
@@ -428,9 +435,19 @@ loss = sys.modules[__name__]  # gluon.loss.L2Loss, as in MXNet
 def _number(name: str, value: Any, optional: bool = False) -> Any:
     if optional and value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise InputError(f"{name}: expected a number, got {value!r}")
-    return value if isinstance(value, (int, float)) else float(value)
+    if not isinstance(value, bool) and isinstance(value, (int, float)):
+        return value
+    try:
+        if not isinstance(value, (bool, str)) and np.size(value) == 1:
+            return float(np.reshape(value, ())[()])
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{name}: expected a number, got {value!r}")
+
+
+def _require_broadcast(name: str, array: Any, like: Any) -> None:
+    if not broadcasts(array.shape, like.shape):
+        raise InputError(f"{name} of shape {array.shape} does not broadcast to {like.shape}")
 
 
 def _positive(name: str, value: Any) -> Any:

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import reference, symbolic
-from .arrays import is_array, stand_in, to_numpy
+from .arrays import device_of, is_array, stand_in, to_numpy
 from .compiled import Compiled, common_device
-from .dims import Dim, named
-from .errors import InputError, SpecializationError
+from .dims import Dim, evaluate, named
+from .dims import names as dim_names
+from .errors import DtypeError, InputError, SpecializationError
+from .expr import Expr
 from .expressions import program_of
 from .program import Program, build
 from .symbolic.symbol import Symbol
-from .types import TensorType, dtype_name, tensor_type
+from .types import TensorType, dtype_name, numpy_dtype, tensor_type
 
 if TYPE_CHECKING:
     import onnx
@@ -157,6 +159,7 @@ class Block:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
         signature = inspect.Signature(list(self._parameters().values()))
+        self._check_known(kwargs)
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
@@ -174,18 +177,21 @@ class Block:
     def _check_names(self, types: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
         parameters = self._parameters()
         given = {**types, **constants}
-        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        unknown = [name for name in given if name not in parameters and not open_ended]
+        self._check_known(given)
         missing = [
             name
             for name, p in parameters.items()
             if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and name not in given
         ]
-        if unknown or missing:
-            raise InputError(
-                f"{self.name} takes {list(parameters)}: "
-                + (f"unknown {unknown}" if unknown else f"missing {missing}")
-            )
+        if missing:
+            raise InputError(f"{self.name} takes {list(parameters)}: missing {missing}")
+
+    def _check_known(self, given: Mapping[str, Any]) -> None:
+        parameters = self._parameters()
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        unknown = [name for name in given if name not in parameters]
+        if unknown and not open_ended:
+            raise InputError(f"{self.name} takes {list(parameters)}: unknown {unknown}")
 
     # --- compiling for a signature ---
 
@@ -219,11 +225,33 @@ class Block:
             compiled: Compiled = found.get(numpy_arrays)
         return compiled
 
-    def _versions(self) -> Iterator[int]:
+    def _versions(self) -> Iterator[Any]:
+        """What tells whether the options are those of the last call, losses inside included."""
         yield self._version
-        for value in self.__dict__.values():
-            if isinstance(value, Block):
-                yield from value._versions()
+        for name, value in self.__dict__.items():
+            if name != "_cache":
+                yield from _state(value)
+
+
+def _state(value: Any) -> Iterator[Any]:
+    """The state of what can change without an attribute being set: losses and containers."""
+    if isinstance(value, Block):
+        yield from value._versions()
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key
+            yield from _content(item)
+    elif isinstance(value, (list, tuple, set)):
+        yield len(value)
+        for item in value:
+            yield from _content(item)
+
+
+def _content(item: Any) -> Iterator[Any]:
+    if isinstance(item, (Block, Mapping, list, tuple, set)):
+        yield from _state(item)
+    else:
+        yield repr(item)
 
 
 class _ByValue:
@@ -248,29 +276,35 @@ class _ByValue:
 
     def get(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Compiled:
         lengths = {
-            dim.name: length
+            dim.name or "": length
             for name, array in arrays.items()
             for dim, length in zip(self._shapes[name], array.shape, strict=True)
             if not isinstance(dim, int)
         }
         while True:
             values = tuple(lengths[name] for name in self._special)
-            if values in self._made:
-                return self._made[values]
-            static = dict(zip(self._special, values, strict=True))
-            types = {
-                name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
-                for name, array in arrays.items()
-            }
             try:
-                compiled = self._made[values] = Compiled(self._build(types), self._provider)
-                return compiled
+                compiled = self._made.get(values) or self._make(arrays, values)
+                _check_constraints(compiled.program, lengths)
             except SpecializationError as needed:
-                fresh = [name for name in needed.names if name not in self._special]
+                fresh = [name for name in needed.names if name in set(lengths) - set(self._special)]
                 if not fresh:
                     raise
                 self._special += tuple(fresh)
                 self._made.clear()
+            else:
+                return compiled
+
+    def _make(
+        self, arrays: Mapping[str, np.ndarray[Any, Any]], values: tuple[int, ...]
+    ) -> Compiled:
+        static = dict(zip(self._special, values, strict=True))
+        types = {
+            name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
+            for name, array in arrays.items()
+        }
+        self._made[values] = Compiled(self._build(types), self._provider)
+        return self._made[values]
 
 
 class FunctionLoss(Block):
@@ -351,6 +385,14 @@ def _pattern(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[tuple[int, ...
     )
 
 
+def _check_constraints(program: Program, lengths: Mapping[str, int]) -> None:
+    """A derived size that is not what it met may be a 1 that broadcasts: trace with its value."""
+    for left, right in program.constraints:
+        if evaluate(left, lengths) != evaluate(right, lengths):
+            names = tuple(sorted(dim_names(left) | dim_names(right)))
+            raise SpecializationError(names, f"sizes {left} and {right} differ")
+
+
 def _with(shape: Sequence[Dim], static: Mapping[str, int]) -> tuple[Dim, ...]:
     return tuple(d if isinstance(d, int) else static.get(d.name or "", d) for d in shape)
 
@@ -363,6 +405,8 @@ def _native_dtype(name: str, array: np.ndarray[Any, Any]) -> str:
 
 
 def _as_types(inputs: InputTypes) -> dict[str, TensorType]:
+    if not isinstance(inputs, Mapping):
+        raise InputError(f"inputs: expected a mapping of names to types, got {inputs!r}")
     return {
         name: given if isinstance(given, TensorType) else _as_type(name, given)
         for name, given in inputs.items()
@@ -387,11 +431,24 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _cotangents(ct: Any, program: Program) -> dict[str, Any]:
-    if not program.several:
-        return {"ct": to_numpy("ct", ct)}
-    if not isinstance(ct, (tuple, list)) or len(ct) != len(program.values):
+    if program.several and (not isinstance(ct, (tuple, list)) or len(ct) != len(program.values)):
         raise InputError(f"ct: expected one for each of the {len(program.values)} values")
-    return {f"ct_{i}": to_numpy(f"ct[{i}]", item) for i, item in enumerate(ct)}
+    given = dict(enumerate(ct)) if program.several else {0: ct}
+    return {
+        node.attrs["name"]: _cotangent(node, given[i])
+        for i, node in enumerate(program.inputs[-len(given) :])
+    }
+
+
+def _cotangent(node: Expr, ct: Any) -> Any:
+    """A cotangent in its value's dtype; a number weighs a value of one element."""
+    if device_of(ct) is not None:
+        return ct
+    array = to_numpy(node.attrs["name"], ct)
+    if array.dtype.kind not in "iufb" and array.dtype.name != "bfloat16":
+        raise DtypeError(f"{node.attrs['name']}: expected numbers, got dtype {array.dtype}")
+    array = array.astype(numpy_dtype(node.dtype), copy=False)
+    return array.reshape((1,) * node.rank) if array.ndim == 0 else array
 
 
 def _flat(bound: Mapping[str, Any], signature: inspect.Signature) -> Iterator[tuple[str, Any]]:

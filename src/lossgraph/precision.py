@@ -1,4 +1,4 @@
-"""Half precision: stored in 16 bits, computed in 32.
+"""Narrow dtypes: stored in few bits, computed in more.
 
 A graph of float16 or bfloat16 is evaluated in float32 and rounded once, at its outputs. That
 keeps the sums right that would overflow or lose all digits in 16 bits, and it is no slower:
@@ -11,23 +11,31 @@ from collections.abc import Sequence
 
 from .expr import Expr, const, is_const, is_input, rebuild, transform
 from .ops import cast
+from .types import numpy_dtype
 
 HALF = ("float16", "bfloat16")
+# Engines have few kernels for the narrow and the unsigned integers.
+_WIDER = {
+    **dict.fromkeys(HALF, "float32"),
+    **dict.fromkeys(("int8", "int16", "uint8", "uint16", "uint32", "uint64"), "int64"),
+}
 
 
 def widen(roots: Sequence[Expr]) -> list[Expr]:
-    """The same roots, of the same types, with every operation between in float32."""
+    """The same roots, of the same types, with every operation between in float32 or int64."""
 
     def visit(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        half = node.dtype in HALF
+        wider = _WIDER.get(node.dtype)
+        if wider is None:
+            return rebuild(node, args)
         if is_input(node):
-            return cast(node, "float32") if half else node
+            return cast(node, wider)
         if is_const(node):
-            return const(node.attrs["value"], "float32") if half else node
-        if node.op.name == "Cast" and half:  # rounding that the user asked for
-            return cast(cast(args[0], node.dtype), "float32")
-        if half and "dtype" in node.attrs:
-            return rebuild(node, args, dtype="float32")
+            return const(node.attrs["value"].astype(numpy_dtype(wider)))
+        if node.op.name == "Cast":  # rounding that the user asked for
+            return cast(cast(args[0], node.dtype), wider)
+        if "dtype" in node.attrs:
+            return rebuild(node, args, dtype=wider)
         return rebuild(node, args)
 
     done = transform(roots, visit)

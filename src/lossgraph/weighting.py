@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def weigh(F: Any, loss: Any, sample_weight: Any, label: Any = None, batch_axis: 
     shape, target = sample_weight.shape, loss.shape
     if broadcasts(shape, target):
         return F.masked_mul(sample_weight, loss)
-    if label is not None and broadcasts(shape, label.shape):
+    if label is not None and _as_many(label, loss) and broadcasts(shape, label.shape):
         spread = F.broadcast_like(sample_weight, label)
         return F.masked_mul(F.reshape_like(spread, loss), loss)
     if len(shape) == 1 and same_size(shape[0], target[batch_axis]):
@@ -35,6 +36,11 @@ def weigh(F: Any, loss: Any, sample_weight: Any, label: Any = None, batch_axis: 
         f"sample_weight of shape {shape} fits neither the loss of shape {target} nor "
         f"one weight for each sample along axis {batch_axis}"
     )
+
+
+def _as_many(label: Any, loss: Any) -> bool:
+    """Whether the label could take the shape of the loss."""
+    return same_size(math.prod(label.shape), math.prod(loss.shape))
 
 
 def broadcasts(shape: Sequence[Any], target: Sequence[Any]) -> bool:

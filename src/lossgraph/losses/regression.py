@@ -31,8 +31,9 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     """
     size = F.abs(error)
     near = F.clip(size, 0.0, rho)
-    # No branch is chosen, so none can spoil the other: an infinite error has gradient 1.
-    return F.square(near) * (0.5 / rho) + (size - near)
+    # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The
+    # parts have slopes that add without cancelling: near/rho up to the edge, 1 beyond it.
+    return near * (near * (0.5 / rho)) + F.relu(size - rho)
 
 
 def hinge(F: Any, pred: Any, label: Any, margin: float) -> Any:

@@ -328,6 +328,24 @@ softplus_tail = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
     _lower_tail,
     POSITIVE,
 )
+
+
+def _lower_logaddexp(b: Any, node: Expr, x: str, y: str) -> str:
+    """max(x, y) + log1p(exp(-|x-y|)), the difference kept from inf - inf."""
+    big = float(np.finfo(numpy_dtype(node.dtype)).max)
+    bounds = b.const(-big, node.dtype), b.const(big, node.dtype)
+    gap = b.add("Sub", b.add("Clip", x, *bounds), b.add("Clip", y, *bounds))
+    return str(b.add("Add", b.add("Max", x, y), _lower_tail(b, node, gap)))
+
+
+logaddexp = _binary(
+    "LogAddExp",
+    np.logaddexp,
+    lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
+    infer=lambda x, y: float_only(arithmetic(x, y)),
+    lower=_lower_logaddexp,
+    commutative=True,
+)
 tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
 erf = _unary(
     "Erf",

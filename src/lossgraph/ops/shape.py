@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..dims import Dim, Size, maximum, product
-from ..errors import InputError
+from ..dims import Dim, Size, maximum, names, product
+from ..errors import InputError, SpecializationError
 from ..expr import Array, Expr, Op, const, register
 from ..types import (
     TensorType,
@@ -82,7 +82,10 @@ def squeeze(x: Expr, axes: Sequence[int]) -> Expr:
     """Axes of length one dropped."""
     axes = canonical_axes(axes, x.rank)
     for axis in axes:
-        if x.shape[axis] != 1:
+        dim = x.shape[axis]
+        if isinstance(dim, Size) and dim.name is None:
+            raise SpecializationError(tuple(sorted(names(dim))), f"size {dim} must be 1")
+        if dim != 1:
             raise InputError(f"cannot drop axis {axis} of {x.type}: its length is not 1")
     return reshape(x, [dim for axis, dim in enumerate(x.shape) if axis not in axes])
 

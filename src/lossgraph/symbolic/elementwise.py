@@ -156,7 +156,7 @@ def smooth_l1(data: Operand, scalar: float = 1.0) -> Symbol:
     x = _floating(data)
     size, edge = ops.absolute(x), 1.0 / (scalar * scalar)
     near = ops.clip(size, 0.0, edge)  # no branch is there to overflow
-    return wrap(near * near * (0.5 / edge) + (size - near))
+    return wrap(near * (near * (0.5 / edge)) + ops.relu(size - edge))
 
 
 @function(True)

@@ -13,7 +13,7 @@ from typing import Any
 from .. import ops
 from ..dims import Dim, product
 from ..errors import InputError
-from ..expr import Expr
+from ..expr import Expr, const
 from ..types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
 from .reduce import log_softmax, sum_
 from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, static, wrap
@@ -135,10 +135,11 @@ def one_hot(
         bound = ops.cast(ops.size_of(length), index.dtype)
         inside = ops.logical_and(ops.greater(index, -1.0), ops.less(index, bound))
         index = ops.where(inside, index, -1.0)
-    hot = ops.one_hot(ops.cast(index, "int64"), length, dtype_name(dtype))
+    chosen, kind = ops.cast(index, "int64"), dtype_name(dtype)
     if (on_value, off_value) == (1.0, 0.0):
-        return wrap(hot)
-    return wrap(hot) * (on_value - off_value) + off_value
+        return wrap(ops.one_hot(chosen, length, kind))
+    hot = ops.one_hot(chosen, length, "bool")
+    return wrap(ops.where(hot, const(on_value, kind), const(off_value, kind)))
 
 
 @function()

@@ -19,6 +19,7 @@ from .symbol import (
     as_expr,
     as_shape,
     function,
+    is_one,
     promote,
     static,
     user_size,
@@ -155,7 +156,7 @@ def squeeze(data: Operand, axis: Any = None) -> Symbol:
     """Axes of length one dropped: those named, or all; one axis always remains."""
     x = as_expr(data)
     if axis is None:
-        axes: Sequence[int] = [i for i, dim in enumerate(x.shape) if dim == 1]
+        axes: Sequence[int] = [i for i, dim in enumerate(x.shape) if is_one(dim)]
     else:
         axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     if x.rank and len(axes) == x.rank:

@@ -304,9 +304,21 @@ def static(dim: Dim, why: str) -> int:
     return dim
 
 
+def is_one(dim: Dim) -> bool:
+    """Whether a length is 1; a derived one is made static to know."""
+    if isinstance(dim, Size) and dim.name is None:
+        return static(dim, "squeeze") == 1
+    return dim == 1
+
+
 def same_size(left: Any, right: Any) -> bool:
-    """Whether two lengths are known to be equal, without making either static."""
-    return _dim_of(left) == _dim_of(right)
+    """Whether two lengths are equal, without making either static.
+
+    A derived length (N*M) that meets a name is taken to be equal: a constraint will say so.
+    """
+    a, b = _dim_of(left), _dim_of(right)
+    derived = any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
+    return a == b or (derived and 1 not in (a, b))
 
 
 def as_shape(shape: Any) -> tuple[Dim, ...]:

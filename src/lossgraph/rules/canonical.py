@@ -1,0 +1,118 @@
+"""Rules that both tables share, and the folding of constants."""
+
+from __future__ import annotations
+
+from ..dims import Dim, product
+from ..evaluate import evaluate
+from ..expr import Expr, const, is_const
+from ..rewrite import Rule
+from ..types import tensor_type
+from .examples import BOOL, ROW, WIDE
+
+_UNARY = (
+    "absolute", "ceil", "erf", "exp", "expm1", "floor", "log", "log1p", "neg", "relu", "rint",
+    "sigmoid", "sign", "softplus", "softplus_tail", "sqrt", "step", "tanh",
+)  # fmt: skip
+_BINARY = (
+    "add", "div", "equal", "greater", "greater_equal", "less", "less_equal", "masked_mul",
+    "maximum", "minimum", "mod", "mul", "power", "sub",
+)  # fmt: skip
+
+
+def _unary_of_broadcast(name: str) -> Rule:
+    return Rule(
+        f"{name}(broadcast(a)) = broadcast({name}(a))",
+        lambda o, a, *, shape: getattr(o, name)(o.broadcast_to(a, shape)),
+        lambda o, a, *, shape: o.broadcast_to(getattr(o, name)(a), shape),
+        example=WIDE,
+    )
+
+
+def _implied_broadcast(name: str) -> list[Rule]:
+    return [
+        Rule(
+            f"{name}(broadcast(a), b) = {name}(a, b)",
+            lambda o, a, b, *, shape: getattr(o, name)(o.broadcast_to(a, shape), b),
+            lambda o, a, b, *, shape: getattr(o, name)(a, b),
+            example=WIDE,
+        ),
+        Rule(
+            f"{name}(b, broadcast(a)) = {name}(b, a)",
+            lambda o, a, b, *, shape: getattr(o, name)(b, o.broadcast_to(a, shape)),
+            lambda o, a, b, *, shape: getattr(o, name)(b, a),
+            example=WIDE,
+        ),
+    ]
+
+
+def fold_constants(node: Expr) -> Expr | None:
+    """A small operation on literals, computed now."""
+    if not node.args or not all(is_const(arg) for arg in node.args):
+        return None
+    sizes = [node.shape, *(arg.shape for arg in node.args)]
+    if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
+        return None
+    return const(evaluate([node], {})[0], node.dtype)
+
+
+def _is_large(shape: tuple[Dim, ...]) -> bool:
+    count = product(shape)
+    return not isinstance(count, int) or count > 64
+
+
+CANONICAL = [
+    Rule("-(-x) = x", lambda o, x: -(-x), lambda o, x: x),
+    Rule("x+(-y) = x-y", lambda o, x, y: x + -y, lambda o, x, y: x - y),
+    Rule("(-x)*y = -(x*y)", lambda o, x, y: -x * y, lambda o, x, y: -(x * y)),
+    Rule(
+        "reshape(reshape(x)) = reshape(x)",
+        lambda o, x, *, shape, inner: o.reshape(o.reshape(x, inner), shape),
+        lambda o, x, *, shape, inner: o.reshape(x, shape),
+        example={"shape": (2, 10), "inner": (20,)},
+    ),
+    Rule(
+        "broadcast(broadcast(x)) = broadcast(x)",
+        lambda o, a, *, shape, inner: o.broadcast_to(o.broadcast_to(a, inner), shape),
+        lambda o, a, *, shape, inner: o.broadcast_to(a, shape),
+        example={"shape": (3, 4, 5), "inner": (4, 5), "a": ROW},
+    ),
+    Rule(
+        "reshape(broadcast(number)) = broadcast(number)",
+        lambda o, a, *, shape, inner: o.reshape(o.broadcast_to(a, inner), shape),
+        lambda o, a, *, shape, inner: o.broadcast_to(o.reshape(a, ()), shape),
+        lambda a, shape, inner: all(dim == 1 for dim in a.shape),
+        {"shape": (20,), "inner": (4, 5), "a": tensor_type("float64", (1,))},
+    ),
+    Rule(
+        "cast(broadcast(a)) = broadcast(cast(a))",
+        lambda o, a, *, shape, to: o.cast(o.broadcast_to(a, shape), to),
+        lambda o, a, *, shape, to: o.broadcast_to(o.cast(a, to), shape),
+        example={**WIDE, "to": "float32"},
+    ),
+    Rule(
+        "transpose(transpose(x)) = transpose(x)",
+        lambda o, x, *, perm, inner: o.transpose(o.transpose(x, inner), perm),
+        lambda o, x, *, perm, inner: o.transpose(x, [inner[axis] for axis in perm]),
+        example={"perm": (1, 0), "inner": (1, 0)},
+    ),
+    Rule(
+        "where(broadcast(a), x, y) = where(a, x, y)",
+        lambda o, a, x, y, *, shape: o.where(o.broadcast_to(a, shape), x, y),
+        lambda o, a, x, y, *, shape: o.where(a, x, y),
+        example={"shape": (4, 5), "a": tensor_type("bool", (1, 5))},
+    ),
+    Rule(
+        "where(c, broadcast(a), y) = where(c, a, y)",
+        lambda o, c, a, y, *, shape: o.where(c, o.broadcast_to(a, shape), y),
+        lambda o, c, a, y, *, shape: o.where(c, a, y),
+        example={**WIDE, "c": BOOL},
+    ),
+    Rule(
+        "where(c, x, broadcast(a)) = where(c, x, a)",
+        lambda o, c, x, a, *, shape: o.where(c, x, o.broadcast_to(a, shape)),
+        lambda o, c, x, a, *, shape: o.where(c, x, a),
+        example={**WIDE, "c": BOOL},
+    ),
+    *(rule for name in _BINARY for rule in _implied_broadcast(name)),
+    *(_unary_of_broadcast(name) for name in _UNARY),
+]

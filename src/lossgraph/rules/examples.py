@@ -1,0 +1,15 @@
+"""Types that tests instantiate the variables of rules with, where float64[4,5] does not do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..expr import variable
+from ..types import tensor_type
+
+BOOL = tensor_type("bool", (4, 5))
+ROW = tensor_type("float64", (1, 5))
+INDEX = tensor_type("int64", (4, 1))
+EXP = ops.exp(variable("e", tensor_type("float64", (4, 5))))
+WIDE: dict[str, Any] = {"shape": (4, 5), "a": ROW}

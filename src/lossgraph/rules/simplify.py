@@ -1,0 +1,127 @@
+"""The rules that run after differentiation: the same values from fewer and cheaper operations."""
+
+from __future__ import annotations
+
+from ..dims import product
+from ..expr import const, scalar_value
+from ..rewrite import Rule, RuleSet
+from ..types import tensor_type
+from .canonical import CANONICAL, fold_constants
+from .conditions import both_numbers, one_index, spread_along
+from .examples import BOOL, INDEX, ROW
+
+SIMPLIFY = RuleSet(
+    "simplify",
+    [
+        *CANONICAL,
+        Rule("x*1 = x", lambda o, x: x * 1, lambda o, x: x),
+        Rule("x/1 = x", lambda o, x: x / 1, lambda o, x: x),
+        Rule("x+0 = x", lambda o, x: x + 0, lambda o, x: x),
+        Rule("x-0 = x", lambda o, x: x - 0, lambda o, x: x),
+        Rule("0-x = -x", lambda o, x: 0 - x, lambda o, x: -x),
+        Rule("x*(-1) = -x", lambda o, x: x * -1, lambda o, x: -x),
+        Rule("(-x)/y = -(x/y)", lambda o, x, y: -x / y, lambda o, x, y: -(x / y)),
+        Rule(
+            "sum(-x) = -sum(x)",
+            lambda o, x, *, axes: o.reduce_sum(-x, axes),
+            lambda o, x, *, axes: -o.reduce_sum(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule("x-(-y) = x+y", lambda o, x, y: x - -y, lambda o, x, y: x + y),
+        Rule("x+x = 2x", lambda o, x: x + x, lambda o, x: x * 2),
+        Rule("-(x-y) = y-x", lambda o, x, y: -(x - y), lambda o, x, y: y - x),
+        Rule("|-x| = |x|", lambda o, x: o.absolute(-x), lambda o, x: o.absolute(x)),
+        Rule(
+            "where(c, x, x) = x",
+            lambda o, c, x: o.where(c, x, x),
+            lambda o, c, x: x,
+            example={"c": BOOL},
+        ),
+        Rule(
+            "where(not c, x, y) = where(c, y, x)",
+            lambda o, c, x, y: o.where(o.logical_not(c), x, y),
+            lambda o, c, x, y: o.where(c, y, x),
+            example={"c": BOOL},
+        ),
+        Rule(
+            "(x*a)*b = x*(a*b), a and b numbers",
+            lambda o, x, a, b: (x * a) * b,
+            lambda o, x, a, b: x * const(scalar_value(a) * scalar_value(b), a.dtype),
+            both_numbers,
+            {"a": const(2.0), "b": const(-0.25)},
+        ),
+        Rule(
+            "-(x*a) = x*(-a), a a number",
+            lambda o, x, a: -(x * a),
+            lambda o, x, a: x * const(-scalar_value(a), a.dtype),
+            lambda x, a: scalar_value(a) is not None,
+            {"a": const(2.0)},
+        ),
+        Rule(
+            "sum(broadcast(a)) = a*n",
+            lambda o, a, *, shape, axes: o.reduce_sum(o.broadcast_to(a, shape), axes),
+            lambda o, a, *, shape, axes: o.broadcast_to(
+                a * o.cast(o.size_of(product(shape[axis] for axis in axes)), a.dtype),
+                [1 if axis in axes else dim for axis, dim in enumerate(shape)],
+            ),
+            lambda a, shape, axes: spread_along(a, shape, axes) and a.type.is_float,
+            {"shape": (4, 5), "axes": (0,), "a": ROW},
+        ),
+        Rule(
+            "sum(x) = x over axes of length one",
+            lambda o, x, *, axes: o.reduce_sum(x, axes),
+            lambda o, x, *, axes: x,
+            lambda x, axes: all(x.shape[axis] == 1 for axis in axes),
+            {"x": ROW, "axes": (0,)},
+        ),
+        # the cotangent of a pick has one element a row, and that is its sum
+        Rule(
+            "sum(unpick(x)) = x",
+            lambda o, x, index, *, axis, size, axes: o.reduce_sum(
+                o.unpick(x, index, axis, size), axes
+            ),
+            lambda o, x, index, *, axis, size, axes: x,
+            lambda x, index, axis, size, axes: axes == (axis,) and one_index(index, axis),
+            {
+                "x": tensor_type("float64", (4, 1)),
+                "index": INDEX,
+                "axis": 1,
+                "size": 5,
+                "axes": (1,),
+            },
+        ),
+        # softplus as relu and a tail, which softplus(-x) shares, and which is added last
+        Rule(
+            "softplus(-x) = relu(-x) + tail(x)",
+            lambda o, x: o.softplus(-x),
+            lambda o, x: o.relu(-x) + o.softplus_tail(x),
+        ),
+        Rule(
+            "softplus(x) = relu(x) + tail(x)",
+            lambda o, x: o.softplus(x),
+            lambda o, x: o.relu(x) + o.softplus_tail(x),
+        ),
+        Rule(
+            "tail(-x) = tail(x)",
+            lambda o, x: o.softplus_tail(-x),
+            lambda o, x: o.softplus_tail(x),
+        ),
+        Rule(
+            "tail(|x|) = tail(x)",
+            lambda o, x: o.softplus_tail(o.absolute(x)),
+            lambda o, x: o.softplus_tail(x),
+        ),
+        # relu(x) - y*x, where both are infinite
+        Rule(
+            "relu(x) - masked(y, x) = masked(step(x) - y, x)",
+            lambda o, x, y: o.relu(x) - o.masked_mul(y, x),
+            lambda o, x, y: o.masked_mul(o.step(x) - y, x),
+        ),
+        Rule(
+            "(relu(x) + tail(x)) - b = (relu(x) - b) + tail(x)",
+            lambda o, x, b: (o.relu(x) + o.softplus_tail(x)) - b,
+            lambda o, x, b: (o.relu(x) - b) + o.softplus_tail(x),
+        ),
+    ],
+    fold_constants,
+)

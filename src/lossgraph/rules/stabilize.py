@@ -1,0 +1,397 @@
+"""The rules that run before differentiation: naive forms become stable ones.
+
+A rule may turn an overflow, NaN or inf into the limit, and does nothing else to values.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .. import ops
+from ..expr import Expr, Op, const, scalar_value
+from ..rewrite import Rule, RuleSet
+from ..types import tensor_type
+from .canonical import CANONICAL, fold_constants
+from .conditions import (
+    both_known,
+    choice_known,
+    either_known,
+    is_float,
+    nonnegative_weights,
+    root_of_positive,
+    x_known,
+)
+from .examples import BOOL, EXP, INDEX
+
+
+def _moved(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
+    """``f(move(x)) = move(f(x))`` where that brings f next to something it has a rule with."""
+
+    def lhs(o: Any, *args: Any, **attrs: Any) -> Any:
+        return getattr(o, function)(left(o, *args, **attrs))
+
+    def rhs(o: Any, x: Expr, *args: Any, **attrs: Any) -> Any:
+        return left(o, getattr(o, function)(x), *args, **attrs)
+
+    def has_a_rule_inside(x: Expr, **_: Any) -> bool:
+        apply_function: Op = getattr(ops, function)
+        return STABILIZE.apply(apply_function(x)) is not None
+
+    lhs.__signature__ = rhs.__signature__ = _signature(left)  # type: ignore[attr-defined]
+    law = f"{function}({move}(x)) = {move}({function}(x))"
+    return Rule(law, lhs, rhs, has_a_rule_inside, example)
+
+
+def _signature(function: Callable[..., Any]) -> Any:
+    return inspect.signature(function)
+
+
+def _moves(function: str) -> list[Rule]:
+    return [
+        _moved(
+            function,
+            "reshape",
+            lambda o, x, *, shape: o.reshape(x, shape),
+            shape=(20,),
+        ),
+        _moved(
+            function,
+            "transpose",
+            lambda o, x, *, perm: o.transpose(x, perm),
+            perm=(1, 0),
+        ),
+        _moved(
+            function,
+            "slice",
+            lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3),
+        ),
+        _moved(
+            function,
+            "pick",
+            lambda o, x, index, *, axis: o.pick(x, index, axis),
+            axis=1, index=INDEX,
+        ),
+        _moved(
+            function,
+            "take",
+            lambda o, x, index, *, axis: o.take(x, index, axis),
+            axis=1, index=INDEX,
+        ),
+    ]  # fmt: skip
+
+
+def _guards(function: str, safe: float) -> list[Rule]:
+    """The double where: what a condition keeps out of the value stays out of the gradient too.
+
+    The branch not taken gets cotangent 0, and 0*inf would be NaN at a pole or an overflow.
+    """
+
+    def law(text: str) -> str:
+        return text.replace("f", function).replace("safe", f"{safe:g}")
+
+    def f(o: Any, x: Any) -> Any:
+        return 1 / x if function == "1/" else getattr(o, function)(x)
+
+    def unguarded(x: Expr, **_: Any) -> bool:
+        """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
+        plain = x.op.name != "Where" and scalar_value(x) is None
+        return plain and STABILIZE.apply(f(ops, x)) is None
+
+    return [
+        Rule(
+            law("where(c, f(x), y) = where(c, f(where(c, x, safe)), y)"),
+            lambda o, c, x, y: o.where(c, f(o, x), y),
+            lambda o, c, x, y: o.where(c, f(o, o.where(c, x, safe)), y),
+            unguarded,
+            {"c": BOOL},
+        ),
+        Rule(
+            law("where(c, y, f(x)) = where(c, y, f(where(c, safe, x)))"),
+            lambda o, c, x, y: o.where(c, y, f(o, x)),
+            lambda o, c, x, y: o.where(c, y, f(o, o.where(c, safe, x))),
+            unguarded,
+            {"c": BOOL},
+        ),
+        Rule(
+            law("where(c, a*f(x), y) = where(c, a*f(where(c, x, safe)), y)"),
+            lambda o, c, a, x, y: o.where(c, a * f(o, x), y),
+            lambda o, c, a, x, y: o.where(c, a * f(o, o.where(c, x, safe)), y),
+            unguarded,
+            {"c": BOOL},
+        ),
+        Rule(
+            law("where(c, -f(x), y) = where(c, -f(where(c, x, safe)), y)"),
+            lambda o, c, x, y: o.where(c, -f(o, x), y),
+            lambda o, c, x, y: o.where(c, -f(o, o.where(c, x, safe)), y),
+            unguarded,
+            {"c": BOOL},
+        ),
+    ]
+
+
+STABILIZE = RuleSet(
+    "stabilize",
+    [
+        *CANONICAL,
+        # the logistic function, however it is written
+        Rule(
+            "1/(1+exp(x)) = sigmoid(-x)",
+            lambda o, x: 1 / (1 + o.exp(x)),
+            lambda o, x: o.sigmoid(-x),
+        ),
+        Rule(
+            "exp(x)/(1+exp(x)) = sigmoid(x)",
+            lambda o, x: o.exp(x) / (1 + o.exp(x)),
+            lambda o, x: o.sigmoid(x),
+        ),
+        Rule(
+            "y/(1+exp(x)) = y*sigmoid(-x)",
+            lambda o, x, y: y / (1 + o.exp(x)),
+            lambda o, x, y: y * o.sigmoid(-x),
+        ),
+        Rule("a*(1/b) = a/b", lambda o, a, b: a * (1 / b), lambda o, a, b: a / b),
+        Rule(
+            "1-sigmoid(x) = sigmoid(-x)", lambda o, x: 1 - o.sigmoid(x), lambda o, x: o.sigmoid(-x)
+        ),
+        Rule(
+            "log(sigmoid(x)) = -softplus(-x)",
+            lambda o, x: o.log(o.sigmoid(x)),
+            lambda o, x: -o.softplus(-x),
+        ),
+        Rule(
+            "log1p(-sigmoid(x)) = -softplus(x)",
+            lambda o, x: o.log1p(-o.sigmoid(x)),
+            lambda o, x: -o.softplus(x),
+        ),
+        Rule(
+            "log(1+exp(x)) = softplus(x)",
+            lambda o, x: o.log(1 + o.exp(x)),
+            lambda o, x: o.softplus(x),
+        ),
+        Rule(
+            "log1p(exp(x)) = softplus(x)",
+            lambda o, x: o.log1p(o.exp(x)),
+            lambda o, x: o.softplus(x),
+        ),
+        # relu and |x| have kinks at 0 that their sum has not: joined, the gradient is right there
+        Rule(
+            "relu(x) + softplus(-|x|) = softplus(x)",
+            lambda o, x: o.relu(x) + o.softplus(-o.absolute(x)),
+            lambda o, x: o.softplus(x),
+        ),
+        Rule(
+            "(relu(x) - b) + softplus(-|x|) = softplus(x) - b",
+            lambda o, x, b: (o.relu(x) - b) + o.softplus(-o.absolute(x)),
+            lambda o, x, b: o.softplus(x) - b,
+        ),
+        Rule(
+            "(relu(x) + b) + softplus(-|x|) = softplus(x) + b",
+            lambda o, x, b: (o.relu(x) + b) + o.softplus(-o.absolute(x)),
+            lambda o, x, b: o.softplus(x) + b,
+        ),
+        Rule(
+            "(relu(-x) + b) + softplus(-|x|) = softplus(-x) + b",
+            lambda o, x, b: (o.relu(-x) + b) + o.softplus(-o.absolute(x)),
+            lambda o, x, b: o.softplus(-x) + b,
+        ),
+        Rule(
+            "relu(-x) + softplus(-|x|) = softplus(-x)",
+            lambda o, x: o.relu(-x) + o.softplus(-o.absolute(x)),
+            lambda o, x: o.softplus(-x),
+        ),
+        Rule(
+            "maximum(x, 0) = relu(x)",
+            lambda o, x: o.maximum(x, 0),
+            lambda o, x: o.relu(x),
+            is_float,
+        ),
+        # softmax and its logarithm
+        Rule(
+            "exp(x)/sum(exp(x)) = softmax(x)",
+            lambda o, x, *, axes: o.exp(x) / o.reduce_sum(o.exp(x), axes),
+            lambda o, x, *, axes: o.softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "softmax(x - max(x)) = softmax(x)",
+            lambda o, x, *, axes: o.softmax(x - o.reduce_max(x, axes), axes),
+            lambda o, x, *, axes: o.softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "log(softmax(x)) = log_softmax(x)",
+            lambda o, x, *, axes: o.log(o.softmax(x, axes)),
+            lambda o, x, *, axes: o.log_softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "log(sum(exp(x))) = logsumexp(x)",
+            lambda o, x, *, axes: o.log(o.reduce_sum(o.exp(x), axes)),
+            lambda o, x, *, axes: o.logsumexp(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "logsumexp(x - max(x)) + max(x) = logsumexp(x)",
+            lambda o, x, *, axes: (
+                o.logsumexp(x - o.reduce_max(x, axes), axes) + o.reduce_max(x, axes)
+            ),
+            lambda o, x, *, axes: o.logsumexp(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "x - logsumexp(x) = log_softmax(x)",
+            lambda o, x, *, axes: x - o.logsumexp(x, axes),
+            lambda o, x, *, axes: o.log_softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "pick(x) - logsumexp(x) = pick(log_softmax(x))",
+            lambda o, x, index, *, axis, axes: o.pick(x, index, axis) - o.logsumexp(x, axes),
+            lambda o, x, index, *, axis, axes: o.pick(o.log_softmax(x, axes), index, axis),
+            lambda x, index, axis, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "axes": (1,)},
+        ),
+        Rule(
+            "logsumexp(x) - pick(x) = -pick(log_softmax(x))",
+            lambda o, x, index, *, axis, axes: o.logsumexp(x, axes) - o.pick(x, index, axis),
+            lambda o, x, index, *, axis, axes: -o.pick(o.log_softmax(x, axes), index, axis),
+            lambda x, index, axis, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "axes": (1,)},
+        ),
+        Rule(
+            "logsumexp(x) - x = -log_softmax(x)",
+            lambda o, x, *, axes: o.logsumexp(x, axes) - x,
+            lambda o, x, *, axes: -o.log_softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "reshape(x) - reshape(y) = reshape(x - y)",
+            lambda o, x, y, *, shape: o.reshape(x, shape) - o.reshape(y, shape),
+            lambda o, x, y, *, shape: o.reshape(x - y, shape),
+            lambda x, y, shape: x.shape == y.shape,
+            {"shape": (20,)},
+        ),
+        # logarithms of exponentials, and of what is near one
+        Rule("log(exp(x)) = x", lambda o, x: o.log(o.exp(x)), lambda o, x: x),
+        Rule(
+            "log(x*y) = log(x) + log(y)",
+            lambda o, x, y: o.log(x * y),
+            lambda o, x, y: o.log(x) + o.log(y),
+            either_known,
+            {"x": EXP, "y": EXP},
+        ),
+        Rule(
+            "log(x/y) = log(x) - log(y)",
+            lambda o, x, y: o.log(x / y),
+            lambda o, x, y: o.log(x) - o.log(y),
+            either_known,
+            {"x": EXP, "y": EXP},
+        ),
+        Rule(
+            "log(x+y) = logaddexp(log(x), log(y))",
+            lambda o, x, y: o.log(x + y),
+            lambda o, x, y: o.logaddexp(o.log(x), o.log(y)),
+            both_known,
+            {"x": EXP, "y": EXP},
+        ),
+        Rule(
+            "x - logaddexp(x, y) = -softplus(y - x)",
+            lambda o, x, y: x - o.logaddexp(x, y),
+            lambda o, x, y: -o.softplus(y - x),
+        ),
+        Rule(
+            "logaddexp(x, y) - x = softplus(y - x)",
+            lambda o, x, y: o.logaddexp(x, y) - x,
+            lambda o, x, y: o.softplus(y - x),
+        ),
+        Rule(
+            "log(1+x) = softplus(log(x))",
+            lambda o, x: o.log(1 + x),
+            lambda o, x: o.softplus(o.log(x)),
+            x_known,
+            {"x": EXP},
+        ),
+        Rule(
+            "log1p(x) = softplus(log(x))",
+            lambda o, x: o.log1p(x),
+            lambda o, x: o.softplus(o.log(x)),
+            x_known,
+            {"x": EXP},
+        ),
+        Rule(
+            "log(x^a) = a*log(x)",
+            lambda o, x, a: o.log(o.power(x, a)),
+            lambda o, x, a: a * o.log(x),
+            x_known,
+            {"x": EXP, "a": const(0.7)},
+        ),
+        Rule(
+            "x^a = exp(a*log(x)), a a number",
+            lambda o, x, a: o.power(x, a),
+            lambda o, x, a: o.exp(a * o.log(x)),
+            root_of_positive,
+            {"x": EXP, "a": const(0.7)},
+        ),
+        Rule(
+            "sqrt(x) = exp(log(x)/2)",
+            lambda o, x: o.sqrt(x),
+            lambda o, x: o.exp(o.log(x) * 0.5),
+            x_known,
+            {"x": EXP},
+        ),
+        Rule(
+            "log(sum(y*softmax(x))) = logsumexp(log(y) + log_softmax(x))",
+            lambda o, x, y, *, axes, along: o.log(o.reduce_sum(y * o.softmax(x, along), axes)),
+            lambda o, x, y, *, axes, along: o.logsumexp(o.log(y) + o.log_softmax(x, along), axes),
+            nonnegative_weights,
+            {"axes": (1,), "along": (1,), "y": EXP},
+        ),
+        Rule("log(1+x) = log1p(x)", lambda o, x: o.log(1 + x), lambda o, x: o.log1p(x)),
+        Rule("exp(x)-1 = expm1(x)", lambda o, x: o.exp(x) - 1, lambda o, x: o.expm1(x)),
+        Rule("1-exp(x) = -expm1(x)", lambda o, x: 1 - o.exp(x), lambda o, x: -o.expm1(x)),
+        Rule(
+            "log(where(c, x, y)) = where(c, log(x), log(y))",
+            lambda o, c, x, y: o.log(o.where(c, x, y)),
+            lambda o, c, x, y: o.where(c, o.log(x), o.log(y)),
+            choice_known,
+            {"c": BOOL},
+        ),
+        # norms, whose root has a pole at 0 that the norm has not
+        Rule(
+            "sqrt(sum(x*x)) = norm(x)",
+            lambda o, x, *, axes: o.sqrt(o.reduce_sum(x * x, axes)),
+            lambda o, x, *, axes: o.norm(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "sqrt(sum(x*x)/a) = norm(x)/sqrt(a)",
+            lambda o, x, a, *, axes: o.sqrt(o.reduce_sum(x * x, axes) / a),
+            lambda o, x, a, *, axes: o.norm(x, axes) / o.sqrt(a),
+            example={"axes": (1,), "a": tensor_type("float64", ())},
+        ),
+        Rule("(x*x)^0.5 = |x|", lambda o, x: o.power(x * x, 0.5), lambda o, x: o.absolute(x)),
+        Rule(
+            "sum(x*x)^0.5 = norm(x)",
+            lambda o, x, *, axes: o.power(o.reduce_sum(x * x, axes), 0.5),
+            lambda o, x, *, axes: o.norm(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
+        *_guards("log", 1.0),
+        *_guards("log1p", 0.0),
+        *_guards("sqrt", 1.0),
+        *_guards("exp", 0.0),
+        *_guards("1/", 1.0),
+        *_moves("log"),
+        *_moves("sqrt"),
+        # powers
+        Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
+        Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
+        Rule("x^3 = x*x*x", lambda o, x: o.power(x, 3), lambda o, x: x * x * x),
+        Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
+    ],
+    fold_constants,
+)
