@@ -598,6 +598,13 @@ def test_several_float_dtypes_compute_in_the_first():
     assert gluon.L2Loss()(pred.astype(np.float32), label).dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "uint64", "int64"])
+def test_counts_of_any_dtype_keep_the_digits_of_the_prediction(dtype):
+    rate, counts = prob(N, C) * 5, RNG.integers(0, 9, (N, C))
+    loss = gluon.PoissonNLLLoss(from_logits=False, compute_full=True)
+    assert_close(loss(rate, counts.astype(dtype)), loss(rate, counts.astype(float)))
+
+
 def test_integer_and_bool_labels_are_numbers_to_a_loss_of_numbers():
     pred, label = real(N, C), RNG.random((N, C)) < 0.5
     for loss in (gluon.SigmoidBCELoss(), gluon.L1Loss(), gluon.LogisticLoss(label_format="binary")):

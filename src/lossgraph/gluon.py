@@ -363,7 +363,7 @@ class PoissonNLLLoss(Loss):
         sample_weight: Any = None,
         epsilon: float | None = None,
     ) -> Any:
-        counts = _reshape_like(F, target, pred)
+        counts = F.cast(_reshape_like(F, target, pred), dtype=pred.dtype)
         eps = self._epsilon if epsilon is None else _number("epsilon", epsilon)
         loss = regression.poisson_nll(F, pred, counts, self._from_logits, eps)
         if self._compute_full:
