@@ -483,6 +483,20 @@ def test_the_aliases_are_the_classes():
 # --- losses of one's own --------------------------------------------------------------------
 
 
+def test_import_lines_of_gluon_code():
+    """What stands behind ``from mxnet`` and ``from mxnet.gluon`` in the wild."""
+    lines = """
+import lossgraph as mx
+from lossgraph import gluon
+from lossgraph.gluon import HybridBlock, loss as gloss
+from lossgraph.gluon.block import HybridBlock as Base
+from lossgraph.gluon.loss import Loss, SoftmaxCELoss, _apply_weighting, _reshape_like
+assert mx.gluon.loss.L2Loss is gloss.L2Loss is gluon.L2Loss
+assert issubclass(Loss, Base) and Base is HybridBlock
+"""
+    exec(lines, {})
+
+
 class FocalLoss(gluon.Loss):
     """As people write it for Gluon."""
 

@@ -1,29 +1,25 @@
-"""The losses of MXNet Gluon: its names, options, defaults and order of weighting.
+"""``mxnet.gluon.loss``: Gluon's losses, with its names, options, defaults and order of weighting.
 
 Every loss is multiplied by ``sample_weight`` and ``weight``, then averaged over all axes but
-``batch_axis``; what differs is said at the class. The mathematics is in ``losses``. A loss
-written for Gluon runs after ``from lossgraph import gluon`` instead of ``from mxnet import gluon``.
+``batch_axis``; what differs is said at the class. The mathematics is in ``losses``.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError
-from .loss import Block
-from .losses import classification, distribution, embedding, regression
-from .weighting import broadcasts, weigh
+from ..errors import InputError
+from ..losses import classification, distribution, embedding, regression
+from ..weighting import broadcasts, weigh
+from .block import HybridBlock
 
 __all__ = [
-    "Block", "CosineEmbeddingLoss", "HingeLoss", "HuberLoss", "HybridBlock", "KLDivLoss",
-    "L1Loss", "L2Loss", "LogisticLoss", "Loss", "PoissonNLLLoss", "SDMLLoss", "SigmoidBCELoss",
+    "CosineEmbeddingLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "L2Loss",
+    "LogisticLoss", "Loss", "PoissonNLLLoss", "SDMLLoss", "SigmoidBCELoss",
     "SigmoidBinaryCrossEntropyLoss", "SoftmaxCELoss", "SoftmaxCrossEntropyLoss",
-    "SquaredHingeLoss", "TripletLoss", "loss",
+    "SquaredHingeLoss", "TripletLoss",
 ]  # fmt: skip
 
 
@@ -39,26 +35,6 @@ def _apply_weighting(
 def _reshape_like(F: Any, x: Any, y: Any) -> Any:
     """Gluon's helper: ``x`` in the shape of ``y``."""
     return F.reshape_like(x, y)
-
-
-class HybridBlock(Block):
-    """Gluon's base of what can be compiled; ``prefix`` and ``params`` are accepted."""
-
-    def __init__(self, prefix: str | None = None, params: Any = None, **unknown: Any) -> None:
-        if unknown:
-            raise InputError(f"{self.name} has no option {sorted(unknown)[0]!r}")
-        self._prefix = prefix or ""
-
-    @contextmanager
-    def name_scope(self) -> Iterator[HybridBlock]:
-        """Gluon's scope for the names of children, which have no names here."""
-        yield self
-
-    def hybridize(self, active: bool = True, **kwargs: Any) -> None:
-        """Gluon's request to compile: here every loss is."""
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """Gluon's initialization of parameters, of which a loss has none."""
 
 
 class Loss(HybridBlock):
@@ -429,7 +405,6 @@ class SDMLLoss(Loss):
 
 SigmoidBCELoss = SigmoidBinaryCrossEntropyLoss
 SoftmaxCELoss = SoftmaxCrossEntropyLoss
-loss = sys.modules[__name__]  # gluon.loss.L2Loss, as in MXNet
 
 
 def _number(name: str, value: Any, optional: bool = False) -> Any:

@@ -1,0 +1,32 @@
+"""``mxnet.gluon.block``: the bases of what can be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import InputError
+from ..loss import Block
+
+__all__ = ["Block", "HybridBlock"]
+
+
+class HybridBlock(Block):
+    """Gluon's base of what can be compiled; ``prefix`` and ``params`` are accepted."""
+
+    def __init__(self, prefix: str | None = None, params: Any = None, **unknown: Any) -> None:
+        if unknown:
+            raise InputError(f"{self.name} has no option {sorted(unknown)[0]!r}")
+        self._prefix = prefix or ""
+
+    @contextmanager
+    def name_scope(self) -> Iterator[HybridBlock]:
+        """Gluon's scope for the names of children, which have no names here."""
+        yield self
+
+    def hybridize(self, active: bool = True, **kwargs: Any) -> None:
+        """Gluon's request to compile: here every loss is."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Gluon's initialization of parameters, of which a loss has none."""
