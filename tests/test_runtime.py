@@ -273,6 +273,28 @@ def test_a_signature_is_compiled_once(monkeypatch):
     assert len(made) == 4
 
 
+def test_changed_options_leave_nothing_behind():
+    loss = gluon.L2Loss()
+    for weight in range(5):
+        loss._weight = float(weight)
+        assert_close(loss(PRED, 0 * PRED), weight / 2 * (PRED**2).mean(1))
+        assert len(loss._cache) == 1
+
+
+def test_a_body_that_sets_attributes_is_compiled_once():
+    class Counting(gluon.Loss):
+        traced = 0
+
+        def hybrid_forward(self, F, pred):
+            self.traced += 1
+            return F.mean(pred, axis=0, exclude=True)
+
+    loss = Counting(None, 0)
+    for _ in range(4):
+        loss(PRED)
+    assert loss.traced == 1
+
+
 def test_threads_share_a_loss():
     loss = gluon.SoftmaxCELoss()
     wrong = []

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 
 
+_NOT_STATE = ("_cache", "_cached_for", "_lock")
+
+
 class Block:
     """An object whose ``hybrid_forward`` is compiled: attributes are its options.
 
@@ -38,12 +41,13 @@ class Block:
     """
 
     _cache: dict[Any, Any]
+    _cached_for: tuple[Any, ...]
     _lock: threading.RLock
     _version: int
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
-        self.__dict__.update(_cache={}, _lock=threading.RLock(), _version=0)
+        self.__dict__.update(_cache={}, _cached_for=(), _lock=threading.RLock(), _version=0)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -51,7 +55,7 @@ class Block:
         object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_cache", "_lock")}
+        return {k: v for k, v in self.__dict__.items() if k not in _NOT_STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -72,7 +76,7 @@ class Block:
         return {
             key.lstrip("_"): value
             for key, value in sorted(self.__dict__.items())
-            if isinstance(value, plain) and key not in ("_version", "_prefix")
+            if isinstance(value, plain) and key not in ("_cached_for", "_version", "_prefix")
         }
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -214,22 +218,25 @@ class Block:
             tuple(sorted((k, repr(v)) for k, v in constants.items())),
             wrt,
             with_ct,
-            tuple(self._versions()),
         )
         with self._lock:
+            if self._cached_for != tuple(self._versions()):
+                self._cache.clear()
             found = self._cache.get(key)
             if found is None:
                 found = self._cache[key] = _ByValue(
                     self, numpy_arrays, constants, wrt, with_ct, device and device[0]
                 )
             compiled: Compiled = found.get(numpy_arrays)
+            # Taken after tracing, as a body may set attributes too.
+            self.__dict__["_cached_for"] = tuple(self._versions())
         return compiled
 
     def _versions(self) -> Iterator[Any]:
         """What tells whether the options are those of the last call, losses inside included."""
         yield self._version
         for name, value in self.__dict__.items():
-            if name != "_cache":
+            if name not in ("_cache", "_cached_for"):
                 yield from _state(value)
 
 
