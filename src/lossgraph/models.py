@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from google.protobuf.message import DecodeError
 from .dims import Dim, named
 from .errors import DtypeError, InputError
 from .lower import Builder
-from .runtime import check_arrays, make_session, onnxruntime, run_session
+from .runtime import check_arrays, check_labels, make_session, onnxruntime, run_session
 from .types import DTYPES, TensorType
 
 Array = np.ndarray[Any, Any]
@@ -60,6 +61,7 @@ class ModelRunner:
     def __init__(self, model: onnx.ModelProto, providers: Any = None) -> None:
         self.types = input_types(model)
         self._dtypes = output_dtypes(model)
+        self._labels = _labels_of(model, self.types)
         try:
             self._session = make_session(model, providers)
         except engine_errors() as error:
@@ -72,7 +74,9 @@ class ModelRunner:
             InputError: for arrays that the declared inputs do not allow, or that the engine
                 refuses.
         """
-        check_arrays(self.types, arrays)
+        sizes = check_arrays(self.types, arrays)
+        for name, classes in self._labels.items():
+            check_labels(name, arrays[name], classes, sizes)
         feeds = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         try:
             return run_session(self._session, _same_rank(feeds, arrays), self._dtypes)
@@ -90,6 +94,17 @@ def engine_errors() -> tuple[type[Exception], ...]:
 def _same_rank(feeds: Mapping[str, Array], arrays: Mapping[str, Array]) -> dict[str, Array]:
     """``ascontiguousarray`` makes a scalar a vector."""
     return {name: array.reshape(arrays[name].shape) for name, array in feeds.items()}
+
+
+def _labels_of(model: onnx.ModelProto, types: Mapping[str, TensorType]) -> dict[str, Dim]:
+    """Inputs of class labels with the number of classes, where our metadata say them."""
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    try:
+        labels = dict(json.loads(said.get("labels", "{}")))
+    except (TypeError, ValueError):
+        return {}  # another tool's metadata of the same name
+    known = {str(dim): dim for type_ in types.values() for dim in type_.shape}
+    return {k: known[v] for k, v in labels.items() if k in types and v in known}
 
 
 def _type(info: onnx.ValueInfoProto) -> TensorType:

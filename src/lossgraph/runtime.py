@@ -157,7 +157,7 @@ class Runner:
         sizes = check_arrays(self._types, arrays)
         self._check_constraints(sizes)
         for name, classes in self.program.labels:
-            _check_labels(name, arrays[name], classes, sizes)
+            check_labels(name, arrays[name], classes, sizes)
         return sizes
 
     def _check_constraints(self, sizes: Mapping[str, int]) -> None:
@@ -273,7 +273,8 @@ def _bind(
             bound.setdefault(dim.name, f"axis {axis} of {name}")
 
 
-def _check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]) -> None:
+def check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]) -> None:
+    """Refuse class labels that are none of the classes, naming the first."""
     count = evaluate(classes, sizes)
     if count == 0:
         raise InputError(f"{name}: there are no classes to choose from: the class axis is empty")
