@@ -155,7 +155,8 @@ NOT_AT_INTEGERS = {"Cast", "Floor", "Ceil", "Round", "Mod"}  # their results jum
 
 
 def test_every_operation_has_an_example():
-    assert set(EXAMPLES) == set(OPS) - {"Const", "Input"}
+    tested_elsewhere = {"Const", "Input", "Scan", "Item"}
+    assert set(EXAMPLES) == set(OPS) - tested_elsewhere
 
 
 def instantiate(name, types, build, dtype="float64", shift=0):

@@ -24,7 +24,7 @@ LAYERS = [
     ["expr"],
     ["ops"],
     ["evaluate", "autodiff", "rewrite", "precision", "arrays", "show", "losses"],
-    ["rules"],
+    ["rules", "scan"],
     ["symbolic"],
     ["trace", "weighting"],
     ["lower", "validate"],

@@ -8,6 +8,7 @@ once, in ``fit``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .errors import GradientError
 from .expr import Expr, inputs_of, is_input, substitute, toposort, variable
@@ -24,7 +25,14 @@ def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]
     """
     for node in wrt:
         _require_differentiable(node, outputs)
-    pending: dict[Expr, Expr] = {}
+    return pull_back(outputs, cotangents, wrt)
+
+
+def pull_back(
+    outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]
+) -> list[Expr]:
+    """``vjp`` without asking whether ``wrt`` can have a gradient: what has none gets zero."""
+    pending: dict[Expr, Any] = {}
     for output, ct in zip(outputs, cotangents, strict=True):
         _accumulate(pending, output, fit(ct, output.type))
     on_the_way = _dependents(outputs, wrt)
@@ -80,17 +88,26 @@ def fit(ct: Expr, target: TensorType) -> Expr:
     return cast(ct, target.dtype)
 
 
-def _pull_back(node: Expr, pending: dict[Expr, Expr], on_the_way: set[Expr]) -> None:
+def _pull_back(node: Expr, pending: dict[Expr, Any], on_the_way: set[Expr]) -> None:
+    if node.op.name == "Item":  # the cotangent of a tuple is a dict of those of its items
+        parts = pending.setdefault(node.args[0], {})
+        index, ct = node.attrs["index"], pending[node]
+        parts[index] = parts[index] + ct if index in parts else ct
+        return
     if node.op.vjp is None:
         raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
                             "no gradient is known for this operation")  # fmt: skip
-    cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs)
+    wanted = {}
+    if "body" in node.attrs:  # whose gradient costs more for each argument that wants one
+        needed = frozenset(i for i, arg in enumerate(node.args) if arg in on_the_way)
+        wanted = {"needed": needed}
+    cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, **wanted)
     for arg, ct in zip(node.args, cotangents, strict=True):
         if ct is not None and arg in on_the_way and arg.type.is_float:
             _accumulate(pending, arg, fit(ct, arg.type))
 
 
-def _accumulate(pending: dict[Expr, Expr], node: Expr, ct: Expr) -> None:
+def _accumulate(pending: dict[Expr, Any], node: Expr, ct: Expr) -> None:
     pending[node] = pending[node] + ct if node in pending else ct
 
 

@@ -21,6 +21,7 @@ from .loss import Block
 NAMESPACES = {"gluon": "lossgraph.gluon"}
 
 ALIASES = {
+    "ctc": "gluon.CTCLoss",
     "cosine_embedding": "gluon.CosineEmbeddingLoss",
     "hinge": "gluon.HingeLoss",
     "huber": "gluon.HuberLoss",
@@ -46,7 +47,8 @@ class Example:
         shape: its shape, with names for what may vary.
         values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
             ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``. Class labels need none: the graph says their range.
+            ``log_simplex``, or ``class`` (0 or 1) for class labels whose range the graph does
+            not say.
     """
 
     dtype: str = "float32"
@@ -66,6 +68,15 @@ _Condition = tuple[str, object]
 
 # (loss, input) -> the example, and what replaces it when an option has some value.
 _EXAMPLES: dict[tuple[str, str], tuple[Example, dict[_Condition, Example]]] = {
+    ("gluon.CTCLoss", "label"): (
+        Example("int64", ("N", "L"), "class"),
+        {("label_layout", "TN"): Example("int64", ("L", "N"), "class")},
+    ),
+    ("gluon.CTCLoss", "label_lengths"): (Example("int64", ("N",)), {}),
+    ("gluon.CTCLoss", "pred"): (
+        Example(shape=("N", "T", "C")), {("layout", "TNC"): Example(shape=("T", "N", "C"))}
+    ),
+    ("gluon.CTCLoss", "pred_lengths"): (Example("int64", ("N",)), {}),
     ("gluon.CosineEmbeddingLoss", "input1"): (_MATRIX, {}),
     ("gluon.CosineEmbeddingLoss", "input2"): (_MATRIX, {}),
     ("gluon.CosineEmbeddingLoss", "label"): (Example(shape=("N",), values="sign"), {}),

@@ -118,8 +118,8 @@ def as_dim(value: object) -> Dim:
 
 def floordiv(left: Dim, right: Dim) -> Dim:
     """``left // right``, exact where the polynomial divides."""
-    if isinstance(left, int) and isinstance(right, int) and right:
-        return left // right
+    if isinstance(left, int) and isinstance(right, int):
+        return left // right if right else 0
     if left == right or right == 1:
         return 1 if left == right else left
     exact = _divide(_terms(left), _terms(right))

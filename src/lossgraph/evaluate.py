@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .dims import Size
-from .dims import evaluate as evaluate_dim
 from .errors import InputError
 from .expr import Array, Expr, inputs_of, is_const, is_input, map_sizes, toposort
 from .types import numpy_dtype
@@ -49,11 +49,12 @@ def _value(
     values: Mapping[Expr, Array],
     arrays: Mapping[str, Array],
     sizes: Mapping[str, int],
-) -> Array:
+) -> Any:
     if is_const(node):
         constant: Array = node.attrs["value"]
         return constant
     if is_input(node):
         return np.asarray(arrays[node.attrs["name"]], numpy_dtype(node.dtype))
-    attrs = map_sizes(node.attrs, lambda dim: evaluate_dim(dim, sizes))
-    return np.asarray(node.op.ref(*(values[arg] for arg in node.args), **attrs))
+    attrs = map_sizes(node.attrs, sizes)
+    value = node.op.ref(*(values[arg] for arg in node.args), **attrs)
+    return value if isinstance(value, tuple) else np.asarray(value)

@@ -24,7 +24,6 @@ from .types import (
     collect_constraints,
     dtype_name,
     numpy_dtype,
-    shape_names,
 )
 
 Array = np.ndarray[Any, Any]
@@ -54,8 +53,8 @@ class Op:
     """
 
     name: str
-    infer: Callable[..., TensorType]
-    ref: Callable[..., Array]
+    infer: Callable[..., Any]
+    ref: Callable[..., Any]
     vjp: Vjp | None
     lower: Lower
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
@@ -69,6 +68,23 @@ class Op:
         return f"Op({self.name})"
 
 
+@dataclass(frozen=True)
+class Body:
+    """A function inside an expression: what a scan does at each step.
+
+    Its inputs are variables that occur nowhere else, told apart from those of other bodies by
+    ``depth``: a body inside another has the larger one.
+    """
+
+    inputs: tuple[Expr, ...]
+    outputs: tuple[Expr, ...]
+    depth: int
+
+    def replaced(self, outputs: Sequence[Expr]) -> Body:
+        """The same inputs with other outputs."""
+        return Body(self.inputs, tuple(outputs), self.depth)
+
+
 class Expr:
     """One node: an operation, its arguments, its attributes and its type."""
 
@@ -77,7 +93,7 @@ class Expr:
     op: Op
     args: tuple[Expr, ...]
     attrs: Mapping[str, Any]
-    type: TensorType
+    type: Any  # TensorType, or TupleType of an operation with several results
     constraints: tuple[Constraint, ...]
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -207,20 +223,23 @@ def rename_sizes(roots: Sequence[Expr], sizes: Mapping[str, Dim]) -> list[Expr]:
             return variable(node.attrs["name"], node.type.with_shape(shape))
         if node.op is _CONST:
             return node
-        attrs = map_sizes(node.attrs, lambda dim: substitute_dim(dim, sizes))
-        return _make(node.op, args, attrs)
+        return _make(node.op, args, map_sizes(node.attrs, sizes))
 
     done = transform(roots, rewrite)
     return [done[root] for root in roots]
 
 
-def map_sizes(attrs: Mapping[str, Any], function: Callable[[Size], Dim]) -> dict[str, Any]:
-    """Attributes with every symbolic size replaced."""
+def map_sizes(attrs: Mapping[str, Any], sizes: Mapping[str, Dim]) -> dict[str, Any]:
+    """Attributes with named dims replaced, bodies included."""
 
     def replace(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(replace(item) for item in value)
-        return function(value) if isinstance(value, Size) else value
+        if isinstance(value, Body):
+            done = rename_sizes([*value.inputs, *value.outputs], sizes)
+            count = len(value.inputs)
+            return Body(tuple(done[:count]), tuple(done[count:]), value.depth)
+        return substitute_dim(value, sizes) if isinstance(value, Size) else value
 
     return {key: replace(value) for key, value in attrs.items()}
 
@@ -252,11 +271,6 @@ def scalar_value(node: Expr) -> Any:
     if node.op is _CONST and node.attrs["value"].size == 1:
         return node.attrs["value"].reshape(())[()]
     return None
-
-
-def size_names(roots: Iterable[Expr]) -> frozenset[str]:
-    """Every dim name that occurs in the types of the inputs of an expression."""
-    return frozenset().union(*(shape_names(node.shape) for node in inputs_of(roots)))
 
 
 def _coerce_all(op: Op, args: Sequence[Expr | float | Array]) -> tuple[Expr, ...]:

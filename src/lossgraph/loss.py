@@ -18,7 +18,7 @@ from .arrays import device_of, is_array, stand_in, to_numpy
 from .compiled import Compiled, common_device
 from .dims import Dim, evaluate, named
 from .dims import names as dim_names
-from .errors import DtypeError, InputError, SpecializationError
+from .errors import DtypeError, GradientError, InputError, SpecializationError
 from .expr import Expr
 from .expressions import program_of
 from .program import Program, build
@@ -39,6 +39,9 @@ class Block:
 
     Setting an attribute makes it compile again; so does setting one of a loss inside it.
     """
+
+    # Inputs that are class labels or lengths, though only compared: they have no gradient.
+    without_gradient: tuple[str, ...] = ()
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -142,6 +145,8 @@ class Block:
         """The traced, differentiated and simplified graph for given input types."""
         types = _as_types(inputs)
         self._check_names(types, constants)
+        for label in set(_names(grad)) & set(self.without_gradient):
+            raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self.hybrid_forward,
             types,

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .dims import Apply, Dim, Size, names
 from .errors import InputError, LoweringError
-from .expr import Expr, is_const, is_input, toposort
+from .expr import Body, Expr, is_const, is_input, toposort
 from .precision import widen
 from .types import TensorType, numpy_dtype
 
@@ -90,14 +90,17 @@ def lower(
 class Builder:
     """Collects ONNX nodes; what the ``lower`` fields of operations are called with."""
 
-    def __init__(self, inputs: Sequence[Expr], opset: int) -> None:
+    def __init__(self, inputs: Sequence[Expr], opset: int, outer: Builder | None = None) -> None:
         self.opset = opset
+        self._outer = outer
+        self._tuples: dict[Expr, list[str]] = {}
         self._lowered: dict[Expr, str] = {node: node.attrs["name"] for node in inputs}
         self._sources = _size_sources(inputs)
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[tuple[Any, ...], onnx.TensorProto] = {}
         self._memo: dict[tuple[Any, ...], list[str]] = {}
-        self._taken = {node.attrs["name"] for node in inputs}
+        names = {node.attrs["name"] for node in inputs}
+        self._taken: set[str] = outer._taken if outer else names
         self._prefix = "size"
 
     # --- what lowering rules use ---
@@ -118,6 +121,8 @@ class Builder:
 
     def const(self, value: object, dtype: str) -> str:
         """A constant as an initializer, shared between equal ones."""
+        if self._outer is not None:
+            return self._outer.const(value, dtype)
         array = np.asarray(value, numpy_dtype(dtype))
         key = (dtype, array.shape, array.tobytes())
         if key not in self._initializers:
@@ -155,6 +160,8 @@ class Builder:
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """Sizes as a vector of int64."""
+        if self._outer is not None:
+            return self._outer.sizes(dims)
         if all(isinstance(dim, int) for dim in dims):
             return self.const(list(dims), "int64")
         parts = [self._size(dim) for dim in dims]
@@ -162,9 +169,38 @@ class Builder:
 
     def scalar_size(self, dim: Dim) -> str:
         """A size as an int64 scalar."""
+        if self._outer is not None:
+            return self._outer.scalar_size(dim)
         if isinstance(dim, int):
             return self.const(dim, "int64")
         return self.add("Squeeze", self._size(dim), self.const([0], "int64"))
+
+    def scan(self, node: Expr, names: Sequence[str]) -> str:
+        """A scan: ONNX's Scan, which ONNX Runtime refuses to run zero times, so asked before."""
+        if node.attrs["length"] == 0:
+            self._tuples[node] = self._results_of_no_steps(self, node, names)
+            return ""
+        from_scan = self._scan_node(node, names)
+        made, length = list(from_scan.output), node.attrs["length"]
+        if isinstance(length, int) and length > 0:
+            self._nodes.append(from_scan)
+            self._tuples[node] = made
+            return ""
+        outputs = [self._fresh("if") for _ in node.type.items]
+        empty = self._no_steps(node, names)
+        some = self.add("Greater", self.scalar_size(length), self.const(0, "int64"))
+        branches = {
+            "then_branch": _graph("steps", [from_scan], [], made, node.type.items),
+            "else_branch": _graph("no_steps", *empty, node.type.items),
+        }
+        label = f"{outputs[0]}/If"
+        self._nodes.append(helper.make_node("If", [some], outputs, name=label, **branches))
+        self._tuples[node] = outputs
+        return ""
+
+    def item(self, node: Expr) -> str:
+        """One result of an operation with several."""
+        return self._tuples[node.args[0]][node.attrs["index"]]
 
     @staticmethod
     def dtype_code(dtype: str) -> int:
@@ -187,13 +223,64 @@ class Builder:
         for node in reversed(nodes):
             if any(output in needed for output in node.output):
                 live.append(node)
-                needed.update(node.input)
+                needed.update(_reads(node))
         self._needed = needed
         return live[::-1]
 
     def live_initializers(self) -> list[onnx.TensorProto]:
         """The constants that live nodes read."""
         return [tensor for tensor in self._initializers.values() if tensor.name in self._needed]
+
+    def _scan_node(self, node: Expr, names: Sequence[str]) -> onnx.NodeProto:
+        attrs, body = node.attrs, node.attrs["body"]
+        states, read = attrs["states"], attrs["sequences"]
+        made = [self._fresh("scan") for _ in body.outputs]
+        return helper.make_node(
+            "Scan",
+            names[: states + read],
+            made,
+            name=f"{made[0]}/Scan",
+            body=self._body(body, states + read, names[states + read :]),
+            num_scan_inputs=read,
+        )
+
+    def _body(self, body: Body, count: int, outside: Sequence[str]) -> onnx.GraphProto:
+        """A body as a graph of its own, which reads what is outside by name."""
+        inner = Builder((), self.opset, outer=self)
+        inputs = [inner._fresh("in") for _ in range(count)]
+        inner._lowered.update(zip(body.inputs, [*inputs, *outside], strict=True))
+        names = []
+        for output in body.outputs:
+            names.append(inner._fresh("out"))
+            inner._nodes.append(
+                helper.make_node(
+                    "Identity", [inner.lower(output)], [names[-1]], name=f"{names[-1]}/Identity"
+                )
+            )
+        declared = [_value_info(name, v.type) for name, v in zip(inputs, body.inputs, strict=False)]
+        types = [output.type for output in body.outputs]
+        return _graph("body", inner.live_nodes(names), declared, names, types)
+
+    def _no_steps(
+        self, node: Expr, names: Sequence[str]
+    ) -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto], list[str]]:
+        """A graph of the results of a scan of length zero."""
+        inner = Builder((), self.opset, outer=self)
+        outputs = []
+        for value in self._results_of_no_steps(inner, node, names):
+            outputs.append(inner._fresh("none"))
+            label = f"{outputs[-1]}/Identity"
+            inner._nodes.append(helper.make_node("Identity", [value], [outputs[-1]], name=label))
+        return inner._nodes, [], outputs
+
+    def _results_of_no_steps(self, builder: Builder, node: Expr, names: Sequence[str]) -> list[str]:
+        """The states as they were, and empty stacks."""
+        states = node.attrs["states"]
+        stacks = [
+            builder.add("Expand", self.const(0, t.dtype), self.sizes((0, *t.shape[1:])))
+            for t in node.type.items[states:]
+        ]
+        return [*names[:states], *stacks]
 
     def _lower_node(self, node: Expr) -> str:
         if is_const(node):
@@ -250,6 +337,33 @@ class Builder:
         return f"{stem}_{number}"
 
 
+def _graph(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[str],
+    types: Sequence[TensorType],
+) -> onnx.GraphProto:
+    declared = [_value_info(o, t) for o, t in zip(outputs, types, strict=True)]
+    return helper.make_graph(list(nodes), name, list(inputs), declared)
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """The names that a node reads, those that its graphs read from outside included."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            names |= _reads(inner)
+    return names
+
+
+def _rename_reads(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
+    node.input[:] = [renamed.get(name, name) for name in node.input]
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            _rename_reads(inner, renamed)
+
+
 def _fuse_identities(
     nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], taken: set[str]
 ) -> list[onnx.NodeProto]:
@@ -264,7 +378,7 @@ def _fuse_identities(
     for node in nodes:
         if node.op_type == "Identity" and renamed.get(node.input[0]) == node.output[0]:
             continue
-        node.input[:] = [renamed.get(name, name) for name in node.input]
+        _rename_reads(node, renamed)
         node.output[:] = [renamed.get(name, name) for name in node.output]
         result.append(node)
     return result

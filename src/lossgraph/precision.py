@@ -7,11 +7,11 @@ engines on a CPU cast around each 16-bit operator anyway, where they have one at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .expr import Expr, const, is_const, is_input, rebuild, transform
+from .expr import Body, Expr, const, is_const, is_input, rebuild, transform, variable
 from .ops import cast
-from .types import numpy_dtype
+from .types import TensorType, numpy_dtype
 
 HALF = ("float16", "bfloat16")
 # Engines have few kernels for the narrow and the unsigned integers.
@@ -23,20 +23,36 @@ _WIDER = {
 
 def widen(roots: Sequence[Expr]) -> list[Expr]:
     """The same roots, of the same types, with every operation between in float32 or int64."""
-
-    def visit(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        wider = _WIDER.get(node.dtype)
-        if wider is None:
-            return rebuild(node, args)
-        if is_input(node):
-            return cast(node, wider)
-        if is_const(node):
-            return const(node.attrs["value"].astype(numpy_dtype(wider)))
-        if node.op.name == "Cast":  # rounding that the user asked for
-            return cast(cast(args[0], node.dtype), wider)
-        if "dtype" in node.attrs:
-            return rebuild(node, args, dtype=wider)
-        return rebuild(node, args)
-
-    done = transform(roots, visit)
+    done = transform(roots, lambda node, args: _widened(node, args, {}))
     return [cast(done[root], root.dtype) for root in roots]
+
+
+def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) -> Expr:
+    """A node on wide arguments; ``inside`` has the wide variables of the body that it is in."""
+    if node in inside:
+        return inside[node]
+    if "body" in node.attrs:
+        return rebuild(node, args, body=_wide_body(node.attrs["body"], inside))
+    wider = _WIDER.get(node.dtype)
+    if wider is None:
+        return rebuild(node, args)
+    if is_input(node):
+        return cast(node, wider)
+    if is_const(node):
+        return const(node.attrs["value"].astype(numpy_dtype(wider)))
+    if node.op.name == "Cast":  # rounding that the user asked for
+        return cast(cast(args[0], node.dtype), wider)
+    if "dtype" in node.attrs:
+        return rebuild(node, args, dtype=wider)
+    return rebuild(node, args)
+
+
+def _wide_body(body: Body, inside: Mapping[Expr, Expr]) -> Body:
+    wide = {v: variable(v.attrs["name"], _wide_type(v.type)) for v in body.inputs}
+    known = {**inside, **wide}
+    done = transform(body.outputs, lambda node, args: _widened(node, args, known))
+    return Body(tuple(wide.values()), tuple(done[root] for root in body.outputs), body.depth)
+
+
+def _wide_type(type_: TensorType) -> TensorType:
+    return type_.with_dtype(_WIDER.get(type_.dtype, type_.dtype))

@@ -17,6 +17,7 @@ from .expr import Expr, variable
 from .ops import filled
 from .rewrite import rewrite
 from .rules import SIMPLIFY
+from .scan import merge_scans
 from .trace import Body, Traced, trace
 from .types import Constraint, TensorType
 
@@ -36,6 +37,7 @@ class Program:
         several: whether the loss returned a tuple.
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
+        derived: expressions of inputs that are class labels, likewise.
         options: the loss's options, for the model's metadata.
     """
 
@@ -47,6 +49,7 @@ class Program:
     constraints: tuple[Constraint, ...]
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
+    derived: tuple[tuple[Expr, Dim], ...] = ()
 
     @property
     def values(self) -> list[str]:
@@ -118,7 +121,7 @@ def assemble(
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
-    simple = rewrite(list(outputs.values()), SIMPLIFY)
+    simple = merge_scans(rewrite(list(outputs.values()), SIMPLIFY))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),
@@ -128,6 +131,7 @@ def assemble(
         traced.constraints,
         traced.labels,
         {**(options or {}), **traced.constants},
+        traced.derived,
     )
 
 

@@ -216,7 +216,7 @@ def rewrite(
     """
 
     def visit(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        current = rebuild(node, args)
+        current = _with_body(rebuild(node, args), rules)
         for _ in range(_MAX_PASSES):
             found = rules.apply(current)
             if found is None:
@@ -234,6 +234,14 @@ def rewrite(
             return current
         current = following
     raise LossgraphError(f"rules {rules.name!r} do not come to an end")
+
+
+def _with_body(node: Expr, rules: RuleSet) -> Expr:
+    """A node that holds a body, rewritten inside."""
+    body = node.attrs.get("body")
+    if body is None:
+        return node
+    return rebuild(node, node.args, body=body.replaced(rewrite(body.outputs, rules)))
 
 
 def match(pattern: Any, node: Expr, bindings: Bindings) -> Iterator[Bindings]:

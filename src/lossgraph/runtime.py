@@ -17,6 +17,8 @@ import numpy as np
 from .arrays import shareable, stand_in
 from .dims import Dim, evaluate
 from .errors import DtypeError, InputError, ProviderError
+from .evaluate import evaluate as evaluate_exprs
+from .expr import inputs_of
 from .ops.index import first_outside
 from .types import TensorType, dtype_name, numpy_dtype
 
@@ -158,6 +160,10 @@ class Runner:
         self._check_constraints(sizes)
         for name, classes in self.program.labels:
             check_labels(name, arrays[name], classes, sizes)
+        for label, classes in self.program.derived:
+            source = max(inputs_of([label]), key=lambda node: node.rank)
+            (values,) = evaluate_exprs([label], arrays, sizes)
+            check_labels(source.attrs["name"], values, classes, sizes)
         return sizes
 
     def _check_constraints(self, sizes: Mapping[str, int]) -> None:

@@ -90,6 +90,8 @@ def _tries(usual: int) -> list[int]:
 def _values(
     rng: np.random.Generator, kind: str, shape: tuple[int, ...], type_: TensorType
 ) -> Array:
+    if kind == "class":
+        return np.asarray(rng.integers(0, 2, shape))
     if kind == "sign":
         low = 0 if type_.dtype.startswith("u") or type_.dtype == "bool" else -1
         return np.asarray(rng.choice([low, 1], shape))

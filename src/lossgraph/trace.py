@@ -11,7 +11,7 @@ import numpy as np
 from . import ops, symbolic
 from .dims import Dim
 from .errors import InputError
-from .expr import Expr, is_input, toposort, variable
+from .expr import Expr, inputs_of, is_input, toposort, variable
 from .precision import HALF
 from .rewrite import rewrite
 from .rules import STABILIZE
@@ -31,6 +31,7 @@ class Traced:
         several: whether the body returned a tuple or a list.
         constraints: pairs of sizes that must be equal when the graph runs.
         labels: inputs that hold class labels, with the number of classes.
+        derived: expressions of inputs that are class labels, likewise.
     """
 
     inputs: tuple[Expr, ...]
@@ -38,6 +39,7 @@ class Traced:
     several: bool
     constraints: tuple[Constraint, ...]
     labels: tuple[tuple[str, Dim], ...]
+    derived: tuple[tuple[Expr, Dim], ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +67,15 @@ def gather(
 ) -> Traced:
     """Expressions as they were written, with what they demand; the outputs stabilized."""
     stable = tuple(rewrite(raw, STABILIZE))
-    return Traced(tuple(inputs), stable, several, _constraints(raw), _labels(raw), dict(constants))
+    return Traced(
+        tuple(inputs),
+        stable,
+        several,
+        _constraints(raw),
+        _labels(raw),
+        _derived_labels(raw),
+        dict(constants),
+    )
 
 
 def _arguments(inputs: Mapping[str, Expr]) -> dict[str, Symbol]:
@@ -97,7 +107,27 @@ def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
     found: dict[Constraint, None] = {}
     for node in toposort(roots):
         found.update(dict.fromkeys(node.constraints))
+        if "body" in node.attrs:
+            found.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
     return tuple(found)
+
+
+def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
+    """Labels that are computed from inputs."""
+    found: dict[tuple[Expr, Dim], None] = {}
+    for node in toposort(roots):
+        if node.op.name == "ClassIndex" and not is_input(_source(node.args[0])):
+            inputs = inputs_of([node.args[0]])
+            if inputs and all(i.rank <= node.args[0].rank for i in inputs):  # cheap to compute
+                found[(node.args[0], node.attrs["classes"])] = None
+    return tuple(found)
+
+
+def _source(node: Expr) -> Expr:
+    """What a label is before it is cast and shaped."""
+    while node.op.name in ("Cast", "Reshape", "BroadcastTo"):
+        node = node.args[0]
+    return node
 
 
 def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
@@ -106,9 +136,7 @@ def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     for node in toposort(roots):
         if node.op.name != "ClassIndex":
             continue
-        source = node.args[0]
-        while source.op.name in ("Cast", "Reshape", "BroadcastTo"):
-            source = source.args[0]
+        source = _source(node.args[0])
         if is_input(source):
             found[(source.attrs["name"], node.attrs["classes"])] = None
     return tuple(found)

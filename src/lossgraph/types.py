@@ -50,6 +50,23 @@ class TensorType:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
 
+@dataclass(frozen=True)
+class TupleType:
+    """The type of an operation with several results; only ``Item`` takes it apart."""
+
+    items: tuple[TensorType, ...]
+    dtype: str = "tuple"
+    shape: tuple[Dim, ...] = ()
+    is_float: bool = False
+
+    @property
+    def rank(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
 def tensor_type(dtype: object, shape: Sequence[object]) -> TensorType:
     """A type from what users write: any spelling of a dtype, dims as ints or names."""
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..losses import classification, distribution, embedding, regression
+from ..losses import classification, distribution, embedding, regression, sequence
 from ..weighting import broadcasts, weigh
 from .block import HybridBlock
 
 __all__ = [
-    "CosineEmbeddingLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "L2Loss",
+    "CTCLoss", "CosineEmbeddingLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "L2Loss",
     "LogisticLoss", "Loss", "PoissonNLLLoss", "SDMLLoss", "SigmoidBCELoss",
     "SigmoidBinaryCrossEntropyLoss", "SoftmaxCELoss", "SoftmaxCrossEntropyLoss",
     "SquaredHingeLoss", "TripletLoss",
@@ -195,6 +195,77 @@ class KLDivLoss(Loss):
         return self._average(F, distribution.kl_divergence(F, log_probs, label), sample_weight)
 
 
+class CTCLoss(Loss):
+    r"""Connectionist temporal classification: labels against unaligned steps.
+
+    .. math:: \ell = -w \log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t),
+        \quad p_t = \operatorname{softmax}(x_t)
+
+    The blank is the last class. A label without an alignment (more labels than steps) has loss 0
+    and gradient 0.
+
+    Inputs: ``pred``, logits (N, T, C), or (T, N, C) with ``layout="TNC"``; ``label``, classes
+    (N, L), or (L, N) with ``label_layout="TN"``, which end at the first -1 where
+    ``label_lengths`` are not given; ``pred_lengths``, ``label_lengths``, (N,);
+    ``sample_weight``. Value: (N,).
+
+    Source: Graves et al. (2006), ICML.
+    """
+
+    without_gradient = ("label", "pred_lengths", "label_lengths")
+
+    def __init__(
+        self,
+        layout: str = "NTC",
+        label_layout: str = "NT",
+        weight: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(weight, 0, **kwargs)
+        self._layout = _one_of("layout", layout, ("NTC", "TNC"))
+        self._label_layout = _one_of("label_layout", label_layout, ("NT", "TN"))
+
+    def hybrid_forward(
+        self,
+        F: Any,
+        pred: Any,
+        label: Any,
+        pred_lengths: Any = None,
+        label_lengths: Any = None,
+        sample_weight: Any = None,
+    ) -> Any:
+        if len(pred.shape) != 3 or len(label.shape) != 2:
+            raise InputError(
+                f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred.shape} "
+                f"and {label.shape}"
+            )
+        if self._layout == "NTC":
+            pred = F.swapaxes(pred, 0, 1)
+        if self._label_layout == "TN":
+            label = F.swapaxes(label, 0, 1)
+        if label_lengths is None:
+            ended = F.cumsum(label == -1, axis=1)
+            label_lengths = F.sum(ended == 0, axis=1)
+        lengths = F.cast(label_lengths, "int64")
+        places = F.arange(label.shape[1], dtype="int64").reshape((1, -1))
+        inside = F.broadcast_lesser(places, lengths.reshape((-1, 1)))
+        labels = F.where(inside, label, F.zeros_like(label))
+        known = 1 + F.sum(_in_range(F, labels, pred.shape[2], pred) - 1, axis=1)
+        known = known * _in_range(F, lengths, label.shape[1] + 1, pred)
+        running = None
+        if pred_lengths is not None:  # what lies past the end may be anything
+            known = known * _in_range(F, pred_lengths, pred.shape[0] + 1, pred)
+            running = sequence.running_steps(F, pred, pred_lengths)
+            pred = F.where(F.broadcast_like(running, pred), pred, F.zeros_like(pred))
+        log_probs = F.log_softmax(pred, axis=-1)
+        likelihood = sequence.ctc_log_likelihood(
+            F, log_probs, labels, lengths, pred.shape[2] - 1, running
+        )
+        impossible = likelihood <= sequence.LOG_ZERO / 2
+        loss = F.where(impossible, F.zeros_like(likelihood), -likelihood)
+        return self._weigh(F, loss * known, sample_weight)
+
+
 class HuberLoss(Loss):
     r"""Squared for errors up to ``rho``, linear beyond.
 
@@ -267,11 +338,7 @@ class LogisticLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        if label_format not in ("signed", "binary"):
-            raise InputError(
-                f"label_format: expected one of ('signed', 'binary'), got {label_format!r}"
-            )
-        self._label_format = label_format
+        self._label_format = _one_of("label_format", label_format, ("signed", "binary"))
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         target = _reshape_like(F, label, pred)
@@ -357,6 +424,8 @@ class CosineEmbeddingLoss(Loss):
     each vector; ``sample_weight``. Value: (vectors, 1); ``batch_axis`` has no effect.
     """
 
+    without_gradient = ("label",)
+
     def __init__(
         self, weight: float | None = None, batch_axis: int = 0, margin: float = 0, **kwargs: Any
     ) -> None:
@@ -420,9 +489,20 @@ def _number(name: str, value: Any, optional: bool = False) -> Any:
     raise InputError(f"{name}: expected a number, got {value!r}")
 
 
+def _in_range(F: Any, index: Any, count: Any, like: Any) -> Any:
+    """1 for an index below ``count``; any other is refused, or NaN in a graph."""
+    return F.take(F.ones((count,), dtype=like.dtype), index, mode="raise")
+
+
 def _require_broadcast(name: str, array: Any, like: Any) -> None:
     if not broadcasts(array.shape, like.shape):
         raise InputError(f"{name} of shape {array.shape} does not broadcast to {like.shape}")
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InputError(f"{name}: expected one of {choices}, got {value!r}")
+    return str(value)
 
 
 def _positive(name: str, value: Any) -> Any:

@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError
-from ..expr import Array, Expr, Lower, Op, Vjp, is_constant, register
+from ..expr import (
+    Array,
+    Expr,
+    Lower,
+    Op,
+    Vjp,
+    const,
+    is_const,
+    is_constant,
+    rebuild,
+    register,
+)
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
 from .erf import lower_erf
 
@@ -438,7 +449,13 @@ _cast = register(
 def cast(x: Expr, dtype: object) -> Expr:
     """``x`` in another dtype; floats to integers truncate."""
     to = dtype_name(dtype)
-    return x if x.dtype == to else _cast(x, to=to)
+    if x.dtype == to:
+        return x
+    if is_const(x):
+        return const(x.attrs["value"].astype(numpy_dtype(to)))
+    if x.op.name == "BroadcastTo" and is_const(x.args[0]):
+        return rebuild(x, (cast(x.args[0], to),))
+    return _cast(x, to=to)
 
 
 stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity"))

@@ -18,6 +18,7 @@ from . import index as _index
 from . import reduce as _reduce
 from . import shape as _shape
 from .array import OPERATORS, Array
+from .contrib import contrib as contrib
 
 _MODULES = (_array, _elementwise, _index, _reduce, _shape)
 _OPERATORS = set(OPERATORS.values())

@@ -64,11 +64,21 @@ def _mean(value: Raw, axes: tuple[int, ...], keepdims: bool) -> Raw:
     return np.asarray(np.sum(wide, axis=axes, keepdims=keepdims) / count).astype(value.dtype)
 
 
+def _logsumexp(value: Raw, axes: tuple[int, ...], keepdims: bool) -> Raw:
+    """Shifted by the largest, which stays finite inside so that infinities come out."""
+    value = as_float(value)
+    largest = np.max(value, axis=axes, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    total = np.log(np.sum(np.exp(value - shift), axis=axes, keepdims=True)) + shift
+    return np.asarray(total if keepdims else np.squeeze(total, axis=axes)).astype(value.dtype)
+
+
 sum = sum_axis = _reduction("sum", _accumulated(np.sum), "Sum")
 prod = _reduction("prod", _accumulated(np.prod), "Product")
 nansum = _reduction("nansum", _accumulated(np.nansum), "Sum, NaN counted as 0,")
 nanprod = _reduction("nanprod", _accumulated(np.nanprod), "Product, NaN counted as 1,")
 mean = _reduction("mean", _mean, "Mean")
+logsumexp = _reduction("logsumexp", _logsumexp, "Logarithm of the sum of exponentials")
 max = max_axis = _reduction("max", _extreme(np.max), "Maximum")
 min = min_axis = _reduction("min", _extreme(np.min), "Minimum")
 

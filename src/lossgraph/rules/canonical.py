@@ -7,6 +7,7 @@ from ..evaluate import evaluate
 from ..expr import Expr, const, is_const
 from ..rewrite import Rule
 from ..types import tensor_type
+from .conditions import is_flip
 from .examples import BOOL, ROW, WIDE
 
 _UNARY = (
@@ -47,7 +48,7 @@ def _implied_broadcast(name: str) -> list[Rule]:
 
 def fold_constants(node: Expr) -> Expr | None:
     """A small operation on literals, computed now."""
-    if not node.args or not all(is_const(arg) for arg in node.args):
+    if not node.args or not all(is_const(arg) for arg in node.args) or "body" in node.attrs:
         return None
     sizes = [node.shape, *(arg.shape for arg in node.args)]
     if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
@@ -82,6 +83,15 @@ CANONICAL = [
         lambda o, a, *, shape, inner: o.broadcast_to(o.reshape(a, ()), shape),
         lambda a, shape, inner: all(dim == 1 for dim in a.shape),
         {"shape": (20,), "inner": (4, 5), "a": tensor_type("float64", (1,))},
+    ),
+    Rule(
+        "flip(flip(x)) = x",
+        lambda o, x, *, starts, steps, sizes: o.slice_(
+            o.slice_(x, starts, steps, sizes), starts, steps, sizes
+        ),
+        lambda o, x, *, starts, steps, sizes: x,
+        lambda x, starts, steps, sizes: is_flip(x, starts, steps, sizes),
+        {"starts": (3, 0), "steps": (-1, 1), "sizes": (4, 5)},
     ),
     Rule(
         "cast(broadcast(a)) = broadcast(cast(a))",

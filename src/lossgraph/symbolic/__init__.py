@@ -7,9 +7,10 @@ functions for numpy arrays.
 from __future__ import annotations
 
 from . import elementwise, index, reduce, sequence, shape
+from .control import contrib
 from .symbol import Symbol, SymbolicSize, functions
 
 _MODULES = (elementwise, index, reduce, sequence, shape)  # which declare the functions
 globals().update(functions())
 
-__all__ = ["Symbol", "SymbolicSize", *sorted(functions())]
+__all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]

@@ -59,6 +59,7 @@ mean = _reduction("mean", ops.reduce_mean, integers=False)
 prod = _reduction("prod", ops.reduce_prod)
 max_ = _reduction("max", ops.reduce_max, "max_axis")
 min_ = _reduction("min", ops.reduce_min, "min_axis")
+logsumexp = _reduction("logsumexp", ops.logsumexp, integers=False)
 nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum), integers=False)
 nanprod = _reduction("nanprod", _nan_as(1.0, ops.reduce_prod), integers=False)
 

@@ -1,0 +1,106 @@
+"""``F.contrib``: control flow. A Python loop is all that it takes on numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .array import OPERATORS, Array, describe, kept
+
+Nested = Any  # an array, or a list or tuple of nested ones
+Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
+
+
+def foreach(
+    body: Body, data: Nested, init_states: Nested, name: str | None = None
+) -> tuple[Nested, Nested]:
+    """Run a body over the slices along the first axis, its states passed from one to the next.
+
+    Args:
+        body: ``body(slices, states)`` gives ``(outputs, new states)``; new states have the
+            shapes of the old ones.
+        data: an array or a list of arrays of one length, which may be 0.
+        init_states: an array or a list of arrays.
+        name: MXNet's name of the operator, without meaning here.
+
+    Returns:
+        ``(outputs, states)``: each output of the steps stacked along a new first axis, and the
+        last states, in lists as those of the body and of ``init_states``.
+    """
+    arrays, starts = _flat("data", data), _flat("init_states", init_states)
+    steps = _steps(arrays)
+    if steps == 0:
+        empty = [Array(np.zeros((1, *array.shape[1:]), array.dtype)) for array in arrays]
+        outputs, _ = _step(body, data, empty, 0, init_states, starts)
+        stacked = [Array(np.zeros((0, *out.shape), out.dtype)) for out in _flat("outputs", outputs)]
+        return _like(outputs, stacked), init_states
+    states, done = init_states, []
+    for step in range(steps):
+        outputs, states = _step(body, data, arrays, step, states, starts)
+        done.append(_flat("outputs", outputs))
+    stack = OPERATORS["stack"]
+    return _like(outputs, [stack(*each) for each in zip(*done, strict=True)]), states
+
+
+def _step(
+    body: Body,
+    data: Nested,
+    arrays: list[Array],
+    step: int,
+    states: Nested,
+    starts: list[Array],
+) -> tuple[Nested, Nested]:
+    result = body(_like(data, [kept(array.value[step]) for array in arrays]), states)
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise InputError("F.contrib.foreach: the body returns (outputs, new states)")
+    outputs, new = result
+    found = _flat("new states", new)
+    old, now = ([array.shape for array in each] for each in (starts, found))
+    if old != now:
+        shapes = ", ".join(map(describe, starts)), ", ".join(map(describe, found))
+        raise InputError(
+            f"F.contrib.foreach: the body turns states ({shapes[0]}) into ({shapes[1]}): "
+            "it has to keep their number and shapes"
+        )
+    return outputs, _like(states, found)
+
+
+def _steps(arrays: list[Array]) -> int:
+    """How often the body runs.
+
+    Raises:
+        InputError: for no data, or for data of several lengths.
+    """
+    lengths = {len(array) for array in arrays}
+    if len(lengths) != 1:
+        raise InputError(
+            "F.contrib.foreach: expected data of one length along axis 0, "
+            f"got ({', '.join(map(describe, arrays))})"
+        )
+    return lengths.pop()
+
+
+def _flat(what: str, nested: Nested) -> list[Array]:
+    if isinstance(nested, (list, tuple)):
+        return [array for each in nested for array in _flat(what, each)]
+    if not isinstance(nested, Array):
+        kind = type(nested).__name__
+        raise InputError(f"F.contrib.foreach: {what}: expected arrays, got {kind}")
+    return [nested]
+
+
+def _like(nested: Nested, arrays: list[Array]) -> Nested:
+    """The arrays in the lists of a nested value."""
+    left = iter(arrays)
+
+    def build(part: Nested) -> Nested:
+        return [build(each) for each in part] if isinstance(part, (list, tuple)) else next(left)
+
+    return build(nested)
+
+
+contrib = SimpleNamespace(foreach=foreach)

@@ -1,0 +1,307 @@
+"""Scan: a body applied step after step, with a state that is carried along.
+
+``scan`` is an operation like the others, with several results: the last state, and what each step
+puts out, stacked. Its gradient is a scan in the other direction over the states that the first
+one went through, so gradients nest. What a body does not change from step to step is computed
+once, outside.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from .autodiff import pull_back
+from .dims import Dim
+from .errors import InputError
+from .evaluate import evaluate
+from .expr import (
+    Array,
+    Body,
+    Expr,
+    Op,
+    is_const,
+    register,
+    scalar_value,
+    substitute,
+    toposort,
+    variable,
+)
+from .ops import filled, flip, iota
+from .types import TensorType, TupleType, numpy_dtype, require_equal, unify
+
+Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
+_DEPTH: ContextVar[int] = ContextVar("depth", default=0)
+
+
+def scan(
+    step: Step,
+    init: Sequence[Expr],
+    sequences: Sequence[Expr],
+    *,
+    length: Dim | None = None,
+    reverse: bool = False,
+) -> tuple[list[Expr], list[Expr]]:
+    """Apply ``step(states, elements) -> (states, outputs)`` along the first axis of sequences.
+
+    Args:
+        step: what is done at each step; it may use any expression from outside.
+        init: the states to begin with.
+        sequences: arrays that are read along axis 0, all of one length.
+        length: that length, where there are no sequences.
+        reverse: begin at the end; outputs keep the place of their step.
+
+    Returns:
+        The last states, and the outputs stacked along a new first axis.
+
+    Raises:
+        InputError: if a state changes its type, or the sequences differ in length.
+    """
+    length = _length(sequences, length)
+    given = len(sequences)
+    sequences = sequences or [iota(length)]  # ONNX's Scan reads at least one
+    if reverse:
+        sequences = _flipped(sequences)
+    with _deeper() as depth:
+        states = [variable(f"_state{depth}_{i}", x.type) for i, x in enumerate(init)]
+        elements = [
+            variable(f"_element{depth}_{i}", x.type.with_shape(x.shape[1:]))
+            for i, x in enumerate(sequences)
+        ]
+        following, outputs = step(states, elements[:given])
+    if len(following) != len(states):
+        raise InputError(f"a step takes {len(states)} states and gives {len(following)}")
+    inside = [*states, *elements]
+    results, outside = _hoisted([*following, *outputs], inside, depth)
+    body = Body((*inside, *outside), tuple(results), depth)
+    node = _SCAN(
+        *init,
+        *sequences,
+        *outside.values(),
+        body=body,
+        states=len(states),
+        sequences=len(elements),
+        length=length,
+    )
+    items = _items(node)
+    stacked = items[len(states) :]
+    return items[: len(states)], _flipped(stacked) if reverse else stacked
+
+
+def _flipped(sequences: Sequence[Expr]) -> list[Expr]:
+    """The other way round along the first axis: engines differ in what directions they know."""
+    return [flip(sequence, (0,)) for sequence in sequences]
+
+
+def _length(sequences: Sequence[Expr], length: Dim | None) -> Dim:
+    for sequence in sequences:
+        if not sequence.rank:
+            raise InputError(f"a scan reads along the first axis, {sequence.type} has none")
+        length = sequence.shape[0] if length is None else unify(length, sequence.shape[0])
+    if length is None:
+        raise InputError("a scan needs a sequence or a length")
+    return length
+
+
+@contextmanager
+def _deeper() -> Iterator[int]:
+    depth = _DEPTH.get() + 1
+    token = _DEPTH.set(depth)
+    try:
+        yield depth
+    finally:
+        _DEPTH.reset(token)
+
+
+def _hoisted(
+    roots: Sequence[Expr], inside: Sequence[Expr], depth: int
+) -> tuple[list[Expr], dict[Expr, Expr]]:
+    """The roots on variables alone, and what those stand for that are computed outside."""
+    depends = set(inside)
+    for node in toposort(roots):
+        if any(arg in depends for arg in node.args):
+            depends.add(node)
+    users = [node for node in toposort(roots) if node in depends]
+    border = [*(arg for node in users for arg in node.args), *roots]
+    outside: dict[Expr, Expr] = {}
+    for node in border:
+        if node not in depends and node not in outside and not _stays(node):
+            outside[node] = variable(f"_outer{depth}_{len(outside)}", node.type)
+    return substitute(roots, outside), {name: node for node, name in outside.items()}
+
+
+def _stays(node: Expr) -> bool:
+    """Constants and numbers, however wide, are no arguments."""
+    return is_const(node) or scalar_value(node) is not None
+
+
+def _items(node: Expr) -> list[Expr]:
+    return [_ITEM(node, index=i) for i in range(len(node.type.items))]
+
+
+# --- the operation --------------------------------------------------------------------------
+
+
+def _infer(*types: TensorType, body: Body, states: int, sequences: int, length: Dim) -> TupleType:
+    following, outputs = body.outputs[:states], body.outputs[states:]
+    for read in types[states : states + sequences]:
+        require_equal(read.shape[0], length)
+    for before, after in zip(types, following, strict=False):
+        if before.dtype != after.dtype or before.rank != after.rank:
+            raise InputError(f"a state changes from {before} to {after.type}")
+        for a, b in zip(before.shape, after.shape, strict=True):
+            unify(a, b)
+    stacked = [node.type.with_shape((length, *node.shape)) for node in outputs]
+    return TupleType((*types[:states], *stacked))
+
+
+def _ref(*arrays: Array, body: Body, states: int, sequences: int, length: int) -> tuple[Array, ...]:
+    """The body evaluated step by step; every size is an int here."""
+    names = [node.attrs["name"] for node in body.inputs]
+    current = list(arrays[:states])
+    read = arrays[states : states + sequences]
+    fixed = arrays[states + sequences :]
+    stacks = [
+        np.empty((length, *map(int, node.shape)), numpy_dtype(node.dtype))  # type: ignore[arg-type]
+        for node in body.outputs[states:]
+    ]
+    for t in range(length):
+        given = dict(zip(names, [*current, *(x[t] for x in read), *fixed], strict=True))
+        values = evaluate(body.outputs, given)
+        current = values[:states]
+        for stack, value in zip(stacks, values[states:], strict=True):
+            stack[t] = value
+    return (*current, *stacks)
+
+
+def _vjp(
+    cts: dict[int, Expr],
+    out: Expr,
+    *args: Expr,
+    body: Body,
+    states: int,
+    sequences: int,
+    length: Dim,
+    needed: frozenset[int],
+) -> tuple[Expr | None, ...]:
+    """The scan in the other direction, over the states that each step began with."""
+    passed = _with_passed_states(out, args)
+    s_vars, x_vars = body.inputs[:states], body.inputs[states : states + sequences]
+    k_vars = body.inputs[states + sequences :]
+    carried = [i for i, v in enumerate(s_vars) if v.type.is_float]
+    fixed = [
+        i for i, v in enumerate(k_vars) if v.type.is_float and states + sequences + i in needed
+    ]
+    read = [i for i, v in enumerate(x_vars) if v.type.is_float and states + i in needed]
+    given = [i for i in range(states, len(body.outputs)) if i in cts]
+    fresh = _fresh(body)
+    ct_states = [variable(next(fresh), s_vars[i].type) for i in carried]
+    sums = [variable(next(fresh), k_vars[i].type) for i in fixed]
+    ct_outputs = [variable(next(fresh), body.outputs[i].type) for i in given]
+    targets = [
+        *(s_vars[i] for i in carried),
+        *(k_vars[i] for i in fixed),
+        *(x_vars[i] for i in read),
+    ]
+    pulled = pull_back(
+        [*(body.outputs[i] for i in carried), *(body.outputs[i] for i in given)],
+        [*ct_states, *ct_outputs],
+        targets,
+    )
+    to_states, rest = pulled[: len(carried)], pulled[len(carried) :]
+    to_fixed, to_read = rest[: len(fixed)], rest[len(fixed) :]
+    added = [total + part for total, part in zip(sums, to_fixed, strict=True)]
+    back = Body(
+        (*ct_states, *sums, *ct_outputs, *s_vars, *x_vars, *k_vars),
+        (*to_states, *added, *to_read),
+        body.depth,
+    )
+    node = _SCAN(
+        *(cts.get(i) or _zeros(args[i].type) for i in carried),
+        *(_zeros(k_vars[i].type) for i in fixed),
+        *_flipped([cts[i] for i in given]),
+        *_flipped(passed),
+        *_flipped(args[states : states + sequences]),
+        *args[states + sequences :],
+        body=back,
+        states=len(carried) + len(fixed),
+        sequences=len(given) + states + sequences,
+        length=length,
+    )
+    items = iter(_items(node))
+    found: dict[int, Expr] = {i: next(items) for i in carried}
+    found |= {states + sequences + i: next(items) for i in fixed}
+    found |= dict(zip([states + i for i in read], _flipped(list(items)), strict=True))
+    return tuple(found.get(i) for i in range(len(args)))
+
+
+def _with_passed_states(out: Expr, args: Sequence[Expr]) -> list[Expr]:
+    """The states before each step: the same scan, which puts them out too."""
+    body, states = out.attrs["body"], out.attrs["states"]
+    longer = body.replaced((*body.outputs, *body.inputs[:states]))
+    node = _SCAN(*args, **{**out.attrs, "body": longer})
+    return _items(node)[len(body.outputs) :]
+
+
+def _fresh(body: Body) -> Iterator[str]:
+    """Names of variables that the body has not: numbered on from its inputs."""
+    return (f"_back{body.depth}_{number}" for number in itertools.count(len(body.inputs)))
+
+
+def _zeros(type_: TensorType) -> Expr:
+    return filled(0.0, type_.dtype, type_.shape)
+
+
+_SCAN = register(Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names)))
+_ITEM = register(
+    Op(
+        "Item",
+        lambda source, *, index: source.items[index],
+        lambda source, index: source[index],
+        None,  # differentiated where tuples are: in autodiff
+        lambda b, node, name: b.item(node),
+    )
+)
+
+
+def merge_scans(roots: Sequence[Expr]) -> list[Expr]:
+    """Scans over the same arguments with the same steps become one that has all the outputs."""
+    groups: dict[tuple[Any, ...], list[Expr]] = {}
+    for node in toposort(roots):
+        if node.op is _SCAN:
+            groups.setdefault(_signature(node), []).append(node)
+    replaced: dict[Expr, Expr] = {}
+    for nodes in groups.values():
+        if len(nodes) > 1:
+            replaced |= _merged(nodes)
+    if not replaced:
+        return list(roots)
+    items = {n: replaced[n] for n in toposort(roots) if n in replaced}
+    return merge_scans(substitute(roots, items))
+
+
+def _signature(node: Expr) -> tuple[Any, ...]:
+    attrs, body = node.attrs, node.attrs["body"]
+    shared = (attrs["states"], attrs["sequences"], attrs["length"])
+    return (node.args, body.inputs, body.outputs[: attrs["states"]], *shared)
+
+
+def _merged(nodes: Sequence[Expr]) -> dict[Expr, Expr]:
+    """Each item of the scans by the item of the one that serves them all."""
+    first, states = nodes[0], nodes[0].attrs["states"]
+    outputs = list(first.attrs["body"].outputs[:states])
+    places: dict[tuple[Expr, int], int] = {}
+    for node in nodes:
+        for i, output in enumerate(node.attrs["body"].outputs):
+            if i >= states and output not in outputs[states:]:
+                outputs.append(output)
+            place = i if i < states else states + outputs[states:].index(output)
+            places[(node, i)] = place
+    body = first.attrs["body"].replaced(outputs)
+    one = _SCAN(*first.args, **{**first.attrs, "body": body})
+    return {_ITEM(node, index=i): _ITEM(one, index=place) for (node, i), place in places.items()}
