@@ -406,6 +406,12 @@ def test_lengths_out_of_range_are_refused(name, lengths):
         gluon.CTCLoss()(pred, label, **{name: np.array(lengths)})
 
 
+def test_an_error_names_the_index_in_the_layout_of_the_labels():
+    pred, label = draw((4, 4, 4))[0], np.array([[0, 1, 7, 2], [1, 2, 0, 0]])
+    with pytest.raises(lg.InputError, match=r"label\[0, 2\] is 7"):
+        gluon.CTCLoss(label_layout="TN")(pred, label)
+
+
 def test_wrong_ranks_are_refused():
     pred, label = draw((2, 4, 4))
     with pytest.raises(lg.InputError, match="rank 3 and labels of rank 2"):

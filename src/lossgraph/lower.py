@@ -212,13 +212,11 @@ class Builder:
     def output(self, name: str, value: Expr) -> None:
         """Give a value the name of an output."""
         self._taken.add(name)
-        self._nodes.append(
-            helper.make_node("Identity", [self.lower(value)], [name], name=f"{name}/Identity")
-        )
+        self._copy(self.lower(value), name)
 
     def live_nodes(self, outputs: Sequence[str]) -> list[onnx.NodeProto]:
         """The nodes that outputs need; a node that only feeds an Identity writes the output."""
-        nodes = _fuse_identities(self._nodes, outputs, self._taken)
+        nodes = _fuse_identities(self._nodes, outputs)
         needed, live = set(outputs), []
         for node in reversed(nodes):
             if any(output in needed for output in node.output):
@@ -230,6 +228,11 @@ class Builder:
     def live_initializers(self) -> list[onnx.TensorProto]:
         """The constants that live nodes read."""
         return [tensor for tensor in self._initializers.values() if tensor.name in self._needed]
+
+    def _copy(self, value: str, name: str) -> None:
+        """A value under another name."""
+        label = f"{name}/Identity"
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=label))
 
     def _scan_node(self, node: Expr, names: Sequence[str]) -> onnx.NodeProto:
         attrs, body = node.attrs, node.attrs["body"]
@@ -252,11 +255,7 @@ class Builder:
         names = []
         for output in body.outputs:
             names.append(inner._fresh("out"))
-            inner._nodes.append(
-                helper.make_node(
-                    "Identity", [inner.lower(output)], [names[-1]], name=f"{names[-1]}/Identity"
-                )
-            )
+            inner._copy(inner.lower(output), names[-1])
         declared = [_value_info(name, v.type) for name, v in zip(inputs, body.inputs, strict=False)]
         types = [output.type for output in body.outputs]
         return _graph("body", inner.live_nodes(names), declared, names, types)
@@ -269,8 +268,7 @@ class Builder:
         outputs = []
         for value in self._results_of_no_steps(inner, node, names):
             outputs.append(inner._fresh("none"))
-            label = f"{outputs[-1]}/Identity"
-            inner._nodes.append(helper.make_node("Identity", [value], [outputs[-1]], name=label))
+            inner._copy(value, outputs[-1])
         return inner._nodes, [], outputs
 
     def _results_of_no_steps(self, builder: Builder, node: Expr, names: Sequence[str]) -> list[str]:
@@ -365,7 +363,7 @@ def _rename_reads(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
 
 
 def _fuse_identities(
-    nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], taken: set[str]
+    nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]
 ) -> list[onnx.NodeProto]:
     """Let the producer of an output write it itself, where no other output wants it too."""
     renamed: dict[str, str] = {}

@@ -250,7 +250,10 @@ class CTCLoss(Loss):
         places = F.arange(label.shape[1], dtype="int64").reshape((1, -1))
         inside = F.broadcast_lesser(places, lengths.reshape((-1, 1)))
         labels = F.where(inside, label, F.zeros_like(label))
-        known = 1 + F.sum(_in_range(F, labels, pred.shape[2], pred) - 1, axis=1)
+        # in the layout that the labels came in, so that an error names the right index
+        given = labels if self._label_layout == "NT" else F.swapaxes(labels, 0, 1)
+        outside = _in_range(F, given, pred.shape[2], pred) - 1
+        known = 1 + F.sum(outside, axis=self._label_layout.find("T"))
         known = known * _in_range(F, lengths, label.shape[1] + 1, pred)
         running = None
         if pred_lengths is not None:  # what lies past the end may be anything
