@@ -254,6 +254,29 @@ def test_torch_tensors_of_other_dtypes(dtype):
     assert_close(value.double().numpy(), exact.numpy(), dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_jax_arrays(dtype):
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed")
+    pred = jnp.asarray(PRED, dtype)
+    value, grads = gluon.SoftmaxCELoss().value_and_grad(pred, jnp.asarray(LABEL, "int32"))
+    assert isinstance(value, type(pred))
+    assert isinstance(grads["pred"], type(pred))
+    assert value.dtype == grads["pred"].dtype == pred.dtype
+    assert_close(np.asarray(value), gluon.SoftmaxCELoss()(PRED, LABEL), dtype)
+
+
+def test_a_library_whose_dlpack_refuses_gets_a_copy(library, monkeypatch):
+    def refuse(array):
+        raise BufferError("not this dtype")
+
+    module = sys.modules["some_library"]
+    monkeypatch.setattr(module, "from_dlpack", refuse)
+    monkeypatch.setattr(module, "asarray", lambda array: Tensor(array.copy()), raising=False)
+    answer = kind_of(Tensor(PRED))(PRED)
+    assert isinstance(answer, Tensor)
+    assert_close(answer.array, PRED)
+
+
 # --- signatures, threads, providers ---------------------------------------------------------
 
 

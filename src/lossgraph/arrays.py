@@ -99,16 +99,27 @@ def kind_of(value: Any) -> Restore:
     if _bfloat16_bits(value) is not None:
         return lambda array: _from_bits(module, array)
     if hasattr(value, "__dlpack__"):
-        for home in (module, getattr(module, "numpy", None), getattr(module, "dlpack", None)):
+        for home in (module, getattr(module, "numpy", None)):
             from_dlpack = getattr(home, "from_dlpack", None)
             if from_dlpack is not None:
-                return lambda array: from_dlpack(_with_dlpack(array))
+                return lambda array: _restored(array, from_dlpack, home)
     return _as_it_is
 
 
 def _library(value: Any) -> Any:
     """The library that a kind of array comes from."""
-    return sys.modules.get(type(value).__module__.partition(".")[0])
+    root = type(value).__module__.partition(".")[0]
+    return sys.modules.get({"jaxlib": "jax"}.get(root, root))
+
+
+def _restored(array: Any, from_dlpack: Callable[[Any], Any], home: Any) -> Any:
+    """An answer in another library; by copy where DLPack has not its dtype."""
+    try:
+        return from_dlpack(_with_dlpack(array))
+    except (BufferError, RuntimeError, TypeError):
+        if not hasattr(home, "asarray"):
+            raise
+        return home.asarray(array)
 
 
 def _bfloat16_bits(value: Any) -> Any:
