@@ -215,9 +215,17 @@ def test_a_mean_over_nothing_is_nan():
     assert np.isnan(value).all()
 
 
-def test_no_classes_is_an_input_error():
-    with pytest.raises(lg.InputError, match=r"no(thing| classes)"):
-        gluon.SoftmaxCELoss()(np.ones((3, 0), np.float32), np.zeros(3, np.int64))
+@pytest.mark.parametrize(
+    ("loss", "label"),
+    [
+        (gluon.SoftmaxCELoss(), np.zeros(3, np.int64)),
+        (gluon.SoftmaxCELoss(sparse_label=False), np.zeros((3, 0))),
+        (gluon.KLDivLoss(from_logits=False), np.zeros((3, 0))),
+    ],
+)
+def test_no_classes_is_an_input_error(loss, label):
+    with pytest.raises(lg.InputError, match="no classes"):
+        loss(np.ones((3, 0)), label)
 
 
 def test_one_class_costs_nothing():
@@ -374,6 +382,7 @@ def test_a_pos_weight_that_enlarges_is_refused():
         (lambda: gluon.L2Loss(weight="heavy"), "expected a number"),
         (lambda: gluon.L2Loss(batch_axis=0.5), "expected an int"),
         (lambda: gluon.SDMLLoss()(real(N), real(N)), "matrices"),
+        (lambda: gluon.SoftmaxCELoss(axis=2)(real(N, C), np.zeros(N, int)), "axis 2 is out of"),
         (lambda: gluon.L2Loss(wieght=2), "no option 'wieght'"),
         (lambda: gluon.L2Loss(weight=np.array([2.0, 3.0])), "expected a number"),
         (lambda: gluon.L2Loss()(real(N), lable=real(N)), r"unknown \['lable'\]"),

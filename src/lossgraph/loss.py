@@ -381,8 +381,8 @@ def _is_symbols(value: Any) -> bool:
 def symbolic_shapes(
     arrays: Mapping[str, np.ndarray[Any, Any]],
 ) -> dict[str, tuple[Dim, ...]]:
-    """Shapes with names for lengths: equal lengths share one, a length of 1 stays 1."""
-    known: dict[int, Dim] = {1: 1}
+    """Shapes with names for lengths: equal lengths share one, 0 and 1 stay as they are."""
+    known: dict[int, Dim] = {0: 0, 1: 1}
     return {
         name: tuple(known.setdefault(n, named(f"{name}_{axis}")) for axis, n in enumerate(a.shape))
         for name, a in arrays.items()
@@ -390,8 +390,8 @@ def symbolic_shapes(
 
 
 def _pattern(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[tuple[int, ...], ...]:
-    """Which lengths are 1 and which are equal, as small numbers."""
-    known: dict[int, int] = {1: 0}
+    """Which lengths are 0, which are 1 and which are equal, as small numbers."""
+    known: dict[int, int] = {0: 0, 1: 1}
     return tuple(
         tuple(known.setdefault(n, len(known)) for n in array.shape) for array in arrays.values()
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..losses import classification, distribution, embedding, regression, sequence
+from ..symbolic.symbol import same_size
 from ..weighting import broadcasts, weigh
 from .block import HybridBlock
 
@@ -158,6 +159,7 @@ class SoftmaxCrossEntropyLoss(Loss):
         self._from_logits = bool(from_logits)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
+        _require_classes(pred, self._axis)
         log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
         if self._sparse_label:
             loss = classification.sparse_cross_entropy(F, log_probs, label, self._axis)
@@ -191,7 +193,11 @@ class KLDivLoss(Loss):
         self._axis = _axis("axis", axis)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
+        if self._from_logits:
+            log_probs = pred
+        else:
+            _require_classes(pred, self._axis)
+            log_probs = F.log_softmax(pred, axis=self._axis)
         return self._average(F, distribution.kl_divergence(F, log_probs, label), sample_weight)
 
 
@@ -490,6 +496,13 @@ def _number(name: str, value: Any, optional: bool = False) -> Any:
     except (TypeError, ValueError):
         pass
     raise InputError(f"{name}: expected a number, got {value!r}")
+
+
+def _require_classes(pred: Any, axis: int) -> None:
+    if not -len(pred.shape) <= axis < len(pred.shape):
+        raise InputError(f"axis {axis} is out of range for predictions of shape {pred.shape}")
+    if same_size(pred.shape[axis], 0):
+        raise InputError("there are no classes to choose from: the class axis has length 0")
 
 
 def _in_range(F: Any, index: Any, count: Any, like: Any) -> Any:
