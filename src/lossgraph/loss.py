@@ -67,6 +67,9 @@ class Block:
         """The mathematics: from symbols or reference arrays to one, or a tuple of them."""
         raise NotImplementedError(f"{type(self).__name__} has no hybrid_forward")
 
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuse shapes of a call that a graph, which knows lengths by name, cannot refuse."""
+
     @property
     def name(self) -> str:
         """The name of the loss: its class's."""
@@ -216,6 +219,7 @@ class Block:
                 arrays[name] = to_numpy(name, value)
         device = common_device(arrays)
         numpy_arrays = {name: stand_in(name, value) for name, value in arrays.items()}
+        self.check_shapes({name: array.shape for name, array in numpy_arrays.items()})
         key = (
             device,
             tuple((n, a.dtype.str, a.dtype.name) for n, a in numpy_arrays.items()),
@@ -381,8 +385,8 @@ def _is_symbols(value: Any) -> bool:
 def symbolic_shapes(
     arrays: Mapping[str, np.ndarray[Any, Any]],
 ) -> dict[str, tuple[Dim, ...]]:
-    """Shapes with names for lengths: equal lengths share one, 0 and 1 stay as they are."""
-    known: dict[int, Dim] = {0: 0, 1: 1}
+    """Shapes with names for lengths: equal lengths share one, a length of 1 stays 1."""
+    known: dict[int, Dim] = {1: 1}
     return {
         name: tuple(known.setdefault(n, named(f"{name}_{axis}")) for axis, n in enumerate(a.shape))
         for name, a in arrays.items()
@@ -390,8 +394,8 @@ def symbolic_shapes(
 
 
 def _pattern(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[tuple[int, ...], ...]:
-    """Which lengths are 0, which are 1 and which are equal, as small numbers."""
-    known: dict[int, int] = {0: 0, 1: 1}
+    """Which lengths are 1 and which are equal, as small numbers."""
+    known: dict[int, int] = {1: 0}
     return tuple(
         tuple(known.setdefault(n, len(known)) for n in array.shape) for array in arrays.values()
     )

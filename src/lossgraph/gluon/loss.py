@@ -6,6 +6,7 @@ Every loss is multiplied by ``sample_weight`` and ``weight``, then averaged over
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,11 @@ class SoftmaxCrossEntropyLoss(Loss):
         self._sparse_label = bool(sparse_label)
         self._from_logits = bool(from_logits)
 
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        _require_classes(shapes["pred"], self._axis)
+
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        _require_classes(pred, self._axis)
+        _require_classes(pred.shape, self._axis)
         log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
         if self._sparse_label:
             loss = classification.sparse_cross_entropy(F, log_probs, label, self._axis)
@@ -192,11 +196,15 @@ class KLDivLoss(Loss):
         self._from_logits = bool(from_logits)
         self._axis = _axis("axis", axis)
 
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        if not self._from_logits:
+            _require_classes(shapes["pred"], self._axis)
+
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         if self._from_logits:
             log_probs = pred
         else:
-            _require_classes(pred, self._axis)
+            _require_classes(pred.shape, self._axis)
             log_probs = F.log_softmax(pred, axis=self._axis)
         return self._average(F, distribution.kl_divergence(F, log_probs, label), sample_weight)
 
@@ -498,10 +506,10 @@ def _number(name: str, value: Any, optional: bool = False) -> Any:
     raise InputError(f"{name}: expected a number, got {value!r}")
 
 
-def _require_classes(pred: Any, axis: int) -> None:
-    if not -len(pred.shape) <= axis < len(pred.shape):
-        raise InputError(f"axis {axis} is out of range for predictions of shape {pred.shape}")
-    if same_size(pred.shape[axis], 0):
+def _require_classes(shape: Sequence[Any], axis: int) -> None:
+    if not -len(shape) <= axis < len(shape):
+        raise InputError(f"axis {axis} is out of range for predictions of shape {shape}")
+    if same_size(shape[axis], 0):
         raise InputError("there are no classes to choose from: the class axis has length 0")
 
 
