@@ -82,7 +82,7 @@ class Block:
         return {
             key.lstrip("_"): value
             for key, value in sorted(self.__dict__.items())
-            if isinstance(value, plain) and key not in ("_cached_for", "_version", "_prefix")
+            if isinstance(value, plain) and key not in (*_NOT_STATE, "_version", "_prefix")
         }
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -245,7 +245,7 @@ class Block:
         """What tells whether the options are those of the last call, losses inside included."""
         yield self._version
         for name, value in self.__dict__.items():
-            if name not in ("_cache", "_cached_for"):
+            if name not in _NOT_STATE:
                 yield from _state(value)
 
 

@@ -55,9 +55,7 @@ def SequenceLast(
     if lengths is None:
         last = ops.take_range(x, axis, x.shape[axis] - 1, 1)
     else:
-        final = ops.size_of(x.shape[axis]) - 1
-        index = ops.minimum(ops.maximum(lengths - 1, 0), final)
-        last = _along_time(x, index, axis)
+        last = _along_time(x, lengths - 1, axis)
     return wrap(ops.squeeze(last, (axis,)))
 
 
@@ -75,11 +73,12 @@ def SequenceReverse(
         return wrap(ops.flip(x, (axis,)))
     places = _positions(x, axis)
     index = ops.where(ops.less(places, lengths), lengths - 1 - places, places)
-    final = ops.size_of(x.shape[axis]) - 1
-    return wrap(_along_time(x, ops.minimum(ops.maximum(index, 0), final), axis))
+    return wrap(_along_time(x, index, axis))
 
 
 def _along_time(x: Expr, index: Expr, axis: int) -> Expr:
-    """Elements at positions that differ by sequence."""
+    """Elements at positions that differ by sequence; one outside is taken as the nearest."""
+    final = ops.size_of(x.shape[axis]) - 1
+    index = ops.minimum(ops.maximum(index, 0), final)
     wide = ops.expand_dims(index, range(2, x.rank))
     return ops.pick(x, ops.broadcast_to(wide, (*index.shape[:2], *x.shape[2:])), axis)
