@@ -145,6 +145,13 @@ def is_nonnegative(dim: Dim) -> bool:
     return all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms)
 
 
+def is_positive(dim: Dim) -> bool:
+    """Whether a size is seen to be at least 1, names being lengths."""
+    if isinstance(dim, int):
+        return dim > 0
+    return is_nonnegative(dim) and any(all(map(_positive_atom, atoms)) for atoms, _ in dim.terms)
+
+
 def product(dims: Iterable[Dim]) -> Dim:
     """The number of elements of a shape."""
     total: Dim = 1
@@ -189,6 +196,15 @@ def _nonnegative_atom(atom: Atom) -> bool:
     if isinstance(atom, str):
         return True
     sides = is_nonnegative(atom.left), is_nonnegative(atom.right)
+    return any(sides) if atom.function == "max" else all(sides)
+
+
+def _positive_atom(atom: Atom) -> bool:
+    if isinstance(atom, str):
+        return False
+    if atom.function == "//":
+        return is_positive(atom.right) and is_nonnegative(atom.left - atom.right)
+    sides = is_positive(atom.left), is_positive(atom.right)
     return any(sides) if atom.function == "max" else all(sides)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .dims import Apply, Dim, Size, names
+from .dims import Apply, Dim, Size, is_positive, names
 from .errors import InputError, LoweringError
 from .expr import Body, Expr, is_const, is_input, toposort
 from .precision import widen
@@ -182,7 +182,7 @@ class Builder:
             return ""
         from_scan = self._scan_node(node, names)
         made, length = list(from_scan.output), node.attrs["length"]
-        if isinstance(length, int) and length > 0:
+        if is_positive(length):
             self._nodes.append(from_scan)
             self._tuples[node] = made
             return ""

@@ -14,7 +14,7 @@ from . import autodiff
 from .dims import Dim
 from .errors import GradientError, InputError
 from .expr import Expr, variable
-from .ops import filled
+from .ops import filled, settle
 from .rewrite import rewrite
 from .rules import SIMPLIFY
 from .scan import merge_scans
@@ -121,7 +121,7 @@ def assemble(
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
-    simple = merge_scans(rewrite(list(outputs.values()), SIMPLIFY))
+    simple = merge_scans(rewrite(settle(list(outputs.values())), SIMPLIFY))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..losses import classification, distribution, embedding, regression, sequence
+from ..losses import classification, ctc, distribution, embedding, regression
 from ..symbolic.symbol import same_size
 from ..weighting import broadcasts, weigh
 from .block import HybridBlock
@@ -253,7 +253,7 @@ class CTCLoss(Loss):
                 f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred.shape} "
                 f"and {label.shape}"
             )
-        if self._layout == "NTC":
+        if self._layout == "TNC":
             pred = F.swapaxes(pred, 0, 1)
         if self._label_layout == "TN":
             label = F.swapaxes(label, 0, 1)
@@ -269,18 +269,18 @@ class CTCLoss(Loss):
         outside = _in_range(F, given, pred.shape[2], pred) - 1
         known = 1 + F.sum(outside, axis=self._label_layout.find("T"))
         known = known * _in_range(F, lengths, label.shape[1] + 1, pred)
-        running = None
         if pred_lengths is not None:  # what lies past the end may be anything
-            known = known * _in_range(F, pred_lengths, pred.shape[0] + 1, pred)
-            running = sequence.running_steps(F, pred, pred_lengths)
+            pred_lengths = F.cast(pred_lengths, "int64")
+            known = known * _in_range(F, pred_lengths, pred.shape[1] + 1, pred)
+            steps = F.arange(pred.shape[1], dtype="int64").reshape((1, -1, 1))
+            running = F.broadcast_lesser(steps, pred_lengths.reshape((-1, 1, 1)))
             pred = F.where(F.broadcast_like(running, pred), pred, F.zeros_like(pred))
-        log_probs = F.log_softmax(pred, axis=-1)
-        likelihood = sequence.ctc_log_likelihood(
-            F, log_probs, labels, lengths, pred.shape[2] - 1, running
+        likelihood = known * ctc.ctc_log_likelihood(
+            F, F.log_softmax(pred, axis=-1), labels, lengths, pred.shape[2] - 1, pred_lengths
         )
-        impossible = likelihood <= sequence.LOG_ZERO / 2
+        impossible = likelihood <= ctc.LOG_ZERO / 2
         loss = F.where(impossible, F.zeros_like(likelihood), -likelihood)
-        return self._weigh(F, loss * known, sample_weight)
+        return self._weigh(F, loss, sample_weight)
 
 
 class HuberLoss(Loss):

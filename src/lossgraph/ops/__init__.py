@@ -23,6 +23,7 @@ from .elementwise import (
     less_equal,
     log,
     log1p,
+    log_add,
     logaddexp,
     logical_and,
     logical_not,
@@ -49,6 +50,7 @@ from .elementwise import (
     tanh,
     where,
 )
+from .gradient import settle, with_gradient
 from .index import class_index, class_mask, nan_mask, one_hot, pick, scatter_rows, take, unpick
 from .linalg import matmul, matrix_transpose
 from .reduce import (
@@ -113,6 +115,7 @@ __all__ = [
     "less_equal",
     "log",
     "log1p",
+    "log_add",
     "log_softmax",
     "logaddexp",
     "logical_and",
@@ -143,6 +146,7 @@ __all__ = [
     "reshape",
     "rint",
     "scatter_rows",
+    "settle",
     "sigmoid",
     "sign",
     "sin",
@@ -162,4 +166,5 @@ __all__ = [
     "transpose",
     "unpick",
     "where",
+    "with_gradient",
 ]  # fmt: skip

@@ -357,6 +357,23 @@ logaddexp = _binary(
     lower=_lower_logaddexp,
     commutative=True,
 )
+
+
+def _lower_log_add(b: Any, node: Expr, x: str, y: str) -> str:
+    """max(x, y) - log(sigmoid(|x-y|)): sigmoid is one kernel, and exact enough above 1/2."""
+    gap = b.add("Sigmoid", b.add("Abs", b.add("Sub", x, y)))
+    return str(b.add("Sub", b.add("Max", x, y), b.add("Log", gap)))
+
+
+log_add = _binary(  # LogAddExp of finite numbers in half the operators, right to the larger's digits
+    "LogAdd",
+    np.logaddexp,
+    lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
+    domain=((-3.0, 0.0), (0.5, 3.0)),
+    infer=lambda x, y: float_only(arithmetic(x, y)),
+    lower=_lower_log_add,
+    commutative=True,
+)
 tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
 erf = _unary(
     "Erf",

@@ -38,7 +38,7 @@ def _int64(index: TensorType) -> None:
 # --- one element of each row: pick --------------------------------------------------------
 
 
-def _pick_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
+def _pick_infer(x: TensorType, index: TensorType, *, axis: int, distinct: bool) -> TensorType:
     _int64(index)
     if index.rank != x.rank:
         raise InputError("the index needs the rank of the array")
@@ -52,33 +52,53 @@ _pick = register(
     Op(
         "Pick",
         _pick_infer,
-        lambda x, index, axis: np.take_along_axis(x, index, axis),
-        lambda ct, out, x, index, axis: (unpick(ct, index, axis, x.shape[axis]), None),
+        lambda x, index, axis, distinct: np.take_along_axis(x, index, axis),
+        lambda ct, out, x, index, axis, distinct: (
+            unpick(ct, index, axis, x.shape[axis], distinct),
+            None,
+        ),
         lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
     )
 )
 
 
-def pick(x: Expr, index: Expr, axis: int) -> Expr:
-    """``x[.., index[.., k, ..], ..]``; the indices along the axis are distinct."""
-    return _pick(x, index, axis=canonical_axis(axis, x.rank))
+def pick(x: Expr, index: Expr, axis: int, distinct: bool = True) -> Expr:
+    """``x[.., index[.., k, ..], ..]``; say so if indices along the axis are not distinct."""
+    return _pick(x, index, axis=canonical_axis(axis, x.rank), distinct=distinct)
 
 
-def _unpick_infer(x: TensorType, index: TensorType, *, axis: int, size: Dim) -> TensorType:
+def _unpick_infer(
+    x: TensorType, index: TensorType, *, axis: int, size: Dim, distinct: bool
+) -> TensorType:
     _int64(index)
     return x.with_shape([size if i == axis else dim for i, dim in enumerate(x.shape)])
 
 
-def _unpick_ref(x: Array, index: Array, axis: int, size: int) -> Array:
+def _unpick_ref(x: Array, index: Array, axis: int, size: int, distinct: bool) -> Array:
     out = np.zeros([size if i == axis else n for i, n in enumerate(x.shape)], x.dtype)
-    np.put_along_axis(out, index, x, axis)
+    places = list(np.indices(x.shape, sparse=True))
+    places[axis] = index
+    np.add.at(out, tuple(places), x)
     return out
 
 
 def _lower_unpick(b: Any, node: Expr, x: str, index: str) -> str:
+    axis, adds = node.attrs["axis"], not node.attrs["distinct"]
+    if adds and b.opset < 16:  # ScatterElements cannot add yet
+        return str(b.lower(_one_hot_unpick(*node.args, axis, node.attrs["size"])))
     zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
-    return str(b.add("ScatterElements", zero, index, x, axis=node.attrs["axis"]))
+    reduction = {"reduction": "add"} if adds else {}
+    return str(b.add("ScatterElements", zero, index, x, axis=axis, **reduction))
+
+
+def _one_hot_unpick(x: Expr, index: Expr, axis: int, size: Dim) -> Expr:
+    """``unpick`` as a product with a one-hot matrix for each row."""
+    forth = (*(i for i in range(x.rank) if i != axis), axis)
+    hot = one_hot(transpose(index, forth), size, x.dtype)
+    rows = matmul(expand_dims(transpose(x, forth), (-2,)), hot)
+    back = np.argsort(forth)
+    return transpose(reshape(rows, (*rows.shape[:-2], size)), [int(i) for i in back])
 
 
 _unpick = register(
@@ -86,16 +106,18 @@ _unpick = register(
         "Unpick",
         _unpick_infer,
         _unpick_ref,
-        lambda ct, out, x, index, axis, size: (pick(ct, index, axis), None),
+        lambda ct, out, x, index, axis, size, distinct: (pick(ct, index, axis, distinct), None),
         _lower_unpick,
         index_args=(1,),
     )
 )
 
 
-def unpick(x: Expr, index: Expr, axis: int, size: Dim) -> Expr:
-    """The transpose of ``pick``: ``x`` put at its indices, zeros elsewhere."""
-    return _unpick(x, index, axis=canonical_axis(axis, x.rank), size=size)
+def unpick(x: Expr, index: Expr, axis: int, size: Dim, distinct: bool = True) -> Expr:
+    """The transpose of ``pick``: ``x`` added up at its indices, zeros elsewhere."""
+    return _unpick(
+        x, index, axis=canonical_axis(axis, x.rank), size=size, distinct=distinct
+    )
 
 
 # --- whole slices: take -------------------------------------------------------------------

@@ -74,6 +74,15 @@ def pick(
 
 
 @operator
+def take_along_axis(data: Array, indices: Array, axis: int) -> Array:
+    """NumPy's function of this name, indices clipped."""
+    value = raw(data)
+    along = axis_of(axis, value.ndim)
+    place, missing = located(raw(indices), value.shape[along], "clip", "indices")
+    return Array(_nan_at(np.take_along_axis(value, place, along), missing))
+
+
+@operator
 def take(a: Array, indices: Array, axis: int = 0, mode: str = "clip") -> Array:
     """The slices of ``a`` at the indices along the axis."""
     value, chosen = raw(a), raw(indices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
@@ -72,6 +72,23 @@ isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.
 gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
 stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
 identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
+
+
+@function()
+def with_gradient(
+    data: Operand, wrt: Sequence[Operand], gradients: Sequence[Operand], beside: Any = None
+) -> Symbol:
+    """``data``, whose derivatives by the arrays ``wrt`` are ``gradients``. Lossgraph's own.
+
+    Args:
+        data: a value that broadcasts to each of ``wrt``.
+        wrt: what it depends on; its derivative by all else is zero.
+        gradients: one array for each of ``wrt``, of its shape. They have derivatives themselves.
+        beside: the value again as it comes with the gradients, which is computed where they are.
+    """
+    again = None if beside is None else as_expr(beside)
+    inputs, derivatives = ([as_expr(x) for x in part] for part in (wrt, gradients))
+    return wrap(ops.with_gradient(as_expr(data), inputs, derivatives, again))
 
 
 def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:
@@ -235,6 +252,18 @@ maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
 minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")
 hypot = _binary(_hypot, "broadcast_hypot", "hypot", floating=True)
 masked_mul = _binary(ops.masked_mul, "masked_mul", floating=True)
+
+
+@function(True)
+def logaddexp(lhs: Operand, rhs: Operand, finite: bool = False) -> Symbol:
+    """``log(exp(x)+exp(y))``. Lossgraph's own.
+
+    ``finite`` promises finite numbers and asks for the digits of the larger one only, at half
+    the cost: for sums of log-probabilities, step after step.
+    """
+    return binary(ops.log_add if finite else ops.logaddexp, lhs, rhs, floating=True)
+
+
 equal = _binary(ops.equal, "broadcast_equal", "equal", comparison=True)
 not_equal = _binary(_not_equal, "broadcast_not_equal", "not_equal", comparison=True)
 greater = _binary(ops.greater, "broadcast_greater", "greater", comparison=True)

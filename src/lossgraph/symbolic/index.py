@@ -86,6 +86,29 @@ def pick(
 
 
 @function(True)
+def take_along_axis(data: Operand, indices: Operand, axis: int) -> Symbol:
+    """Elements along an axis, by indices of the array's rank; those outside are clipped.
+
+    NumPy's function, which MXNet has not: other axes of the two broadcast.
+    """
+    x, index = as_expr(data), as_expr(indices)
+    axis = canonical_axis(axis, x.rank)
+    if index.rank != x.rank:
+        raise InputError(f"take_along_axis: an index {index.type} needs the rank of {x.type}")
+    shape = list(broadcast_shapes(*(_without(a.shape, axis) for a in (x, index))))
+    length, count = x.shape[axis], index.shape[axis]
+    x = ops.broadcast_to(x, [*shape[:axis], length, *shape[axis:]])
+    index = ops.broadcast_to(
+        _in_range(index, length, "clip"), [*shape[:axis], count, *shape[axis:]]
+    )
+    return wrap(ops.pick(x, index, axis, distinct=count == 1))
+
+
+def _without(shape: Sequence[Dim], axis: int) -> tuple[Dim, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+@function(True)
 def take(a: Operand, indices: Operand, axis: int = 0, mode: str = "clip") -> Symbol:
     """Slices along an axis, which the axes of the indices replace."""
     _check_mode(mode)

@@ -1,0 +1,232 @@
+"""Connectionist temporal classification: a label sequence against unaligned steps.
+
+A label is read by a chain of states: a start, then blank, label, blank, .., label, blank, then an
+end. Every step enters a state and emits its class. The start is left with the first step, and the
+end is entered with the first step past the input, so that lengths live in the emissions alone and
+all samples take the same steps.
+
+Labels (with start and end) and blanks are rows of two arrays, samples are columns: a shift along
+the chain moves whole rows. The chain read backwards is another such chain, and runs beside the
+first as further columns of the same arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+# The logarithm of zero: far below any sum of log-probabilities, and finite, so that no
+# difference of two of them is NaN, in value or gradient.
+LOG_ZERO = -1e30
+
+
+class _Chain(NamedTuple):
+    """What runs: S steps, L labels, N samples."""
+
+    labels: Any  # (S, L+2, N): log-probabilities of what start, labels and end emit
+    blanks: Any  # (S, 1, N): of the blank
+    skips: Any  # (L+1, N): 1 where the blank between two rows of labels may be left out
+    start: Any  # (L+2, N): 0 where the chain begins, elsewhere LOG_ZERO
+    end: Any  # (L+2, N): the same of where it ends
+    base: Any  # (N,): what has been taken off the log-probabilities, to keep scores small
+
+
+def ctc_log_likelihood(
+    F: Any,
+    log_probs: Any,
+    labels: Any,
+    label_lengths: Any,
+    blank: Any,
+    input_lengths: Any = None,
+) -> Any:
+    r"""The logarithm of the probability of all alignments of a label sequence to the steps.
+
+    .. math:: \log p(y \mid x) = \log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t)
+
+    For the value alone the chain and its reverse meet half-way. Its derivative by
+    ``log_probs[n,t,c]`` is the probability of class c at step t given the label, which both
+    chains over all steps give, and the value with it.
+
+    Args:
+        F: the operators.
+        log_probs: (N, T, C).
+        labels: (N, L), classes; past the length they may be any.
+        label_lengths: (N,), int64, at most L.
+        blank: the class of the blank, an int or a size.
+        input_lengths: (N,), int64, at most T; None if all are T.
+
+    Returns:
+        (N,), at most ``LOG_ZERO / 2`` where there is no alignment; the derivative is 0 there.
+
+    Source: Graves et al. (2006), ICML.
+    """
+    labels = F.cast(labels, dtype="int64")
+    steps = log_probs.shape[1] + 1  # the end takes one
+    even = (steps + 1) // 2 * 2
+    chains = (
+        _chain(F, log_probs, labels, label_lengths, blank, input_lengths, total)
+        for total in (even, steps)
+    )
+    value = _likelihood(F, next(chains))
+    beside, gradient = _with_posterior(F, next(chains), log_probs, labels, blank)
+    per_sample = (-1, 1, 1)
+    likelihood = F.with_gradient(
+        F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
+    )
+    return F.reshape(likelihood, (-1,))
+
+
+# --- the chain --------------------------------------------------------------------------------
+
+
+def _chain(
+    F: Any,
+    log_probs: Any,
+    labels: Any,
+    label_lengths: Any,
+    blank: Any,
+    input_lengths: Any,
+    total: Any,
+) -> _Chain:
+    """The chain over ``total`` steps, which are more than the input has."""
+    classes, finish = log_probs.shape[2], F.reshape(label_lengths, (1, -1)) + 1
+    rows = F.arange(labels.shape[1] + 2, dtype="int64").reshape((-1, 1))
+    none = F.zeros((1, labels.shape[0]), dtype="int64")
+    read = F.concat(none, F.transpose(labels), none, dim=0)
+    emitted = _emitted(F, log_probs, input_lengths, total)
+    pseudo = F.broadcast_not_equal(rows, finish) + classes
+    inside = F.broadcast_mul(rows > 0, F.broadcast_lesser(rows, finish))
+    chosen = F.where(inside, read, F.cast(pseudo, "int64"))
+    of_labels = F.take_along_axis(emitted, F.expand_dims(chosen, axis=0), axis=1)
+    of_labels = F.maximum(of_labels, LOG_ZERO)
+    of_blanks = F.maximum(F.slice_axis(emitted, axis=1, begin=blank, end=blank + 1), LOG_ZERO)
+    highest = F.maximum(F.max(of_labels, axis=1, keepdims=True), of_blanks)
+    highest = F.stop_gradient(highest)
+    end = F.broadcast_not_equal(rows, finish) * LOG_ZERO
+    return _Chain(
+        F.cast(F.broadcast_sub(of_labels, highest), log_probs.dtype),
+        of_blanks - highest,
+        _skips(F, read, rows, finish),
+        F.cast(F.broadcast_add(F.zeros_like(end), (rows > 0) * LOG_ZERO), log_probs.dtype),
+        F.cast(end, log_probs.dtype),
+        F.sum(highest, axis=(0, 1)),
+    )
+
+
+def _emitted(F: Any, log_probs: Any, input_lengths: Any, total: Any) -> Any:
+    """Log-probabilities of the classes, of the end, and of what is never: (S, C+2, N)."""
+    batch, steps, classes = log_probs.shape
+    dtype = log_probs.dtype
+    past = F.full((total - steps, classes, batch), LOG_ZERO, dtype=dtype)
+    by_step = F.concat(F.transpose(log_probs, axes=(1, 2, 0)), past, dim=0)
+    at = F.arange(total, dtype="int64").reshape((-1, 1, 1))
+    ends = steps if input_lengths is None else F.reshape(input_lengths, (1, 1, -1))
+    running = F.broadcast_mul(at < ends, F.ones((1, 1, batch), dtype=dtype))
+    if input_lengths is not None:
+        nothing = F.zeros_like(by_step) + LOG_ZERO
+        by_step = F.where(F.broadcast_like(running, by_step), by_step, nothing)
+    return F.concat(by_step, running * LOG_ZERO, F.zeros_like(running) + LOG_ZERO, dim=1)
+
+
+def _skips(F: Any, read: Any, rows: Any, finish: Any) -> Any:
+    """The blank may be left out between different labels, after the start and before the end."""
+    different = read[1:] != read[:-1]
+    at_end = F.broadcast_greater_equal(rows[1:], finish)
+    return F.maximum(F.maximum(different, at_end), F.broadcast_like(rows[:-1] == 0, at_end))
+
+
+def _reversed(F: Any, chain: _Chain) -> _Chain:
+    """The chain from its end to its start: rows and steps in the other direction."""
+    return _Chain(
+        F.flip(chain.labels, axis=(0, 1)),
+        F.flip(chain.blanks, axis=0),
+        F.flip(chain.skips, axis=0),
+        F.flip(chain.end, axis=0),
+        F.flip(chain.start, axis=0),
+        chain.base,
+    )
+
+
+def _part(F: Any, chain: _Chain, begin: Any, end: Any) -> _Chain:
+    """Some of the steps."""
+    labels, blanks = (
+        F.slice_axis(x, axis=0, begin=begin, end=end) for x in (chain.labels, chain.blanks)
+    )
+    return chain._replace(labels=labels, blanks=blanks)
+
+
+# --- the recursion ----------------------------------------------------------------------------
+
+
+def _enter(F: Any, labels: Any, blanks: Any, skips: Any) -> tuple[Any, Any]:
+    """Scores of having entered each state, from those of the step before.
+
+    A blank is entered from itself and from the label before it; a label from itself, from the
+    blank before it, and past that from the label before, if it may be skipped.
+    """
+    into_blanks = F.logaddexp(blanks, labels[:-1], finite=True)
+    from_before = F.where(skips, into_blanks, blanks)
+    never = F.zeros_like(labels[:1]) + LOG_ZERO
+    into_labels = F.logaddexp(labels, F.concat(never, from_before, dim=0), finite=True)
+    return into_labels, into_blanks
+
+
+def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> tuple[Any, Any]:
+    """Scores along two chains side by side: those after each step if kept, and the last."""
+    labels, blanks, skips, start = (
+        F.concat(x, y, dim=len(x.shape) - 1) for x, y in zip(one[:4], other[:4], strict=True)
+    )
+
+    def step(emissions: Any, scores: Any) -> Any:
+        entered = _enter(F, *scores, skips)
+        scores = [F.broadcast_add(x, e) for x, e in zip(entered, emissions, strict=True)]
+        return (scores if keep else []), scores
+
+    nowhere = F.zeros_like(start[1:]) + LOG_ZERO
+    return F.contrib.foreach(step, [labels, blanks], [start, nowhere])
+
+
+def _halves(F: Any, scores: Any, batch: Any) -> tuple[Any, Any]:
+    """Those of the chain, and those of its reverse."""
+    axis = len(scores.shape) - 1
+    return (
+        F.slice_axis(scores, axis=axis, begin=0, end=batch),
+        F.slice_axis(scores, axis=axis, begin=batch, end=None),
+    )
+
+
+def _likelihood(F: Any, chain: _Chain) -> Any:
+    """The chain over the first half of the steps, its reverse over the second, and a sum."""
+    steps, batch = chain.labels.shape[0], chain.labels.shape[2]
+    first, second = _part(F, chain, 0, steps // 2), _part(F, chain, steps // 2, steps)
+    _, last = _run(F, first, _reversed(F, second), keep=False)
+    pairs = [_halves(F, scores, batch) for scores in last]
+    entered = _enter(F, *(forth for forth, _ in pairs), chain.skips)
+    through = [
+        forth + F.flip(back, axis=0) for forth, (_, back) in zip(entered, pairs, strict=True)
+    ]
+    return F.logsumexp(F.concat(*through, dim=0), axis=0) + chain.base
+
+
+def _with_posterior(
+    F: Any, chain: _Chain, log_probs: Any, labels: Any, blank: Any
+) -> tuple[Any, Any]:
+    """The value, and the probability of each class at each step given the label: (N, T, C)."""
+    batch, steps, classes = log_probs.shape
+    kept, last = _run(F, chain, _reversed(F, chain), keep=True)
+    value = F.logsumexp(_halves(F, last[0], batch)[0] + chain.end, axis=0) + chain.base
+    scores = []
+    for passed, emission in zip(kept, (chain.labels, chain.blanks), strict=True):
+        forth, back = _halves(F, passed, batch)
+        both = forth + F.flip(back, axis=(0, 1))
+        scores.append(F.broadcast_sub(both, emission))  # which both have counted
+    # shares of the steps' own sum: what rounding has done to a whole step cancels
+    best = F.maximum(*(F.max(x, axis=1, keepdims=True) for x in scores))
+    of_labels, of_blanks = (F.exp(F.broadcast_sub(x, F.stop_gradient(best))) for x in scores)
+    of_blank = F.sum(of_blanks, axis=1, keepdims=True)
+    possible = F.reshape(value > LOG_ZERO / 2, (1, 1, -1))
+    share = F.broadcast_div(possible, F.sum(of_labels, axis=1, keepdims=True) + of_blank)
+    shares = F.broadcast_mul(F.concat(of_labels[:, 1:-1], of_blank, dim=1), share)
+    by_sample = F.transpose(F.slice_axis(shares, axis=0, begin=0, end=steps), axes=(2, 0, 1))
+    read = F.concat(labels, F.zeros((batch, 1), dtype="int64") + blank, dim=1)
+    hot = F.one_hot(read, classes, dtype=log_probs.dtype)
+    return value, F.batch_dot(by_sample, hot)
