@@ -88,43 +88,52 @@ def _chain(
     total: Any,
 ) -> _Chain:
     """The chain over ``total`` steps, which are more than the input has."""
-    classes, finish = log_probs.shape[2], F.reshape(label_lengths, (1, -1)) + 1
+    finish = F.reshape(label_lengths, (1, -1)) + 1
     rows = F.arange(labels.shape[1] + 2, dtype="int64").reshape((-1, 1))
     none = F.zeros((1, labels.shape[0]), dtype="int64")
     read = F.concat(none, F.transpose(labels), none, dim=0)
-    emitted = _emitted(F, log_probs, input_lengths, total)
-    pseudo = F.broadcast_not_equal(rows, finish) + classes
     inside = F.broadcast_mul(rows > 0, F.broadcast_lesser(rows, finish))
-    chosen = F.where(inside, read, F.cast(pseudo, "int64"))
-    of_labels = F.take_along_axis(emitted, F.expand_dims(chosen, axis=0), axis=1)
-    of_labels = F.maximum(of_labels, LOG_ZERO)
-    of_blanks = F.maximum(F.slice_axis(emitted, axis=1, begin=blank, end=blank + 1), LOG_ZERO)
-    highest = F.maximum(F.max(of_labels, axis=1, keepdims=True), of_blanks)
+    at_end = F.cast(F.broadcast_not_equal(rows, finish) * LOG_ZERO, log_probs.dtype)
+    at_start = F.broadcast_like(F.cast((rows > 0) * LOG_ZERO, log_probs.dtype), at_end)
+    emissions = _emissions(F, log_probs, read, inside, blank)
+    of_labels, of_blanks = _extended(F, *emissions, at_end, input_lengths, total)
+    highest = F.maximum(F.max(of_labels, axis=1, keepdims=True, finite=True), of_blanks)
     highest = F.stop_gradient(highest)
-    end = F.broadcast_not_equal(rows, finish) * LOG_ZERO
     return _Chain(
-        F.cast(F.broadcast_sub(of_labels, highest), log_probs.dtype),
+        F.broadcast_sub(of_labels, highest),
         of_blanks - highest,
         _skips(F, read, rows, finish),
-        F.cast(F.broadcast_add(F.zeros_like(end), (rows > 0) * LOG_ZERO), log_probs.dtype),
-        F.cast(end, log_probs.dtype),
+        at_start,
+        at_end,
         F.sum(highest, axis=(0, 1)),
     )
 
 
-def _emitted(F: Any, log_probs: Any, input_lengths: Any, total: Any) -> Any:
-    """Log-probabilities of the classes, of the end, and of what is never: (S, C+2, N)."""
-    batch, steps, classes = log_probs.shape
-    dtype = log_probs.dtype
-    past = F.full((total - steps, classes, batch), LOG_ZERO, dtype=dtype)
-    by_step = F.concat(F.transpose(log_probs, axes=(1, 2, 0)), past, dim=0)
-    at = F.arange(total, dtype="int64").reshape((-1, 1, 1))
-    ends = steps if input_lengths is None else F.reshape(input_lengths, (1, 1, -1))
-    running = F.broadcast_mul(at < ends, F.ones((1, 1, batch), dtype=dtype))
+def _emissions(F: Any, log_probs: Any, read: Any, inside: Any, blank: Any) -> tuple[Any, Any]:
+    """Log-probabilities of labels, with rows that are never, and of the blank, at each step."""
+    by_class = F.transpose(log_probs, axes=(1, 2, 0))
+    chosen = F.take_along_axis(by_class, F.expand_dims(read, axis=0), axis=1)
+    never = F.cast((1 - inside) * LOG_ZERO, log_probs.dtype)
+    of_labels = F.broadcast_add(chosen, F.expand_dims(never, axis=0))
+    of_blanks = F.slice_axis(by_class, axis=1, begin=blank, end=blank + 1)
+    return F.maximum(of_labels, LOG_ZERO), F.maximum(of_blanks, LOG_ZERO)
+
+
+def _extended(
+    F: Any, of_labels: Any, of_blanks: Any, at_end: Any, input_lengths: Any, total: Any
+) -> tuple[Any, Any]:
+    """What is emitted past the input: the end, for sure."""
+    steps, _, batch = of_labels.shape
+    only_end = F.expand_dims(at_end, axis=0)
     if input_lengths is not None:
-        nothing = F.zeros_like(by_step) + LOG_ZERO
-        by_step = F.where(F.broadcast_like(running, by_step), by_step, nothing)
-    return F.concat(by_step, running * LOG_ZERO, F.zeros_like(running) + LOG_ZERO, dim=1)
+        at = F.arange(steps, dtype="int64").reshape((-1, 1, 1))
+        running = F.broadcast_lesser(at, F.reshape(input_lengths, (1, 1, -1)))
+        spread = F.broadcast_like(only_end, of_labels)
+        of_labels = F.where(F.broadcast_like(running, of_labels), of_labels, spread)
+        of_blanks = F.where(running, of_blanks, F.zeros_like(of_blanks) + LOG_ZERO)
+    past = F.broadcast_to(only_end, (total - steps, *at_end.shape))
+    no_blank = F.full((total - steps, 1, batch), LOG_ZERO, dtype=at_end.dtype)
+    return F.concat(of_labels, past, dim=0), F.concat(of_blanks, no_blank, dim=0)
 
 
 def _skips(F: Any, read: Any, rows: Any, finish: Any) -> Any:
@@ -220,7 +229,7 @@ def _with_posterior(
         both = forth + F.flip(back, axis=(0, 1))
         scores.append(F.broadcast_sub(both, emission))  # which both have counted
     # shares of the steps' own sum: what rounding has done to a whole step cancels
-    best = F.maximum(*(F.max(x, axis=1, keepdims=True) for x in scores))
+    best = F.maximum(*(F.max(x, axis=1, keepdims=True, finite=True) for x in scores))
     of_labels, of_blanks = (F.exp(F.broadcast_sub(x, F.stop_gradient(best))) for x in scores)
     of_blank = F.sum(of_blanks, axis=1, keepdims=True)
     possible = F.reshape(value > LOG_ZERO / 2, (1, 1, -1))

@@ -121,6 +121,13 @@ reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
 reduce_max = _reduction(
     "ReduceMax", _axis_ref(np.max), _shared, _lower_extremum("ReduceMax"), _nonempty_keepdims
 )
+reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be put back
+    "ReduceMaxFinite",
+    _axis_ref(np.max),
+    _shared,
+    _lower_reduction("ReduceMax"),
+    _nonempty_keepdims,
+)
 reduce_min = _reduction(
     "ReduceMin", _axis_ref(np.min), _shared, _lower_extremum("ReduceMin"), _nonempty_keepdims
 )

@@ -79,8 +79,23 @@ nansum = _reduction("nansum", _accumulated(np.nansum), "Sum, NaN counted as 0,")
 nanprod = _reduction("nanprod", _accumulated(np.nanprod), "Product, NaN counted as 1,")
 mean = _reduction("mean", _mean, "Mean")
 logsumexp = _reduction("logsumexp", _logsumexp, "Logarithm of the sum of exponentials")
-max = max_axis = _reduction("max", _extreme(np.max), "Maximum")
 min = min_axis = _reduction("min", _extreme(np.min), "Minimum")
+
+
+def maximum_along(
+    data: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    exclude: bool = False,
+    finite: bool = False,
+) -> Any:
+    """Maximum over the axes (all by default); what ``finite`` promises is not needed here."""
+    value = raw(data)
+    return kept(_extreme(np.max)(value, _axes(axis, value.ndim, exclude), keepdims))
+
+
+maximum_along.__name__ = "max"
+max = max_axis = operator(maximum_along)
 
 
 @operator

@@ -7,7 +7,6 @@ from ..evaluate import evaluate
 from ..expr import Expr, const, is_const
 from ..rewrite import Rule
 from ..types import tensor_type
-from .conditions import is_flip
 from .examples import BOOL, ROW, WIDE
 
 _UNARY = (
@@ -85,13 +84,20 @@ CANONICAL = [
         {"shape": (20,), "inner": (4, 5), "a": tensor_type("float64", (1,))},
     ),
     Rule(
-        "flip(flip(x)) = x",
-        lambda o, x, *, starts, steps, sizes: o.slice_(
-            o.slice_(x, starts, steps, sizes), starts, steps, sizes
+        "slice(slice(x)) = slice(x)",
+        lambda o, x, *, starts, steps, sizes, begins, strides, lengths: o.slice_(
+            o.slice_(x, begins, strides, lengths), starts, steps, sizes
         ),
-        lambda o, x, *, starts, steps, sizes: x,
-        lambda x, starts, steps, sizes: is_flip(x, starts, steps, sizes),
-        {"starts": (3, 0), "steps": (-1, 1), "sizes": (4, 5)},
+        lambda o, x, *, starts, steps, sizes, begins, strides, lengths: o.slice_(
+            x,
+            [b + s * start for b, s, start in zip(begins, strides, starts, strict=True)],
+            [s * step for s, step in zip(strides, steps, strict=True)],
+            sizes,
+        ),
+        example={
+            "begins": (3, 0), "strides": (-1, 2), "lengths": (4, 3),
+            "starts": (1, 2), "steps": (1, -1), "sizes": (2, 2),
+        },
     ),
     Rule(
         "cast(broadcast(a)) = broadcast(cast(a))",

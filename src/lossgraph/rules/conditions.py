@@ -90,12 +90,3 @@ def one_index(index: Expr, axis: int, **_: Any) -> bool:
 def spread_along(a: Expr, shape: Any, axes: tuple[int, ...]) -> bool:
     """Whether the axes summed over are all made by the broadcast."""
     return a.rank == len(shape) and all(a.shape[axis] == 1 for axis in axes)
-
-
-def is_flip(
-    x: Expr, starts: tuple[Dim, ...], steps: tuple[int, ...], sizes: tuple[Dim, ...]
-) -> bool:
-    """Whether a slice takes every element, some axes from the back."""
-    whole = all(step in (1, -1) for step in steps) and sizes == x.shape
-    ends = [0 if step == 1 else dim - 1 for step, dim in zip(steps, x.shape, strict=True)]
-    return whole and list(starts) == ends

@@ -57,11 +57,25 @@ def _nan_as(value: float, body: Callable[[Expr, Sequence[int]], Expr]) -> Any:
 sum_ = _reduction("sum", ops.reduce_sum, "sum_axis")
 mean = _reduction("mean", ops.reduce_mean, integers=False)
 prod = _reduction("prod", ops.reduce_prod)
-max_ = _reduction("max", ops.reduce_max, "max_axis")
 min_ = _reduction("min", ops.reduce_min, "min_axis")
 logsumexp = _reduction("logsumexp", ops.logsumexp, integers=False)
 nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum), integers=False)
 nanprod = _reduction("nanprod", _nan_as(1.0, ops.reduce_prod), integers=False)
+
+
+@function(True, "max_axis")
+def max_(
+    data: Operand,
+    axis: Axis = None,
+    keepdims: bool = False,
+    exclude: bool = False,
+    finite: bool = False,
+) -> Symbol:
+    """``max`` over axes; ``finite``, lossgraph's own, promises that there is no NaN to keep."""
+    x = as_expr(data)
+    axes = reduced_axes(axis, x.rank, exclude)
+    body = ops.reduce_max_finite if finite else ops.reduce_max
+    return wrap(drop(body(x, axes), axes, keepdims))
 
 
 @function(True)
