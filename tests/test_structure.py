@@ -20,10 +20,10 @@ ROOT = Path(lg.__file__).parent
 LAYERS = [
     ["errors"],
     ["dims", "reference"],
-    ["types"],
+    ["types", "lanes"],
     ["expr"],
     ["ops"],
-    ["evaluate", "autodiff", "rewrite", "precision", "arrays", "show", "losses"],
+    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "show", "losses"],
     ["rules", "scan"],
     ["symbolic"],
     ["trace", "weighting"],

@@ -133,8 +133,6 @@ def minimum(left: Dim, right: Dim) -> Dim:
 
 def maximum(left: Dim, right: Dim) -> Dim:
     """The larger of two sizes."""
-    if right == 0 and is_nonnegative(left):
-        return left
     return _extremum("max", left, right)
 
 
@@ -228,10 +226,9 @@ def _apply(function: str, left: Dim, right: Dim) -> Size:
 
 
 def _extremum(function: str, left: Dim, right: Dim) -> Dim:
-    difference = left - right
-    if isinstance(difference, int):  # N+1 against N: decided without knowing N
-        smaller, larger = (left, right) if difference <= 0 else (right, left)
-        return smaller if function == "min" else larger
+    for smaller, larger in ((left, right), (right, left)):
+        if is_nonnegative(larger - smaller):  # N against N+1 or 2*N: decided without knowing N
+            return smaller if function == "min" else larger
     return _apply(function, left, right)
 
 

@@ -49,7 +49,9 @@ class Op:
         lower: an ONNX operator's name, or ``(builder, node, *names) -> name``.
         domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
         index_args: positions of arguments that select and so carry no derivative at all.
-        example: attributes and argument types that tests instantiate the op with.
+        commutative: whether two arguments may change places.
+        along: ``(node, lanes, batch) -> lane``, how the axis of a batch passes through it (see
+            ``lanes``); None if samples do not stay apart.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Op:
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
     index_args: tuple[int, ...] = ()
     commutative: bool = False
+    along: Callable[..., Any] | None = None
 
     def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
         return _make(self, _coerce_all(self, args), attrs)

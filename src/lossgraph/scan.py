@@ -32,7 +32,9 @@ from .expr import (
     toposort,
     variable,
 )
+from .lanes import Lane, Mixed, not_over
 from .ops import filled, flip, iota
+from .separate import lanes_of
 from .types import TensorType, TupleType, numpy_dtype, require_equal, unify
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
@@ -257,7 +259,22 @@ def _zeros(type_: TensorType) -> Expr:
     return filled(0.0, type_.dtype, type_.shape)
 
 
-_SCAN = register(Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names)))
+def _along(node: Expr, lanes: Sequence[Lane | None], batch: str) -> tuple[Lane | None, ...]:
+    """The lanes of the results: a body takes samples as they come in, at every step."""
+    body, states, read = (node.attrs[key] for key in ("body", "states", "sequences"))
+    sequences = [not_over((0,), lane) for lane in lanes[states : states + read]]
+    elements = [lane and Lane(lane.axis - 1, lane.blocks) for lane in sequences]
+    inside = (*lanes[:states], *elements, *lanes[states + read :])
+    after = lanes_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
+    if tuple(after[:states]) != tuple(lanes[:states]):
+        raise Mixed
+    stacked = [lane and Lane(lane.axis + 1, lane.blocks) for lane in after[states:]]
+    return (*lanes[:states], *stacked)
+
+
+_SCAN = register(
+    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), along=_along)
+)
 _ITEM = register(
     Op(
         "Item",
@@ -265,6 +282,7 @@ _ITEM = register(
         lambda source, index: source[index],
         None,  # differentiated where tuples are: in autodiff
         lambda b, node, name: b.item(node),
+        along=lambda node, lanes, batch: lanes[0][node.attrs["index"]],
     )
 )
 

@@ -25,6 +25,7 @@ from ..expr import (
     rebuild,
     register,
 )
+from ..lanes import pointwise
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
 from .erf import lower_erf
 
@@ -86,7 +87,15 @@ def _unary(
     infer: Callable[..., TensorType] = float_only,
 ) -> Op:
     return register(
-        Op(name, infer, ref, lambda ct, out, x: (vjp(ct, out, x),), lower or name, domain)
+        Op(
+            name,
+            infer,
+            ref,
+            lambda ct, out, x: (vjp(ct, out, x),),
+            lower or name,
+            domain,
+            along=pointwise,
+        )
     )
 
 
@@ -100,8 +109,17 @@ def _binary(
     commutative: bool = False,
 ) -> Op:
     return register(
-        Op(name, infer, ref, vjp, lower or name, domain, commutative=commutative)
-    )  # fmt: skip
+        Op(
+            name,
+            infer,
+            ref,
+            vjp,
+            lower or name,
+            domain,
+            commutative=commutative,
+            along=pointwise,
+        )
+    )
 
 
 # --- arithmetic ---------------------------------------------------------------------------
@@ -260,6 +278,7 @@ _clip = register(
             b.const(node.attrs["low"], node.dtype),
             b.const(node.attrs["high"], node.dtype),
         ),
+        along=pointwise,
     )
 )
 
@@ -445,7 +464,7 @@ def _where_vjp(ct: Expr, out: Expr, condition: Expr, x: Expr, y: Expr) -> tuple[
     return (None, where(condition, ct, 0.0), where(condition, 0.0, ct))
 
 
-where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where"))
+where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where", along=pointwise))
 
 
 def _cast_infer(x: TensorType, *, to: str) -> TensorType:
@@ -459,6 +478,7 @@ _cast = register(
         lambda x, to: x.astype(numpy_dtype(to)),
         lambda ct, out, x, to: (cast(ct, x.dtype) if to in FLOATS and x.type.is_float else None,),
         lambda b, node, x: b.add("Cast", x, to=b.dtype_code(node.dtype)),
+        along=pointwise,
     )
 )
 
@@ -475,4 +495,6 @@ def cast(x: Expr, dtype: object) -> Expr:
     return _cast(x, to=to)
 
 
-stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity"))
+stop_gradient = register(
+    Op("StopGradient", same, lambda x: x, zeros, "Identity", along=pointwise)
+)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import lanes
 from ..dims import Dim
 from ..errors import DtypeError, InputError
 from ..expr import Array, Expr, Op, const, register
@@ -59,6 +60,7 @@ _pick = register(
         ),
         lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
+        along=lanes.within_axis,
     )
 )
 
@@ -109,6 +111,7 @@ _unpick = register(
         lambda ct, out, x, index, axis, size, distinct: (pick(ct, index, axis, distinct), None),
         _lower_unpick,
         index_args=(1,),
+        along=lanes.within_axis,
     )
 )
 
@@ -136,6 +139,7 @@ _take = register(
         lambda ct, out, x, index, axis: (_untake(ct, index, axis, x.shape[axis]), None),
         lambda b, node, x, index: b.add("Gather", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
+        along=lanes.take,
     )
 )
 
@@ -231,6 +235,7 @@ _one_hot = register(
             )
         ),
         index_args=(0,),
+        along=lanes.one_hot,
     )
 )
 
@@ -280,6 +285,7 @@ _class_index = register(
         zeros,
         lambda b, node, label: b.lower(_index_of(node.args[0], node.attrs["classes"])),
         index_args=(0,),
+        along=lanes.pointwise,
     )
 )
 
@@ -313,6 +319,7 @@ _class_mask = register(
             )
         ),
         index_args=(0,),
+        along=lanes.pointwise,
     )
 )
 
@@ -327,6 +334,7 @@ _nan_mask = register(
             where(isnan(node.args[0]), const(np.nan, node.dtype), const(1, node.dtype))
         ),
         index_args=(0,),
+        along=lanes.pointwise,
     )
 )
 

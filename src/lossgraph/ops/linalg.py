@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import lanes
 from ..errors import InputError
 from ..expr import Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
@@ -41,7 +42,15 @@ def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
 
 
 matmul = register(
-    Op("MatMul", _matmul_infer, np.matmul, _matmul_vjp, _lower_matmul, ((-3.0, 3.0), (-3.0, 3.0)))
+    Op(
+        "MatMul",
+        _matmul_infer,
+        np.matmul,
+        _matmul_vjp,
+        _lower_matmul,
+        ((-3.0, 3.0), (-3.0, 3.0)),
+        along=lanes.matmul,
+    )
 )
 
 

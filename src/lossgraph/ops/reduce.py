@@ -14,6 +14,7 @@ import numpy as np
 from ..dims import Dim, product
 from ..errors import InputError
 from ..expr import Array, Expr, Op, register
+from ..lanes import reduction, within_axis
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from .elementwise import (
     POSITIVE,
@@ -54,7 +55,8 @@ def _reduction(
     infer: Callable[..., TensorType] = _keepdims,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
 ) -> Callable[[Expr, Sequence[int]], Expr]:
-    op = register(Op(name, infer, ref, vjp, lower or _lower_reduction(name), domain))
+    lower = lower or _lower_reduction(name)
+    op = register(Op(name, infer, ref, vjp, lower, domain, along=reduction))
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
@@ -259,6 +261,7 @@ _cumsum = register(
         lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
         _cumsum_vjp,
         lambda b, node, x: b.add("CumSum", x, b.const(node.attrs["axis"], "int64")),
+        along=within_axis,
     )
 )
 
@@ -289,6 +292,7 @@ _arg_extremum = register(
             axis=node.attrs["axis"],
             keepdims=1,
         ),
+        along=within_axis,
     )
 )
 
@@ -319,7 +323,9 @@ def _lower_arg_sort(b: Any, node: Expr, x: str) -> str:
     return str(order)
 
 
-_arg_sort = register(Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower_arg_sort))
+_arg_sort = register(
+    Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower_arg_sort, along=within_axis)
+)
 
 
 def arg_sort(x: Expr, axis: int, count: Dim, *, largest: bool) -> Expr:

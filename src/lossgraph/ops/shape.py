@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import lanes
 from ..dims import Dim, Size, maximum, names, product
 from ..errors import InputError, SpecializationError
 from ..expr import Array, Expr, Op, const, register
@@ -60,6 +61,7 @@ _reshape = register(
         lambda x, shape: x.reshape(shape),
         lambda ct, out, x, shape: (reshape(ct, x.shape),),
         _lower_reshape,
+        along=lanes.reshape,
     )
 )
 
@@ -106,6 +108,7 @@ _broadcast_to = register(
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
         lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
+        along=lanes.broadcast,
     )
 )
 
@@ -123,6 +126,7 @@ _transpose = register(
         lambda x, perm: np.transpose(x, perm),
         lambda ct, out, x, perm: (transpose(ct, [perm.index(i) for i in range(len(perm))]),),
         lambda b, node, x: b.add("Transpose", x, perm=list(node.attrs["perm"])),
+        along=lanes.transpose,
     )
 )
 
@@ -202,7 +206,9 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Slice", x, *bounds))
 
 
-_slice = register(Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice))
+_slice = register(
+    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, along=lanes.slices)
+)
 
 
 def slice_(x: Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]) -> Expr:
@@ -247,6 +253,7 @@ _pad = register(
         lambda b, node, x: b.add(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
+        along=lanes.pad,
     )
 )
 
@@ -294,6 +301,7 @@ _concat = register(
         _concat_vjp,
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
+        along=lanes.concat,
     )
 )
 
@@ -317,6 +325,7 @@ _size_of = register(
         lambda ct, out, size: (),
         lambda b, node: b.scalar_size(node.attrs["size"]),
         (),
+        along=lanes.sizes_only,
     )
 )
 
@@ -336,6 +345,7 @@ _iota = register(
             "Range", b.const(0, "int64"), b.scalar_size(node.attrs["size"]), b.const(1, "int64")
         ),
         (),
+        along=lanes.sizes_only,
     )
 )
 
