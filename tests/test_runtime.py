@@ -14,7 +14,7 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon
 from lossgraph.arrays import kind_of, to_numpy
-from lossgraph.runtime import make_session, resolve_providers
+from lossgraph.sessions import make_session, resolve_providers
 from support import assert_close
 
 TYPES = {"pred": ("float32", ("N", 3)), "label": ("int64", ("N",))}

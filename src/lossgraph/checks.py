@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from . import validate
 from .errors import InputError, LossgraphError, ValidationError
 from .models import ModelRunner, engine_errors, input_types, load_model
-from .runtime import make_session, onnxruntime
+from .sessions import make_session, onnxruntime
 from .samples import choose_sizes, draw
 
 Array = np.ndarray[Any, Any]

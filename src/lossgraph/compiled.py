@@ -20,9 +20,15 @@ class Compiled:
     gradients were asked for, with ``grads`` a dict by input name.
     """
 
-    def __init__(self, program: Program, providers: Any = None, opset: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        providers: Any = None,
+        opset: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.program = program
-        self._runner = Runner(program, providers, opset)
+        self._runner = Runner(program, providers, opset, threads)
         self._names = [node.attrs["name"] for node in program.inputs]
 
     def __repr__(self) -> str:

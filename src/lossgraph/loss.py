@@ -356,6 +356,7 @@ def compile_loss(
     grad: Sequence[str] = (),
     providers: Any = None,
     opset: int | None = None,
+    threads: int | None = None,
     **constants: Any,
 ) -> Compiled:
     """A callable that runs a loss for inputs of given types.
@@ -367,14 +368,16 @@ def compile_loss(
         grad: names of the inputs whose gradients are wanted too.
         providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
         opset: version of the standard operators.
+        threads: how many threads a call may use on the CPU; all by default.
         **constants: options of the call that are no arrays.
     """
     if _is_symbols(loss):
         types = None if inputs is None else _as_types(inputs)
-        return Compiled(program_of(loss, types), providers, opset)
+        return Compiled(program_of(loss, types), providers, opset, threads)
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
-    return Compiled(as_loss(loss).program(inputs, grad=grad, **constants), providers, opset)
+    program = as_loss(loss).program(inputs, grad=grad, **constants)
+    return Compiled(program, providers, opset, threads)
 
 
 def _is_symbols(value: Any) -> bool:

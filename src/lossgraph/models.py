@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError
 from .dims import Dim, named
 from .errors import DtypeError, InputError
 from .lower import Builder
-from .runtime import check_arrays, check_labels, make_session, onnxruntime, run_session
+from .runtime import check_arrays, check_labels
+from .sessions import make_session, onnxruntime, run_session
 from .types import DTYPES, TensorType
 
 Array = np.ndarray[Any, Any]

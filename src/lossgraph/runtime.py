@@ -1,4 +1,4 @@
-"""Running: ONNX Runtime sessions, and the checks that it does not make.
+"""Running: programs in ONNX Runtime's sessions, and the checks that it does not make.
 
 The engine reads big-endian arrays as garbage, lets dims that share a name differ, wraps the
 label -1 to the last class and falls back to the CPU where a provider is missing. All of that
@@ -7,8 +7,6 @@ is refused here, before it sees the arrays.
 
 from __future__ import annotations
 
-import ctypes
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,94 +18,31 @@ from .errors import DtypeError, InputError, ProviderError
 from .evaluate import evaluate as evaluate_exprs
 from .expr import inputs_of
 from .ops.index import first_outside
-from .types import TensorType, dtype_name, numpy_dtype
+from .parts import Parts
+from .sessions import make_session, on_cpu, onnxruntime, run_bound, run_session
+from .types import TensorType, numpy_dtype
 
 if TYPE_CHECKING:
-    import onnx
-
     from .program import Program
 
 Array = np.ndarray[Any, Any]
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "rocm": "ROCMExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "dml": "DmlExecutionProvider",
-}
-
-
-def onnxruntime() -> Any:
-    """The module, or an error that says which extra brings it."""
-    try:
-        import onnxruntime as module
-    except ImportError as error:
-        raise ProviderError(
-            "running needs ONNX Runtime: pip install 'lossgraph[cpu]' or 'lossgraph[gpu]'"
-        ) from error
-    return module
-
-
-def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
-    """ONNX Runtime's names of execution providers, each known to be there.
-
-    Args:
-        providers: ``cpu``, ``cuda``, a name of ONNX Runtime's or ``(name, options)``, or
-            several of these; None is the CPU.
-
-    Raises:
-        ProviderError: for one that this build of ONNX Runtime has not.
-    """
-    if providers is None:
-        providers = ["cpu"]
-    if isinstance(providers, str):
-        providers = [providers]
-    available = onnxruntime().get_available_providers()
-    resolved: list[Any] = []
-    for item in providers:
-        name, options = item if isinstance(item, tuple) else (item, None)
-        full = _PROVIDERS.get(str(name).lower(), name)
-        if full not in available:
-            raise ProviderError(
-                f"execution provider {name!r} is not available here: this ONNX Runtime has "
-                f"{available}; the CUDA provider comes with lossgraph[gpu]"
-            )
-        resolved.append(full if options is None else (full, options))
-    if not resolved:
-        raise ProviderError("the list of execution providers is empty")
-    return resolved
-
-
-def make_session(model: onnx.ModelProto | bytes | str, providers: Any = None) -> Any:
-    """An inference session on exactly the providers that were asked for.
-
-    Raises:
-        ProviderError: if ONNX Runtime would silently have used another one.
-    """
-    ort = onnxruntime()
-    wanted = resolve_providers(providers)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    source = model if isinstance(model, (bytes, str)) else model.SerializeToString()
-    session = ort.InferenceSession(source, options, providers=wanted)
-    first = wanted[0][0] if isinstance(wanted[0], tuple) else wanted[0]
-    if session.get_providers()[0] != first:
-        raise ProviderError(
-            f"{first} could not be loaded (is the driver, CUDA or cuDNN missing?): ONNX Runtime "
-            f"would run on {session.get_providers()[0]} instead"
-        )
-    return session
-
-
 class Runner:
     """A program in a session: checks its inputs, runs, returns outputs by name."""
 
-    def __init__(self, program: Program, providers: Any = None, opset: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        providers: Any = None,
+        opset: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.program = program
-        self.session = make_session(program.to_onnx(opset), providers)
+        self._parts = Parts(program, threads) if on_cpu(providers) else None
+        self._opset = opset
+        inside = 1 if self._parts and self._parts.batch else threads
+        self.session = make_session(program.to_onnx(opset), providers, inside)
+        self._sessions = [self.session]
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._fed = {value.name for value in self.session.get_inputs()}
         self._outputs = list(program.outputs)
@@ -122,8 +57,14 @@ class Runner:
         """
         sizes = self.check(arrays)
         feeds = {name: array for name, array in arrays.items() if name in self._fed}
-        if out:
-            return self._run_into(feeds, sizes, out)
+        bounds = self._parts.bounds(sizes) if self._parts else []
+        if out or bounds:
+            results = self._results(sizes, out or {})
+            if self._parts and bounds:
+                self._parts.run(self._each_thread(len(bounds)), feeds, results, bounds)
+            else:
+                run_bound(self.session, feeds, results)
+            return results
         dtypes = {name: self.program.outputs[name].dtype for name in self._outputs}
         return run_session(self.session, feeds, dtypes)
 
@@ -154,6 +95,12 @@ class Runner:
         self.session.run_with_iobinding(binding)
         return dict(zip(self._outputs, binding.get_outputs(), strict=True))
 
+    def _each_thread(self, count: int) -> list[Any]:
+        """A session for each thread: one would make them wait for its memory at every step."""
+        while len(self._sessions) < count:
+            self._sessions.append(make_session(self.program.to_onnx(self._opset), None, 1))
+        return self._sessions[:count]
+
     def check(self, arrays: Mapping[str, Array]) -> dict[str, int]:
         """Compare arrays with the program's inputs; the value of each named dim."""
         sizes = check_arrays(self._types, arrays)
@@ -175,9 +122,10 @@ class Runner:
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
 
-    def _run_into(
-        self, feeds: Mapping[str, Array], sizes: Mapping[str, int], out: Mapping[str, Array]
+    def _results(
+        self, sizes: Mapping[str, int], out: Mapping[str, Array]
     ) -> dict[str, Array]:
+        """Arrays for the outputs: those given, and new ones."""
         unknown = [name for name in out if name not in self._outputs]
         if unknown:
             raise InputError(f"out: the outputs are {self._outputs}, not {unknown}")
@@ -188,15 +136,6 @@ class Runner:
             if name in out:
                 _check_out(name, out[name], type_, shape)
             results[name] = out[name] if name in out else np.empty(shape, numpy_dtype(type_.dtype))
-        binding = self.session.io_binding()
-        # The binding keeps addresses, not arrays: these names keep the arrays alive.
-        kept = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        for name, array in kept.items():
-            binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-        for name, array in results.items():
-            binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-        self.session.run_with_iobinding(binding)
-        del kept
         return results
 
 
@@ -220,19 +159,6 @@ def check_arrays(types: Mapping[str, TensorType], arrays: Mapping[str, Array]) -
         _check_array(name, arrays[name], type_)
         _bind(name, arrays[name].shape, type_, sizes, bound)
     return sizes
-
-
-def run_session(
-    session: Any, feeds: Mapping[str, Array], dtypes: Mapping[str, str]
-) -> dict[str, Array]:
-    """Run a session on numpy arrays; the outputs by name, for the names that have a dtype."""
-    if "bfloat16" in dtypes.values():  # which ``run`` cannot return
-        values = session.run_with_ort_values(list(dtypes), _ort_values(feeds))
-        return {
-            name: _from_ort(value, dtype)
-            for (name, dtype), value in zip(dtypes.items(), values, strict=True)
-        }
-    return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
 
 
 def _check_array(name: str, array: Array, type_: TensorType) -> None:
@@ -302,45 +228,3 @@ def _check_out(name: str, array: Any, type_: TensorType, shape: tuple[int, ...])
         )
     if not array.flags.c_contiguous or not array.flags.writeable:
         raise InputError(f"out[{name!r}]: needs to be C-contiguous and writeable")
-
-
-def _address(array: Array) -> int:
-    return int(array.ctypes.data)
-
-
-def _element(dtype: np.dtype[Any]) -> Any:
-    """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
-    from .lower import Builder
-
-    return Builder.dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
-
-
-def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:
-    """bfloat16 needs its ONNX type said; everything else goes as it is."""
-    return {name: _ort_value(a) if a.dtype.name == "bfloat16" else a for name, a in feeds.items()}
-
-
-def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
-    make = onnxruntime().OrtValue.ortvalue_from_numpy
-    return {
-        name: _ort_value(a) if a.dtype.name == "bfloat16" else make(a) for name, a in feeds.items()
-    }
-
-
-def _ort_value(array: Array) -> Any:
-    from .lower import Builder
-
-    return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
-        np.ascontiguousarray(array).view(np.uint16), Builder.dtype_code("bfloat16")
-    )
-
-
-def _from_ort(value: Any, dtype: str) -> Array:
-    """A copy of an engine's value as numpy, bfloat16 read from its memory."""
-    if dtype != "bfloat16":
-        array: Array = value.numpy()
-        return array
-    shape = value.shape()
-    size = 2 * math.prod(shape)
-    memory = ctypes.string_at(value.data_ptr(), size) if size else b""
-    return np.frombuffer(bytearray(memory), numpy_dtype(dtype)).reshape(shape)

@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 # difference of two of them is NaN, in value or gradient.
 LOG_ZERO = -1e30
 
+# The logarithm of a share that adds nothing. Engines take long over exponentials that vanish.
+NEGLIGIBLE = -80.0
+
 
 class _Chain(NamedTuple):
     """What runs: S steps, L labels, N samples."""
@@ -230,7 +233,10 @@ def _with_posterior(
         scores.append(F.broadcast_sub(both, emission))  # which both have counted
     # shares of the steps' own sum: what rounding has done to a whole step cancels
     best = F.maximum(*(F.max(x, axis=1, keepdims=True, finite=True) for x in scores))
-    of_labels, of_blanks = (F.exp(F.broadcast_sub(x, F.stop_gradient(best))) for x in scores)
+    best = F.stop_gradient(best)
+    of_labels, of_blanks = (
+        F.exp(F.maximum(F.broadcast_sub(x, best), NEGLIGIBLE)) for x in scores
+    )
     of_blank = F.sum(of_blanks, axis=1, keepdims=True)
     possible = F.reshape(value > LOG_ZERO / 2, (1, 1, -1))
     share = F.broadcast_div(possible, F.sum(of_labels, axis=1, keepdims=True) + of_blank)

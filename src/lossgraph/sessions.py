@@ -1,0 +1,172 @@
+"""ONNX Runtime's sessions: on the providers asked for, run on arrays and into arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ProviderError
+from .types import dtype_name, numpy_dtype
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = np.ndarray[Any, Any]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "dml": "DmlExecutionProvider",
+}
+
+
+def onnxruntime() -> Any:
+    """The module, or an error that says which extra brings it."""
+    try:
+        import onnxruntime as module
+    except ImportError as error:
+        raise ProviderError(
+            "running needs ONNX Runtime: pip install 'lossgraph[cpu]' or 'lossgraph[gpu]'"
+        ) from error
+    return module
+
+
+def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
+    """ONNX Runtime's names of execution providers, each known to be there.
+
+    Args:
+        providers: ``cpu``, ``cuda``, a name of ONNX Runtime's or ``(name, options)``, or
+            several of these; None is the CPU.
+
+    Raises:
+        ProviderError: for one that this build of ONNX Runtime has not.
+    """
+    if providers is None:
+        providers = ["cpu"]
+    if isinstance(providers, str):
+        providers = [providers]
+    available = onnxruntime().get_available_providers()
+    resolved: list[Any] = []
+    for item in providers:
+        name, options = item if isinstance(item, tuple) else (item, None)
+        full = _PROVIDERS.get(str(name).lower(), name)
+        if full not in available:
+            raise ProviderError(
+                f"execution provider {name!r} is not available here: this ONNX Runtime has "
+                f"{available}; the CUDA provider comes with lossgraph[gpu]"
+            )
+        resolved.append(full if options is None else (full, options))
+    if not resolved:
+        raise ProviderError("the list of execution providers is empty")
+    return resolved
+
+
+def on_cpu(providers: Any) -> bool:
+    """Whether providers, as ``resolve_providers`` takes them, are the CPU alone."""
+    return resolve_providers(providers) == [_PROVIDERS["cpu"]]
+
+
+def make_session(
+    model: onnx.ModelProto | bytes | str,
+    providers: Any = None,
+    threads: int | None = None,
+) -> Any:
+    """An inference session on exactly the providers that were asked for.
+
+    Args:
+        model: a model, its bytes or its path.
+        providers: as ``resolve_providers`` takes them.
+        threads: how many threads an operator may use on the CPU; None for all.
+
+    Raises:
+        ProviderError: if ONNX Runtime would silently have used another one.
+    """
+    ort = onnxruntime()
+    wanted = resolve_providers(providers)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    source = model if isinstance(model, (bytes, str)) else model.SerializeToString()
+    session = ort.InferenceSession(source, options, providers=wanted)
+    first = wanted[0][0] if isinstance(wanted[0], tuple) else wanted[0]
+    if session.get_providers()[0] != first:
+        raise ProviderError(
+            f"{first} could not be loaded (is the driver, CUDA or cuDNN missing?): ONNX Runtime "
+            f"would run on {session.get_providers()[0]} instead"
+        )
+    return session
+
+
+def run_session(
+    session: Any, feeds: Mapping[str, Array], dtypes: Mapping[str, str]
+) -> dict[str, Array]:
+    """Run a session on numpy arrays; the outputs by name, for the names that have a dtype."""
+    if "bfloat16" in dtypes.values():  # which ``run`` cannot return
+        values = session.run_with_ort_values(list(dtypes), _ort_values(feeds))
+        return {
+            name: _from_ort(value, dtype)
+            for (name, dtype), value in zip(dtypes.items(), values, strict=True)
+        }
+    return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
+
+
+def run_bound(session: Any, feeds: Mapping[str, Array], results: Mapping[str, Array]) -> None:
+    """Run a session on numpy arrays into others, which are C-contiguous."""
+    binding = session.io_binding()
+    # The binding keeps addresses, not arrays: these names keep the arrays alive.
+    kept = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+    for name, array in kept.items():
+        binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
+    for name, array in results.items():
+        binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
+    session.run_with_iobinding(binding)
+
+
+def _address(array: Array) -> int:
+    return int(array.ctypes.data)
+
+
+def _element(dtype: np.dtype[Any]) -> Any:
+    """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
+    from .lower import Builder
+
+    return Builder.dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
+
+
+def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:
+    """bfloat16 needs its ONNX type said; everything else goes as it is."""
+    return {name: _ort_value(a) if a.dtype.name == "bfloat16" else a for name, a in feeds.items()}
+
+
+def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
+    make = onnxruntime().OrtValue.ortvalue_from_numpy
+    return {
+        name: _ort_value(a) if a.dtype.name == "bfloat16" else make(a) for name, a in feeds.items()
+    }
+
+
+def _ort_value(array: Array) -> Any:
+    from .lower import Builder
+
+    return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
+        np.ascontiguousarray(array).view(np.uint16), Builder.dtype_code("bfloat16")
+    )
+
+
+def _from_ort(value: Any, dtype: str) -> Array:
+    """A copy of an engine's value as numpy, bfloat16 read from its memory."""
+    if dtype != "bfloat16":
+        array: Array = value.numpy()
+        return array
+    shape = value.shape()
+    size = 2 * math.prod(shape)
+    memory = ctypes.string_at(value.data_ptr(), size) if size else b""
+    return np.frombuffer(bytearray(memory), numpy_dtype(dtype)).reshape(shape)
