@@ -182,7 +182,7 @@ def test_run_refuses_a_label_that_is_no_class(folder: Path, tmp_path: Path) -> N
     np.save(tmp_path / "pred.npy", np.zeros((2, 3), np.float32))
     np.save(tmp_path / "label.npy", np.array([0, 3]))
     given = [f"--input={name}={tmp_path / name}.npy" for name in ("pred", "label")]
-    assert "label[1] is 3, which is not one of the 3 classes" in refused("run", folder, *given)
+    assert "label[1] is 3, which is not one of the 3 allowed" in refused("run", folder, *given)
 
 
 def test_run_takes_bfloat16_and_scalars(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_a_label_outside_the_classes(dtype, bad, from_logits):
     good = np.array([0, 4, 2, 1]).astype(dtype)
     label = good.copy()
     label[2] = bad
-    with pytest.raises(lg.InputError, match=r"label\[2\] is .* not one of the 5 classes 0 to 4"):
+    with pytest.raises(lg.InputError, match=r"label\[2\] is .* not one of the 5 allowed, 0 to 4"):
         loss(pred, label)
     model = loss.to_onnx({"pred": ("float32", ("N", "C")), "label": (dtype, ("N",))}, grad=["pred"])
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -33,7 +33,7 @@ UNARY_FLOAT = [
     "StopGradient", "Tanh",
 ]  # fmt: skip
 BINARY_FLOAT = [
-    "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "LogAddExp",
+    "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "LogAdd", "LogAddExp",
     "MaskedMul", "Max", "Min", "Mod", "Mul", "Pow", "Sub",
 ]  # fmt: skip
 SHAPES = [((3, 4), (3, 4)), ((3, 4), (1, 4)), ((3, 1), (4,)), ((), (2,)), ((0, 4), (1, 4))]
@@ -99,8 +99,21 @@ EXAMPLES = {
             lambda x, y: ops.matmul(x, ops.transpose(y, (1, 0))),
         ),
     ],
-    "Pick": [([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1))],
-    "Unpick": [([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.unpick(x, i, 1, 4))],
+    "Pick": [
+        ([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1)),
+        ([floats((2, 4, 3))[0], ints(2, 6, 3)], lambda x, i: ops.pick(x, i, 1, distinct=False)),
+    ],
+    "Unpick": [
+        ([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.unpick(x, i, 1, 4)),
+        (
+            [floats((2, 6, 3))[0], ints(2, 6, 3)],
+            lambda x, i: ops.unpick(x, i, 1, 4, distinct=False),
+        ),
+    ],
+    "WithGradient": [
+        ([X], lambda x: ops.with_gradient(ops.reduce_sum(x * x, (1,)), [x], [x + x])),
+        ([X], lambda x: ops.with_gradient(ops.tanh(x), [x], [1 - ops.tanh(x) * ops.tanh(x)], x)),
+    ],
     "Take": [
         ([floats((4, 3))[0], ints(5)], lambda x, i: ops.take(x, i, 0)),
         ([floats((2, 4, 3))[0], ints(2, 3)], lambda x, i: ops.take(x, i, 1)),
@@ -129,6 +142,7 @@ EXAMPLES = {
             ("ReduceSum", ops.reduce_sum),
             ("ReduceProd", ops.reduce_prod),
             ("ReduceMax", ops.reduce_max),
+            ("ReduceMaxFinite", ops.reduce_max_finite),
             ("ReduceMin", ops.reduce_min),
             ("L2Norm", ops.norm),
             ("LogSumExp", ops.logsumexp),

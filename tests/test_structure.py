@@ -33,7 +33,7 @@ LAYERS = [
     ["runtime"],
     ["compiled", "expressions"],
     ["loss"],
-    ["gluon"],
+    ["gluon", "nn"],
     ["catalogue"],
     ["files", "models", "samples"],
     ["export", "checks"],
@@ -95,7 +95,7 @@ def test_no_file_is_too_long():
 def test_public_names_are_these():
     assert sorted(lg.__all__) == [
         "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-        "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
+        "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "nn",
         "reference", "symbol", "symbolic", "vjp",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)

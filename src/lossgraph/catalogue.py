@@ -18,7 +18,7 @@ from typing import Any
 from .errors import InputError
 from .loss import Block
 
-NAMESPACES = {"gluon": "lossgraph.gluon"}
+NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
 
 ALIASES = {
     "ctc": "gluon.CTCLoss",
@@ -108,6 +108,10 @@ _EXAMPLES: dict[tuple[str, str], tuple[Example, dict[_Condition, Example]]] = {
         Example(), {("from_logits", True): Example(values="log_simplex")}
     ),
     ("gluon.SquaredHingeLoss", "label"): (_SIGNS, {}),
+    ("nn.CTCLoss", "input_lengths"): (Example("int64", ("N",)), {}),
+    ("nn.CTCLoss", "log_probs"): (Example(shape=("T", "N", "C"), values="log_simplex"), {}),
+    ("nn.CTCLoss", "target_lengths"): (Example("int64", ("N",)), {}),
+    ("nn.CTCLoss", "targets"): (Example("int64", ("N", "L"), "class"), {}),
 }  # fmt: skip
 
 

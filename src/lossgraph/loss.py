@@ -42,6 +42,8 @@ class Block:
 
     # Inputs that are class labels or lengths, though only compared: they have no gradient.
     without_gradient: tuple[str, ...] = ()
+    # Inputs that a call may give as numbers, which elsewhere are options.
+    number_inputs: tuple[str, ...] = ()
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -66,6 +68,10 @@ class Block:
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         """The mathematics: from symbols or reference arrays to one, or a tuple of them."""
         raise NotImplementedError(f"{type(self).__name__} has no hybrid_forward")
+
+    def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays of a call as the graph takes them."""
+        return dict(arrays)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Refuse shapes of a call that a graph, which knows lengths by name, cannot refuse."""
@@ -92,6 +98,7 @@ class Block:
             return self.hybrid_forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self.hybrid_forward(reference, **arrays, **constants)
+        arrays = self.prepare(arrays)
         return self._compiled(arrays, constants, (), False).run(arrays)
 
     def value_and_grad(
@@ -115,6 +122,7 @@ class Block:
         chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
         if not chosen:
             return self(*args, **kwargs), {}
+        arrays = self.prepare(arrays)
         compiled = self._compiled(arrays, constants, chosen, ct is not None)
         if ct is not None:
             arrays.update(_cotangents(ct, compiled.program))
@@ -180,6 +188,8 @@ class Block:
         for name, value in _flat(bound, signature):
             if isinstance(value, (Symbol, reference.Array)) or is_array(value):
                 arrays[name] = value
+            elif name in self.number_inputs and isinstance(value, (int, float)):
+                arrays[name] = np.asarray(value)
             elif value is not None or signature.parameters[name].default is not None:
                 constants[name] = value
         if not arrays:
@@ -339,6 +349,17 @@ class FunctionLoss(Block):
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         parameters = list(inspect.signature(self._body).parameters.values())[1:]
         return {p.name: p for p in parameters}
+
+
+def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse inputs that are not there once for each sample.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for name, shape in shapes.items():
+        if shape != samples:
+            raise InputError(f"{name}: expected one for each sample, {samples}, got {shape}")
 
 
 def as_loss(loss: Any) -> Block:

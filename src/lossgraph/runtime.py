@@ -214,7 +214,7 @@ def check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]
     if outside is not None:
         raise InputError(
             f"{name}[{', '.join(map(str, outside))}] is {array[outside]}, which is not one of the "
-            f"{count} classes 0 to {count - 1}"
+            f"{count} allowed, 0 to {count - 1}"
         )
 
 

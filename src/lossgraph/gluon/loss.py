@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..losses import classification, ctc, distribution, embedding, regression
+from ..loss import require_samples
 from ..symbolic.symbol import same_size
 from ..weighting import broadcasts, weigh
 from .block import HybridBlock
@@ -239,6 +240,14 @@ class CTCLoss(Loss):
         self._layout = _one_of("layout", layout, ("NTC", "TNC"))
         self._label_layout = _one_of("label_layout", label_layout, ("NT", "TN"))
 
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        pred, label = shapes["pred"], shapes["label"]
+        _require_ranks(pred, label)
+        samples = (pred[self._layout.find("N")],)
+        per_sample = {"label": (label[self._label_layout.find("N")],)}
+        per_sample |= {n: shapes[n] for n in ("pred_lengths", "label_lengths") if n in shapes}
+        require_samples(samples, per_sample)
+
     def hybrid_forward(
         self,
         F: Any,
@@ -248,11 +257,7 @@ class CTCLoss(Loss):
         label_lengths: Any = None,
         sample_weight: Any = None,
     ) -> Any:
-        if len(pred.shape) != 3 or len(label.shape) != 2:
-            raise InputError(
-                f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred.shape} "
-                f"and {label.shape}"
-            )
+        _require_ranks(pred.shape, label.shape)
         if self._layout == "TNC":
             pred = F.swapaxes(pred, 0, 1)
         if self._label_layout == "TN":
@@ -261,17 +266,11 @@ class CTCLoss(Loss):
             ended = F.cumsum(label == -1, axis=1)
             label_lengths = F.sum(ended == 0, axis=1)
         lengths = F.cast(label_lengths, "int64")
-        places = F.arange(label.shape[1], dtype="int64").reshape((1, -1))
-        inside = F.broadcast_lesser(places, lengths.reshape((-1, 1)))
-        labels = F.where(inside, label, F.zeros_like(label))
-        # in the layout that the labels came in, so that an error names the right index
-        given = labels if self._label_layout == "NT" else F.swapaxes(labels, 0, 1)
-        outside = _in_range(F, given, pred.shape[2], pred) - 1
-        known = 1 + F.sum(outside, axis=self._label_layout.find("T"))
-        known = known * _in_range(F, lengths, label.shape[1] + 1, pred)
+        in_place = self._label_layout == "TN"
+        labels, known = ctc.checked_labels(F, label, lengths, pred.shape[2], pred, in_place)
         if pred_lengths is not None:  # what lies past the end may be anything
             pred_lengths = F.cast(pred_lengths, "int64")
-            known = known * _in_range(F, pred_lengths, pred.shape[1] + 1, pred)
+            known = known * ctc.in_range(F, pred_lengths, pred.shape[1] + 1, pred)
             steps = F.arange(pred.shape[1], dtype="int64").reshape((1, -1, 1))
             running = F.broadcast_lesser(steps, pred_lengths.reshape((-1, 1, 1)))
             pred = F.where(F.broadcast_like(running, pred), pred, F.zeros_like(pred))
@@ -513,9 +512,11 @@ def _require_classes(shape: Sequence[Any], axis: int) -> None:
         raise InputError("there are no classes to choose from: the class axis has length 0")
 
 
-def _in_range(F: Any, index: Any, count: Any, like: Any) -> Any:
-    """1 for an index below ``count``; any other is refused, or NaN in a graph."""
-    return F.take(F.ones((count,), dtype=like.dtype), index, mode="raise")
+def _require_ranks(pred: Sequence[Any], label: Sequence[Any]) -> None:
+    if len(pred) != 3 or len(label) != 2:
+        raise InputError(
+            f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred} and {label}"
+        )
 
 
 def _require_broadcast(name: str, array: Any, like: Any) -> None:

@@ -53,16 +53,19 @@ def ctc_log_likelihood(
         F: the operators.
         log_probs: (N, T, C).
         labels: (N, L), classes; past the length they may be any.
-        label_lengths: (N,), int64, at most L.
+        label_lengths: (N,), at most L.
         blank: the class of the blank, an int or a size.
-        input_lengths: (N,), int64, at most T; None if all are T.
+        input_lengths: (N,), at most T; None if all are T.
 
     Returns:
         (N,), at most ``LOG_ZERO / 2`` where there is no alignment; the derivative is 0 there.
 
     Source: Graves et al. (2006), ICML.
     """
-    labels = F.cast(labels, dtype="int64")
+    labels, label_lengths = (F.cast(x, dtype="int64") for x in (labels, label_lengths))
+    places = F.reshape(F.arange(labels.shape[1], dtype="int64"), (1, -1))
+    inside = F.broadcast_lesser(places, F.reshape(label_lengths, (-1, 1)))
+    labels = F.where(inside, labels, F.zeros_like(labels) + log_probs.shape[2])  # no class
     steps = log_probs.shape[1] + 1  # the end takes one
     even = (steps + 1) // 2 * 2
     chains = (
@@ -76,6 +79,35 @@ def ctc_log_likelihood(
         F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
     )
     return F.reshape(likelihood, (-1,))
+
+
+def checked_labels(
+    F: Any, labels: Any, lengths: Any, classes: Any, like: Any, turned: bool = False
+) -> tuple[Any, Any]:
+    """Labels with zeros past their lengths, and 1 for each sample whose label can be one.
+
+    Args:
+        F: the operators.
+        labels: (N, L).
+        lengths: (N,).
+        classes: how many classes there are.
+        like: an array of the dtype of the losses.
+        turned: whether the user gave (L, N), so that an error names the index that they know.
+
+    Returns:
+        (N, L) and (N,). What is no class or no length is refused, or NaN in a graph.
+    """
+    places = F.reshape(F.arange(labels.shape[1], dtype="int64"), (1, -1))
+    inside = F.broadcast_lesser(places, F.reshape(lengths, (-1, 1)))
+    labels = F.where(inside, labels, F.zeros_like(labels))
+    given = F.swapaxes(labels, 0, 1) if turned else labels
+    known = 1 + F.sum(in_range(F, given, classes, like) - 1, axis=0 if turned else 1)
+    return labels, known * in_range(F, lengths, labels.shape[1] + 1, like)
+
+
+def in_range(F: Any, index: Any, count: Any, like: Any) -> Any:
+    """1 for an index below ``count``; any other is refused, or NaN in a graph."""
+    return F.take(F.ones((count,), dtype=like.dtype), index, mode="raise")
 
 
 # --- the chain --------------------------------------------------------------------------------
@@ -118,7 +150,8 @@ def _emissions(F: Any, log_probs: Any, read: Any, inside: Any, blank: Any) -> tu
     chosen = F.take_along_axis(by_class, F.expand_dims(read, axis=0), axis=1)
     never = F.cast((1 - inside) * LOG_ZERO, log_probs.dtype)
     of_labels = F.broadcast_add(chosen, F.expand_dims(never, axis=0))
-    of_blanks = F.slice_axis(by_class, axis=1, begin=blank, end=blank + 1)
+    which = F.zeros((1,), dtype="int64") + blank
+    of_blanks = F.take(by_class, which, axis=1)
     return F.maximum(of_labels, LOG_ZERO), F.maximum(of_blanks, LOG_ZERO)
 
 
@@ -129,8 +162,9 @@ def _extended(
     steps, _, batch = of_labels.shape
     only_end = F.expand_dims(at_end, axis=0)
     if input_lengths is not None:
+        ends = F.cast(input_lengths, dtype="int64")
         at = F.arange(steps, dtype="int64").reshape((-1, 1, 1))
-        running = F.broadcast_lesser(at, F.reshape(input_lengths, (1, 1, -1)))
+        running = F.broadcast_lesser(at, F.reshape(ends, (1, 1, -1)))
         spread = F.broadcast_like(only_end, of_labels)
         of_labels = F.where(F.broadcast_like(running, of_labels), of_labels, spread)
         of_blanks = F.where(running, of_blanks, F.zeros_like(of_blanks) + LOG_ZERO)

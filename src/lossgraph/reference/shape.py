@@ -42,6 +42,12 @@ def ones(shape: Shape, ctx: Any = None, dtype: Any = "float32") -> Array:
 
 
 @operator
+def scalar(data: Array) -> Array:
+    """An array of one element without its axes. Lossgraph's own."""
+    return Array(raw(data).reshape(()))
+
+
+@operator
 def zeros_like(data: Array) -> Array:
     """Zeros in the shape and dtype of an array."""
     return Array(np.zeros_like(raw(data)))

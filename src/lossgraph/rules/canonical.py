@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..dims import Dim, product
+from ..dims import Dim, Size, product
 from ..evaluate import evaluate
 from ..expr import Expr, const, is_const
 from ..rewrite import Rule
@@ -51,6 +51,8 @@ def fold_constants(node: Expr) -> Expr | None:
         return None
     sizes = [node.shape, *(arg.shape for arg in node.args)]
     if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
+        return None
+    if any(isinstance(value, Size) for value in node.attrs.values()):
         return None
     return const(evaluate([node], {})[0], node.dtype)
 

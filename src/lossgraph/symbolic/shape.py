@@ -441,6 +441,12 @@ def array(source_array: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
 
 
 @function(True)
+def scalar(data: Operand) -> Symbol:
+    """An array of one element without its axes, which MXNet does not know. Lossgraph's own."""
+    return wrap(ops.reshape(as_expr(data), ()))
+
+
+@function(True)
 def zeros_like(data: Operand) -> Symbol:
     """Zeros in the shape and dtype of ``data``."""
     x = as_expr(data)
