@@ -20,6 +20,6 @@ from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "nn", "reference",
-    "symbol", "symbolic", "vjp",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "nn",
+    "reference", "symbol", "symbolic", "vjp",
 ]  # fmt: skip

@@ -17,8 +17,8 @@ from onnx.reference import ReferenceEvaluator
 from . import validate
 from .errors import InputError, LossgraphError, ValidationError
 from .models import ModelRunner, engine_errors, input_types, load_model
-from .sessions import make_session, onnxruntime
 from .samples import choose_sizes, draw
+from .sessions import make_session, onnxruntime
 
 Array = np.ndarray[Any, Any]
 

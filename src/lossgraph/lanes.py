@@ -26,31 +26,30 @@ class Lane(NamedTuple):
 Lanes = Sequence[Lane | None]  # of the arguments; None for what is the same for every sample
 
 
-class Mixed(Exception):
+class MixedError(Exception):
     """Samples see each other, or their number, or their place in the batch."""
 
 
-def one(found: Iterable[tuple[int, int]]) -> Lane | None:
-    """The lane that all arguments agree on."""
-    distinct = set(found)
+def one(found: Iterable[Lane | None]) -> Lane | None:
+    """The lane that all agree on who have one."""
+    distinct = {lane for lane in found if lane is not None}
     if len(distinct) > 1:
-        raise Mixed
-    return Lane(*distinct.pop()) if distinct else None
+        raise MixedError
+    return distinct.pop() if distinct else None
 
 
 def pointwise(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """Element by element, with broadcasting."""
     return one(
-        (node.rank - arg.rank + lane.axis, lane.blocks)
+        lane and Lane(node.rank - arg.rank + lane.axis, lane.blocks)
         for arg, lane in zip(node.args, lanes, strict=True)
-        if lane is not None
     )
 
 
 def not_over(axes: Iterable[int], lane: Lane | None) -> Lane | None:
     """A lane that an operation over ``axes`` leaves alone."""
     if lane is not None and lane.axis in axes:
-        raise Mixed
+        raise MixedError
     return lane
 
 
@@ -62,13 +61,13 @@ def reduction(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
 def within_axis(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """Along the attribute ``axis``, by arguments that all have the rank of the result."""
     axis = node.attrs["axis"]
-    return one(lane for lane in lanes if not_over((axis,), lane) is not None)
+    return one(not_over((axis,), lane) for lane in lanes)
 
 
 def sizes_only(node: Expr, lanes: Lanes, batch: str) -> None:
     """Values made of sizes."""
     if any(isinstance(v, Size) and batch in names(v) for v in node.attrs.values()):
-        raise Mixed
+        raise MixedError
 
 
 def reshape(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
@@ -79,14 +78,14 @@ def reshape(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     for i, dim in enumerate(node.shape):
         if dim == before[axis] and product(node.shape[:i]) == product(before[:axis]):
             return Lane(i, blocks)
-    raise Mixed
+    raise MixedError
 
 
 def broadcast(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """What is repeated for each sample is the same for each."""
     if lanes[0] is not None:
         return pointwise(node, lanes, batch)
-    return one((i, _blocks(dim, batch)) for i, dim in enumerate(node.shape) if _has(dim, batch))
+    return one(Lane(i, _blocks(dim, batch)) for i, dim in enumerate(node.shape) if _has(dim, batch))
 
 
 def transpose(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
@@ -99,19 +98,23 @@ def transpose(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
 def slices(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """All of the axis, or some of its blocks."""
     lane, attrs = lanes[0], node.attrs
-    if any(_has(start, batch) for i, start in enumerate(attrs["starts"]) if not lane or i != lane.axis):
-        raise Mixed
+    if any(
+        _has(start, batch) for i, start in enumerate(attrs["starts"]) if not lane or i != lane.axis
+    ):
+        raise MixedError
     if lane is None:
         return None
     start = attrs["starts"][lane.axis]
     if attrs["steps"][lane.axis] != 1 or (start != 0 and _blocks(start, batch) < 1):
-        raise Mixed
+        raise MixedError
     return Lane(lane.axis, _blocks(attrs["sizes"][lane.axis], batch))
 
 
 def pad(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """Along other axes."""
-    grown = [i for i, (a, b) in enumerate(zip(node.shape, node.args[0].shape, strict=True)) if a != b]
+    grown = [
+        i for i, (a, b) in enumerate(zip(node.shape, node.args[0].shape, strict=True)) if a != b
+    ]
     return not_over(grown, lanes[0])
 
 
@@ -127,10 +130,11 @@ def take(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     """From a table by the samples' indices, or the same slices of every sample."""
     (table, index), axis = lanes, node.attrs["axis"]
     if table is not None and index is not None:
-        raise Mixed
+        raise MixedError
     if index is not None:
         return Lane(axis + index.axis, index.blocks)
-    if not_over((axis,), table) is None or table.axis < axis:
+    not_over((axis,), table)
+    if table is None or table.axis < axis:
         return table
     return Lane(table.axis + node.args[1].rank - 1, table.blocks)
 
@@ -140,12 +144,12 @@ def matmul(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
     left, right = node.args
     row, column = node.rank - 2, node.rank - 1
     if lanes[0] is not None and lanes[0].axis == left.rank - 1:
-        raise Mixed
+        raise MixedError
     if lanes[1] is not None and lanes[1].axis == right.rank - 2:
-        raise Mixed
+        raise MixedError
     lane = pointwise(node, lanes, batch)
     if lane is not None and lane.axis in (row, column) and None not in lanes:
-        raise Mixed
+        raise MixedError
     return lane
 
 
@@ -159,7 +163,7 @@ def checked(node: Expr, lane: Any, batch: str) -> Any:
     for type_, found in zip(*_each(node.type, lane), strict=True):
         places = [(i, dim) for i, dim in enumerate(type_.shape) if _has(dim, batch)]
         if [(i, _blocks(dim, batch)) for i, dim in places] != ([found] if found else []):
-            raise Mixed
+            raise MixedError
     return lane
 
 
@@ -176,5 +180,5 @@ def _blocks(dim: Dim, batch: str) -> int:
     """How many times the batch a length is."""
     count = floordiv(dim, named(batch))
     if not isinstance(count, int) or named(batch) * count != dim:
-        raise Mixed
+        raise MixedError
     return count

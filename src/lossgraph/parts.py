@@ -6,6 +6,7 @@ step after step. Where a program keeps samples apart, each thread takes some of 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,7 @@ class Parts:
     def _bounds(self, samples: int, sizes: Mapping[str, int]) -> Bounds:
         count = min(self._threads, samples, evaluate(self._work, sizes) // _WORTH_A_THREAD)
         ends = [samples * i // count for i in range(count + 1)] if count > 1 else []
-        return list(zip(ends[:-1], ends[1:], strict=True))
+        return list(itertools.pairwise(ends))
 
     def run(
         self,

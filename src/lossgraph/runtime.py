@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+
 class Runner:
     """A program in a session: checks its inputs, runs, returns outputs by name."""
 
@@ -122,9 +123,7 @@ class Runner:
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
 
-    def _results(
-        self, sizes: Mapping[str, int], out: Mapping[str, Array]
-    ) -> dict[str, Array]:
+    def _results(self, sizes: Mapping[str, int], out: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays for the outputs: those given, and new ones."""
         unknown = [name for name in out if name not in self._outputs]
         if unknown:

@@ -32,7 +32,7 @@ from .expr import (
     toposort,
     variable,
 )
-from .lanes import Lane, Mixed, not_over
+from .lanes import Lane, MixedError, not_over
 from .ops import filled, flip, iota
 from .separate import lanes_of
 from .types import TensorType, TupleType, numpy_dtype, require_equal, unify
@@ -267,7 +267,7 @@ def _along(node: Expr, lanes: Sequence[Lane | None], batch: str) -> tuple[Lane |
     inside = (*lanes[:states], *elements, *lanes[states + read :])
     after = lanes_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
     if tuple(after[:states]) != tuple(lanes[:states]):
-        raise Mixed
+        raise MixedError
     stacked = [lane and Lane(lane.axis + 1, lane.blocks) for lane in after[states:]]
     return (*lanes[:states], *stacked)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .dims import named, names
 from .expr import Expr, is_const, is_input, toposort
-from .lanes import Lane, Mixed, checked
+from .lanes import Lane, MixedError, checked
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def find_batch(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Batch | N
         if name is not None:
             try:
                 return _batch(name, inputs, outputs)
-            except Mixed:
+            except MixedError:
                 continue
     return None
 
@@ -47,7 +47,7 @@ def _batch(dim: str, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Bat
     known = {node: _input_lane(node, dim) for node in inputs}
     found = lanes_of(list(outputs.values()), known, dim)
     if any(lane is None or lane.blocks != 1 for lane in found):
-        raise Mixed
+        raise MixedError
     return Batch(
         dim,
         {node.attrs["name"]: lane and lane.axis for node, lane in known.items()},
@@ -60,7 +60,7 @@ def _input_lane(node: Expr, dim: str) -> Lane | None:
     if not axes:
         return None
     if len(axes) > 1 or node.shape[axes[0]] != named(dim):
-        raise Mixed
+        raise MixedError
     return Lane(axes[0])
 
 
@@ -68,7 +68,7 @@ def lanes_of(roots: Sequence[Expr], known: Mapping[Expr, Any], batch: str) -> li
     """The lane of each root, given those of the inputs.
 
     Raises:
-        Mixed: if samples do not stay apart.
+        MixedError: if samples do not stay apart.
     """
     found: dict[Expr, Any] = dict(known)
     for node in toposort(roots):
@@ -81,5 +81,5 @@ def _lane(node: Expr, found: Mapping[Expr, Any], batch: str) -> Any:
     if is_const(node):
         return None
     if is_input(node) or node.op.along is None:
-        raise Mixed
+        raise MixedError
     return node.op.along(node, [found[arg] for arg in node.args], batch)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..losses import classification, ctc, distribution, embedding, regression
 from ..loss import require_samples
+from ..losses import classification, ctc, distribution, embedding, regression
 from ..symbolic.symbol import same_size
 from ..weighting import broadcasts, weigh
 from .block import HybridBlock
@@ -244,8 +244,8 @@ class CTCLoss(Loss):
         pred, label = shapes["pred"], shapes["label"]
         _require_ranks(pred, label)
         samples = (pred[self._layout.find("N")],)
-        per_sample = {"label": (label[self._label_layout.find("N")],)}
-        per_sample |= {n: shapes[n] for n in ("pred_lengths", "label_lengths") if n in shapes}
+        lengths = {n: shapes[n] for n in ("pred_lengths", "label_lengths") if n in shapes}
+        per_sample = {"label": (label[self._label_layout.find("N")],), **lengths}
         require_samples(samples, per_sample)
 
     def hybrid_forward(

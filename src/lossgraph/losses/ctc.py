@@ -203,12 +203,13 @@ def _part(F: Any, chain: _Chain, begin: Any, end: Any) -> _Chain:
 # --- the recursion ----------------------------------------------------------------------------
 
 
-def _enter(F: Any, labels: Any, blanks: Any, skips: Any) -> tuple[Any, Any]:
+def _enter(F: Any, scores: Any, skips: Any) -> tuple[Any, Any]:
     """Scores of having entered each state, from those of the step before.
 
     A blank is entered from itself and from the label before it; a label from itself, from the
     blank before it, and past that from the label before, if it may be skipped.
     """
+    labels, blanks = scores
     into_blanks = F.logaddexp(blanks, labels[:-1], finite=True)
     from_before = F.where(skips, into_blanks, blanks)
     never = F.zeros_like(labels[:1]) + LOG_ZERO
@@ -216,16 +217,16 @@ def _enter(F: Any, labels: Any, blanks: Any, skips: Any) -> tuple[Any, Any]:
     return into_labels, into_blanks
 
 
-def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> tuple[Any, Any]:
+def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> Any:
     """Scores along two chains side by side: those after each step if kept, and the last."""
     labels, blanks, skips, start = (
         F.concat(x, y, dim=len(x.shape) - 1) for x, y in zip(one[:4], other[:4], strict=True)
     )
 
     def step(emissions: Any, scores: Any) -> Any:
-        entered = _enter(F, *scores, skips)
-        scores = [F.broadcast_add(x, e) for x, e in zip(entered, emissions, strict=True)]
-        return (scores if keep else []), scores
+        entered = _enter(F, scores, skips)
+        after = [F.broadcast_add(x, e) for x, e in zip(entered, emissions, strict=True)]
+        return (after if keep else []), after
 
     nowhere = F.zeros_like(start[1:]) + LOG_ZERO
     return F.contrib.foreach(step, [labels, blanks], [start, nowhere])
@@ -246,7 +247,7 @@ def _likelihood(F: Any, chain: _Chain) -> Any:
     first, second = _part(F, chain, 0, steps // 2), _part(F, chain, steps // 2, steps)
     _, last = _run(F, first, _reversed(F, second), keep=False)
     pairs = [_halves(F, scores, batch) for scores in last]
-    entered = _enter(F, *(forth for forth, _ in pairs), chain.skips)
+    entered = _enter(F, [forth for forth, _ in pairs], chain.skips)
     through = [
         forth + F.flip(back, axis=0) for forth, (_, back) in zip(entered, pairs, strict=True)
     ]
@@ -268,9 +269,7 @@ def _with_posterior(
     # shares of the steps' own sum: what rounding has done to a whole step cancels
     best = F.maximum(*(F.max(x, axis=1, keepdims=True, finite=True) for x in scores))
     best = F.stop_gradient(best)
-    of_labels, of_blanks = (
-        F.exp(F.maximum(F.broadcast_sub(x, best), NEGLIGIBLE)) for x in scores
-    )
+    of_labels, of_blanks = (F.exp(F.maximum(F.broadcast_sub(x, best), NEGLIGIBLE)) for x in scores)
     of_blank = F.sum(of_blanks, axis=1, keepdims=True)
     possible = F.reshape(value > LOG_ZERO / 2, (1, 1, -1))
     share = F.broadcast_div(possible, F.sum(of_labels, axis=1, keepdims=True) + of_blank)

@@ -79,7 +79,9 @@ class CTCLoss(Loss):
         found = [given.get(name) for name in ("log_probs", "targets", "target_lengths")]
         if any(array is None or device_of(array) is not None for array in found):
             return given
-        log_probs, targets, lengths = map(to_numpy, ("log_probs", "targets", "target_lengths"), found)
+        log_probs, targets, lengths = map(
+            to_numpy, ("log_probs", "targets", "target_lengths"), found
+        )
         if log_probs.ndim == 3 and targets.ndim == lengths.ndim == 1:
             given["targets"] = _rows(targets, lengths, log_probs.shape[2])
         return given

@@ -384,14 +384,16 @@ def _lower_log_add(b: Any, node: Expr, x: str, y: str) -> str:
     return str(b.add("Sub", b.add("Max", x, y), b.add("Log", gap)))
 
 
-log_add = _binary(  # LogAddExp of finite numbers in half the operators, right to the larger's digits
-    "LogAdd",
-    np.logaddexp,
-    lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
-    domain=((-3.0, 0.0), (0.5, 3.0)),
-    infer=lambda x, y: float_only(arithmetic(x, y)),
-    lower=_lower_log_add,
-    commutative=True,
+log_add = (
+    _binary(  # LogAddExp of finite numbers in half the operators, right to the larger's digits
+        "LogAdd",
+        np.logaddexp,
+        lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
+        domain=((-3.0, 0.0), (0.5, 3.0)),
+        infer=lambda x, y: float_only(arithmetic(x, y)),
+        lower=_lower_log_add,
+        commutative=True,
+    )
 )
 tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
 erf = _unary(
@@ -495,6 +497,4 @@ def cast(x: Expr, dtype: object) -> Expr:
     return _cast(x, to=to)
 
 
-stop_gradient = register(
-    Op("StopGradient", same, lambda x: x, zeros, "Identity", along=pointwise)
-)
+stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity", along=pointwise))

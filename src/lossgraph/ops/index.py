@@ -79,7 +79,7 @@ def _unpick_infer(
 
 def _unpick_ref(x: Array, index: Array, axis: int, size: int, distinct: bool) -> Array:
     out = np.zeros([size if i == axis else n for i, n in enumerate(x.shape)], x.dtype)
-    places = list(np.indices(x.shape, sparse=True))
+    places: list[Array] = list(np.indices(x.shape, sparse=True))
     places[axis] = index
     np.add.at(out, tuple(places), x)
     return out
@@ -88,14 +88,15 @@ def _unpick_ref(x: Array, index: Array, axis: int, size: int, distinct: bool) ->
 def _lower_unpick(b: Any, node: Expr, x: str, index: str) -> str:
     axis, adds = node.attrs["axis"], not node.attrs["distinct"]
     if adds and b.opset < 16:  # ScatterElements cannot add yet
-        return str(b.lower(_one_hot_unpick(*node.args, axis, node.attrs["size"])))
+        return str(b.lower(_one_hot_unpick(node, axis)))
     zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
     reduction = {"reduction": "add"} if adds else {}
     return str(b.add("ScatterElements", zero, index, x, axis=axis, **reduction))
 
 
-def _one_hot_unpick(x: Expr, index: Expr, axis: int, size: Dim) -> Expr:
+def _one_hot_unpick(node: Expr, axis: int) -> Expr:
     """``unpick`` as a product with a one-hot matrix for each row."""
+    (x, index), size = node.args, node.attrs["size"]
     forth = (*(i for i in range(x.rank) if i != axis), axis)
     hot = one_hot(transpose(index, forth), size, x.dtype)
     rows = matmul(expand_dims(transpose(x, forth), (-2,)), hot)
@@ -118,9 +119,7 @@ _unpick = register(
 
 def unpick(x: Expr, index: Expr, axis: int, size: Dim, distinct: bool = True) -> Expr:
     """The transpose of ``pick``: ``x`` added up at its indices, zeros elsewhere."""
-    return _unpick(
-        x, index, axis=canonical_axis(axis, x.rank), size=size, distinct=distinct
-    )
+    return _unpick(x, index, axis=canonical_axis(axis, x.rank), size=size, distinct=distinct)
 
 
 # --- whole slices: take -------------------------------------------------------------------

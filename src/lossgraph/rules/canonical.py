@@ -97,8 +97,12 @@ CANONICAL = [
             sizes,
         ),
         example={
-            "begins": (3, 0), "strides": (-1, 2), "lengths": (4, 3),
-            "starts": (1, 2), "steps": (1, -1), "sizes": (2, 2),
+            "begins": (3, 0),
+            "strides": (-1, 2),
+            "lengths": (4, 3),
+            "starts": (1, 2),
+            "steps": (1, -1),
+            "sizes": (2, 2),
         },
     ),
     Rule(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..dims import Dim
 from ..expr import Expr, scalar_value
 
 _POSITIVE = ("Exp", "Sigmoid", "Softmax")

@@ -1,0 +1,235 @@
+"""Samples that stay apart: what is separable, and that parts of a batch give parts of the whole."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import lossgraph as lg
+from lossgraph import autodiff, gluon, ops, parts
+from lossgraph.catalogue import entries, example_types
+from lossgraph.evaluate import evaluate
+from lossgraph.expr import is_const
+from lossgraph.samples import choose_sizes
+from lossgraph.samples import draw as draw_arrays
+from lossgraph.scan import scan
+from lossgraph.separate import find_batch
+from support import assert_close, symbol
+from test_ctc import NAMED, draw, oracle
+from test_fuzz import LEAVES, arrays, expressions
+
+X = symbol("x", "float64", ("N", 3))
+Y = symbol("y", "float64", ("N", 4))
+W = symbol("w", "float64", (3, 4))
+I = symbol("i", "int64", ("N",))  # noqa: E741
+INPUTS = (X, Y, W, I)
+N = X.shape[0]
+COLUMN = ops.expand_dims(I, (1,))
+
+
+def running(step):
+    return scan(
+        step, [ops.take_range(Y, 1, 0, 1)], [ops.expand_dims(ops.transpose(X, (1, 0)), (2,))]
+    )
+
+
+SEPARABLE = {
+    "pointwise": ops.tanh(X) * 2 + ops.cast(COLUMN, "float64"),
+    "rows": ops.reduce_sum(X, (1,)),
+    "from a table": ops.take(ops.transpose(W, (1, 0)), I, 0),
+    "columns of all": ops.take(Y, ops.iota(3), 1),
+    "by one matrix": ops.matmul(X, W),
+    "by the samples' own": ops.matmul(ops.expand_dims(X, (2,)), ops.expand_dims(Y, (1,))),
+    "there and back": ops.transpose(ops.exp(ops.transpose(X, (1, 0))), (1, 0)),
+    "picked": ops.pick(Y, COLUMN, 1),
+    "put": ops.unpick(ops.reduce_sum(X, (1,)), COLUMN, 1, 4),
+    "the second of two batches": ops.take_range(ops.concat([X, X * 2], 0), 0, N, N),
+    "beside each other": ops.concat([X, Y], 1),
+    "the same for all": ops.broadcast_to(ops.reduce_sum(W, (0, 1)), (N, 1)),
+    "one hot": ops.one_hot(I, 4, "float64"),
+    "sorted within": ops.cast(ops.arg_sort(Y, 1, 4, largest=True), "float64"),
+    "running sums": ops.flip(ops.cumsum(Y, 1), (1,)),
+    "padded": ops.pad(X, (0, 1), (0, 2)),
+    "split in two axes": ops.reshape(Y, (N, 2, 2)),
+    "step after step": running(lambda s, e: ([s[0] + ops.tanh(e[0])], []))[0][0],
+    "every step": ops.transpose(running(lambda s, e: ([s[0] * e[0]], [s[0]]))[1][0], (1, 0, 2)),
+}
+MIXED = {
+    "sum over samples": ops.broadcast_to(ops.reduce_sum(X, (0,)), (N, 3)),
+    "their number": X / ops.cast(ops.size_of(N), "float64"),
+    "their place": ops.cast(ops.iota(N), "float64"),
+    "the other way round": ops.flip(X, (0,)),
+    "every other": ops.slice_(X, (0, 0), (2, 1), (N, 3)),
+    "running over samples": ops.cumsum(X, 0),
+    "one row": ops.take_range(X, 0, 0, 1),
+    "each with each": ops.matmul(X, ops.transpose(X, (1, 0))),
+    "gram": ops.matmul(X, ops.matmul(ops.transpose(X, (1, 0)), X)),
+    "as one row": ops.reshape(X, (N * 3,)),
+    "halves of the wrong batch": ops.take_range(ops.concat([X, X * 2], 0), 0, 1, N),
+    "taken from each other": ops.take(X, I, 0),
+    "sorted among": ops.cast(ops.arg_sort(X, 0, N, largest=True), "float64"),
+    "a parameter": W,
+    "over samples as steps": scan(lambda s, e: ([s[0] + e[0]], [s[0]]),
+                                  [ops.filled(0.0, "float64", (3,))], [X])[1][0],
+}  # fmt: skip
+ROWS = {
+    "x": np.random.default_rng(0).normal(size=(5, 3)),
+    "y": np.random.default_rng(1).normal(size=(5, 4)),
+    "w": np.random.default_rng(2).normal(size=(3, 4)),
+    "i": np.array([0, 3, 1, 1, 2]),
+}
+
+
+def cut_at(array, axis, part):
+    return array if axis is None else array[(slice(None),) * axis + (part,)]
+
+
+def in_parts(roots, given_arrays, batch, cut, sizes):
+    """The roots evaluated on the samples before ``cut`` and on the others, joined."""
+    halves = []
+    for part, count in ((slice(None, cut), cut), (slice(cut, None), sizes[batch.dim] - cut)):
+        mine = {n: cut_at(array, batch.inputs[n], part) for n, array in given_arrays.items()}
+        halves.append(evaluate(roots, mine, {**sizes, batch.dim: count}))
+    axes = batch.outputs.values()
+    return [np.concatenate((a, b), axis) for a, b, axis in zip(*halves, axes, strict=True)]
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_parts_are_parts_of_the_whole(name):
+    batch = find_batch(INPUTS, {"loss": SEPARABLE[name]})
+    assert batch is not None
+    assert batch.dim == "N"
+    assert batch.inputs == {"x": 0, "y": 0, "w": None, "i": 0}
+    roots = [SEPARABLE[name]]
+    (whole,) = evaluate(roots, ROWS, {"N": 5})
+    (joined,) = in_parts(roots, ROWS, batch, 2, {"N": 5})
+    assert_close(joined, whole, tolerance=(1e-14, 0))
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_samples_that_see_each_other(name):
+    assert find_batch(INPUTS, {"loss": MIXED[name]}) is None
+    assert find_batch(INPUTS, {"loss": X * 1.0, "other": MIXED[name]}) is None
+
+
+def test_a_dim_that_stands_twice_is_no_batch():
+    square = symbol("square", "float64", ("N", "N"))
+    assert find_batch([square], {"loss": square * 2.0}) is None
+    assert find_batch([symbol("x", "float64", (4, 3))], {"loss": X * 2.0}) is None
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(expressions())
+def test_random_expressions_in_parts(made):
+    root, _ = made
+    gradients = autodiff.grad(root, [LEAVES[0], LEAVES[2]])
+    outputs = {"loss": root, "grad_x": gradients[0], "grad_z": gradients[1]}
+    batch = None if is_const(root) else find_batch(LEAVES, outputs)
+    if batch is None:
+        return
+    given_arrays = arrays(5, 0)
+    roots = list(outputs.values())
+    whole = evaluate(roots, given_arrays, {"N": 5})
+    joined = in_parts(roots, given_arrays, batch, 2, {"N": 5})
+    for a, b in zip(joined, whole, strict=True):
+        assert_close(a, b, tolerance=(1e-12, 1e-13))
+
+
+# One number for all samples, or every sample against every other.
+NOT_SEPARABLE = {"gluon.PoissonNLLLoss", "gluon.SDMLLoss", "nn.CTCLoss"}
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+def test_every_loss_in_parts(entry):
+    loss = entry.make()
+    types = example_types(loss)
+    program = loss.program(types, grad=(next(iter(types)),))
+    batch = find_batch(program.inputs, program.outputs)
+    assert (batch is None) == (entry.name in NOT_SEPARABLE)
+    if batch is None:
+        return
+    kinds = {node.attrs["name"]: node.type for node in program.inputs}
+    sizes = choose_sizes(kinds, program.constraints, {"N": 6})
+    given_arrays = draw_arrays(kinds, sizes, labels=program.labels)
+    roots = list(program.outputs.values())
+    whole = evaluate(roots, given_arrays, sizes)
+    for cut in (1, 4):
+        joined = in_parts(roots, given_arrays, batch, cut, sizes)
+        for a, b in zip(joined, whole, strict=True):
+            assert_close(a, b)
+
+
+# --- run in parts ---
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Threads for however little work."""
+    monkeypatch.setattr(parts, "_WORTH_A_THREAD", 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 9])
+@pytest.mark.parametrize("layout", ["NTC", "TNC"])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_ctc_on_several_threads(eager, threads, layout, lengths):
+    pred, label = draw((5, 7, 4), 2)
+    more = {}
+    if lengths:
+        more["pred_lengths"] = np.array([7, 3, 0, 7, 5], np.int32)
+        more["label_lengths"] = (label != -1).sum(1).astype(np.int32)
+    types = {n: t for n, t in NAMED.items() if n in ("pred", "label") or lengths}
+    if layout == "TNC":
+        types["pred"] = ("float64", ("T", "N", "C"))
+    fn = lg.compile(gluon.CTCLoss(layout=layout), types, grad=("pred",), threads=threads)
+    given_pred = np.swapaxes(pred, 0, 1) if layout == "TNC" else pred
+    out = {"loss": np.empty(5), "grad_pred": np.empty(given_pred.shape)}
+    expected = oracle(pred, label, **more)
+    for into in (None, out, {"loss": out["loss"]}):
+        value, grads = fn(given_pred, label, out=into, **more)
+        grad = np.swapaxes(grads["pred"], 0, 1) if layout == "TNC" else grads["pred"]
+        assert_close(value, expected[0])
+        assert_close(grad, expected[1])
+        assert into is None or value is out["loss"]
+
+
+def test_parts_are_chosen_by_work(monkeypatch):
+    program = gluon.CTCLoss().program({n: NAMED[n] for n in ("pred", "label")})
+    monkeypatch.setattr(parts, "_processors", lambda: 4)
+    plan = parts.Parts(program)
+    small, large = {"N": 8, "T": 4, "C": 5, "L": 2}, {"N": 10, "T": 500, "C": 50, "L": 40}
+    assert plan.bounds(small) == []
+    assert plan.bounds(large) == [(0, 2), (2, 5), (5, 7), (7, 10)]
+    assert plan.bounds({**large, "N": 3, "T": 9000}) == [(0, 1), (1, 2), (2, 3)]
+    assert parts.Parts(program, threads=1).bounds(large) == []
+    plain = gluon.L2Loss().program(dict.fromkeys(("pred", "label"), ("float32", ("N", 3))))
+    assert parts.Parts(plain).batch is None
+
+
+def test_errors_of_a_part_come_out(eager):
+    pred, label = draw((4, 5, 3), 2)
+    fn = lg.compile(gluon.CTCLoss(), {n: NAMED[n] for n in ("pred", "label")}, threads=2)
+    with pytest.raises(lg.InputError, match=r"label\[3, 0\] is 7"):
+        fn(pred, np.array([[0, 1]] * 3 + [[7, 0]], np.int32))
+    with pytest.raises(lg.InputError, match="out: the outputs are"):
+        fn(pred, label, out={"los": np.empty(4)})
+
+
+def test_many_callers_at_once(eager):
+    fn = lg.compile(gluon.CTCLoss(), {n: NAMED[n] for n in ("pred", "label")}, threads=2)
+    cases = [draw((2 + seed % 3, 4 + seed % 4, 4), 2, seed=seed) for seed in range(6)]
+    wrong = []
+
+    def work():
+        for pred, label in cases * 5:
+            if not np.allclose(fn(pred, label), oracle(pred, label)[0], rtol=1e-10):
+                wrong.append(pred.shape)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
