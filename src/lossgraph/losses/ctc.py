@@ -73,7 +73,7 @@ def ctc_log_likelihood(
         for total in (even, steps)
     )
     value = _likelihood(F, next(chains))
-    beside, gradient = _with_posterior(F, next(chains), log_probs, labels, blank)
+    beside, gradient = _with_posterior(F, next(chains), log_probs, labels, blank, input_lengths)
     per_sample = (-1, 1, 1)
     likelihood = F.with_gradient(
         F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
@@ -162,15 +162,20 @@ def _extended(
     steps, _, batch = of_labels.shape
     only_end = F.expand_dims(at_end, axis=0)
     if input_lengths is not None:
-        ends = F.cast(input_lengths, dtype="int64")
-        at = F.arange(steps, dtype="int64").reshape((-1, 1, 1))
-        running = F.broadcast_lesser(at, F.reshape(ends, (1, 1, -1)))
+        running = _running(F, steps, input_lengths)
         spread = F.broadcast_like(only_end, of_labels)
         of_labels = F.where(F.broadcast_like(running, of_labels), of_labels, spread)
         of_blanks = F.where(running, of_blanks, F.zeros_like(of_blanks) + LOG_ZERO)
     past = F.broadcast_to(only_end, (total - steps, *at_end.shape))
     no_blank = F.full((total - steps, 1, batch), LOG_ZERO, dtype=at_end.dtype)
     return F.concat(of_labels, past, dim=0), F.concat(of_blanks, no_blank, dim=0)
+
+
+def _running(F: Any, steps: Any, input_lengths: Any) -> Any:
+    """1 for the steps of each input, else 0: (T, 1, N)."""
+    at = F.arange(steps, dtype="int64").reshape((-1, 1, 1))
+    ends = F.reshape(F.cast(input_lengths, dtype="int64"), (1, 1, -1))
+    return F.broadcast_lesser(at, ends)
 
 
 def _skips(F: Any, read: Any, rows: Any, finish: Any) -> Any:
@@ -255,7 +260,7 @@ def _likelihood(F: Any, chain: _Chain) -> Any:
 
 
 def _with_posterior(
-    F: Any, chain: _Chain, log_probs: Any, labels: Any, blank: Any
+    F: Any, chain: _Chain, log_probs: Any, labels: Any, blank: Any, input_lengths: Any
 ) -> tuple[Any, Any]:
     """The value, and the probability of each class at each step given the label: (N, T, C)."""
     batch, steps, classes = log_probs.shape
@@ -273,8 +278,11 @@ def _with_posterior(
     of_blank = F.sum(of_blanks, axis=1, keepdims=True)
     possible = F.reshape(value > LOG_ZERO / 2, (1, 1, -1))
     share = F.broadcast_div(possible, F.sum(of_labels, axis=1, keepdims=True) + of_blank)
-    shares = F.broadcast_mul(F.concat(of_labels[:, 1:-1], of_blank, dim=1), share)
-    by_sample = F.transpose(F.slice_axis(shares, axis=0, begin=0, end=steps), axes=(2, 0, 1))
+    share = F.slice_axis(share, axis=0, begin=0, end=steps)
+    if input_lengths is not None:
+        share = share * F.cast(_running(F, steps, input_lengths), share.dtype)
+    shares = F.slice_axis(F.concat(of_labels[:, 1:-1], of_blank, dim=1), axis=0, begin=0, end=steps)
+    by_sample = F.transpose(F.broadcast_mul(shares, share), axes=(2, 0, 1))
     read = F.concat(labels, F.zeros((batch, 1), dtype="int64") + blank, dim=1)
     hot = F.one_hot(read, classes, dtype=log_probs.dtype)
     return value, F.batch_dot(by_sample, hot)
