@@ -60,21 +60,25 @@ class Parts:
         feeds: Mapping[str, Array],
         results: Mapping[str, Array],
         bounds: Sequence[tuple[int, int]],
+        own: Sequence[Mapping[str, Array]],
     ) -> None:
-        """Run each session on a part of the arrays, into a part of the others."""
+        """Run each session on a part of the arrays, into a part of the others and its own."""
         assert self.batch is not None
         inputs, outputs = self.batch.inputs, self.batch.outputs
 
-        def run(session: Any, first: int, last: int) -> None:
+        def run(session: Any, first: int, last: int, mine: Mapping[str, Array]) -> None:
             part = {name: _cut(a, inputs[name], first, last) for name, a in feeds.items()}
             views = {name: _cut(a, outputs[name], first, last) for name, a in results.items()}
             into = {name: np.ascontiguousarray(view) for name, view in views.items()}
-            run_bound(session, part, into)
+            run_bound(session, part, {**into, **mine})
             for name, view in views.items():
                 if into[name] is not view:
                     view[...] = into[name]
 
-        jobs = [(session, *ends) for session, ends in zip(sessions, bounds, strict=True)]
+        jobs = [
+            (session, *ends, mine)
+            for session, ends, mine in zip(sessions, bounds, own, strict=True)
+        ]
         waiting = [_pool().submit(run, *job) for job in jobs[1:]]
         run(*jobs[0])
         for part in waiting:

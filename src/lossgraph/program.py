@@ -14,7 +14,7 @@ from . import autodiff
 from .dims import Dim
 from .errors import GradientError, InputError
 from .expr import Expr, variable
-from .ops import filled, settle
+from .ops import count_outside, filled, settle
 from .rewrite import rewrite
 from .rules import SIMPLIFY
 from .scan import merge_scans
@@ -23,6 +23,9 @@ from .types import Constraint, TensorType
 
 if TYPE_CHECKING:
     import onnx
+
+
+OUTSIDE = "_outside"  # the output that counts labels which are no class
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Program:
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
+        outside: how many of all these are no class, an int64; None if there are none of them.
         options: the loss's options, for the model's metadata.
     """
 
@@ -50,25 +54,29 @@ class Program:
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
+    outside: Expr | None = None
 
     @property
     def values(self) -> list[str]:
         """The names of the outputs that are values."""
         return [name for name in self.outputs if not name.startswith("grad_")]
 
-    def to_onnx(self, opset: int | None = None) -> onnx.ModelProto:
-        """The program as a checked ONNX model."""
+    def to_onnx(self, opset: int | None = None, guarded: bool = False) -> onnx.ModelProto:
+        """The program as a checked ONNX model, with ``outside`` as an output if guarded."""
         from .lower import DEFAULT_OPSET, lower
         from .validate import check
 
+        outputs = dict(self.outputs)
+        if guarded and self.outside is not None:
+            outputs[OUTSIDE] = self.outside
         model = lower(
             self.inputs,
-            self.outputs,
+            outputs,
             opset=DEFAULT_OPSET if opset is None else opset,
             name=self.name,
             metadata=self._metadata(),
         )
-        check(model, {name: value.type for name, value in self.outputs.items()})
+        check(model, {name: value.type for name, value in outputs.items()})
         return model
 
     def _metadata(self) -> dict[str, str]:
@@ -121,18 +129,28 @@ def assemble(
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
-    simple = merge_scans(rewrite(settle(list(outputs.values())), SIMPLIFY))
+    outside = _outside(traced)
+    simple = merge_scans(rewrite(settle([*outputs.values(), *outside]), SIMPLIFY))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),
-        dict(zip(outputs, simple, strict=True)),
+        dict(zip(outputs, simple, strict=False)),
         tuple(grad),
         traced.several,
         traced.constraints,
         traced.labels,
         {**(options or {}), **traced.constants},
         traced.derived,
+        simple[-1] if outside else None,
     )
+
+
+def _outside(traced: Traced) -> list[Expr]:
+    """The number of labels that are no class, if there are labels."""
+    by_name = {node.attrs["name"]: node for node in traced.inputs}
+    given = [(by_name[name], classes) for name, classes in traced.labels]
+    counts = [count_outside(label, classes) for label, classes in (*given, *traced.derived)]
+    return [sum(counts[1:], counts[0])] if counts else []
 
 
 def _value_names(traced: Traced) -> list[str]:

@@ -16,9 +16,10 @@ from .arrays import shareable, stand_in
 from .dims import Dim, evaluate
 from .errors import DtypeError, InputError, ProviderError
 from .evaluate import evaluate as evaluate_exprs
-from .expr import inputs_of
+from .expr import Expr, inputs_of
 from .ops.index import first_outside
 from .parts import Parts
+from .program import OUTSIDE
 from .sessions import make_session, on_cpu, onnxruntime, run_bound, run_session
 from .types import TensorType, numpy_dtype
 
@@ -42,11 +43,16 @@ class Runner:
         self._parts = Parts(program, threads) if on_cpu(providers) else None
         self._opset = opset
         inside = 1 if self._parts and self._parts.batch else threads
-        self.session = make_session(program.to_onnx(opset), providers, inside)
+        self.session = make_session(program.to_onnx(opset, guarded=True), providers, inside)
         self._sessions = [self.session]
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._fed = {value.name for value in self.session.get_inputs()}
         self._outputs = list(program.outputs)
+        self._guard = [OUTSIDE] if program.outside is not None else []
+        self._dtypes = {name: node.dtype for name, node in program.outputs.items()}
+        self._dtypes |= dict.fromkeys(self._guard, "int64")
+        derived = ((_source(label), classes) for label, classes in program.derived)
+        self._classes = (*program.labels, *derived)
 
     def run(
         self, arrays: Mapping[str, Array], out: Mapping[str, Array] | None = None
@@ -61,19 +67,19 @@ class Runner:
         bounds = self._parts.bounds(sizes) if self._parts else []
         if out or bounds:
             results = self._results(sizes, out or {})
-            if self._parts and bounds:
-                self._parts.run(self._each_thread(len(bounds)), feeds, results, bounds)
-            else:
-                run_bound(self.session, feeds, results)
-            return results
-        dtypes = {name: self.program.outputs[name].dtype for name in self._outputs}
-        return run_session(self.session, feeds, dtypes)
+            refused = self._run_into(feeds, results, bounds)
+        else:
+            results = run_session(self.session, feeds, self._dtypes)
+            counts = [results.pop(name) for name in self._guard]
+            refused = any(count.any() for count in counts)
+        if refused:
+            self._check_labels(arrays, sizes)
+        return results
 
     def run_on_device(self, arrays: Mapping[str, Any], device: tuple[str, int]) -> dict[str, Any]:
         """The outputs as values of ONNX Runtime on a device, for arrays that speak DLPack.
 
-        No array is copied that is on the device already; class labels are read back to be
-        checked.
+        No array is copied that is on the device already.
 
         Raises:
             InputError: for arrays that the program does not allow.
@@ -86,33 +92,45 @@ class Runner:
                 "move the arrays to the CPU, or install a newer release"
             )
         values = {name: ort_value.from_dlpack(shareable(v)) for name, v in arrays.items()}
-        held = {name: stand_in(name, value) for name, value in arrays.items()}
-        self.check(held | {n: values[n].numpy() for n, _ in self.program.labels if n in values})
+        sizes = self.check({name: stand_in(name, value) for name, value in arrays.items()})
         binding = self.session.io_binding()
         for name in self._fed:
             binding.bind_ortvalue_input(name, values[name])
         for name in self._outputs:
             binding.bind_output(name, *device)
+        for name in self._guard:
+            binding.bind_output(name, "cpu")
         self.session.run_with_iobinding(binding)
-        return dict(zip(self._outputs, binding.get_outputs(), strict=True))
+        results = dict(zip([*self._outputs, *self._guard], binding.get_outputs(), strict=True))
+        if self._guard and results.pop(OUTSIDE).numpy().any():
+            self._check_labels({name: value.numpy() for name, value in values.items()}, sizes)
+        return results
 
     def _each_thread(self, count: int) -> list[Any]:
         """A session for each thread: one would make them wait for its memory at every step."""
         while len(self._sessions) < count:
-            self._sessions.append(make_session(self.program.to_onnx(self._opset), None, 1))
+            model = self.program.to_onnx(self._opset, guarded=True)
+            self._sessions.append(make_session(model, None, 1))
         return self._sessions[:count]
 
     def check(self, arrays: Mapping[str, Array]) -> dict[str, int]:
         """Compare arrays with the program's inputs; the value of each named dim."""
         sizes = check_arrays(self._types, arrays)
         self._check_constraints(sizes)
+        for label, classes in self._classes:
+            if evaluate(classes, sizes) == 0:
+                raise InputError(
+                    f"{label}: there are no classes to choose from: the class axis is empty"
+                )
+        return sizes
+
+    def _check_labels(self, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
+        """Name the first label that is no class, now that the graph has counted one."""
         for name, classes in self.program.labels:
             check_labels(name, arrays[name], classes, sizes)
         for label, classes in self.program.derived:
-            source = max(inputs_of([label]), key=lambda node: node.rank)
             (values,) = evaluate_exprs([label], arrays, sizes)
-            check_labels(source.attrs["name"], values, classes, sizes)
-        return sizes
+            check_labels(_source(label), values, classes, sizes)
 
     def _check_constraints(self, sizes: Mapping[str, int]) -> None:
         for left, right in self.program.constraints:
@@ -122,6 +140,23 @@ class Runner:
                     f"sizes {left} and {right} must be equal, here they are {a} and {b}"
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
+
+    def _run_into(
+        self,
+        feeds: Mapping[str, Array],
+        results: Mapping[str, Array],
+        bounds: Sequence[tuple[int, int]],
+    ) -> bool:
+        """Run into arrays, in parts if there are bounds; whether a label is no class."""
+        counters = [
+            {name: np.zeros((), np.int64) for name in self._guard}
+            for _ in range(max(len(bounds), 1))
+        ]
+        if self._parts and bounds:
+            self._parts.run(self._each_thread(len(bounds)), feeds, results, bounds, counters)
+        else:
+            run_bound(self.session, feeds, {**results, **counters[0]})
+        return any(count.any() for counter in counters for count in counter.values())
 
     def _results(self, sizes: Mapping[str, int], out: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays for the outputs: those given, and new ones."""
@@ -136,6 +171,12 @@ class Runner:
                 _check_out(name, out[name], type_, shape)
             results[name] = out[name] if name in out else np.empty(shape, numpy_dtype(type_.dtype))
         return results
+
+
+def _source(label: Expr) -> str:
+    """The input that a computed label comes from, by what is known: the one of highest rank."""
+    name: str = max(inputs_of([label]), key=lambda node: node.rank).attrs["name"]
+    return name
 
 
 def check_arrays(types: Mapping[str, TensorType], arrays: Mapping[str, Array]) -> dict[str, int]:

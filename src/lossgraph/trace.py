@@ -116,10 +116,10 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     """Labels that are computed from inputs."""
     found: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name == "ClassIndex" and not is_input(_source(node.args[0])):
-            inputs = inputs_of([node.args[0]])
-            if inputs and all(i.rank <= node.args[0].rank for i in inputs):  # cheap to compute
-                found[(node.args[0], node.attrs["classes"])] = None
+        if node.op.name == "ClassIndex":
+            label = node.args[0]
+            if inputs_of([label]) and not is_input(_source(label)):
+                found[(label, node.attrs["classes"])] = None
     return tuple(found)
 
 

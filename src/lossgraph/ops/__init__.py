@@ -51,7 +51,17 @@ from .elementwise import (
     where,
 )
 from .gradient import settle, with_gradient
-from .index import class_index, class_mask, nan_mask, one_hot, pick, scatter_rows, take, unpick
+from .index import (
+    class_index,
+    class_mask,
+    count_outside,
+    nan_mask,
+    one_hot,
+    pick,
+    scatter_rows,
+    take,
+    unpick,
+)
 from .linalg import matmul, matrix_transpose
 from .reduce import (
     arg_extremum,
@@ -98,6 +108,7 @@ __all__ = [
     "clip",
     "concat",
     "cos",
+    "count_outside",
     "cumsum",
     "div",
     "equal",

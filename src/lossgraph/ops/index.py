@@ -24,10 +24,12 @@ from .elementwise import (
     isnan,
     less,
     logical_and,
+    logical_not,
     where,
     zeros,
 )
 from .linalg import matmul
+from .reduce import reduce_sum
 from .shape import expand_dims, iota, reshape, size_of, transpose
 
 
@@ -258,6 +260,13 @@ def _np_inside(label: Array, classes: int) -> Array:
         return (label > -1) & (label < classes)
     wide = label.astype(np.int64)
     return (wide >= 0) & (wide < classes)
+
+
+def count_outside(label: Expr, classes: Dim) -> Expr:
+    """How many labels are no class: int64, rank 0."""
+    wide = label if label.type.is_float else cast(label, "int64")
+    outside = cast(logical_not(_inside(wide, classes)), "int64")
+    return reshape(reduce_sum(outside, range(outside.rank)), ())
 
 
 def first_outside(label: Array, classes: int) -> tuple[int, ...] | None:
