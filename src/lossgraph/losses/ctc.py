@@ -27,7 +27,7 @@ class _Chain(NamedTuple):
 
     labels: Any  # (S, L+2, N): log-probabilities of what start, labels and end emit
     blanks: Any  # (S, 1, N): of the blank
-    skips: Any  # (L+1, N): 1 where the blank between two rows of labels may be left out
+    skips: Any  # (L+2, N): 1 where the blank after a row of labels may be left out
     start: Any  # (L+2, N): 0 where the chain begins, elsewhere LOG_ZERO
     end: Any  # (L+2, N): the same of where it ends
     base: Any  # (N,): what has been taken off the log-probabilities, to keep scores small
@@ -182,15 +182,17 @@ def _skips(F: Any, read: Any, rows: Any, finish: Any) -> Any:
     """The blank may be left out between different labels, after the start and before the end."""
     different = read[1:] != read[:-1]
     at_end = F.broadcast_greater_equal(rows[1:], finish)
-    return F.maximum(F.maximum(different, at_end), F.broadcast_like(rows[:-1] == 0, at_end))
+    may = F.maximum(F.maximum(different, at_end), F.broadcast_like(rows[:-1] == 0, at_end))
+    return F.concat(may, F.zeros_like(may[:1]), dim=0)
 
 
 def _reversed(F: Any, chain: _Chain) -> _Chain:
     """The chain from its end to its start: rows and steps in the other direction."""
+    between, last = chain.skips[:-1], chain.skips[-1:]
     return _Chain(
         F.flip(chain.labels, axis=(0, 1)),
         F.flip(chain.blanks, axis=0),
-        F.flip(chain.skips, axis=0),
+        F.concat(F.flip(between, axis=0), last, dim=0),
         F.flip(chain.end, axis=0),
         F.flip(chain.start, axis=0),
         chain.base,
@@ -208,42 +210,57 @@ def _part(F: Any, chain: _Chain, begin: Any, end: Any) -> _Chain:
 # --- the recursion ----------------------------------------------------------------------------
 
 
-def _enter(F: Any, scores: Any, skips: Any) -> tuple[Any, Any]:
+def _enter(F: Any, scores: Any, skips: Any, before: Any) -> tuple[Any, Any]:
     """Scores of having entered each state, from those of the step before.
 
     A blank is entered from itself and from the label before it; a label from itself, from the
     blank before it, and past that from the label before, if it may be skipped.
     """
     labels, blanks = scores
-    into_blanks = F.logaddexp(blanks, labels[:-1], finite=True)
-    from_before = F.where(skips, into_blanks, blanks)
-    never = F.zeros_like(labels[:1]) + LOG_ZERO
-    into_labels = F.logaddexp(labels, F.concat(never, from_before, dim=0), finite=True)
-    return into_labels, into_blanks
+    into_blanks = F.logaddexp(blanks, labels, finite=True)
+    onwards = F.take(F.where(skips, into_blanks, blanks), before, axis=0)
+    return F.logaddexp(labels, onwards, finite=True), into_blanks
+
+
+def _before(F: Any, scores: Any) -> Any:
+    """The row before each; before the first the last, where the blank is after all labels."""
+    rows = scores.shape[0]
+    return F.concat(
+        F.zeros((1,), dtype="int64") + rows - 1, F.arange(rows - 1, dtype="int64"), dim=0
+    )
 
 
 def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> Any:
-    """Scores along two chains side by side: those after each step if kept, and the last."""
+    """Scores along two chains side by side: those of entering at each step if kept, and the last."""
     labels, blanks, skips, start = (
         F.concat(x, y, dim=len(x.shape) - 1) for x, y in zip(one[:4], other[:4], strict=True)
     )
+    before = _before(F, start)
 
     def step(emissions: Any, scores: Any) -> Any:
-        entered = _enter(F, scores, skips)
+        entered = _enter(F, scores, skips, before)
         after = [F.broadcast_add(x, e) for x, e in zip(entered, emissions, strict=True)]
-        return (after if keep else []), after
+        return (list(entered) if keep else []), after
 
-    nowhere = F.zeros_like(start[1:]) + LOG_ZERO
-    return F.contrib.foreach(step, [labels, blanks], [start, nowhere])
+    return F.contrib.foreach(step, [labels, blanks], [start, F.zeros_like(start) + LOG_ZERO])
 
 
-def _halves(F: Any, scores: Any, batch: Any) -> tuple[Any, Any]:
-    """Those of the chain, and those of its reverse."""
-    axis = len(scores.shape) - 1
-    return (
-        F.slice_axis(scores, axis=axis, begin=0, end=batch),
-        F.slice_axis(scores, axis=axis, begin=batch, end=None),
-    )
+def _halves(F: Any, scores: Any, batch: Any) -> list[tuple[Any, Any]]:
+    """Of labels and of blanks: scores along the chain, and along its reverse turned round.
+
+    After the last label there is no blank that the reverse could begin with.
+    """
+    labels, blanks = scores
+    rows = len(labels.shape) - 2
+    blanks = F.slice_axis(blanks, axis=rows, begin=0, end=-1)
+    turned = tuple(range(rows + 1))  # steps, where there are steps, and rows
+    return [
+        (
+            F.slice_axis(x, axis=rows + 1, begin=0, end=batch),
+            F.flip(F.slice_axis(x, axis=rows + 1, begin=batch, end=None), axis=turned),
+        )
+        for x in (labels, blanks)
+    ]
 
 
 def _likelihood(F: Any, chain: _Chain) -> Any:
@@ -251,12 +268,11 @@ def _likelihood(F: Any, chain: _Chain) -> Any:
     steps, batch = chain.labels.shape[0], chain.labels.shape[2]
     first, second = _part(F, chain, 0, steps // 2), _part(F, chain, steps // 2, steps)
     _, last = _run(F, first, _reversed(F, second), keep=False)
-    pairs = [_halves(F, scores, batch) for scores in last]
-    entered = _enter(F, [forth for forth, _ in pairs], chain.skips)
-    through = [
-        forth + F.flip(back, axis=0) for forth, (_, back) in zip(entered, pairs, strict=True)
-    ]
-    return F.logsumexp(F.concat(*through, dim=0), axis=0) + chain.base
+    own = [F.slice_axis(x, axis=1, begin=0, end=batch) for x in last]
+    labels, blanks = _enter(F, own, chain.skips, _before(F, own[0]))
+    (_, after_labels), (_, after_blanks) = _halves(F, last, batch)
+    through = F.concat(labels + after_labels, blanks[:-1] + after_blanks, dim=0)
+    return F.logsumexp(through, axis=0) + chain.base
 
 
 def _with_posterior(
@@ -264,13 +280,13 @@ def _with_posterior(
 ) -> tuple[Any, Any]:
     """The value, and the probability of each class at each step given the label: (N, T, C)."""
     batch, steps, classes = log_probs.shape
-    kept, last = _run(F, chain, _reversed(F, chain), keep=True)
-    value = F.logsumexp(_halves(F, last[0], batch)[0] + chain.end, axis=0) + chain.base
-    scores = []
-    for passed, emission in zip(kept, (chain.labels, chain.blanks), strict=True):
-        forth, back = _halves(F, passed, batch)
-        both = forth + F.flip(back, axis=(0, 1))
-        scores.append(F.broadcast_sub(both, emission))  # which both have counted
+    entered, last = _run(F, chain, _reversed(F, chain), keep=True)
+    value = F.logsumexp(_halves(F, last, batch)[0][0] + chain.end, axis=0) + chain.base
+    emissions = (chain.labels, chain.blanks)
+    scores = [
+        F.broadcast_add(forth + back, emission)
+        for (forth, back), emission in zip(_halves(F, entered, batch), emissions, strict=True)
+    ]
     # shares of the steps' own sum: what rounding has done to a whole step cancels
     best = F.maximum(*(F.max(x, axis=1, keepdims=True, finite=True) for x in scores))
     best = F.stop_gradient(best)
