@@ -10,6 +10,7 @@ import pytest
 import lossgraph as lg
 import mxnet_ops
 from lossgraph import reference, symbolic
+from lossgraph.evaluate import evaluate
 from lossgraph.loss import FunctionLoss
 from lossgraph.symbolic.symbol import SymbolicSize
 from support import OLD_ENGINE, assert_close, newest_opset
@@ -252,3 +253,16 @@ def test_integers_of_any_width_compute(body, dtype):
     actual = FunctionLoss(body)(x)
     assert actual.dtype == expected.dtype
     assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("combine", [
+    lambda i, n: i + n, lambda i, n: n - i, lambda i, n: i * n, lambda i, n: i + (n * 2 - 1),
+])  # fmt: skip
+def test_integers_and_sizes_stay_integers(combine):
+    """In float32 an index beyond 2^24 would be another one."""
+    x = lg.symbol("x", "float32", ("N", 3))
+    index = lg.symbol("i", "int64", ("N",))
+    found = combine(index, x.shape[0])
+    assert found.dtype == "int64"
+    value = evaluate([found.expr], {"i": np.array([2**24, 2**24 + 1])}, {"N": 2})[0]
+    np.testing.assert_array_equal(value, combine(np.array([2**24, 2**24 + 1]), 2))

@@ -382,9 +382,13 @@ def _symbol(value: Any) -> Symbol:
 
 
 def _whole(symbol: Symbol) -> bool:
-    if not symbol.weak or symbol._expr.op.name != "Const":
-        return not symbol.weak
-    value = symbol._expr.attrs["value"]
+    """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers."""
+    expr = symbol._expr
+    if not symbol.weak or (expr.op.name == "Cast" and not expr.args[0].type.is_float):
+        return True
+    if expr.op.name != "Const":
+        return False
+    value = expr.attrs["value"]
     return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))
 
 
