@@ -231,7 +231,7 @@ def _before(F: Any, scores: Any) -> Any:
 
 
 def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> Any:
-    """Scores along two chains side by side: those of entering at each step if kept, and the last."""
+    """Two chains side by side: scores of entering at each step, if kept, and the last ones."""
     labels, blanks, skips, start = (
         F.concat(x, y, dim=len(x.shape) - 1) for x, y in zip(one[:4], other[:4], strict=True)
     )
