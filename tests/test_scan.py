@@ -395,3 +395,21 @@ def test_mistakes_are_explained(F, body):
 def test_an_export_is_the_same_every_time():
     models = [FunctionLoss(nested).to_onnx(types("T"), grad=NAMES) for _ in range(2)]
     assert models[0].SerializeToString() == models[1].SerializeToString()
+
+
+def test_lists_of_lists():
+    """As on numpy: states and outputs come back in the lists that they were given in."""
+
+    def body(F, x, y):
+        def step(data, states):
+            (a, (b,)), element = states, data[1]
+            a, b = a + data[0], b * element
+            return [a, [b, [a * b]]], [a, [b]]
+
+        outputs, (a, (b,)) = F.contrib.foreach(step, [x, y], [F.zeros_like(x[0]), [y[0]]])
+        return outputs[0] + outputs[1][0] + outputs[1][1][0] + F.expand_dims(a * b, axis=0)
+
+    x, y = (np.random.default_rng(seed).normal(size=(4, 3)) for seed in (0, 1))
+    types = {"x": ("float64", ("T", 3)), "y": ("float64", ("T", 3))}
+    expected = body(reference, reference.Array(x), reference.Array(y)).asnumpy()
+    assert_close(lg.compile(body, types)(x, y), expected)

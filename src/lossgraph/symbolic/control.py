@@ -24,7 +24,7 @@ def foreach(
     Args:
         body: what is done at each step; it may use symbols from outside.
         data: a symbol, or a list of them, of one length, which may be 0.
-        init_states: a symbol, or a list of them; each keeps its type.
+        init_states: a symbol, or lists of them; each keeps its type.
         name: MXNet's name of the operator, without meaning here.
 
     Returns:
@@ -50,7 +50,7 @@ def foreach(
 
 def _states(init_states: Any, data: Sequence[Expr]) -> list[Expr]:
     """The first states; zeros without a dtype of their own take that of all the others."""
-    given = list(init_states) if isinstance(init_states, (list, tuple)) else [init_states]
+    given = _flat(init_states)
     typed = [s for s in given if not (isinstance(s, Symbol) and s.weak)]
     floats = [wrap(x) for x in data if x.type.is_float]
     common = promote(*typed, *floats)[0][0].dtype if typed or floats else "float32"
@@ -60,12 +60,25 @@ def _states(init_states: Any, data: Sequence[Expr]) -> list[Expr]:
 
 
 def _exprs(value: Any) -> list[Expr]:
-    return [as_expr(v) for v in value] if isinstance(value, (list, tuple)) else [as_expr(value)]
+    return [as_expr(part) for part in _flat(value)]
+
+
+def _flat(value: Any) -> list[Any]:
+    """The arrays in lists of lists."""
+    if isinstance(value, (list, tuple)):
+        return [part for item in value for part in _flat(item)]
+    return [value]
 
 
 def _like(value: Any, exprs: Sequence[Expr]) -> Any:
-    symbols = [wrap(expr) for expr in exprs]
-    return symbols if isinstance(value, (list, tuple)) else symbols[0]
+    """Symbols in the lists that ``value`` has."""
+    left = iter(exprs)
+
+    def build(part: Any) -> Any:
+        nested = isinstance(part, (list, tuple))
+        return [build(item) for item in part] if nested else wrap(next(left))
+
+    return build(value)
 
 
 contrib = SimpleNamespace(foreach=foreach)
