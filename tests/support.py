@@ -88,10 +88,10 @@ class QuietEvaluator(ReferenceEvaluator):
 
 
 def reference_evaluator(model):
-    """ONNX's own interpreter, for models with graphs inside too."""
+    """ONNX's own interpreter, for models with scans too."""
     version = tuple(int(part) for part in onnx.__version__.split(".")[:2])
     if version < (1, 22):
-        pytest.skip("onnx before 1.22 does not let a Scan's body read what is outside")
+        pytest.skip("onnx before 1.22 takes as many states of a Scan as it has sequences")
     return QuietEvaluator(model)
 
 

@@ -416,3 +416,11 @@ def test_wrong_ranks_are_refused():
     pred, label = draw((2, 4, 4))
     with pytest.raises(lg.InputError, match="rank 3 and labels of rank 2"):
         gluon.CTCLoss()(pred[0], label)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (0, 0, 4)])
+def test_nothing_on_numpy_too(shape):
+    pred, label = np.zeros(shape), np.full((shape[0], 2), -1)
+    expected = gluon.CTCLoss()(reference.Array(pred), reference.Array(label)).asnumpy()
+    np.testing.assert_array_equal(expected, np.zeros(shape[0]))
+    np.testing.assert_array_equal(gluon.CTCLoss()(pred, label), expected)

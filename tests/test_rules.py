@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from lossgraph import ops
+from lossgraph.dims import named
 from lossgraph.errors import LossgraphError
 from lossgraph.evaluate import evaluate
-from lossgraph.expr import Expr, const, inputs_of, is_const, variable
+from lossgraph.expr import Expr, const, inputs_of, is_const, scalar_value, variable
 from lossgraph.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
 from lossgraph.rules import SIMPLIFY, STABILIZE
 from lossgraph.types import TensorType
@@ -168,3 +169,11 @@ def test_numbers_whose_product_overflows_are_not_multiplied():
     kept = x * 1e30 * 1e30
     assert rewrite([kept], SIMPLIFY) == [kept]
     assert evaluate([kept], {"x": np.full(3, 1e-30, np.float32)})[0][0] == pytest.approx(1e30)
+
+
+def test_numbers_however_wide_are_computed():
+    wide = ops.broadcast_to(const(2.0), (named("N"), 3))
+    (folded,) = rewrite([ops.exp(wide * 3.0 - ops.broadcast_to(const(5.0), (3,)))], SIMPLIFY)
+    assert folded.op.name == "BroadcastTo"
+    assert folded.shape == wide.shape
+    np.testing.assert_allclose(scalar_value(folded), np.e)

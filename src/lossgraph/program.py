@@ -61,13 +61,19 @@ class Program:
         """The names of the outputs that are values."""
         return [name for name in self.outputs if not name.startswith("grad_")]
 
-    def to_onnx(self, opset: int | None = None, guarded: bool = False) -> onnx.ModelProto:
-        """The program as a checked ONNX model, with ``outside`` as an output if guarded."""
+    def to_onnx(self, opset: int | None = None, to_run: bool = False) -> onnx.ModelProto:
+        """The program as a checked ONNX model.
+
+        Args:
+            opset: version of the standard operators.
+            to_run: as ONNX Runtime runs it here, not for export: with ``outside`` as an output,
+                and in a form that other engines may not take.
+        """
         from .lower import DEFAULT_OPSET, lower
         from .validate import check
 
         outputs = dict(self.outputs)
-        if guarded and self.outside is not None:
+        if to_run and self.outside is not None:
             outputs[OUTSIDE] = self.outside
         model = lower(
             self.inputs,
@@ -75,6 +81,7 @@ class Program:
             opset=DEFAULT_OPSET if opset is None else opset,
             name=self.name,
             metadata=self._metadata(),
+            portable=not to_run,
         )
         check(model, {name: value.type for name, value in outputs.items()})
         return model

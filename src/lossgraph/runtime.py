@@ -43,7 +43,7 @@ class Runner:
         self._parts = Parts(program, threads) if on_cpu(providers) else None
         self._opset = opset
         inside = 1 if self._parts and self._parts.batch else threads
-        self.session = make_session(program.to_onnx(opset, guarded=True), providers, inside)
+        self.session = make_session(program.to_onnx(opset, to_run=True), providers, inside)
         self._sessions = [self.session]
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._fed = {value.name for value in self.session.get_inputs()}
@@ -109,7 +109,7 @@ class Runner:
     def _each_thread(self, count: int) -> list[Any]:
         """A session for each thread: one would make them wait for its memory at every step."""
         while len(self._sessions) < count:
-            model = self.program.to_onnx(self._opset, guarded=True)
+            model = self.program.to_onnx(self._opset, to_run=True)
             self._sessions.append(make_session(model, None, 1))
         return self._sessions[:count]
 

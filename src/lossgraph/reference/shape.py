@@ -338,13 +338,13 @@ def slice(data: Array, begin: Any, end: Any, step: Any = None) -> Array:
 
 @operator
 def slice_axis(data: Array, axis: int, begin: int, end: int | None) -> Array:
-    """``data[begin:end]`` along one axis; an empty or overlong range is an error."""
+    """``data[begin:end]`` along one axis, which may be empty; an overlong range is an error."""
     value = raw(data)
     along = axis_of(axis, value.ndim)
     size = value.shape[along]
     first = begin + size if begin < 0 else begin
     last = size if end is None else end + size if end < 0 else end
-    if not 0 <= first < last <= size:
+    if not 0 <= first <= last <= size:
         raise InputError(f"{begin} to {end} is not a range inside an axis of {size}")
     return Array(np.take(value, np.arange(first, last), along))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..dims import Dim, Size, product
 from ..evaluate import evaluate
-from ..expr import Expr, const, is_const
+from ..expr import Expr, const, is_const, scalar_value
+from ..lanes import pointwise
+from ..ops import broadcast_to
 from ..rewrite import Rule
 from ..types import tensor_type
 from .examples import BOOL, ROW, WIDE
@@ -46,15 +48,21 @@ def _implied_broadcast(name: str) -> list[Rule]:
 
 
 def fold_constants(node: Expr) -> Expr | None:
-    """A small operation on literals, computed now."""
-    if not node.args or not all(is_const(arg) for arg in node.args) or "body" in node.attrs:
-        return None
-    sizes = [node.shape, *(arg.shape for arg in node.args)]
-    if node.op.name == "BroadcastTo" or any(_is_large(shape) for shape in sizes):
+    """A small operation on literals, or one on a number however wide, computed now."""
+    if not node.args or "body" in node.attrs or node.op.name == "BroadcastTo":
         return None
     if any(isinstance(value, Size) for value in node.attrs.values()):
         return None
-    return const(evaluate([node], {})[0], node.dtype)
+    sizes = [node.shape, *(arg.shape for arg in node.args)]
+    if all(is_const(arg) for arg in node.args) and not any(_is_large(shape) for shape in sizes):
+        return const(evaluate([node], {})[0], node.dtype)
+    numbers = [scalar_value(arg) for arg in node.args]
+    if node.op.along is not pointwise or any(number is None for number in numbers):
+        return None
+    one = node.op(
+        *(const(n, a.dtype) for n, a in zip(numbers, node.args, strict=True)), **node.attrs
+    )
+    return broadcast_to(const(evaluate([one], {})[0], node.dtype), node.shape)
 
 
 def _is_large(shape: tuple[Dim, ...]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dims import Dim
 from ..expr import Expr, scalar_value
 
 _POSITIVE = ("Exp", "Sigmoid", "Softmax")
@@ -89,3 +90,11 @@ def one_index(index: Expr, axis: int, **_: Any) -> bool:
 def spread_along(a: Expr, shape: Any, axes: tuple[int, ...]) -> bool:
     """Whether the axes summed over are all made by the broadcast."""
     return a.rank == len(shape) and all(a.shape[axis] == 1 for axis in axes)
+
+
+def broadcasts_to(shape: tuple[Dim, ...], target: tuple[Dim, ...]) -> bool:
+    """Whether broadcasting stretches ``shape`` to ``target``."""
+    aligned = target[len(target) - len(shape) :]
+    return len(shape) <= len(target) and all(
+        dim in (1, other) for dim, other in zip(shape, aligned, strict=True)
+    )

@@ -7,7 +7,7 @@ from ..expr import const, scalar_value
 from ..rewrite import Rule, RuleSet
 from ..types import tensor_type
 from .canonical import CANONICAL, fold_constants
-from .conditions import both_numbers, one_index, spread_along
+from .conditions import both_numbers, broadcasts_to, one_index, spread_along
 from .examples import BOOL, INDEX, ROW
 
 SIMPLIFY = RuleSet(
@@ -17,6 +17,13 @@ SIMPLIFY = RuleSet(
         Rule("x*1 = x", lambda o, x: x * 1, lambda o, x: x),
         Rule("x/1 = x", lambda o, x: x / 1, lambda o, x: x),
         Rule("x+0 = x", lambda o, x: x + 0, lambda o, x: x),
+        Rule(
+            "broadcast(0)+x = broadcast(x)",
+            lambda o, a, x, *, shape: o.broadcast_to(a, shape) + x,
+            lambda o, a, x, *, shape: o.broadcast_to(x, shape),
+            lambda a, x, shape: scalar_value(a) == 0 and broadcasts_to(x.shape, shape),
+            {"shape": (4, 5), "a": const(0.0), "x": ROW},
+        ),
         Rule("x-0 = x", lambda o, x: x - 0, lambda o, x: x),
         Rule("0-x = -x", lambda o, x: 0 - x, lambda o, x: -x),
         Rule("x*(-1) = -x", lambda o, x: x * -1, lambda o, x: -x),

@@ -1,0 +1,67 @@
+"""What is run: models with inputs and the outputs that belong to them, from folders.
+
+The folders are those of ONNX's backend tests, and of ``lossgraph export``: ``model.onnx``, or
+``value.onnx`` and ``training.onnx``, beside ``test_data_set_N/{input,output}_K.pb``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lossgraph.checks import DataSet, find_models, read_data
+from lossgraph.errors import InputError
+from lossgraph.models import load_model
+
+from .compare import Tolerance
+from .exchange import Job
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with its data.
+
+    Attributes:
+        name: what it is called in the results.
+        model: its file.
+        data: inputs and expected outputs; each is a run of the model as it was loaded once.
+        tolerance: instead of that of the dtypes.
+    """
+
+    name: str
+    model: Path
+    data: tuple[DataSet, ...]
+    tolerance: Tolerance | None = None
+
+    @property
+    def job(self) -> Job:
+        """The work for an engine."""
+        return Job(self.model, tuple(dict(data.inputs) for data in self.data))
+
+
+def read_folder(
+    folder: Path, name: str | None = None, tolerance: Tolerance | None = None
+) -> list[Subject]:
+    """The models of a folder.
+
+    Raises:
+        InputError: if there is no model, or one has no data to compare with.
+    """
+    places = _data_folders(folder)
+    subjects = []
+    for path in find_models(folder):
+        model = load_model(path)
+        data = tuple(read_data(place, model) for place in places)
+        if not data or not all(each.outputs for each in data):
+            raise InputError(
+                f"{folder} holds no outputs to compare with: expected "
+                "test_data_set_0/output_0.pb, as `lossgraph export` writes it"
+            )
+        subjects.append(Subject(f"{name or folder.name} {path.stem}", path, data, tolerance))
+    return subjects
+
+
+def _data_folders(folder: Path) -> Sequence[Path]:
+    found = [path for path in folder.glob("test_data_set_*") if path.is_dir()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
