@@ -75,6 +75,15 @@ SIMPLIFY = RuleSet(
             {"shape": (4, 5), "axes": (0,), "a": ROW},
         ),
         Rule(
+            "take(broadcast(a)) = broadcast(a), a a number",
+            lambda o, a, index, *, shape, axis: o.take(o.broadcast_to(a, shape), index, axis),
+            lambda o, a, index, *, shape, axis: o.broadcast_to(
+                o.reshape(a, ()), (*shape[:axis], *index.shape, *shape[axis + 1 :])
+            ),
+            lambda a, index, shape, axis: scalar_value(a) is not None,
+            {"shape": (4, 5), "axis": 1, "a": const(1.0), "index": INDEX},
+        ),
+        Rule(
             "sum(x) = x over axes of length one",
             lambda o, x, *, axes: o.reduce_sum(x, axes),
             lambda o, x, *, axes: x,
