@@ -371,3 +371,22 @@ def test_processors_of_different_cores_come_first(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(workers, "_siblings", lambda cpu: {0: "0-1", 1: "0-1"}.get(cpu, "2-3"))
     assert workers.choose_cpus(2) == [0, 2]
     assert workers.choose_cpus(3) == [0, 1, 2]
+
+
+# --- accuracy ---
+
+
+def test_errors_of_gradients(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accuracy = importlib.import_module("bench.accuracy")
+    sources = {"lossgraph": peers.find_peers()["lossgraph"]}
+    monkeypatch.setattr(accuracy, "find_peers", lambda: sources)
+    monkeypatch.setattr(accuracy, "SIZES", {"T": 9, "N": 2, "C": 4, "L": 3})
+    monkeypatch.setattr(accuracy, "SCALES", (1, 10_000))
+    monkeypatch.setattr(sys, "argv", ["accuracy"])
+    accuracy.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    found = {row[0]: float(row[1]) for row in rows if row and row[0] in ("1", "10,000")}
+    assert 0 < found["1"] < 1e-5
+    assert found["10,000"] < 1e-3

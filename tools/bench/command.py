@@ -32,7 +32,8 @@ Each peer runs in a process of its own, with the Python of its option, else of t
 LOSSGRAPH_BENCH_NAME (in capitals), else of the environment that --install made for it, else with
 the Python of this tool. A peer that cannot be imported is left out.
 
-"%(prog)s --install [PEER ..]" makes environments for the peers, below .venvs in the checkout.
+"%(prog)s --install [PEER ..]" makes environments for the peers, below .venvs in the checkout;
+"%(prog)s --accuracy" says how far each gradient in float32 is from the right one.
 
 Exit codes: 0; 1 if peers computed different numbers; 2 for wrong use, or if lossgraph itself
 cannot be imported; 3 if a peer failed.
