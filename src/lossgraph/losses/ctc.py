@@ -63,17 +63,15 @@ def ctc_log_likelihood(
     Source: Graves et al. (2006), ICML.
     """
     labels, label_lengths = (F.cast(x, dtype="int64") for x in (labels, label_lengths))
-    places = F.reshape(F.arange(labels.shape[1], dtype="int64"), (1, -1))
-    inside = F.broadcast_lesser(places, F.reshape(label_lengths, (-1, 1)))
-    labels = F.where(inside, labels, F.zeros_like(labels) + log_probs.shape[2])  # no class
+    no_class = F.zeros_like(labels) + log_probs.shape[2]
+    labels = F.where(_inside(F, labels, label_lengths), labels, no_class)
     steps = log_probs.shape[1] + 1  # the end takes one
-    even = (steps + 1) // 2 * 2
-    chains = (
-        _chain(F, log_probs, labels, label_lengths, blank, input_lengths, total)
-        for total in (even, steps)
-    )
-    value = _likelihood(F, next(chains))
-    beside, gradient = _with_posterior(F, next(chains), log_probs, labels, blank, input_lengths)
+
+    def chain(total: Any) -> _Chain:
+        return _chain(F, log_probs, labels, label_lengths, blank, input_lengths, total)
+
+    value = _likelihood(F, chain((steps + 1) // 2 * 2))
+    beside, gradient = _with_posterior(F, chain(steps), log_probs, labels, blank, input_lengths)
     per_sample = (-1, 1, 1)
     likelihood = F.with_gradient(
         F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
@@ -97,9 +95,7 @@ def checked_labels(
     Returns:
         (N, L) and (N,). What is no class or no length is refused, or NaN in a graph.
     """
-    places = F.reshape(F.arange(labels.shape[1], dtype="int64"), (1, -1))
-    inside = F.broadcast_lesser(places, F.reshape(lengths, (-1, 1)))
-    labels = F.where(inside, labels, F.zeros_like(labels))
+    labels = F.where(_inside(F, labels, lengths), labels, F.zeros_like(labels))
     given = F.swapaxes(labels, 0, 1) if turned else labels
     known = 1 + F.sum(in_range(F, given, classes, like) - 1, axis=0 if turned else 1)
     return labels, known * in_range(F, lengths, labels.shape[1] + 1, like)
@@ -108,6 +104,12 @@ def checked_labels(
 def in_range(F: Any, index: Any, count: Any, like: Any) -> Any:
     """1 for an index below ``count``; any other is refused, or NaN in a graph."""
     return F.take(F.ones((count,), dtype=like.dtype), index, mode="raise")
+
+
+def _inside(F: Any, labels: Any, lengths: Any) -> Any:
+    """1 before the length of each label, else 0: (N, L)."""
+    places = F.reshape(F.arange(labels.shape[1], dtype="int64"), (1, -1))
+    return F.broadcast_lesser(places, F.reshape(lengths, (-1, 1)))
 
 
 # --- the chain --------------------------------------------------------------------------------
