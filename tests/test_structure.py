@@ -28,7 +28,7 @@ LAYERS = [
     ["symbolic"],
     ["trace", "weighting"],
     ["lower", "validate"],
-    ["program", "sessions"],
+    ["program", "sessions", "tiles"],
     ["parts"],
     ["runtime"],
     ["compiled", "expressions"],

@@ -1,16 +1,17 @@
 """Parts of a batch, side by side on several threads.
 
 An engine spreads one operator over threads, which does nothing for the small operators of a scan,
-step after step. Where a program keeps samples apart, each thread takes some of them instead.
+step after step, and takes every intermediate of a large batch through memory. Where a program
+keeps samples apart, each thread takes some of them instead: whole, or in tiles.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,75 +19,132 @@ from .dims import Dim, evaluate, product
 from .expr import Expr, is_input, toposort
 from .separate import find_batch
 from .sessions import run_bound
+from .tiles import rows_of_a_tile
 
 if TYPE_CHECKING:
     from .program import Program
 
 Array = np.ndarray[Any, Any]
-Bounds = list[tuple[int, int]]
 
 # Elements computed inside scans that are worth a thread: about a quarter of a millisecond.
 _WORTH_A_THREAD = 200_000
 _POOL: list[ThreadPoolExecutor] = []
 
 
+class Part(NamedTuple):
+    """Samples that one thread computes at once, in tiles of so many rows; 0 for without tiles."""
+
+    first: int
+    last: int
+    rows: int = 0
+
+
+Schedule = list[list[Part]]  # the parts of each thread
+SessionOf = Callable[[int, bool], Any]  # by number of thread, and whether it is to run tiles
+
+
 class Parts:
-    """How a program is run in parts; ``batch`` is None if it is run as a whole."""
+    """How a program is run in parts.
+
+    Attributes:
+        batch: what it can be cut along; None if it is run as a whole.
+        loops: whether it is of scans, in which no operator is worth a second thread.
+    """
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
+        self._program = program
         self._work = _work_in_scans(program.outputs.values())
         self._threads = threads or _processors()
-        worth_it = self._work != 0 and self._threads > 1
-        self.batch = find_batch(program.inputs, program.outputs) if worth_it else None
-        self._known: dict[tuple[int, ...], Bounds] = {}
+        self.batch = find_batch(program.inputs, program.outputs)
+        self.loops = self._work != 0 and self.batch is not None and self._threads > 1
+        self._known: dict[tuple[int, ...], Schedule] = {}
 
-    def bounds(self, sizes: Mapping[str, int]) -> Bounds:
-        """First and last sample of each part, for given sizes; empty if there is one part."""
+    def schedule(self, sizes: Mapping[str, int]) -> Schedule:
+        """The parts for given sizes; empty if it is better run as a whole."""
         if self.batch is None:
             return []
         key = tuple(sizes.values())
         if key not in self._known:
-            self._known = {key: self._bounds(sizes[self.batch.dim], sizes)}
+            samples = sizes[self.batch.dim]
+            self._known = {key: self._by_threads(samples, sizes) or self._by_tiles(samples, sizes)}
         return self._known[key]
 
-    def _bounds(self, samples: int, sizes: Mapping[str, int]) -> Bounds:
+    def _by_threads(self, samples: int, sizes: Mapping[str, int]) -> Schedule:
+        if not self.loops:
+            return []
         count = min(self._threads, samples, evaluate(self._work, sizes) // _WORTH_A_THREAD)
-        ends = [samples * i // count for i in range(count + 1)] if count > 1 else []
-        return list(itertools.pairwise(ends))
+        return [[Part(*ends)] for ends in _cuts(samples, count)] if count > 1 else []
+
+    def _by_tiles(self, samples: int, sizes: Mapping[str, int]) -> Schedule:
+        """Whole tiles for each thread, and what is left for the last of them."""
+        if self._work != 0 or self.batch is None:
+            return []
+        program = self._program
+        rows = rows_of_a_tile(program.inputs, program.outputs, self.batch, sizes)
+        if rows == 0 or samples < 2 * rows:
+            return []
+        tiles = samples // rows
+        cuts = _cuts(tiles, min(self._threads, tiles))
+        schedule = [[Part(first * rows, last * rows, rows)] for first, last in cuts]
+        if samples % rows:
+            schedule[-1].append(Part(tiles * rows, samples))
+        return schedule
 
     def run(
         self,
-        sessions: Sequence[Any],
+        session_of: SessionOf,
         feeds: Mapping[str, Array],
         results: Mapping[str, Array],
-        bounds: Sequence[tuple[int, int]],
-        own: Sequence[Mapping[str, Array]],
-    ) -> None:
-        """Run each session on a part of the arrays, into a part of the others and its own."""
+        schedule: Schedule,
+        counters: Sequence[str],
+    ) -> bool:
+        """Run the parts of arrays into parts of others; whether a counter counted anything."""
+
+        def run(jobs: Sequence[tuple[Any, Part]]) -> bool:
+            found = [self._run(session, part, feeds, results, counters) for session, part in jobs]
+            return any(found)
+
+        work = [
+            [(session_of(thread, part.rows > 0), part) for part in parts]
+            for thread, parts in enumerate(schedule)
+        ]
+        waiting = [_pool().submit(run, jobs) for jobs in work[1:]]
+        found = run(work[0])
+        return any([found, *(part.result() for part in waiting)])
+
+    def _run(
+        self,
+        session: Any,
+        part: Part,
+        feeds: Mapping[str, Array],
+        results: Mapping[str, Array],
+        counters: Sequence[str],
+    ) -> bool:
         assert self.batch is not None
         inputs, outputs = self.batch.inputs, self.batch.outputs
-
-        def run(session: Any, first: int, last: int, mine: Mapping[str, Array]) -> None:
-            part = {name: _cut(a, inputs[name], first, last) for name, a in feeds.items()}
-            views = {name: _cut(a, outputs[name], first, last) for name, a in results.items()}
-            into = {name: np.ascontiguousarray(view) for name, view in views.items()}
-            run_bound(session, part, {**into, **mine})
-            for name, view in views.items():
-                if into[name] is not view:
-                    view[...] = into[name]
-
-        jobs = [
-            (session, *ends, mine)
-            for session, ends, mine in zip(sessions, bounds, own, strict=True)
-        ]
-        waiting = [_pool().submit(run, *job) for job in jobs[1:]]
-        run(*jobs[0])
-        for part in waiting:
-            part.result()
+        mine = {name: _cut(array, inputs[name], part) for name, array in feeds.items()}
+        views = {name: _cut(array, outputs[name], part) for name, array in results.items()}
+        into = {name: np.ascontiguousarray(view) for name, view in views.items()}
+        shape = ((part.last - part.first) // part.rows,) if part.rows else ()
+        counts = {name: np.zeros(shape, np.int64) for name in counters}
+        run_bound(session, mine, {**into, **counts})
+        for name, view in views.items():
+            if into[name] is not view:
+                view[...] = into[name]
+        return any(count.any() for count in counts.values())
 
 
-def _cut(array: Array, axis: int | None, first: int, last: int) -> Array:
-    return array if axis is None else array[(slice(None),) * axis + (slice(first, last),)]
+def _cuts(total: int, count: int) -> list[tuple[int, int]]:
+    """``count`` runs of about one length."""
+    return list(itertools.pairwise(total * i // count for i in range(count + 1)))
+
+
+def _cut(array: Array, axis: int | None, part: Part) -> Array:
+    """The part of an array, its samples in tiles if there are any."""
+    if axis is None:
+        return array
+    mine = array[(slice(None),) * axis + (slice(part.first, part.last),)]
+    return mine.reshape(-1, part.rows, *mine.shape[1:]) if part.rows else mine
 
 
 def _work_in_scans(roots: Iterable[Expr]) -> Dim:

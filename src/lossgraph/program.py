@@ -61,6 +61,12 @@ class Program:
         """The names of the outputs that are values."""
         return [name for name in self.outputs if not name.startswith("grad_")]
 
+    @property
+    def to_run(self) -> dict[str, Expr]:
+        """The outputs of the graph that is run here: with ``outside``, if there are labels."""
+        guard = {} if self.outside is None else {OUTSIDE: self.outside}
+        return {**self.outputs, **guard}
+
     def to_onnx(self, opset: int | None = None, to_run: bool = False) -> onnx.ModelProto:
         """The program as a checked ONNX model.
 
@@ -72,9 +78,7 @@ class Program:
         from .lower import DEFAULT_OPSET, lower
         from .validate import check
 
-        outputs = dict(self.outputs)
-        if to_run and self.outside is not None:
-            outputs[OUTSIDE] = self.outside
+        outputs = self.to_run if to_run else self.outputs
         model = lower(
             self.inputs,
             outputs,

@@ -18,12 +18,15 @@ from .errors import DtypeError, InputError, ProviderError
 from .evaluate import evaluate as evaluate_exprs
 from .expr import Expr, inputs_of
 from .ops.index import first_outside
-from .parts import Parts
+from .parts import Parts, Schedule
 from .program import OUTSIDE
 from .sessions import make_session, on_cpu, onnxruntime, run_bound, run_session
+from .tiles import tiled_model
 from .types import TensorType, numpy_dtype
 
 if TYPE_CHECKING:
+    import onnx
+
     from .program import Program
 
 Array = np.ndarray[Any, Any]
@@ -42,9 +45,9 @@ class Runner:
         self.program = program
         self._parts = Parts(program, threads) if on_cpu(providers) else None
         self._opset = opset
-        inside = 1 if self._parts and self._parts.batch else threads
+        inside = 1 if self._parts and self._parts.loops else threads
         self.session = make_session(program.to_onnx(opset, to_run=True), providers, inside)
-        self._sessions = [self.session]
+        self._sessions: dict[tuple[int, bool], Any] = {(0, False): self.session}
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._fed = {value.name for value in self.session.get_inputs()}
         self._outputs = list(program.outputs)
@@ -64,10 +67,10 @@ class Runner:
         """
         sizes = self.check(arrays)
         feeds = {name: array for name, array in arrays.items() if name in self._fed}
-        bounds = self._parts.bounds(sizes) if self._parts else []
-        if out or bounds:
+        schedule = self._parts.schedule(sizes) if self._parts else []
+        if out or schedule:
             results = self._results(sizes, out or {})
-            refused = self._run_into(feeds, results, bounds)
+            refused = self._run_into(feeds, results, schedule)
         else:
             results = run_session(self.session, feeds, self._dtypes)
             counts = [results.pop(name) for name in self._guard]
@@ -106,12 +109,18 @@ class Runner:
             self._check_labels({name: value.numpy() for name, value in values.items()}, sizes)
         return results
 
-    def _each_thread(self, count: int) -> list[Any]:
+    def _session_of(self, thread: int, tiled: bool) -> Any:
         """A session for each thread: one would make them wait for its memory at every step."""
-        while len(self._sessions) < count:
-            model = self.program.to_onnx(self._opset, to_run=True)
-            self._sessions.append(make_session(model, None, 1))
-        return self._sessions[:count]
+        if (thread, tiled) not in self._sessions:
+            model = self._tiled_model() if tiled else self.program.to_onnx(self._opset, to_run=True)
+            self._sessions[thread, tiled] = make_session(model, None, 1)
+        return self._sessions[thread, tiled]
+
+    def _tiled_model(self) -> onnx.ModelProto:
+        program = self.program
+        assert self._parts is not None
+        assert self._parts.batch is not None
+        return tiled_model(program.inputs, program.to_run, self._parts.batch, self._opset)
 
     def check(self, arrays: Mapping[str, Array]) -> dict[str, int]:
         """Compare arrays with the program's inputs; the value of each named dim."""
@@ -142,21 +151,14 @@ class Runner:
                 )
 
     def _run_into(
-        self,
-        feeds: Mapping[str, Array],
-        results: Mapping[str, Array],
-        bounds: Sequence[tuple[int, int]],
+        self, feeds: Mapping[str, Array], results: Mapping[str, Array], schedule: Schedule
     ) -> bool:
-        """Run into arrays, in parts if there are bounds; whether a label is no class."""
-        counters = [
-            {name: np.zeros((), np.int64) for name in self._guard}
-            for _ in range(max(len(bounds), 1))
-        ]
-        if self._parts and bounds:
-            self._parts.run(self._each_thread(len(bounds)), feeds, results, bounds, counters)
-        else:
-            run_bound(self.session, feeds, {**results, **counters[0]})
-        return any(count.any() for counter in counters for count in counter.values())
+        """Run into arrays, by a schedule if there is one; whether a label is no class."""
+        if self._parts and schedule:
+            return self._parts.run(self._session_of, feeds, results, schedule, self._guard)
+        counts = {name: np.zeros((), np.int64) for name in self._guard}
+        run_bound(self.session, feeds, {**results, **counts})
+        return any(count.any() for count in counts.values())
 
     def _results(self, sizes: Mapping[str, int], out: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays for the outputs: those given, and new ones."""

@@ -1,0 +1,131 @@
+"""Large batches in tiles: the same numbers, labels checked, results in place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lossgraph as lg
+from lossgraph import gluon, parts, tiles
+from lossgraph.catalogue import entries, example_types
+from lossgraph.compiled import Compiled
+from lossgraph.parts import Part
+from lossgraph.samples import choose_sizes, draw
+from lossgraph.types import tensor_type
+from support import assert_close
+
+SEPARABLE = [
+    entry for entry in entries()
+    if entry.name not in ("gluon.PoissonNLLLoss", "gluon.SDMLLoss", "gluon.CTCLoss", "nn.CTCLoss")
+]  # fmt: skip
+PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
+SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Tiles of a few rows, however little there is to compute."""
+    monkeypatch.setattr(tiles, "_WORTH_TILES", 1)
+    monkeypatch.setattr(tiles, "_FEWEST_PASSES", 0)
+    monkeypatch.setattr(tiles, "_TILE_BYTES", 2 * 5 * 4)  # two rows of five float32
+
+
+def both(loss, types, arrays, grad=(), **named):
+    """The results of a loss in tiles, which are used, and as a whole."""
+    program = loss.program(types, grad=grad, **named)
+    tiled, whole = Compiled(program, threads=2), Compiled(program)
+    whole._runner._parts = None
+    runner = tiled._runner
+    assert any(p.rows for each in runner._parts.schedule(runner.check(arrays)) for p in each)
+    return tiled.run(arrays), whole.run(arrays)
+
+
+def flat(result):
+    values, grads = result if isinstance(result[-1], dict) else (result, {})
+    return [values, *grads.values()]
+
+
+@pytest.mark.parametrize("samples", [6, 8, 13])
+@pytest.mark.parametrize("entry", SEPARABLE, ids=lambda entry: entry.name)
+def test_every_separable_loss(eager, entry, samples):
+    loss = entry.make()
+    types = example_types(loss)
+    program = loss.program(types)
+    kinds = {node.attrs["name"]: node.type for node in program.inputs}
+    sizes = choose_sizes(kinds, program.constraints, {"N": samples})
+    arrays = draw(kinds, sizes, labels=program.labels)
+    wrt = [name for name, kind in kinds.items() if kind.is_float]
+    grad = tuple(name for name in wrt if name in ("pred", "input1", "positive"))
+    for a, b in zip(*map(flat, both(loss, types, arrays, grad)), strict=True):
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_dtypes(eager, dtype):
+    types = {name: (dtype, shape) for name, (_, shape) in PAIR.items()}
+    kinds = {name: tensor_type(*given) for name, given in types.items()}
+    arrays = draw(kinds, {"N": 20, "C": 5})
+    for a, b in zip(*map(flat, both(gluon.HuberLoss(), types, arrays, ("pred",))), strict=True):
+        assert a.dtype == b.dtype
+        assert_close(a, b)
+
+
+def test_weights_options_and_inputs_for_all_samples(eager):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "pred": rng.normal(size=(11, 5)).astype(np.float32),
+        "label": rng.random((11, 5)).astype(np.float32),
+        "sample_weight": rng.random(11).astype(np.float32),
+        "pos_weight": rng.random(5).astype(np.float32),
+    }
+    types = {**PAIR, "sample_weight": ("float32", ("N",)), "pos_weight": ("float32", ("C",))}
+    loss = gluon.SigmoidBCELoss(weight=0.5)
+    for a, b in zip(*map(flat, both(loss, types, arrays, ("pred", "sample_weight"))), strict=True):
+        assert_close(a, b)
+    backwards = {**arrays, "pred": np.asfortranarray(arrays["pred"])[::-1]}
+    for a, b in zip(*map(flat, both(loss, types, backwards, ("pred",))), strict=True):
+        assert_close(a, b)
+
+
+def test_results_in_place(eager):
+    fn = lg.compile(gluon.L2Loss(), PAIR, grad=("pred",), threads=2)
+    x, y = np.random.default_rng(0).random((2, 10, 5)).astype(np.float32)
+    out = {"loss": np.empty(10, np.float32), "grad_pred": np.empty((10, 5), np.float32)}
+    value, grads = fn(x, y, out=out)
+    assert value is out["loss"]
+    assert grads["pred"] is out["grad_pred"]
+    assert_close(value, ((x - y) ** 2).mean(1) / 2)
+    assert_close(grads["pred"], (x - y) / 5)
+
+
+@pytest.mark.parametrize("place", [0, 7, 12])  # in the tiles of either thread, and in the rest
+@pytest.mark.parametrize("bad", [-1, 5, 99])
+def test_a_label_that_is_no_class(eager, place, bad):
+    fn = lg.compile(gluon.SoftmaxCELoss(), SPARSE, grad=("pred",), threads=2)
+    label = np.arange(13) % 5
+    pred = np.random.default_rng(0).random((13, 5)).astype(np.float32)
+    assert np.isfinite(fn(pred, label)[0]).all()
+    label[place] = bad
+    with pytest.raises(lg.InputError, match=rf"label\[{place}\] is {bad}"):
+        fn(pred, label)
+
+
+def test_when_and_how(monkeypatch):
+    monkeypatch.setattr(parts, "_processors", lambda: 2)
+
+    def schedule(loss, types, sizes, grad=("pred",), threads=None):
+        return parts.Parts(loss.program(types, grad=grad), threads).schedule(sizes)
+
+    large, small = {"N": 4100, "C": 1000}, {"N": 64, "C": 10}
+    assert schedule(gluon.L2Loss(), PAIR, large) == [[Part(0, 2050, 25)], [Part(2050, 4100, 25)]]
+    prime = {**large, "N": 4099}
+    assert schedule(gluon.L2Loss(), PAIR, prime) == [
+        [Part(0, 2040, 40)], [Part(2040, 4080, 40), Part(4080, 4099)],
+    ]  # fmt: skip
+    assert schedule(gluon.L2Loss(), PAIR, prime, threads=1) == [
+        [Part(0, 4080, 40), Part(4080, 4099)]
+    ]
+    assert schedule(gluon.L2Loss(), PAIR, small) == []
+    assert schedule(gluon.L2Loss(), PAIR, {"N": 0, "C": 1000}) == []
+    assert schedule(gluon.SoftmaxCELoss(), SPARSE, large, grad=()) == []  # one operator does it all
+    assert schedule(gluon.L2Loss(batch_axis=1), PAIR, large) == []  # samples are not in one piece
