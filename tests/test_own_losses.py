@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+import lossgraph as lg
 from lossgraph import gluon, reference
+from lossgraph.loss import FunctionLoss
 from support import DIFFERENCE, assert_close
 
 RNG = np.random.default_rng(0)
@@ -131,3 +135,22 @@ def test_a_tuple_of_losses_inside_a_loss():
         "label": ("int64", ("N",)), "target": ("float32", ("N", 4)),
     }, grad=["scores"])  # fmt: skip
     assert [o.name for o in model.graph.output] == ["loss_0", "loss_1", "loss_2", "grad_scores"]
+
+
+def test_callables_of_any_kind_are_losses():
+    class Squares:
+        __slots__ = ()
+        __hash__ = None
+
+        def __call__(self, F, pred, label):
+            return F.square(pred - label)
+
+        def method(self, F, pred, label):
+            return self(F, pred, label)
+
+    pred, label = np.array([1.0, 2.0]), np.array([3.0, 2.0])
+    types = {"pred": ("float64", ("N",)), "label": ("float64", ("N",))}
+    bodies = [Squares(), Squares().method, functools.partial(Squares.__call__, Squares())]
+    for body in bodies:
+        np.testing.assert_array_equal(lg.compile(body, types)(pred, label), [4, 0])
+        np.testing.assert_array_equal(FunctionLoss(body)(pred, label=label), [4, 0])

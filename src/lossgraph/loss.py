@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 
 
+_SIGNATURES: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 _NOT_STATE = ("_cache", "_cached_for", "_lock")
 
 
@@ -170,15 +173,18 @@ class Block:
 
     # --- binding arguments ---
 
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        parameters = list(inspect.signature(self.hybrid_forward).parameters.values())[1:]
-        return {p.name: p for p in parameters}
+    def _signature(self) -> inspect.Signature:
+        """The inputs of the loss, and the options of a call."""
+        method = self.hybrid_forward
+        if hasattr(method, "__func__"):
+            return _without_first(method.__func__, 2)
+        return _without_first(method, 1)
 
     def _bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
-        signature = inspect.Signature(list(self._parameters().values()))
+        signature = self._signature()
         self._check_known(kwargs)
         try:
             bound = signature.bind(*args, **kwargs).arguments
@@ -197,7 +203,7 @@ class Block:
         return arrays, constants
 
     def _check_names(self, types: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
-        parameters = self._parameters()
+        parameters = self._signature().parameters
         given = {**types, **constants}
         self._check_known(given)
         missing = [
@@ -209,7 +215,7 @@ class Block:
             raise InputError(f"{self.name} takes {list(parameters)}: missing {missing}")
 
     def _check_known(self, given: Mapping[str, Any]) -> None:
-        parameters = self._parameters()
+        parameters = self._signature().parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         unknown = [name for name in given if name not in parameters]
         if unknown and not open_ended:
@@ -346,9 +352,20 @@ class FunctionLoss(Block):
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self._body(F, *args, **kwargs)
 
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
-        parameters = list(inspect.signature(self._body).parameters.values())[1:]
-        return {p.name: p for p in parameters}
+    def _signature(self) -> inspect.Signature:
+        return _without_first(self._body, 1)
+
+
+def _without_first(function: Callable[..., Any], count: int) -> inspect.Signature:
+    """The signature of a function without its first parameters; found out once."""
+    try:
+        return _SIGNATURES[function]
+    except (KeyError, TypeError):  # new, or a callable that cannot be a key
+        parameters = list(inspect.signature(function).parameters.values())[count:]
+        found = inspect.Signature(parameters)
+    with suppress(TypeError):
+        _SIGNATURES[function] = found
+    return found
 
 
 def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
