@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon
+from lossgraph import gluon, tiles
 from lossgraph.arrays import kind_of, to_numpy
 from lossgraph.sessions import make_session, resolve_providers
 from support import assert_close
@@ -419,3 +419,48 @@ def test_importing_is_light():
     code = "import lossgraph, sys; print([m for m in ('onnx', 'onnxruntime') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- bound ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_bound_call_reads_and_writes_in_place(monkeypatch, tiled):
+    if tiled:
+        monkeypatch.setattr(tiles, "_WORTH_TILES", 1)
+        monkeypatch.setattr(tiles, "_TILE_BYTES", 40)
+    fn = lg.compile(
+        gluon.L2Loss(), dict.fromkeys(("pred", "label"), ("float32", ("N", "C"))), grad=("pred",)
+    )
+    x, y = np.random.default_rng(0).random((2, 9, 5)).astype(np.float32)
+    out = {"grad_pred": np.empty((9, 5), np.float32)}
+    run = fn.bind(x, label=y, out=out)
+    for _ in range(3):
+        value, grads = run()
+        assert_close(value, ((x - y) ** 2).mean(1) / 2)
+        assert grads["pred"] is out["grad_pred"]
+        assert_close(grads["pred"], (x - y) / 5)
+        x += 1
+    assert run()[0] is value
+
+
+def test_a_bound_call_refuses_labels_when_it_meets_them():
+    types = {"pred": ("float32", ("N", 3)), "label": ("int64", ("N",))}
+    pred, label = np.zeros((4, 3), np.float32), np.array([0, 1, 2, 0])
+    run = lg.compile(gluon.SoftmaxCELoss(), types).bind(pred, label)
+    assert_close(run(), np.full(4, np.log(3), np.float32))
+    label[2] = 3
+    with pytest.raises(lg.InputError, match=r"label\[2\] is 3"):
+        run()
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda x: np.asfortranarray(x), "pred: bind takes C-contiguous arrays"),
+    (lambda x: x.tolist(), "pred: bind takes numpy arrays, got list"),
+    (lambda x: x[:, :2], "pred"),
+])  # fmt: skip
+def test_what_cannot_be_bound(change, message):
+    types = dict.fromkeys(("pred", "label"), ("float32", ("N", 3)))
+    pred = np.zeros((4, 3), np.float32)
+    with pytest.raises(lg.InputError, match=message):
+        lg.compile(gluon.L2Loss(), types).bind(change(pred), pred)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,42 @@ class Compiled:
         inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
         return f"<Compiled {self.program.name}({inputs}) -> {', '.join(self.program.outputs)}>"
 
-    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
+    def _given(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Arrays by name."""
         if len(args) > len(self._names):
             raise InputError(f"{len(args)} arrays for the inputs {self._names}")
         given = dict(zip(self._names, args, strict=False))
         twice = set(given) & set(named)
         if twice:
             raise InputError(f"input {sorted(twice)[0]!r} is given by position and by name")
-        return self.run({**given, **named}, out)
+        return {**given, **named}
+
+    def bind(
+        self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any
+    ) -> Callable[[], Any]:
+        """A function without arguments, for loops: it computes the outputs of these arrays.
+
+        It reads numpy arrays in place, with what they hold when it is called, and writes into the
+        same arrays each time: those of ``out``, and others of its own.
+
+        Raises:
+            InputError: as a call does, and for what is not in one piece of the CPU's memory.
+        """
+        arrays = self._given(args, named)
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise InputError(f"{name}: bind takes numpy arrays, got {type(array).__name__}")
+        compute, results = self._runner.bind(arrays, _out_arrays(out) or {})
+        answer = self._answer(results)
+
+        def run() -> Any:
+            compute()
+            return answer
+
+        return run
+
+    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
+        return self.run(self._given(args, named), out)
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name."""
@@ -61,6 +89,10 @@ class Compiled:
             name: out[name] if out and name in out else restore(value)
             for name, value in results.items()
         }
+        return self._answer(answers)
+
+    def _answer(self, answers: Mapping[str, Any]) -> Any:
+        """The value, or the value and gradients, of outputs by name."""
         values = [answers[name] for name in self.program.values]
         value = tuple(values) if self.program.several else values[0]
         if not self.program.wrt:

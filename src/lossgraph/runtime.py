@@ -7,7 +7,7 @@ is refused here, before it sees the arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from .expr import Expr, inputs_of
 from .ops.index import first_outside
 from .parts import Parts, Schedule
 from .program import OUTSIDE
-from .sessions import make_session, on_cpu, onnxruntime, run_bound, run_session
+from .sessions import bind, make_session, on_cpu, onnxruntime, run_bound, run_session
 from .tiles import tiled_model
 from .types import TensorType, numpy_dtype
 
@@ -78,6 +78,38 @@ class Runner:
         if refused:
             self._check_labels(arrays, sizes)
         return results
+
+    def bind(
+        self, arrays: Mapping[str, Array], out: Mapping[str, Array]
+    ) -> tuple[Callable[[], None], dict[str, Array]]:
+        """What computes the outputs of arrays, as they are when it is called; and the outputs.
+
+        Raises:
+            InputError: as ``run`` does, and for arrays that are not C-contiguous. What is called
+                raises it for class labels that are none.
+        """
+        sizes = self.check(arrays)
+        feeds = {name: array for name, array in arrays.items() if name in self._fed}
+        for name, array in feeds.items():
+            if not array.flags.c_contiguous:
+                raise InputError(
+                    f"{name}: bind takes C-contiguous arrays, which it can read in place"
+                )
+        results = self._results(sizes, out)
+        schedule = self._parts.schedule(sizes) if self._parts else []
+        counts = {name: np.zeros((), np.int64) for name in self._guard}
+        whole = bind(self.session, feeds, {**results, **counts})
+
+        def compute() -> None:
+            if schedule:
+                refused = self._run_into(feeds, results, schedule)
+            else:
+                whole()
+                refused = any(count.any() for count in counts.values())
+            if refused:
+                self._check_labels(arrays, sizes)
+
+        return compute, results
 
     def run_on_device(self, arrays: Mapping[str, Any], device: tuple[str, int]) -> dict[str, Any]:
         """The outputs as values of ONNX Runtime on a device, for arrays that speak DLPack.

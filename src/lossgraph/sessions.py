@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,13 +121,24 @@ def run_session(
 
 def run_bound(session: Any, feeds: Mapping[str, Array], results: Mapping[str, Array]) -> None:
     """Run a session on numpy arrays into others, which are C-contiguous."""
+    bind(session, feeds, results)()
+
+
+def bind(
+    session: Any, feeds: Mapping[str, Array], results: Mapping[str, Array]
+) -> Callable[[], None]:
+    """What runs a session on numpy arrays, as they are then, into C-contiguous ones."""
     binding = session.io_binding()
-    # The binding keeps addresses, not arrays: these names keep the arrays alive.
-    kept = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-    for name, array in kept.items():
+    read = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+    for name, array in read.items():
         binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
     for name, array in results.items():
         binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
+    return partial(_run_binding, session, binding, (read, dict(results)))
+
+
+def _run_binding(session: Any, binding: Any, arrays: Any) -> None:
+    """The binding keeps addresses, not arrays: ``arrays`` keeps those alive."""
     session.run_with_iobinding(binding)
 
 
