@@ -18,7 +18,7 @@ import numpy as np
 from .dims import Dim, evaluate, product
 from .expr import Expr, is_input, toposort
 from .separate import find_batch
-from .sessions import run_bound
+from .sessions import bind
 from .tiles import rows_of_a_tile
 
 if TYPE_CHECKING:
@@ -126,12 +126,11 @@ class Parts:
         views = {name: _cut(array, outputs[name], part) for name, array in results.items()}
         into = {name: np.ascontiguousarray(view) for name, view in views.items()}
         shape = ((part.last - part.first) // part.rows,) if part.rows else ()
-        counts = {name: np.zeros(shape, np.int64) for name in counters}
-        run_bound(session, mine, {**into, **counts})
+        counted = bind(session, mine, into, counters, shape)()
         for name, view in views.items():
             if into[name] is not view:
                 view[...] = into[name]
-        return any(count.any() for count in counts.values())
+        return counted
 
 
 def _cuts(total: int, count: int) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ is refused here, before it sees the arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .expr import Expr, inputs_of
 from .ops.index import first_outside
 from .parts import Parts, Schedule
 from .program import OUTSIDE
-from .sessions import bind, make_session, on_cpu, onnxruntime, run_bound, run_session
+from .sessions import bind, make_session, on_cpu, onnxruntime, run_session
 from .tiles import tiled_model
 from .types import TensorType, numpy_dtype
 
@@ -65,12 +66,10 @@ class Runner:
         Raises:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
-        sizes = self.check(arrays)
-        feeds = {name: array for name, array in arrays.items() if name in self._fed}
-        schedule = self._parts.schedule(sizes) if self._parts else []
+        sizes, feeds, schedule = self._prepare(arrays)
         if out or schedule:
             results = self._results(sizes, out or {})
-            refused = self._run_into(feeds, results, schedule)
+            refused = self._bound(feeds, results, schedule)()
         else:
             results = run_session(self.session, feeds, self._dtypes)
             counts = [results.pop(name) for name in self._guard]
@@ -88,25 +87,17 @@ class Runner:
             InputError: as ``run`` does, and for arrays that are not C-contiguous. What is called
                 raises it for class labels that are none.
         """
-        sizes = self.check(arrays)
-        feeds = {name: array for name, array in arrays.items() if name in self._fed}
+        sizes, feeds, schedule = self._prepare(arrays)
         for name, array in feeds.items():
             if not array.flags.c_contiguous:
                 raise InputError(
                     f"{name}: bind takes C-contiguous arrays, which it can read in place"
                 )
         results = self._results(sizes, out)
-        schedule = self._parts.schedule(sizes) if self._parts else []
-        counts = {name: np.zeros((), np.int64) for name in self._guard}
-        whole = bind(self.session, feeds, {**results, **counts})
+        run = self._bound(feeds, results, schedule)
 
         def compute() -> None:
-            if schedule:
-                refused = self._run_into(feeds, results, schedule)
-            else:
-                whole()
-                refused = any(count.any() for count in counts.values())
-            if refused:
+            if run():
                 self._check_labels(arrays, sizes)
 
         return compute, results
@@ -159,10 +150,7 @@ class Runner:
         sizes = check_arrays(self._types, arrays)
         self._check_constraints(sizes)
         for label, classes in self._classes:
-            if evaluate(classes, sizes) == 0:
-                raise InputError(
-                    f"{label}: there are no classes to choose from: the class axis is empty"
-                )
+            _class_count(label, classes, sizes)
         return sizes
 
     def _check_labels(self, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
@@ -182,15 +170,22 @@ class Runner:
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
 
-    def _run_into(
+    def _prepare(
+        self, arrays: Mapping[str, Array]
+    ) -> tuple[dict[str, int], dict[str, Array], Schedule]:
+        """The sizes of arrays that were checked, those that the session reads, the schedule."""
+        sizes = self.check(arrays)
+        feeds = {name: array for name, array in arrays.items() if name in self._fed}
+        return sizes, feeds, self._parts.schedule(sizes) if self._parts else []
+
+    def _bound(
         self, feeds: Mapping[str, Array], results: Mapping[str, Array], schedule: Schedule
-    ) -> bool:
-        """Run into arrays, by a schedule if there is one; whether a label is no class."""
+    ) -> Callable[[], bool]:
+        """What runs into arrays, by a schedule if there is one; it says if a label is no class."""
         if self._parts and schedule:
-            return self._parts.run(self._session_of, feeds, results, schedule, self._guard)
-        counts = {name: np.zeros((), np.int64) for name in self._guard}
-        run_bound(self.session, feeds, {**results, **counts})
-        return any(count.any() for count in counts.values())
+            run = self._parts.run
+            return partial(run, self._session_of, feeds, results, schedule, self._guard)
+        return bind(self.session, feeds, results, self._guard)
 
     def _results(self, sizes: Mapping[str, int], out: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays for the outputs: those given, and new ones."""
@@ -281,15 +276,20 @@ def _bind(
 
 def check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]) -> None:
     """Refuse class labels that are none of the classes, naming the first."""
-    count = evaluate(classes, sizes)
-    if count == 0:
-        raise InputError(f"{name}: there are no classes to choose from: the class axis is empty")
+    count = _class_count(name, classes, sizes)
     outside = first_outside(array, count)
     if outside is not None:
         raise InputError(
             f"{name}[{', '.join(map(str, outside))}] is {array[outside]}, which is not one of the "
             f"{count} allowed, 0 to {count - 1}"
         )
+
+
+def _class_count(label: str, classes: Dim, sizes: Mapping[str, int]) -> int:
+    count = evaluate(classes, sizes)
+    if count == 0:
+        raise InputError(f"{label}: there are no classes to choose from: the class axis is empty")
+    return count
 
 
 def _check_out(name: str, array: Any, type_: TensorType, shape: tuple[int, ...]) -> None:

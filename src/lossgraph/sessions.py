@@ -119,27 +119,32 @@ def run_session(
     return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
 
 
-def run_bound(session: Any, feeds: Mapping[str, Array], results: Mapping[str, Array]) -> None:
-    """Run a session on numpy arrays into others, which are C-contiguous."""
-    bind(session, feeds, results)()
-
-
 def bind(
-    session: Any, feeds: Mapping[str, Array], results: Mapping[str, Array]
-) -> Callable[[], None]:
-    """What runs a session on numpy arrays, as they are then, into C-contiguous ones."""
+    session: Any,
+    feeds: Mapping[str, Array],
+    results: Mapping[str, Array],
+    counters: Sequence[str] = (),
+    shape: tuple[int, ...] = (),
+) -> Callable[[], bool]:
+    """What runs a session on numpy arrays, as they are then, into C-contiguous ones.
+
+    It returns whether a counter, an int64 output of ``shape``, counted anything.
+    """
+    counts = {name: np.zeros(shape, np.int64) for name in counters}
+    into = {**results, **counts}
     binding = session.io_binding()
     read = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
     for name, array in read.items():
         binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-    for name, array in results.items():
+    for name, array in into.items():
         binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-    return partial(_run_binding, session, binding, (read, dict(results)))
+    return partial(_run_binding, session, binding, tuple(counts.values()), (read, into))
 
 
-def _run_binding(session: Any, binding: Any, arrays: Any) -> None:
+def _run_binding(session: Any, binding: Any, counts: tuple[Array, ...], arrays: Any) -> bool:
     """The binding keeps addresses, not arrays: ``arrays`` keeps those alive."""
     session.run_with_iobinding(binding)
+    return any(count.any() for count in counts)
 
 
 def _address(array: Array) -> int:

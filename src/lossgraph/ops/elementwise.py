@@ -360,6 +360,14 @@ softplus_tail = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
 )
 
 
+def _logaddexp_vjp(ct: Expr, out: Expr, x: Expr, y: Expr) -> tuple[Expr, Expr]:
+    return ct * sigmoid(x - y), ct * sigmoid(y - x)
+
+
+def _float_arithmetic(x: TensorType, y: TensorType) -> TensorType:
+    return float_only(arithmetic(x, y))
+
+
 def _lower_logaddexp(b: Any, node: Expr, x: str, y: str) -> str:
     """max(x, y) + log1p(exp(-|x-y|)), the difference kept from inf - inf."""
     big = float(np.finfo(numpy_dtype(node.dtype)).max)
@@ -371,29 +379,30 @@ def _lower_logaddexp(b: Any, node: Expr, x: str, y: str) -> str:
 logaddexp = _binary(
     "LogAddExp",
     np.logaddexp,
-    lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
-    infer=lambda x, y: float_only(arithmetic(x, y)),
+    _logaddexp_vjp,
+    infer=_float_arithmetic,
     lower=_lower_logaddexp,
     commutative=True,
 )
 
 
 def _lower_log_add(b: Any, node: Expr, x: str, y: str) -> str:
-    """max(x, y) - log(sigmoid(|x-y|)): sigmoid is one kernel, and exact enough above 1/2."""
+    """max(x, y) - log(sigmoid(|x-y|)), right to the larger's digits.
+
+    Sigmoid is one kernel, and exact enough above 1/2.
+    """
     gap = b.add("Sigmoid", b.add("Abs", b.add("Sub", x, y)))
     return str(b.add("Sub", b.add("Max", x, y), b.add("Log", gap)))
 
 
-log_add = (
-    _binary(  # LogAddExp of finite numbers in half the operators, right to the larger's digits
-        "LogAdd",
-        np.logaddexp,
-        lambda ct, out, x, y: (ct * sigmoid(x - y), ct * sigmoid(y - x)),
-        domain=((-3.0, 0.0), (0.5, 3.0)),
-        infer=lambda x, y: float_only(arithmetic(x, y)),
-        lower=_lower_log_add,
-        commutative=True,
-    )
+log_add = _binary(  # LogAddExp of finite numbers, in half the operators
+    "LogAdd",
+    np.logaddexp,
+    _logaddexp_vjp,
+    domain=((-3.0, 0.0), (0.5, 3.0)),
+    infer=_float_arithmetic,
+    lower=_lower_log_add,
+    commutative=True,
 )
 tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
 erf = _unary(

@@ -24,9 +24,13 @@ def _ref(value: Array, *_: Array) -> Array:
 
 
 def _vjp(ct: Expr, out: Expr, *args: Expr) -> tuple[Expr | None, ...]:
-    count = len(args) // 2 - 1
-    gradients = args[2 + count :]
-    return (None, None, *(ct * gradient for gradient in gradients), *(None,) * count)
+    by_wrt = [ct * gradient for gradient in _gradients(args)]
+    return (None, None, *by_wrt, *(None,) * len(by_wrt))
+
+
+def _gradients(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """The last of: value, beside, what it depends on .., a gradient by each."""
+    return args[len(args) // 2 + 1 :]
 
 
 _with_gradient = register(
@@ -59,8 +63,7 @@ def settle(roots: Sequence[Expr]) -> list[Expr]:
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
         if node.op is not _with_gradient:
             return rebuild(node, args)
-        gradients = node.args[len(node.args) // 2 + 1 :]
-        return args[1 if any(g in computed for g in gradients) else 0]
+        return args[1 if any(g in computed for g in _gradients(node.args)) else 0]
 
     done = transform(roots, choose)
     return [done[root] for root in roots]

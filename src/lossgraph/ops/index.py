@@ -264,8 +264,7 @@ def _np_inside(label: Array, classes: int) -> Array:
 
 def count_outside(label: Expr, classes: Dim) -> Expr:
     """How many labels are no class: int64, rank 0."""
-    wide = label if label.type.is_float else cast(label, "int64")
-    outside = cast(logical_not(_inside(wide, classes)), "int64")
+    outside = cast(logical_not(_inside(label, classes)), "int64")
     return reshape(reduce_sum(outside, range(outside.rank)), ())
 
 
