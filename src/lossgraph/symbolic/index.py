@@ -21,7 +21,7 @@ from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, stati
 _MODES = ("clip", "wrap", "raise")
 
 
-def _in_range(index: Expr, length: Dim, mode: str) -> Expr:
+def in_range(index: Expr, length: Dim, mode: str) -> Expr:
     """Indices as int64 from 0 to length-1."""
     if mode == "raise":
         return ops.class_index(index, length)
@@ -77,7 +77,7 @@ def pick(
     spoils_row = x.op.name in ("LogSoftmax", "Softmax")  # by its own gradient
     if mask is not None and not spoils_row:
         x = x * mask  # before the choice, so that the gradient of the whole row is NaN
-    picked = ops.pick(x, _in_range(chosen, x.shape[axis], mode), axis)
+    picked = ops.pick(x, in_range(chosen, x.shape[axis], mode), axis)
     if mask is not None and spoils_row:
         picked = picked * mask
     if keepdims:
@@ -98,9 +98,7 @@ def take_along_axis(data: Operand, indices: Operand, axis: int) -> Symbol:
     shape = list(broadcast_shapes(*(_without(a.shape, axis) for a in (x, index))))
     length, count = x.shape[axis], index.shape[axis]
     x = ops.broadcast_to(x, [*shape[:axis], length, *shape[axis:]])
-    index = ops.broadcast_to(
-        _in_range(index, length, "clip"), [*shape[:axis], count, *shape[axis:]]
-    )
+    index = ops.broadcast_to(in_range(index, length, "clip"), [*shape[:axis], count, *shape[axis:]])
     return wrap(ops.pick(x, index, axis, distinct=count == 1))
 
 
@@ -114,7 +112,7 @@ def take(a: Operand, indices: Operand, axis: int = 0, mode: str = "clip") -> Sym
     _check_mode(mode)
     x, index = as_expr(a), as_expr(indices)
     axis = canonical_axis(axis, x.rank)
-    taken = ops.take(x, _in_range(index, x.shape[axis], mode), axis)
+    taken = ops.take(x, in_range(index, x.shape[axis], mode), axis)
     mask = _validity(index, x.shape[axis], mode, x.dtype)
     if mask is not None:
         after = range(axis + index.rank, taken.rank)
@@ -193,7 +191,7 @@ def _linear_index(indices: Expr, shape: Sequence[Dim]) -> tuple[Expr, int]:
         part = ops.squeeze(ops.take_range(indices, 0, axis, 1), (0,))
         whole, length = ops.cast(part, "int64"), ops.size_of(shape[axis])
         from_front = ops.where(ops.less(whole, 0), whole + length, whole)
-        part = _in_range(from_front, shape[axis], "clip")
+        part = in_range(from_front, shape[axis], "clip")
         linear = part if linear is None else linear * ops.size_of(shape[axis]) + part
     if linear is None:
         raise InputError("index tuples need at least one element")

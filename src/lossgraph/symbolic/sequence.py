@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import ops
 from ..errors import InputError
 from ..expr import Expr
+from .index import in_range
 from .symbol import Operand, Symbol, as_expr, function, wrap
 
 
@@ -78,7 +79,6 @@ def SequenceReverse(
 
 def _along_time(x: Expr, index: Expr, axis: int) -> Expr:
     """Elements at positions that differ by sequence; one outside is taken as the nearest."""
-    final = ops.size_of(x.shape[axis]) - 1
-    index = ops.minimum(ops.maximum(index, 0), final)
+    index = in_range(index, x.shape[axis], "clip")
     wide = ops.expand_dims(index, range(2, x.rank))
     return ops.pick(x, ops.broadcast_to(wide, (*index.shape[:2], *x.shape[2:])), axis)
