@@ -222,6 +222,14 @@ def test_a_peer_that_ends_is_named(
     assert list(temporary.iterdir()) == []
 
 
+# A shell lets what it runs in the background ignore SIGINT, these tests perhaps among it.
+_DRIVER = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("bench", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_driver(write: Write, temporary: Path, number: int) -> None:
@@ -229,7 +237,7 @@ def test_workers_end_with_the_driver(write: Write, temporary: Path, number: int)
     start = f'import os; open({str(pids)!r}, "w").write(str(os.getpid()))'
     arguments = ["ctc", *SMALL, "--rounds", "9999", "--peers", "twin"]
     driver = subprocess.Popen(
-        [sys.executable, "-m", "bench", *arguments, "--add", str(write("twin", start=start))],
+        [sys.executable, "-c", _DRIVER, *arguments, "--add", str(write("twin", start=start))],
         env={**os.environ, "PYTHONPATH": str(TOOLS), "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
