@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lossgraph import catalogue, gluon
+from lossgraph import catalogue, examples, gluon
 from lossgraph.catalogue import ALIASES, Entry, entries, entry_of, example_types, lookup
 from lossgraph.errors import InputError
 from lossgraph.export import expected
@@ -22,7 +22,7 @@ every_loss = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry
      "huber", "Huber", "gluon.huber"],
 )  # fmt: skip
 def test_a_loss_has_one_name_in_many_spellings(name: str) -> None:
-    assert lookup(name).cls is gluon.HuberLoss
+    assert lookup(name).source is gluon.HuberLoss
 
 
 @pytest.mark.parametrize(("alias", "full"), ALIASES.items())
@@ -37,7 +37,7 @@ def test_names_that_a_module_has_twice_are_aliases() -> None:
 
 
 def test_bases_are_no_losses() -> None:
-    assert not {"Loss", "Block", "HybridBlock"} & {entry.cls.__name__ for entry in entries()}
+    assert not {"Loss", "Block", "HybridBlock"} & {entry.own_name for entry in entries()}
 
 
 @pytest.mark.parametrize("name", ["hubr", "gluon.hubrloss", "nn.HuberLoss"])
@@ -80,9 +80,10 @@ def test_an_option_that_is_not_there_is_answered_with_those_that_are() -> None:
 
 def test_the_tables_name_what_exists() -> None:
     inputs = {(entry.name, name) for entry in entries() for name in entry.inputs}
-    assert set(catalogue._EXAMPLES) <= inputs
-    for (loss, _), (_, replaced) in catalogue._EXAMPLES.items():
-        assert {option for option, _ in replaced} <= set(lookup(loss).options)
+    for namespace, table in examples.TABLES.items():
+        assert {(f"{namespace}.{loss}", name) for loss, name in table} <= inputs
+        for (loss, _), (_, replaced) in table.items():
+            assert {option for option, _ in replaced} <= set(lookup(f"{namespace}.{loss}").options)
 
 
 def variants() -> list[tuple[Entry, dict[str, object]]]:

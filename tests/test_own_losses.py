@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, reference
+from lossgraph.errors import InputError
 from lossgraph.loss import FunctionLoss
 from support import DIFFERENCE, assert_close
 
@@ -154,3 +156,25 @@ def test_callables_of_any_kind_are_losses():
     for body in bodies:
         np.testing.assert_array_equal(lg.compile(body, types)(pred, label), [4, 0])
         np.testing.assert_array_equal(FunctionLoss(body)(pred, label=label), [4, 0])
+
+
+def scaled(F, pred, label=None, scale: float = 2.0):
+    """A function with an optional input and an option."""
+    return scale * (pred if label is None else pred - label)
+
+
+def test_options_of_a_function_are_given_at_the_call_or_before() -> None:
+    loss, x = FunctionLoss(scaled), np.ones(3)
+    assert loss.options == {"scale": 2.0}
+    np.testing.assert_array_equal(loss(x), [2, 2, 2])
+    np.testing.assert_array_equal(loss(x, x, scale=3), [0, 0, 0])
+    np.testing.assert_array_equal(loss.with_options(scale=4)(x), [4, 4, 4])
+    _, grads = loss.value_and_grad(x, x, scale=3, wrt=("label",))
+    np.testing.assert_array_equal(grads["label"], [-3, -3, -3])
+    _, grads = loss.value_and_grad(x, scale=np.array(5.0), wrt=("scale",))  # now an input
+    assert grads["scale"] == 3
+
+
+def test_an_option_that_a_function_does_not_have_is_refused() -> None:
+    with pytest.raises(InputError, match=r"scaled has no option 'size': \['scale'\]"):
+        FunctionLoss(scaled).with_options(size=1)

@@ -19,11 +19,11 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["dims", "reference"],
+    ["dims", "reference", "examples"],
     ["types", "lanes"],
     ["expr"],
     ["ops"],
-    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "show", "losses"],
+    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "show"],
     ["rules", "scan"],
     ["symbolic"],
     ["trace", "weighting"],
@@ -33,6 +33,7 @@ LAYERS = [
     ["runtime"],
     ["compiled", "expressions"],
     ["loss"],
+    ["losses"],
     ["gluon", "nn"],
     ["catalogue"],
     ["files", "models", "samples"],

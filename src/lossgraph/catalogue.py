@@ -1,7 +1,7 @@
 """The register of losses that can be named, as ``gluon.HuberLoss`` or by a short alias.
 
 Losses are found in the modules of ``NAMESPACES``; nothing is said here that a class says
-itself. What no signature tells, the types and values of plausible inputs, is in one table.
+itself. What no signature tells, the types and values of plausible inputs, is in ``examples``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import Any
 
 from .errors import InputError
-from .loss import Block
+from .examples import Example, example
+from .loss import Block, FunctionLoss, is_array_parameter
 
 NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
 
@@ -39,125 +40,59 @@ ALIASES = {
 
 
 @dataclass(frozen=True)
-class Example:
-    """A plausible input.
-
-    Attributes:
-        dtype: its dtype.
-        shape: its shape, with names for what may vary.
-        values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
-            ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``, or ``class`` (0 or 1) for class labels whose range the graph does
-            not say.
-    """
-
-    dtype: str = "float32"
-    shape: tuple[str | int, ...] = ("N", "C")
-    values: str = "real"
-
-    @property
-    def type(self) -> tuple[str, tuple[str | int, ...]]:
-        """The type as ``to_onnx`` takes it."""
-        return self.dtype, self.shape
-
-
-_BY_INPUT = {"sample_weight": Example(shape=("N",), values="positive")}
-_SIGNS = Example(values="sign")
-_MATRIX = Example(shape=("N", "D"))
-_Condition = tuple[str, object]
-
-# (loss, input) -> the example, and what replaces it when an option has some value.
-_EXAMPLES: dict[tuple[str, str], tuple[Example, dict[_Condition, Example]]] = {
-    ("gluon.CTCLoss", "label"): (
-        Example("int64", ("N", "L"), "class"),
-        {("label_layout", "TN"): Example("int64", ("L", "N"), "class")},
-    ),
-    ("gluon.CTCLoss", "label_lengths"): (Example("int64", ("N",)), {}),
-    ("gluon.CTCLoss", "pred"): (
-        Example(shape=("N", "T", "C")), {("layout", "TNC"): Example(shape=("T", "N", "C"))}
-    ),
-    ("gluon.CTCLoss", "pred_lengths"): (Example("int64", ("N",)), {}),
-    ("gluon.CosineEmbeddingLoss", "input1"): (_MATRIX, {}),
-    ("gluon.CosineEmbeddingLoss", "input2"): (_MATRIX, {}),
-    ("gluon.CosineEmbeddingLoss", "label"): (Example(shape=("N",), values="sign"), {}),
-    ("gluon.HingeLoss", "label"): (_SIGNS, {}),
-    ("gluon.KLDivLoss", "label"): (Example(values="simplex"), {}),
-    ("gluon.KLDivLoss", "pred"): (
-        Example(values="log_simplex"), {("from_logits", False): Example()}
-    ),
-    ("gluon.LogisticLoss", "label"): (
-        _SIGNS, {("label_format", "binary"): Example(values="unit")}
-    ),
-    ("gluon.PoissonNLLLoss", "pred"): (
-        Example(), {("from_logits", False): Example(values="positive")}
-    ),
-    ("gluon.PoissonNLLLoss", "target"): (Example(values="count"), {}),
-    ("gluon.SDMLLoss", "x1"): (_MATRIX, {}),
-    ("gluon.SDMLLoss", "x2"): (_MATRIX, {}),
-    ("gluon.SigmoidBinaryCrossEntropyLoss", "label"): (Example(values="unit"), {}),
-    ("gluon.SigmoidBinaryCrossEntropyLoss", "pos_weight"): (
-        Example(shape=("C",), values="positive"), {}
-    ),
-    ("gluon.SigmoidBinaryCrossEntropyLoss", "pred"): (
-        Example(), {("from_sigmoid", True): Example(values="unit")}
-    ),
-    ("gluon.SoftmaxCrossEntropyLoss", "label"): (
-        Example("int64", ("N",)), {("sparse_label", False): Example(values="simplex")}
-    ),
-    ("gluon.SoftmaxCrossEntropyLoss", "pred"): (
-        Example(), {("from_logits", True): Example(values="log_simplex")}
-    ),
-    ("gluon.SquaredHingeLoss", "label"): (_SIGNS, {}),
-    ("nn.CTCLoss", "input_lengths"): (Example("int64", ("N",)), {}),
-    ("nn.CTCLoss", "log_probs"): (Example(shape=("T", "N", "C"), values="log_simplex"), {}),
-    ("nn.CTCLoss", "target_lengths"): (Example("int64", ("N",)), {}),
-    ("nn.CTCLoss", "targets"): (Example("int64", ("N", "L"), "class"), {}),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
 class Entry:
     """A loss of the register.
 
     Attributes:
         namespace: the convention it belongs to.
-        cls: its class.
+        source: its class, or the loss itself where that was made of a function.
         aliases: other names for it.
     """
 
     namespace: str
-    cls: type[Block]
+    source: type[Block] | FunctionLoss
     aliases: tuple[str, ...]
+
+    @property
+    def own_name(self) -> str:
+        """Its name in its namespace."""
+        return _name_of(self.source)
 
     @property
     def name(self) -> str:
         """The full name, like ``gluon.HuberLoss``."""
-        return f"{self.namespace}.{self.cls.__name__}"
+        return f"{self.namespace}.{self.own_name}"
 
     @property
     def summary(self) -> str:
         """The first line of the documentation."""
-        return _documentation(self.cls).partition("\n")[0]
+        return _documentation(self.source).partition("\n")[0]
 
     @property
     def formula(self) -> str:
         """The formula in TeX, as the documentation has it."""
-        return formula_of(self.cls)
+        return formula_of(self.source)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the constructor with their defaults."""
+        """The options with their defaults: of the constructor, or of a function's call."""
+        if isinstance(self.source, FunctionLoss):
+            return self.source.options
         return {
             p.name: p.default
-            for p in list(inspect.signature(self.cls.__init__).parameters.values())[1:]
+            for p in list(inspect.signature(self.source.__init__).parameters.values())[1:]
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         }
 
     @property
     def inputs(self) -> dict[str, bool]:
         """Whether an input must be given, by the name of the input."""
-        parameters = list(inspect.signature(self.cls.hybrid_forward).parameters.values())[2:]
-        return {p.name: p.default is p.empty for p in parameters if _is_array(p)}
+        if isinstance(self.source, FunctionLoss):
+            parameters = self.source.parameters
+        else:
+            method = inspect.signature(self.source.hybrid_forward)
+            parameters = list(method.parameters.values())[2:]
+        return {p.name: p.default is p.empty for p in parameters if is_array_parameter(p)}
 
     def make(self, options: Mapping[str, Any] | None = None) -> Block:
         """The loss with some options.
@@ -173,7 +108,9 @@ class Entry:
                     f"{self.name} has no option {name!r}{_hint(name, self.options)}: "
                     f"its options are {known}"
                 )
-        made: Block = self.cls(**given)
+        if isinstance(self.source, FunctionLoss):
+            return self.source.with_options(**given)
+        made: Block = self.source(**given)
         return made
 
 
@@ -182,11 +119,11 @@ def entries() -> tuple[Entry, ...]:
     """Every loss, by namespace and name."""
     found = []
     for namespace, module_name in NAMESPACES.items():
-        names = _classes(module_name)
-        for cls in sorted(names, key=lambda cls: cls.__name__):
-            full = f"{namespace}.{cls.__name__}"
+        names = _losses(module_name)
+        for source in sorted(names, key=_name_of):
+            full = f"{namespace}.{_name_of(source)}"
             short = [alias for alias, target in ALIASES.items() if target == full]
-            found.append(Entry(namespace, cls, (*sorted(short), *names[cls])))
+            found.append(Entry(namespace, source, (*sorted(short), *names[source])))
     return tuple(found)
 
 
@@ -218,8 +155,8 @@ def lookup(name: str) -> Entry:
 
 
 def entry_of(loss: object) -> Entry | None:
-    """The entry of a loss's class, None for one that a user wrote."""
-    return next((entry for entry in entries() if entry.cls is type(loss)), None)
+    """The entry of a loss's class or function, None for one that a user wrote."""
+    return next((entry for entry in entries() if _is_made_by(loss, entry.source)), None)
 
 
 def examples_of(loss: Block) -> dict[str, Example]:
@@ -227,7 +164,9 @@ def examples_of(loss: Block) -> dict[str, Example]:
     entry = entry_of(loss)
     if entry is None:
         return {}
-    return {name: _example(entry.name, name, loss.options) for name in entry.inputs}
+    return {
+        name: example(entry.namespace, entry.own_name, name, loss.options) for name in entry.inputs
+    }
 
 
 def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:
@@ -237,48 +176,44 @@ def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:
     return {name: e.type for name, e in examples_of(loss).items() if required[name]}
 
 
-def formula_of(cls: type) -> str:
-    """What stands under ``.. math::`` in a class's documentation, on one line."""
-    match = re.search(r"\.\. math::(.*?)(?:\n\s*\n|\Z)", _documentation(cls), re.DOTALL)
+def formula_of(source: object) -> str:
+    """What stands under ``.. math::`` in the documentation of a loss, on one line."""
+    match = re.search(r"\.\. math::(.*?)(?:\n\s*\n|\Z)", _documentation(source), re.DOTALL)
     return " ".join(match.group(1).split()) if match else ""
 
 
-def _classes(module_name: str) -> dict[type[Block], tuple[str, ...]]:
+def _losses(module_name: str) -> dict[type[Block] | FunctionLoss, tuple[str, ...]]:
     """The losses that a module offers, with the other names it has for them."""
     module = import_module(module_name)
-    found: dict[type[Block], tuple[str, ...]] = {}
+    found: dict[type[Block] | FunctionLoss, tuple[str, ...]] = {}
     for name in sorted(module.__all__):
-        cls = getattr(module, name)
-        if isinstance(cls, type) and _is_loss(cls):
-            other = () if name == cls.__name__ else (name,)
-            found[cls] = (*found.get(cls, ()), *other)
+        source = getattr(module, name)
+        if _is_loss(source):
+            other = () if name == _name_of(source) else (name,)
+            found[source] = (*found.get(source, ()), *other)
     return found
 
 
-def _is_loss(cls: type) -> bool:
+def _is_loss(value: object) -> bool:
     """A base has no mathematics of its own."""
-    return issubclass(cls, Block) and cls.hybrid_forward is not Block.hybrid_forward
+    if isinstance(value, type):
+        return issubclass(value, Block) and value.hybrid_forward is not Block.hybrid_forward
+    return isinstance(value, FunctionLoss)
 
 
-def _is_array(parameter: inspect.Parameter) -> bool:
-    """An input is annotated as anything; a number of the call says that it is one."""
-    return parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.annotation in (
-        "Any",
-        Any,
-        parameter.empty,
-    )
+def _name_of(source: type[Block] | FunctionLoss) -> str:
+    return source.name if isinstance(source, FunctionLoss) else source.__name__
 
 
-def _example(loss: str, name: str, options: Mapping[str, object]) -> Example:
-    example, replaced = _EXAMPLES.get((loss, name), (_BY_INPUT.get(name, Example()), {}))
-    for (option, value), other in replaced.items():
-        if options.get(option) == value:
-            return other
-    return example
+def _is_made_by(loss: object, source: type[Block] | FunctionLoss) -> bool:
+    if isinstance(source, FunctionLoss):
+        return isinstance(loss, FunctionLoss) and loss.body is source.body
+    return source is type(loss)
 
 
-def _documentation(cls: type) -> str:
-    return inspect.getdoc(cls) or ""
+def _documentation(source: object) -> str:
+    """Of a loss made of a function, the function's."""
+    return inspect.getdoc(source.body if isinstance(source, FunctionLoss) else source) or ""
 
 
 def _plain(name: str) -> str:
@@ -287,7 +222,7 @@ def _plain(name: str) -> str:
 
 
 def _plain_names(entry: Entry) -> set[str]:
-    return {_plain(name) for name in (entry.cls.__name__, *entry.aliases)}
+    return {_plain(name) for name in (entry.own_name, *entry.aliases)}
 
 
 def _near(name: str) -> str:

@@ -340,20 +340,67 @@ class _ByValue:
 
 
 class FunctionLoss(Block):
-    """A loss from a plain function ``body(F, pred, label, ...)``."""
+    """A loss from a plain function ``body(F, pred, label, ..., option=value)``.
 
-    def __init__(self, body: Callable[..., Any]) -> None:
-        self._body = body
+    Its arrays are what is annotated as anything, its options the parameters of a definite type,
+    like ``delta: float = 1.0``: they may be given at each call, or once by ``with_options``.
+
+    Args:
+        body: the function.
+        **options: options other than the function's defaults.
+
+    Raises:
+        InputError: for an option that the function does not have.
+    """
+
+    def __init__(self, body: Callable[..., Any], **options: Any) -> None:
+        self.body = body
+        self._given: dict[str, Any] = {}
+        unknown = [name for name in options if name not in self.options]
+        if unknown:
+            raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
+        self._given = options
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self._given.items())
+        return f"<loss {self.name}({options})>"
 
     @property
     def name(self) -> str:
-        return getattr(self._body, "__name__", "loss")
+        return getattr(self.body, "__name__", "loss")
+
+    @property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The parameters of a call."""
+        return list(self._signature().parameters.values())
+
+    @property
+    def options(self) -> dict[str, Any]:
+        own = {
+            p.name: p.default
+            for p in self.parameters
+            if p.default is not p.empty and not is_array_parameter(p)
+        }
+        return {**own, **self._given}
+
+    def with_options(self, **options: Any) -> FunctionLoss:
+        """The same loss with other defaults."""
+        return FunctionLoss(self.body, **{**self._given, **options})
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._body(F, *args, **kwargs)
+        return self.body(F, *args, **{**self._given, **kwargs})
 
     def _signature(self) -> inspect.Signature:
-        return _without_first(self._body, 1)
+        return _without_first(self.body, 1)
+
+
+def is_array_parameter(parameter: inspect.Parameter) -> bool:
+    """An array is annotated as anything; an option's annotation or default says what it is."""
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return False
+    if parameter.annotation is parameter.empty:
+        return parameter.default is parameter.empty or parameter.default is None
+    return parameter.annotation in ("Any", Any)
 
 
 def _without_first(function: Callable[..., Any], count: int) -> inspect.Signature:

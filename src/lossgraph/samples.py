@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .catalogue import Example
 from .dims import Dim, evaluate
 from .errors import InputError
+from .examples import Example
 from .types import Constraint, TensorType, numpy_dtype, shape_names
 
 Array = np.ndarray[Any, Any]

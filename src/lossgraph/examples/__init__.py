@@ -1,0 +1,23 @@
+"""Plausible inputs of every loss: what no signature tells of types and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import gluon, nn
+from .example import Example, Table
+
+__all__ = ["Example", "example"]
+
+TABLES: Mapping[str, Table] = {"gluon": gluon.TABLE, "nn": nn.TABLE}
+_BY_INPUT = {"sample_weight": Example(shape=("N",), values="positive")}
+
+
+def example(namespace: str, loss: str, name: str, options: Mapping[str, object]) -> Example:
+    """A plausible input ``name`` of a loss with its options: real numbers if nothing is said."""
+    table = TABLES.get(namespace, {})
+    found, replaced = table.get((loss, name), (_BY_INPUT.get(name, Example()), {}))
+    for (option, value), other in replaced.items():
+        if options.get(option) == value:
+            return other
+    return found

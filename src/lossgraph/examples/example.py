@@ -1,0 +1,37 @@
+"""What a plausible input of a loss is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Example:
+    """A plausible input.
+
+    Attributes:
+        dtype: its dtype.
+        shape: its shape, with names for what may vary.
+        values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
+            ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
+            ``log_simplex``, or ``class`` (0 or 1) for class labels whose range the graph does
+            not say.
+    """
+
+    dtype: str = "float32"
+    shape: tuple[str | int, ...] = ("N", "C")
+    values: str = "real"
+
+    @property
+    def type(self) -> tuple[str, tuple[str | int, ...]]:
+        """The type as ``to_onnx`` takes it."""
+        return self.dtype, self.shape
+
+
+Condition = tuple[str, object]
+# (loss, input) -> the example, and what replaces it when an option has some value.
+Table = Mapping[tuple[str, str], tuple[Example, Mapping[Condition, Example]]]
+
+SIGNS = Example(values="sign")
+MATRIX = Example(shape=("N", "D"))
