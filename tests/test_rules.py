@@ -13,12 +13,12 @@ from lossgraph.errors import LossgraphError
 from lossgraph.evaluate import evaluate
 from lossgraph.expr import Expr, const, inputs_of, is_const, scalar_value, variable
 from lossgraph.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
-from lossgraph.rules import SIMPLIFY, STABILIZE
+from lossgraph.rules import NARROW, SIMPLIFY, STABILIZE
 from lossgraph.types import TensorType
 from support import SPECIAL, assert_close
 
 DEFAULT = TensorType("float64", (4, 5))
-RULES = {rule.law: (table, rule) for table in (STABILIZE, SIMPLIFY) for rule in table.rules}
+RULES = {rule.law: (table, rule) for table in (STABILIZE, SIMPLIFY, NARROW) for rule in table.rules}
 # Special values that a law does not hold for, and why that is wanted.
 EXCEPTIONS = {
     "exp(x)/sum(exp(x)) = softmax(x)": ([np.inf], "softmax of an infinite logit is NaN all along"),
@@ -106,7 +106,7 @@ def test_a_lost_value_is_replaced_by_the_limit_only():
         assert_close(evaluate([stable], {"x": grid})[0], np.array(limit))
 
 
-@pytest.mark.parametrize("table", [STABILIZE, SIMPLIFY], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [STABILIZE, SIMPLIFY, NARROW], ids=lambda table: table.name)
 @pytest.mark.parametrize("law", RULES)
 def test_rewriting_is_idempotent(law, table):
     _, rule = RULES[law]
@@ -116,7 +116,7 @@ def test_rewriting_is_idempotent(law, table):
 
 
 def test_laws_are_named_once():
-    for table in (STABILIZE, SIMPLIFY):
+    for table in (STABILIZE, SIMPLIFY, NARROW):
         laws = [rule.law for rule in table.rules]
         assert len(set(laws)) == len(laws)
 

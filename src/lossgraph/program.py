@@ -1,6 +1,6 @@
 """Programs: traced losses with their gradients, ready to lower. The pipeline in one page.
 
-trace (which stabilizes) -> differentiate -> simplify -> lower.
+trace (which stabilizes) -> differentiate -> simplify, narrow -> lower.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .errors import GradientError, InputError
 from .expr import Expr, variable
 from .ops import count_outside, filled, settle
 from .rewrite import rewrite
-from .rules import SIMPLIFY
+from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans
 from .trace import Body, Traced, trace
 from .types import Constraint, TensorType
@@ -141,7 +141,8 @@ def assemble(
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
     outside = _outside(traced)
-    simple = merge_scans(rewrite(settle([*outputs.values(), *outside]), SIMPLIFY))
+    simple = rewrite(settle([*outputs.values(), *outside]), SIMPLIFY)
+    simple = merge_scans(rewrite(simple, NARROW))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),

@@ -29,11 +29,11 @@ def huber(F: Any, error: Any, rho: float) -> Any:
 
     Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
-    size = F.abs(error)
-    near = F.clip(size, 0.0, rho)
+    near = F.clip(error, -rho, rho)
     # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The
-    # parts have slopes that add without cancelling: near/rho up to the edge, 1 beyond it.
-    return near * (near * (0.5 / rho)) + F.relu(size - rho)
+    # derivative is the clipped error itself, which no chain rule over the product would find.
+    slope = near * (1 / rho)
+    return F.with_gradient(slope * (error - 0.5 * near), [error], [slope])
 
 
 def hinge(F: Any, pred: Any, label: Any, margin: float) -> Any:

@@ -6,7 +6,8 @@ by evaluating both sides.
 
 from __future__ import annotations
 
+from .narrow import NARROW
 from .simplify import SIMPLIFY
 from .stabilize import STABILIZE
 
-__all__ = ["SIMPLIFY", "STABILIZE"]
+__all__ = ["NARROW", "SIMPLIFY", "STABILIZE"]

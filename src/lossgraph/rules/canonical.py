@@ -73,7 +73,6 @@ def _is_large(shape: tuple[Dim, ...]) -> bool:
 CANONICAL = [
     Rule("-(-x) = x", lambda o, x: -(-x), lambda o, x: x),
     Rule("x+(-y) = x-y", lambda o, x, y: x + -y, lambda o, x, y: x - y),
-    Rule("(-x)*y = -(x*y)", lambda o, x, y: -x * y, lambda o, x, y: -(x * y)),
     Rule(
         "reshape(reshape(x)) = reshape(x)",
         lambda o, x, *, shape, inner: o.reshape(o.reshape(x, inner), shape),
@@ -145,4 +144,8 @@ CANONICAL = [
     ),
     *(rule for name in _BINARY for rule in _implied_broadcast(name)),
     *(_unary_of_broadcast(name) for name in _UNARY),
+]
+
+OUTWARD = [
+    Rule("(-x)*y = -(x*y)", lambda o, x, y: -x * y, lambda o, x, y: -(x * y)),
 ]

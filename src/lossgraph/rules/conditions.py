@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dims import Dim
+from ..dims import Dim, names, product
 from ..expr import Expr, scalar_value
 
 _POSITIVE = ("Exp", "Sigmoid", "Softmax")
@@ -97,4 +97,67 @@ def broadcasts_to(shape: tuple[Dim, ...], target: tuple[Dim, ...]) -> bool:
     aligned = target[len(target) - len(shape) :]
     return len(shape) <= len(target) and all(
         dim in (1, other) for dim, other in zip(shape, aligned, strict=True)
+    )
+
+
+def narrow(a: Expr, x: Expr) -> bool:
+    """Whether a is stretched to x, so that what is done to a costs less."""
+    return broadcasts_to(a.shape, x.shape) and product(a.shape) != product(x.shape)
+
+
+def narrow_factor(a: Expr, x: Expr, **_: Any) -> bool:
+    """Whether a is a factor that may go wherever x goes."""
+    return narrow(a, x)
+
+
+def narrow_factors(a: Expr, b: Expr, x: Expr) -> bool:
+    """Whether the product of two factors is narrow too: not that of a row and a column."""
+    return narrow(a, x) and narrow(b, x) and narrow(a * b, x)
+
+
+def narrow_of_both(a: Expr, x: Expr, y: Expr, **_: Any) -> bool:
+    """Whether a is a narrow factor of two terms of one shape."""
+    return x.shape == y.shape and narrow(a, x)
+
+
+def opposite_numbers(a: Expr, b: Expr, c: Expr, x: Expr, y: Expr) -> bool:
+    """Whether a*b and a*c are opposite narrow factors."""
+    first, second = scalar_value(b), scalar_value(c)
+    return first is not None and first == -(second or 0) and narrow_of_both(a * b, x, y)
+
+
+def power_of_two(b: Expr, **_: Any) -> bool:
+    """Whether the reciprocal of b is exact."""
+    number = scalar_value(b)
+    if number is None or not b.type.is_float or not np.isfinite(number):
+        return False
+    return bool(abs(np.frexp(number)[0]) == 0.5 and 2.0**-100 < abs(number) < 2.0**100)
+
+
+def constant_along(a: Expr, x: Expr, axes: tuple[int, ...]) -> bool:
+    """Whether a narrow factor is the same for all terms of a sum over ``axes``."""
+    ones = (1,) * (x.rank - a.rank) + a.shape
+    return narrow(a, x) and all(ones[axis] == 1 for axis in axes)
+
+
+def finite_weight(a: Expr, w: Expr) -> bool:
+    """Whether a is finite wherever it meets an element of w: made of numbers and of w's sizes."""
+    return _is_finite(a, names_of(w.shape))
+
+
+def names_of(shape: tuple[Dim, ...]) -> frozenset[str]:
+    """The names of dims of a shape: none of them is 0 where there are elements."""
+    return frozenset().union(*(names(dim) for dim in shape))
+
+
+def _is_finite(a: Expr, sizes: frozenset[str]) -> bool:
+    number = scalar_value(a)
+    if number is not None:
+        return bool(np.isfinite(number))
+    if a.op.name == "SizeOf":
+        return names(a.attrs["size"]) <= sizes
+    if a.op.name == "Div":
+        return all(_is_finite(arg, sizes) for arg in a.args) and not scalar_value(a.args[1]) == 0
+    return a.op.name in ("BroadcastTo", "Cast", "Mul", "Neg", "Reshape") and all(
+        _is_finite(arg, sizes) for arg in a.args
     )

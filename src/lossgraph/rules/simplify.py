@@ -6,7 +6,7 @@ from ..dims import product
 from ..expr import const, scalar_value
 from ..rewrite import Rule, RuleSet
 from ..types import tensor_type
-from .canonical import CANONICAL, fold_constants
+from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import both_numbers, broadcasts_to, one_index, spread_along
 from .examples import BOOL, INDEX, ROW
 
@@ -14,6 +14,7 @@ SIMPLIFY = RuleSet(
     "simplify",
     [
         *CANONICAL,
+        *OUTWARD,
         Rule("x*1 = x", lambda o, x: x * 1, lambda o, x: x),
         Rule("x/1 = x", lambda o, x: x / 1, lambda o, x: x),
         Rule("x+0 = x", lambda o, x: x + 0, lambda o, x: x),

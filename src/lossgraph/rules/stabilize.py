@@ -13,7 +13,7 @@ from .. import ops
 from ..expr import Expr, Op, const, scalar_value
 from ..rewrite import Rule, RuleSet
 from ..types import tensor_type
-from .canonical import CANONICAL, fold_constants
+from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
     both_known,
     choice_known,
@@ -136,6 +136,7 @@ STABILIZE = RuleSet(
     "stabilize",
     [
         *CANONICAL,
+        *OUTWARD,
         # the logistic function, however it is written
         Rule(
             "1/(1+exp(x)) = sigmoid(-x)",
