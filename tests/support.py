@@ -68,10 +68,14 @@ def to_model(roots, opset=18, inputs=None):
 
 def run_ort(roots, arrays, opset=18):
     """The values of expressions by ONNX Runtime."""
+    return run_model(to_model(roots, opset), arrays)
+
+
+def run_model(model, arrays):
+    """The outputs of a model by ONNX Runtime."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    model = to_model(roots, opset)
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

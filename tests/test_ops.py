@@ -7,10 +7,12 @@ import zlib
 import numpy as np
 import pytest
 
-from lossgraph import autodiff, dims, ops
+from lossgraph import autodiff, costs, dims, ops
+from lossgraph.costs import PLAIN, Target
 from lossgraph.dims import named
 from lossgraph.evaluate import evaluate
 from lossgraph.expr import inputs_of, registered, substitute
+from lossgraph.lower import lower
 from lossgraph.types import TensorType
 from lossgraph.validate import check
 from support import (
@@ -19,6 +21,7 @@ from support import (
     SPECIAL,
     assert_close,
     newest_opset,
+    run_model,
     run_ort,
     run_reference,
     sample,
@@ -110,6 +113,12 @@ EXAMPLES = {
             lambda x, i: ops.unpick(x, i, 1, 4, distinct=False),
         ),
     ],
+    "AddAt": [
+        (
+            [*floats((3, 4), (3, 1)), ints(3, 1)],
+            lambda x, v, i: ops.add_at(x, v, ops.class_index(i, 4), 1),
+        )
+    ],
     "WithGradient": [
         ([X], lambda x: ops.with_gradient(ops.reduce_sum(x * x, (1,)), [x], [x + x])),
         ([X], lambda x: ops.with_gradient(ops.tanh(x), [x], [1 - ops.tanh(x) * ops.tanh(x)], x)),
@@ -148,6 +157,7 @@ EXAMPLES = {
             ("LogSumExp", ops.logsumexp),
             ("Softmax", ops.softmax),
             ("LogSoftmax", ops.log_softmax),
+            ("SoftplusTailSum", ops.softplus_tail_sum),
         )
     },
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
@@ -334,7 +344,8 @@ def test_special_values_of_two_arguments(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "name", ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "L2Norm", "LogSumExp"]
+    "name",
+    ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "L2Norm", "LogSumExp", "SoftplusTailSum"],
 )
 @pytest.mark.parametrize(
     "row",
@@ -349,3 +360,84 @@ def test_special_values_of_reductions(name, dtype, row):
     node = EXAMPLES[name][0][1](symbol("x", dtype, (2, 3)))
     (actual,), (expected,) = run_ort([node], arrays), evaluate([node], arrays)
     assert_close(actual, expected, dtype)
+
+
+# --- forms --------------------------------------------------------------------------------
+
+FORMS = [(name, form) for name, op in OPS.items() for form in op.forms]
+
+
+@pytest.fixture(params=FORMS, ids="-".join)
+def form(request, monkeypatch):
+    """An operation's name, where one of its forms is the cheapest."""
+    name, form = request.param
+    cheapest = {dtype: {name: {PLAIN: [1, 1], form: [0, 0]}} for dtype in ("float32", "float64")}
+    monkeypatch.setattr(costs, "table", lambda _: cheapest)
+    return name
+
+
+def run_form(node, arrays):
+    model = lower(inputs_of([node]), {"out": node}, target=Target("cpu"))
+    plain = lower(inputs_of([node]), {"out": node})
+    assert list(flat(model.graph)) != list(flat(plain.graph))  # the form is taken
+    return run_model(model, arrays)[0]
+
+
+def flat(graph):
+    """The operators of a graph and of those inside it."""
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            yield from flat(attribute.g)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [0, 3, 8, 37])
+def test_every_form_computes_the_same(form, dtype, length):
+    rng = np.random.default_rng(length)
+    arity = len(EXAMPLES[form][0][0])
+    shapes = [(5, length)] * arity
+    arrays = {f"x{i}": rng.normal(size=shape).astype(dtype) for i, shape in enumerate(shapes)}
+    arrays["x0"][:, ::3] = 0
+    node = EXAMPLES[form][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
+    assert_close(run_form(node, arrays), in_float64(node, arrays), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-12, 1.0, 30.0, 1e30, 1e300])
+def test_every_form_is_as_right_at_the_extremes(form, dtype, scale):
+    if not float(np.finfo(dtype).tiny) < scale < float(np.finfo(dtype).max):
+        pytest.skip("beyond the dtype")
+    values = np.array(SPECIAL, dtype)
+    count, arity = len(SPECIAL), len(EXAMPLES[form][0][0])
+    rng = np.random.default_rng(3)
+    rows = np.concatenate([rng.uniform(0.5, 1, (count, 16)).astype(dtype) * dtype_of(dtype, scale),
+                           values[:, None]], axis=1)  # fmt: skip
+    arrays = {"x0": rows, "x1": np.roll(rows, 1, axis=0)}
+    node = EXAMPLES[form][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
+    arrays = {f"x{i}": arrays[f"x{i}"] for i in range(arity)}
+    assert_close(run_form(node, arrays), evaluate([node], arrays)[0], tolerance=RELATIVE[dtype])
+
+
+def dtype_of(dtype, number):
+    return np.dtype(dtype).type(number)
+
+
+# Without an absolute part: small results keep their digits.
+RELATIVE = {"float32": (1e-5, 0.0), "float64": (1e-11, 0.0)}
+
+
+def test_the_cheapest_form_depends_on_the_size():
+    tail_sum = OPS["SoftplusTailSum"]
+    small, large = (Target("cpu", elements).form(tail_sum, "float32") for elements in (10, 10**6))
+    assert small is tail_sum.lower
+    assert large is tail_sum.forms["products"]
+    assert Target("elsewhere", 10**6).form(tail_sum, "float32") is tail_sum.lower
+
+
+def test_the_measured_tables_name_what_exists():
+    for dtype, table in costs.table("cpu").items():
+        assert dtype in ("float32", "float64")
+        for name, forms in table.items():
+            assert set(forms) == {PLAIN, *OPS[name].forms}, name
+    assert {name for name, op in OPS.items() if op.forms} <= set(costs.table("cpu")["float32"])

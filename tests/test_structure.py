@@ -23,7 +23,7 @@ LAYERS = [
     ["types", "lanes"],
     ["expr"],
     ["ops"],
-    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "show"],
+    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "costs", "show"],
     ["rules", "scan"],
     ["symbolic"],
     ["trace", "weighting"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -50,6 +50,8 @@ class Op:
         domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
         index_args: positions of arguments that select and so carry no derivative at all.
         commutative: whether two arguments may change places.
+        forms: other ways to lower it, by name, equal in accuracy: where a target is known, the one
+            that costs least there is taken (see ``costs``).
         along: ``(node, lanes, batch) -> lane``, how the axis of a batch passes through it (see
             ``lanes``); None if samples do not stay apart.
     """
@@ -63,6 +65,7 @@ class Op:
     index_args: tuple[int, ...] = ()
     commutative: bool = False
     along: Callable[..., Any] | None = None
+    forms: Mapping[str, Lower] = field(default_factory=dict)
 
     def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
         return _make(self, _coerce_all(self, args), attrs)

@@ -7,13 +7,14 @@ operation is declared; what differs between opsets is here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .costs import PORTABLE, Target
 from .dims import Apply, Dim, Size, is_positive, names
 from .errors import InputError, LoweringError
 from .expr import Body, Expr, is_const, is_input, toposort
@@ -48,7 +49,7 @@ def lower(
     opset: int = DEFAULT_OPSET,
     name: str = "loss",
     metadata: Mapping[str, str] | None = None,
-    portable: bool = True,
+    target: Target = PORTABLE,
 ) -> onnx.ModelProto:
     """An ONNX model that computes ``outputs`` from ``inputs``.
 
@@ -58,8 +59,8 @@ def lower(
         opset: version of the standard operator set, 13 to 26.
         name: name of the graph.
         metadata: text stored in the model.
-        portable: let the bodies of scans read nothing outside, which some engines cannot do;
-            ONNX Runtime can, and is a little faster for it.
+        target: where it is to run. In a portable model the bodies of scans read nothing outside,
+            which some engines cannot do; ONNX Runtime can, and is a little faster for it.
 
     Raises:
         InputError: for an opset outside the range, or a name that is used twice.
@@ -68,7 +69,7 @@ def lower(
     _check_request(inputs, outputs, opset)
     from . import __version__
 
-    builder = Builder(inputs, opset, portable)
+    builder = Builder(inputs, opset, target)
     for output, value in zip(outputs, widen(list(outputs.values())), strict=True):
         builder.output(output, value)
     graph = helper.make_graph(
@@ -94,10 +95,10 @@ class Builder:
     """Collects ONNX nodes; what the ``lower`` fields of operations are called with."""
 
     def __init__(
-        self, inputs: Sequence[Expr], opset: int, portable: bool, outer: Builder | None = None
+        self, inputs: Sequence[Expr], opset: int, target: Target, outer: Builder | None = None
     ) -> None:
         self.opset = opset
-        self._portable = portable
+        self._target = target
         self._outer = outer
         self._captured: dict[str, tuple[str, TensorType]] = {}
         self._tuples: dict[Expr, list[str]] = {}
@@ -128,7 +129,7 @@ class Builder:
 
     def const(self, value: object, dtype: str) -> str:
         """A constant as an initializer, shared between equal ones."""
-        if self._outer is not None and not self._portable:
+        if self._outer is not None and not self._target.portable:
             return self._outer.const(value, dtype)
         array = np.asarray(value, numpy_dtype(dtype))
         key = (dtype, array.shape, array.tobytes())
@@ -206,6 +207,28 @@ class Builder:
         self._tuples[node] = outputs
         return ""
 
+    def cut(self, x: str, axis: int, start: Dim, end: Dim) -> str:
+        """The elements of an axis from one place to another, found out at run time."""
+        ends = (self.sizes([dim]) for dim in (start, end))
+        return self.add("Slice", x, *ends, self.const([axis], "int64"))
+
+    def choose(
+        self,
+        condition: str,
+        type_: TensorType,
+        then: Callable[[Builder], str],
+        otherwise: Callable[[Builder], str],
+    ) -> str:
+        """One of two values of a type, of which only that one is computed."""
+        output = self._fresh("if")
+        branches = {
+            f"{name}_branch": _graph(name, *self._branch(name, value), [type_])
+            for name, value in (("then", then), ("else", otherwise))
+        }
+        label = f"{output}/If"
+        self._nodes.append(helper.make_node("If", [condition], [output], name=label, **branches))
+        return output
+
     def item(self, node: Expr) -> str:
         """One result of an operation with several."""
         return self._tuples[node.args[0]][node.attrs["index"]]
@@ -261,7 +284,7 @@ class Builder:
         self, body: Body, states: int, read: int, outside: Sequence[str]
     ) -> tuple[onnx.GraphProto, list[str]]:
         """A body as a graph of its own, and the names outside of what it takes beside its own."""
-        inner = Builder((), self.opset, self._portable, outer=self)
+        inner = Builder((), self.opset, self._target, outer=self)
         inputs = [inner._fresh("in") for _ in range(states + read)]
         fixed = body.inputs[states + read :]
         beside = [inner._capture(n, v.type) for n, v in zip(outside, fixed, strict=True)]
@@ -288,7 +311,7 @@ class Builder:
 
     def _capture(self, outside: str, type_: TensorType) -> str:
         """The name, inside a body, of a value outside."""
-        if not self._portable:
+        if not self._target.portable:
             return outside
         if outside not in self._captured:
             self._captured[outside] = (self._fresh("in"), type_)
@@ -298,12 +321,21 @@ class Builder:
         self, node: Expr, names: Sequence[str]
     ) -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto], list[str]]:
         """A graph of the results of a scan of length zero."""
-        inner = Builder((), self.opset, self._portable, outer=self)
+        inner = Builder((), self.opset, self._target, outer=self)
         outputs = []
         for value in self._results_of_no_steps(inner, node, names):
             outputs.append(inner._fresh("none"))
             inner._copy(value, outputs[-1])
         return inner._nodes, [], outputs
+
+    def _branch(
+        self, name: str, value: Callable[[Builder], str]
+    ) -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto], list[str]]:
+        """A graph of one value, which reads what it needs from outside."""
+        inner = Builder((), self.opset, self._target, outer=self)
+        output = inner._fresh(name)
+        inner._copy(value(inner), output)
+        return inner.live_nodes([output]), [], [output]
 
     def _results_of_no_steps(self, builder: Builder, node: Expr, names: Sequence[str]) -> list[str]:
         """The states as they were, and empty stacks."""
@@ -320,9 +352,10 @@ class Builder:
         if is_input(node):
             raise LoweringError(f"{node!r} is not among the inputs of the graph")
         arguments = [self._lowered[arg] for arg in node.args]
-        if isinstance(node.op.lower, str):
-            return self.add(node.op.lower, *arguments)
-        return node.op.lower(self, node, *arguments)
+        form = self._target.form(node.op, node.dtype)
+        if isinstance(form, str):
+            return self.add(form, *arguments)
+        return form(self, node, *arguments)
 
     def _reshape_exactly(self, x: str, after: Sequence[Dim]) -> str:
         if self.opset < 14:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import autodiff
+from .costs import PORTABLE, Target
 from .dims import Dim
 from .errors import GradientError, InputError
 from .expr import Expr, variable
-from .ops import count_outside, filled, settle
+from .ops import count_outside, filled, settle, trust_labels
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans
@@ -61,31 +63,36 @@ class Program:
         """The names of the outputs that are values."""
         return [name for name in self.outputs if not name.startswith("grad_")]
 
-    @property
+    @cached_property
     def to_run(self) -> dict[str, Expr]:
-        """The outputs of the graph that is run here: with ``outside``, if there are labels."""
-        guard = {} if self.outside is None else {OUTSIDE: self.outside}
-        return {**self.outputs, **guard}
+        """The outputs of the graph that is run here: with ``outside``, if there are labels.
 
-    def to_onnx(self, opset: int | None = None, to_run: bool = False) -> onnx.ModelProto:
+        Nothing is NaN for a label outside the classes, as no result is used then.
+        """
+        if self.outside is None:
+            return dict(self.outputs)
+        trusted = rewrite(trust_labels(list(self.outputs.values())), NARROW)
+        return {**dict(zip(self.outputs, trusted, strict=True)), OUTSIDE: self.outside}
+
+    def to_onnx(self, opset: int | None = None, target: Target = PORTABLE) -> onnx.ModelProto:
         """The program as a checked ONNX model.
 
         Args:
             opset: version of the standard operators.
-            to_run: as ONNX Runtime runs it here, not for export: with ``outside`` as an output,
-                and in a form that other engines may not take.
+            target: where it is to run; any other than ``PORTABLE`` is ONNX Runtime here, and the
+                model has ``outside`` as an output and no NaN for labels outside.
         """
         from .lower import DEFAULT_OPSET, lower
         from .validate import check
 
-        outputs = self.to_run if to_run else self.outputs
+        outputs = self.outputs if target.portable else self.to_run
         model = lower(
             self.inputs,
             outputs,
             opset=DEFAULT_OPSET if opset is None else opset,
             name=self.name,
             metadata=self._metadata(),
-            portable=not to_run,
+            target=target,
         )
         check(model, {name: value.type for name, value in outputs.items()})
         return model

@@ -41,6 +41,8 @@ _WRAPPERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "reshape": ("Reshape", 1, ("shape",)),
     "slice_": ("Slice", 1, ("starts", "steps", "sizes")),
     "softmax": ("Softmax", 1, ("axes",)),
+    "softplus_tail_sum": ("SoftplusTailSum", 1, ("axes",)),
+    "add_at": ("AddAt", 3, ("axis",)),
     "take": ("Take", 2, ("axis",)),
     "transpose": ("Transpose", 1, ("perm",)),
     "unpick": ("Unpick", 2, ("axis", "size")),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import shareable, stand_in
+from .costs import Target
 from .dims import Dim, evaluate
 from .errors import DtypeError, InputError, ProviderError
 from .evaluate import evaluate as evaluate_exprs
@@ -21,7 +22,7 @@ from .expr import Expr, inputs_of
 from .ops.index import first_outside
 from .parts import Parts, Schedule
 from .program import OUTSIDE
-from .sessions import bind, make_session, on_cpu, onnxruntime, run_session
+from .sessions import bind, first_provider, make_session, on_cpu, onnxruntime, run_session
 from .tiles import tiled_model
 from .types import TensorType, numpy_dtype
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from .program import Program
 
 Array = np.ndarray[Any, Any]
+
+# Of an array in a graph that is run whole: what is larger is better run in parts.
+_ELEMENTS = 4_000
 
 
 class Runner:
@@ -46,8 +50,9 @@ class Runner:
         self.program = program
         self._parts = Parts(program, threads) if on_cpu(providers) else None
         self._opset = opset
+        self._target = Target(first_provider(providers), _ELEMENTS)
         inside = 1 if self._parts and self._parts.loops else threads
-        self.session = make_session(program.to_onnx(opset, to_run=True), providers, inside)
+        self.session = make_session(program.to_onnx(opset, self._target), providers, inside)
         self._sessions: dict[tuple[int, bool], Any] = {(0, False): self.session}
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._fed = {value.name for value in self.session.get_inputs()}
@@ -135,7 +140,8 @@ class Runner:
     def _session_of(self, thread: int, tiled: bool) -> Any:
         """A session for each thread: one would make them wait for its memory at every step."""
         if (thread, tiled) not in self._sessions:
-            model = self._tiled_model() if tiled else self.program.to_onnx(self._opset, to_run=True)
+            whole = partial(self.program.to_onnx, self._opset, self._target)
+            model = self._tiled_model() if tiled else whole()
             self._sessions[thread, tiled] = make_session(model, None, 1)
         return self._sessions[thread, tiled]
 

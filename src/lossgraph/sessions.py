@@ -70,6 +70,13 @@ def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
     return resolved
 
 
+def first_provider(providers: Any) -> str:
+    """The short name of the provider that is tried first: ``cpu``, ``cuda``, .."""
+    first = resolve_providers(providers)[0]
+    full = first[0] if isinstance(first, tuple) else first
+    return next((short for short, name in _PROVIDERS.items() if name == full), str(full))
+
+
 def on_cpu(providers: Any) -> bool:
     """Whether providers, as ``resolve_providers`` takes them, are the CPU alone."""
     return resolve_providers(providers) == [_PROVIDERS["cpu"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .costs import Target
 from .dims import evaluate, named, product
 from .expr import Expr, is_const, is_input, rename_sizes, substitute, toposort, variable
 from .scan import scan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # Bytes of an array's tile: some six arrays are alive at once, and have to fit a cache of 1 to 2 MB.
 _TILE_BYTES = 160 * 1024
+TILE_ELEMENTS = _TILE_BYTES // 4
 # Elements computed in a batch from which on tiles pay.
 _WORTH_TILES = 4_000_000
 # With fewer operators over the whole of the largest array there is little to keep in the cache.
@@ -52,7 +54,7 @@ def tiled_model(
         [stacks.get(node, node) for node in own],
         dict(zip(outputs, found, strict=True)),
         opset=DEFAULT_OPSET if opset is None else opset,
-        portable=False,
+        target=Target("cpu", TILE_ELEMENTS),
     )
 
 

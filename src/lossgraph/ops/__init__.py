@@ -52,6 +52,7 @@ from .elementwise import (
 )
 from .gradient import settle, with_gradient
 from .index import (
+    add_at,
     class_index,
     class_mask,
     count_outside,
@@ -60,6 +61,7 @@ from .index import (
     pick,
     scatter_rows,
     take,
+    trust_labels,
     unpick,
 )
 from .linalg import matmul, matrix_transpose
@@ -77,6 +79,7 @@ from .reduce import (
     reduce_prod,
     reduce_sum,
     softmax,
+    softplus_tail_sum,
 )
 from .shape import (
     broadcast_to,
@@ -97,6 +100,7 @@ from .shape import (
 __all__ = [
     "absolute",
     "add",
+    "add_at",
     "arg_extremum",
     "arg_sort",
     "atan",
@@ -168,6 +172,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softplus_tail",
+    "softplus_tail_sum",
     "sqrt",
     "squeeze",
     "step",
@@ -177,6 +182,7 @@ __all__ = [
     "take_range",
     "tanh",
     "transpose",
+    "trust_labels",
     "unpick",
     "where",
     "with_gradient",

@@ -7,7 +7,7 @@ of enough accuracy the lowering is a short identity, and the comment says which.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,7 @@ def _binary(
     infer: Callable[..., TensorType] = arithmetic,
     lower: Lower | None = None,
     commutative: bool = False,
+    forms: Mapping[str, Lower] | None = None,
 ) -> Op:
     return register(
         Op(
@@ -118,6 +119,7 @@ def _binary(
             domain,
             commutative=commutative,
             along=pointwise,
+            forms=forms or {},
         )
     )
 
@@ -150,11 +152,21 @@ def _masked_mul_ref(w: Array, x: Array) -> Array:
     return w * np.where(w == 0, np.clip(x, -big, big), x)
 
 
-def _lower_masked_mul(b: Any, node: Expr, w: str, x: str) -> str:
+def _clipped(b: Any, node: Expr, x: str) -> str:
+    """A finite factor, for where the weight is zero; NaN stays."""
     big = float(np.finfo(numpy_dtype(node.dtype)).max)
-    finite = b.add("Clip", x, b.const(-big, node.dtype), b.const(big, node.dtype))
-    safe = b.add("Where", b.add("Equal", w, b.const(0, node.dtype)), finite, x)
-    return str(b.add("Mul", w, safe))
+    return str(b.add("Clip", x, b.const(-big, node.dtype), b.const(big, node.dtype)))
+
+
+def _lower_masked_mul(b: Any, node: Expr, w: str, x: str) -> str:
+    silent = b.add("Equal", w, b.const(0, node.dtype))
+    return str(b.add("Mul", w, b.add("Where", silent, _clipped(b, node, x), x)))
+
+
+def _masked_mul_by_cast(b: Any, node: Expr, w: str, x: str) -> str:
+    """A weight is true unless it is zero, which costs less to ask than whether it is."""
+    counts = b.add("Cast", w, to=b.dtype_code("bool"))
+    return str(b.add("Mul", w, b.add("Where", counts, x, _clipped(b, node, x))))
 
 
 masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*inf = 0 (0*nan is nan)
@@ -162,6 +174,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
+    forms={"cast": _masked_mul_by_cast},
 )
 
 
@@ -307,13 +320,21 @@ def _lower_log1p(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Add", b.add("Log", u), b.add("Div", error, divisor)))
 
 
-def _lower_tail(b: Any, node: Expr, x: str) -> str:
-    """log1p(exp(-|x|)) by the correction above, which needs no clamps on (0, 1]."""
-    one = b.const(1, node.dtype)
-    small = b.add("Exp", b.add("Neg", b.add("Abs", x)))
-    u = b.add("Add", small, one)
-    error = b.add("Sub", small, b.add("Sub", u, one))
+def log1p_positive(b: Any, dtype: str, x: str) -> str:
+    """log1p of positive numbers by the correction above, which needs no clamps for them."""
+    one = b.const(1, dtype)
+    u = b.add("Add", x, one)
+    error = b.add("Sub", x, b.add("Sub", u, one))
     return str(b.add("Add", b.add("Log", u), b.add("Div", error, u)))
+
+
+def exp_minus_abs(b: Any, x: str) -> str:
+    """exp(-|x|), in [0, 1]."""
+    return str(b.add("Exp", b.add("Neg", b.add("Abs", x))))
+
+
+def _lower_tail(b: Any, node: Expr, x: str) -> str:
+    return log1p_positive(b, node.dtype, exp_minus_abs(b, x))
 
 
 log1p = _unary("Log1p", np.log1p, lambda ct, out, x: ct / (x + 1), _lower_log1p, ((-0.5, 3.0),))

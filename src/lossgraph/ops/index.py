@@ -6,6 +6,7 @@ labels, which users give, become indices here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from .. import lanes
 from ..dims import Dim
 from ..errors import DtypeError, InputError
-from ..expr import Array, Expr, Op, const, register
+from ..expr import Array, Expr, Op, const, rebuild, register, transform
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -30,7 +31,7 @@ from .elementwise import (
 )
 from .linalg import matmul
 from .reduce import reduce_sum
-from .shape import expand_dims, iota, reshape, size_of, transpose
+from .shape import expand_dims, filled, iota, reshape, size_of, transpose
 
 
 def _int64(index: TensorType) -> None:
@@ -122,6 +123,41 @@ _unpick = register(
 def unpick(x: Expr, index: Expr, axis: int, size: Dim, distinct: bool = True) -> Expr:
     """The transpose of ``pick``: ``x`` added up at its indices, zeros elsewhere."""
     return _unpick(x, index, axis=canonical_axis(axis, x.rank), size=size, distinct=distinct)
+
+
+def _add_at_ref(x: Array, values: Array, index: Array, axis: int) -> Array:
+    return x + _unpick_ref(values, index, axis, x.shape[axis], True)
+
+
+_add_at = register(
+    Op(
+        "AddAt",
+        lambda x, values, index, *, axis: _same_frame(x, values, axis),
+        _add_at_ref,
+        lambda ct, out, x, values, index, axis: (ct, pick(ct, index, axis), None),
+        lambda b, node, x, values, index: b.add(
+            "ScatterElements",
+            x,
+            index,
+            b.add("Add", b.add("GatherElements", x, index, axis=node.attrs["axis"]), values),
+            axis=node.attrs["axis"],
+        ),
+        index_args=(2,),
+        along=lanes.within_axis,
+    )
+)
+
+
+def _same_frame(x: TensorType, values: TensorType, axis: int) -> TensorType:
+    for i, (dim, other) in enumerate(zip(x.shape, values.shape, strict=True)):
+        if i != axis:
+            require_equal(dim, other)
+    return x
+
+
+def add_at(x: Expr, values: Expr, index: Expr, axis: int) -> Expr:
+    """``x`` with values added at indices that are distinct along the axis."""
+    return _add_at(x, values, index, axis=canonical_axis(axis, x.rank))
 
 
 # --- whole slices: take -------------------------------------------------------------------
@@ -344,6 +380,18 @@ _nan_mask = register(
         along=lanes.pointwise,
     )
 )
+
+
+def trust_labels(roots: Sequence[Expr]) -> list[Expr]:
+    """The roots for labels that are known to be classes: no mask spoils a sample."""
+
+    def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return (
+            filled(1.0, node.dtype, node.shape) if node.op is _class_mask else rebuild(node, args)
+        )
+
+    done = transform(roots, choose)
+    return [done[root] for root in roots]
 
 
 def nan_mask(index: Expr, dtype: str) -> Expr:

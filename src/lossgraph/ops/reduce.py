@@ -6,24 +6,30 @@ that one rewriting rule serves both forms, and broadcasting back needs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..dims import Dim, product
+from ..dims import Dim, floordiv, product
 from ..errors import InputError
 from ..expr import Array, Expr, Op, register
 from ..lanes import reduction, within_axis
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from .elementwise import (
     POSITIVE,
+    absolute,
     cast,
     div,
     equal,
     exp,
+    exp_minus_abs,
     float_only,
+    log1p_positive,
     number_only,
+    sigmoid,
+    sign,
     where,
     zeros,
 )
@@ -54,9 +60,10 @@ def _reduction(
     lower: Callable[..., str] | None = None,
     infer: Callable[..., TensorType] = _keepdims,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
+    forms: Mapping[str, Callable[..., str]] | None = None,
 ) -> Callable[[Expr, Sequence[int]], Expr]:
     lower = lower or _lower_reduction(name)
-    op = register(Op(name, infer, ref, vjp, lower, domain, along=reduction))
+    op = register(Op(name, infer, ref, vjp, lower, domain, along=reduction, forms=forms or {}))
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
@@ -168,7 +175,86 @@ def _lower_norm(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Mul", b.add("Sqrt", total), scale))
 
 
-norm = _reduction("L2Norm", _norm_ref, _norm_vjp, _lower_norm, _float_keepdims, POSITIVE)
+def _guarded_norm(b: Any, node: Expr, x: str) -> str:
+    """The root of the sum of squares; scaled only where a sum is out of the ordinary."""
+    axes, dtype = node.attrs["axes"], node.dtype
+    total = b.reduce("ReduceSum", b.add("Mul", x, x), axes)
+    info = np.finfo(numpy_dtype(dtype))
+    # A sum of squares above this lost nothing to squares that are subnormal.
+    low, high = float(info.tiny) / float(info.eps) ** 2, float(info.max)
+    every = range(node.rank)
+    ordinary = b.add(
+        "And",
+        b.add("Greater", b.reduce("ReduceMin", total, every, keepdims=0), b.const(low, dtype)),
+        b.add("Less", b.reduce("ReduceMax", total, every, keepdims=0), b.const(high, dtype)),
+    )
+    return str(
+        b.choose(
+            ordinary,
+            node.type,
+            lambda inner: inner.add("Sqrt", total),
+            lambda inner: _lower_norm(inner, node, x),
+        )
+    )
+
+
+norm = _reduction(
+    "L2Norm",
+    _norm_ref,
+    _norm_vjp,
+    _lower_norm,
+    _float_keepdims,
+    POSITIVE,
+    {"guarded": _guarded_norm},
+)
+
+# --- sums of logarithms -------------------------------------------------------------------
+
+
+def _tail_sum_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+    return (ct * -sign(x) * sigmoid(-absolute(x)),)
+
+
+def _lower_tail_sum(b: Any, node: Expr, x: str) -> str:
+    tails = log1p_positive(b, node.dtype, exp_minus_abs(b, x))
+    return str(b.reduce("ReduceSum", tails, node.attrs["axes"]))
+
+
+_PIECES = 8
+
+
+def _tail_sum_by_products(b: Any, node: Expr, x: str) -> str:
+    """One logarithm of the product of eight elements 1+t, t = exp(-|x|), for eight of each.
+
+    (1+p)(1+q) - 1 = p + q + pq has no term to cancel, so that small ones keep their digits.
+    """
+    axes, dtype, source = node.attrs["axes"], node.dtype, node.args[0]
+    axis, terms = axes[-1], exp_minus_abs(b, x)
+    length = source.shape[axis]
+    each = floordiv(length, _PIECES)
+    ends = [each * i for i in range(_PIECES + 1)]
+    pieces = [b.cut(terms, axis, *pair) for pair in itertools.pairwise(ends)]
+    while len(pieces) > 1:
+        pieces = [
+            b.add("Add", b.add("Add", p, q), b.add("Mul", p, q))
+            for p, q in zip(pieces[::2], pieces[1::2], strict=True)
+        ]
+    total = b.reduce("ReduceSum", log1p_positive(b, dtype, pieces[0]), axes)
+    if ends[-1] == length:
+        return str(total)
+    rest = log1p_positive(b, dtype, b.cut(terms, axis, ends[-1], length))
+    return str(b.add("Add", total, b.reduce("ReduceSum", rest, axes)))
+
+
+softplus_tail_sum = _reduction(  # the sum of log1p(exp(-|x|))
+    "SoftplusTailSum",
+    lambda x, axes: np.sum(np.log1p(np.exp(-np.abs(x))), axis=axes, keepdims=True).astype(x.dtype),
+    _tail_sum_vjp,
+    _lower_tail_sum,
+    _float_keepdims,
+    POSITIVE,
+    {"products": _tail_sum_by_products},
+)
 
 # --- softmax and its logarithms -----------------------------------------------------------
 

@@ -157,7 +157,7 @@ def _is_finite(a: Expr, sizes: frozenset[str]) -> bool:
     if a.op.name == "SizeOf":
         return names(a.attrs["size"]) <= sizes
     if a.op.name == "Div":
-        return all(_is_finite(arg, sizes) for arg in a.args) and not scalar_value(a.args[1]) == 0
+        return all(_is_finite(arg, sizes) for arg in a.args) and scalar_value(a.args[1]) != 0
     return a.op.name in ("BroadcastTo", "Cast", "Mul", "Neg", "Reshape") and all(
         _is_finite(arg, sizes) for arg in a.args
     )

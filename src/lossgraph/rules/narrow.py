@@ -16,10 +16,11 @@ from .conditions import (
     narrow_factor,
     narrow_factors,
     narrow_of_both,
+    one_index,
     opposite_numbers,
     power_of_two,
 )
-from .examples import ROW
+from .examples import INDEX, ROW
 
 _COLUMN = tensor_type("float64", (4, 1))
 _ONE = tensor_type("float64", (1, 1))
@@ -113,6 +114,26 @@ NARROW = RuleSet(
             lambda o, a, b, *, shape: o.broadcast_to(a * b, shape),
             lambda a, b, shape: (a * b).shape != shape,
             {"a": _ONE, "b": ROW, "shape": (4, 5)},
+        ),
+        Rule(
+            "unpick(a) + x = x with a added",
+            lambda o, a, index, x, *, axis, size: o.unpick(a, index, axis, size) + x,
+            lambda o, a, index, x, *, axis, size: o.add_at(x, a, index, axis),
+            lambda a, index, x, axis, size: one_index(index, axis),
+            {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5},
+        ),
+        Rule(
+            "sum(tail(x)) = tail_sum(x)",
+            lambda o, x, *, axes: o.reduce_sum(o.softplus_tail(x), axes),
+            lambda o, x, *, axes: o.softplus_tail_sum(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "sum(y + tail(x)) = sum(y) + tail_sum(x)",
+            lambda o, x, y, *, axes: o.reduce_sum(y + o.softplus_tail(x), axes),
+            lambda o, x, y, *, axes: o.reduce_sum(y, axes) + o.softplus_tail_sum(x, axes),
+            lambda x, y, axes: x.shape == y.shape,
+            {"axes": (1,)},
         ),
         Rule(
             "masked(w, a) = w*a, a finite",
