@@ -13,10 +13,11 @@ from lossgraph import autodiff, gluon, ops, parts
 from lossgraph.catalogue import entries, example_types
 from lossgraph.evaluate import evaluate
 from lossgraph.expr import is_const
+from lossgraph.runtime import Runner
 from lossgraph.samples import choose_sizes
 from lossgraph.samples import draw as draw_arrays
 from lossgraph.scan import scan
-from lossgraph.separate import find_batch
+from lossgraph.separate import COUNT, find_batch
 from support import assert_close, symbol
 from test_ctc import NAMED, draw, oracle
 from test_fuzz import LEAVES, arrays, expressions
@@ -54,12 +55,14 @@ SEPARABLE = {
     "running sums": ops.flip(ops.cumsum(Y, 1), (1,)),
     "padded": ops.pad(X, (0, 1), (0, 2)),
     "split in two axes": ops.reshape(Y, (N, 2, 2)),
+    "their number": X / ops.cast(ops.size_of(N * 3 + 1), "float64"),
     "step after step": running(lambda s, e: ([s[0] + ops.tanh(e[0])], []))[0][0],
     "every step": ops.transpose(running(lambda s, e: ([s[0] * e[0]], [s[0]]))[1][0], (1, 0, 2)),
 }
 MIXED = {
     "sum over samples": ops.broadcast_to(ops.reduce_sum(X, (0,)), (N, 3)),
-    "their number": X / ops.cast(ops.size_of(N), "float64"),
+    "their number divided": X / ops.cast(ops.size_of(N // 2), "float64"),
+    "beside a sum over them": X / ops.reduce_sum(X, (0,)),
     "their place": ops.cast(ops.iota(N), "float64"),
     "the other way round": ops.flip(X, (0,)),
     "every other": ops.slice_(X, (0, 0), (2, 1), (N, 3)),
@@ -87,14 +90,21 @@ def cut_at(array, axis, part):
     return array if axis is None else array[(slice(None),) * axis + (part,)]
 
 
-def in_parts(roots, given_arrays, batch, cut, sizes):
-    """The roots evaluated on the samples before ``cut`` and on the others, joined."""
-    halves = []
-    for part, count in ((slice(None, cut), cut), (slice(cut, None), sizes[batch.dim] - cut)):
+def in_parts(outputs, given_arrays, batch, cut, sizes):
+    """The outputs from those of the samples before ``cut`` and of the others."""
+    halves, count = [], {COUNT: np.array(sizes[batch.dim])}
+    for part, samples in ((slice(None, cut), cut), (slice(cut, None), sizes[batch.dim] - cut)):
         mine = {n: cut_at(array, batch.inputs[n], part) for n, array in given_arrays.items()}
-        halves.append(evaluate(roots, mine, {**sizes, batch.dim: count}))
-    axes = batch.outputs.values()
-    return [np.concatenate((a, b), axis) for a, b, axis in zip(*halves, axes, strict=True)]
+        values = evaluate(list(batch.parts.values()), mine | count, {**sizes, batch.dim: samples})
+        halves.append(dict(zip(batch.parts, values, strict=True)))
+    joined = {
+        name: np.concatenate([half[name] for half in halves], axis)
+        for name, axis in batch.outputs.items()
+    }
+    sums = {name: halves[0][name] + halves[1][name] for name in batch.sums}
+    rest = evaluate(list(batch.rest.values()), {**given_arrays, **count, **sums}, sizes)
+    joined.update(zip(batch.rest, rest, strict=True))
+    return [joined[name] for name in outputs]
 
 
 @pytest.mark.parametrize("name", SEPARABLE)
@@ -103,10 +113,33 @@ def test_parts_are_parts_of_the_whole(name):
     assert batch is not None
     assert batch.dim == "N"
     assert batch.inputs == {"x": 0, "y": 0, "w": None, "i": 0}
-    roots = [SEPARABLE[name]]
-    (whole,) = evaluate(roots, ROWS, {"N": 5})
-    (joined,) = in_parts(roots, ROWS, batch, 2, {"N": 5})
+    (whole,) = evaluate([SEPARABLE[name]], ROWS, {"N": 5})
+    (joined,) = in_parts(["loss"], ROWS, batch, 2, {"N": 5})
     assert_close(joined, whole, tolerance=(1e-14, 0))
+
+
+SUMMED = {
+    "a sum": ops.reduce_sum(X, (0,)),
+    "a mean": ops.reduce_mean(ops.tanh(X) * ops.reduce_mean(Y, (1,)), (0, 1)),
+    "the root of a mean": ops.sqrt(ops.reduce_mean(X * X, (0, 1))),
+    "two sums": ops.reduce_sum(X, (0, 1)) / ops.reduce_sum(Y * Y, (0, 1)),
+    "with what all share": ops.reduce_sum(W, (0, 1)) * ops.reduce_sum(X, (0, 1)),
+    "how many": ops.reduce_sum(ops.cast(ops.equal(COLUMN, 1), "int64"), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", SUMMED)
+def test_sums_over_the_samples_add_up(name):
+    """Beside an output of each sample, the gradient of a mean."""
+    each = ops.tanh(X) / ops.cast(ops.size_of(N), "float64")
+    outputs = {"loss": SUMMED[name], "each": each}
+    batch = find_batch(INPUTS, outputs)
+    assert batch is not None
+    assert set(batch.outputs) == {"each"}
+    assert batch.sums
+    whole = evaluate(list(outputs.values()), ROWS, {"N": 5})
+    for joined, expected in zip(in_parts(outputs, ROWS, batch, 2, {"N": 5}), whole, strict=True):
+        assert_close(joined, expected, tolerance=(1e-14, 1e-15))
 
 
 @pytest.mark.parametrize("name", MIXED)
@@ -131,15 +164,13 @@ def test_random_expressions_in_parts(made):
     if batch is None:
         return
     given_arrays = arrays(5, 0)
-    roots = list(outputs.values())
-    whole = evaluate(roots, given_arrays, {"N": 5})
-    joined = in_parts(roots, given_arrays, batch, 2, {"N": 5})
+    whole = evaluate(list(outputs.values()), given_arrays, {"N": 5})
+    joined = in_parts(outputs, given_arrays, batch, 2, {"N": 5})
     for a, b in zip(joined, whole, strict=True):
         assert_close(a, b, tolerance=(1e-12, 1e-13))
 
 
-# One number for all samples, or every sample against every other.
-NOT_SEPARABLE = {"gluon.PoissonNLLLoss", "gluon.SDMLLoss", "nn.CTCLoss"}
+NOT_SEPARABLE = {"gluon.SDMLLoss"}  # every sample against every other
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
@@ -154,10 +185,9 @@ def test_every_loss_in_parts(entry):
     kinds = {node.attrs["name"]: node.type for node in program.inputs}
     sizes = choose_sizes(kinds, program.constraints, {"N": 6})
     given_arrays = draw_arrays(kinds, sizes, labels=program.labels)
-    roots = list(program.outputs.values())
-    whole = evaluate(roots, given_arrays, sizes)
+    whole = evaluate(list(program.outputs.values()), given_arrays, sizes)
     for cut in (1, 4):
-        joined = in_parts(roots, given_arrays, batch, cut, sizes)
+        joined = in_parts(program.outputs, given_arrays, batch, cut, sizes)
         for a, b in zip(joined, whole, strict=True):
             assert_close(a, b)
 
@@ -197,10 +227,10 @@ def test_ctc_on_several_threads(eager, threads, layout, lengths):
 
 def test_parts_are_chosen_by_work(monkeypatch):
     program = gluon.CTCLoss().program({n: NAMED[n] for n in ("pred", "label")})
-    monkeypatch.setattr(parts, "_processors", lambda: 4)
+    monkeypatch.setattr(parts, "processors", lambda: 4)
 
     def ends(sizes, threads=None):
-        schedule = parts.Parts(program, threads).schedule(sizes)
+        schedule = Runner(program, threads=threads)._schedule(sizes)
         assert all(part.rows == 0 for each in schedule for part in each)
         return [(part.first, part.last) for (part,) in schedule]
 

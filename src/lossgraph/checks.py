@@ -16,9 +16,9 @@ from onnx.reference import ReferenceEvaluator
 
 from . import validate
 from .errors import InputError, LossgraphError, ValidationError
-from .models import ModelRunner, engine_errors, input_types, load_model
+from .models import ModelRunner, input_types, load_model
 from .samples import choose_sizes, draw
-from .sessions import make_session, onnxruntime
+from .sessions import engine_errors, make_session, onnxruntime
 
 Array = np.ndarray[Any, Any]
 

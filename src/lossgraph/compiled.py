@@ -11,6 +11,11 @@ from .arrays import device_of, kind_of, to_numpy
 from .errors import InputError
 from .program import Program
 from .runtime import Runner
+from .sessions import engine_errors
+
+Array = np.ndarray[Any, Any]
+# Signatures of calls that are known to need no check.
+_MOST_QUICK = 64
 
 
 class Compiled:
@@ -29,6 +34,7 @@ class Compiled:
     ) -> None:
         self.program = program
         self._runner = Runner(program, providers, opset, threads)
+        self._quick: dict[Any, Any] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
 
     def __repr__(self) -> str:
@@ -70,7 +76,31 @@ class Compiled:
         return run
 
     def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        return self.run(self._given(args, named), out)
+        if out is not None or named or any(type(array) is not np.ndarray for array in args):
+            return self.run(self._given(args, named), out)
+        key = tuple([(array.shape, array.dtype) for array in args])
+        if key not in self._quick:
+            given = self._given(args, {})
+            answer = self.run(given)
+            if len(self._quick) >= _MOST_QUICK:
+                self._quick.clear()
+            self._quick[key] = self._runner.quick(given)
+            return answer
+        return self._run_quick(self._quick[key], args)
+
+    def _run_quick(self, quick: Any, args: tuple[Array, ...]) -> Any:
+        """A call with arrays of types that a call had before."""
+        try:
+            found = quick and quick(args)
+        except engine_errors():  # a label that is no class
+            found = None
+        if not found or any(guard > 0 for guard in found[len(self.program.outputs) :]):
+            return self.run(self._given(args, {}))
+        count = len(self.program.values)
+        value = tuple(found[:count]) if self.program.several else found[0]
+        if not self.program.wrt:
+            return value
+        return value, dict(zip(self.program.wrt, found[count:], strict=False))
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name."""

@@ -143,6 +143,11 @@ def is_nonnegative(dim: Dim) -> bool:
     return all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms)
 
 
+def plain_sizes(dims: Iterable[Dim]) -> bool:
+    """Whether sizes are those of inputs, so that none is zero where no input is empty."""
+    return all(dim > 0 if isinstance(dim, int) else dim.name is not None for dim in dims)
+
+
 def is_positive(dim: Dim) -> bool:
     """Whether a size is seen to be at least 1, names being lengths."""
     if isinstance(dim, int):

@@ -16,7 +16,7 @@ from .dims import Dim, named
 from .errors import DtypeError, InputError
 from .lower import Builder
 from .runtime import check_arrays, check_labels
-from .sessions import make_session, onnxruntime, run_session
+from .sessions import engine_errors, make_session, run_session
 from .types import DTYPES, TensorType
 
 Array = np.ndarray[Any, Any]
@@ -83,13 +83,6 @@ class ModelRunner:
             return run_session(self._session, _same_rank(feeds, arrays), self._dtypes)
         except engine_errors() as error:
             raise InputError(f"ONNX Runtime cannot run the model: {_short(error)}") from error
-
-
-def engine_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises: classes without a common base, and its binding's own."""
-    state = vars(onnxruntime().capi.onnxruntime_pybind11_state).values()
-    own = (value for value in state if isinstance(value, type) and issubclass(value, Exception))
-    return (RuntimeError, *own)
 
 
 def _same_rank(feeds: Mapping[str, Array], arrays: Mapping[str, Array]) -> dict[str, Array]:

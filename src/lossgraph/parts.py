@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .dims import Dim, evaluate, product
+from .evaluate import evaluate as evaluate_exprs
 from .expr import Expr, is_input, toposort
-from .separate import find_batch
+from .graphs import Graph
+from .separate import COUNT, Batch
 from .sessions import bind
 from .tiles import rows_of_a_tile
 
@@ -40,29 +42,30 @@ class Part(NamedTuple):
 
 
 Schedule = list[list[Part]]  # the parts of each thread
-SessionOf = Callable[[int, bool], Any]  # by number of thread, and whether it is to run tiles
+GraphOf = Callable[[int, bool], Graph]  # by number of thread, and whether it is to run tiles
 
 
 class Parts:
     """How a program is run in parts.
 
     Attributes:
-        batch: what it can be cut along; None if it is run as a whole.
-        loops: whether it is of scans, in which no operator is worth a second thread.
+        batch: what it is cut along, and what its parts compute.
     """
 
-    def __init__(self, program: Program, threads: int | None = None) -> None:
-        self._program = program
-        self._work = _work_in_scans(program.outputs.values())
-        self._threads = threads or _processors()
-        self.batch = find_batch(program.inputs, program.outputs)
-        self.loops = self._work != 0 and self.batch is not None and self._threads > 1
+    def __init__(self, program: Program, batch: Batch, threads: int | None = None) -> None:
+        self.batch = batch
+        self._inputs = program.inputs
+        self._work = _work_in_scans(batch.parts.values())
+        self._threads = threads or processors()
         self._known: dict[tuple[int, ...], Schedule] = {}
+
+    @property
+    def loops(self) -> bool:
+        """Whether the program is of scans, in which no operator is worth a second thread."""
+        return self._work != 0 and self._threads > 1
 
     def schedule(self, sizes: Mapping[str, int]) -> Schedule:
         """The parts for given sizes; empty if it is better run as a whole."""
-        if self.batch is None:
-            return []
         key = tuple(sizes.values())
         if key not in self._known:
             samples = sizes[self.batch.dim]
@@ -77,10 +80,9 @@ class Parts:
 
     def _by_tiles(self, samples: int, sizes: Mapping[str, int]) -> Schedule:
         """Whole tiles for each thread, and what is left for the last of them."""
-        if self._work != 0 or self.batch is None:
+        if self._work != 0:
             return []
-        program = self._program
-        rows = rows_of_a_tile(program.inputs, program.outputs, self.batch, sizes)
+        rows = rows_of_a_tile(self._inputs, self.batch, sizes)
         if rows == 0 or samples < 2 * rows:
             return []
         tiles = samples // rows
@@ -92,45 +94,71 @@ class Parts:
 
     def run(
         self,
-        session_of: SessionOf,
+        graph_of: GraphOf,
         feeds: Mapping[str, Array],
         results: Mapping[str, Array],
         schedule: Schedule,
-        counters: Sequence[str],
-    ) -> bool:
-        """Run the parts of arrays into parts of others; whether a counter counted anything."""
+        sizes: Mapping[str, int],
+    ) -> set[str]:
+        """Run the parts of arrays into parts of others; the guards that are positive."""
+        feeds = {**feeds, COUNT: np.array(sizes[self.batch.dim], np.int64)}
 
-        def run(jobs: Sequence[tuple[Any, Part]]) -> bool:
-            found = [self._run(session, part, feeds, results, counters) for session, part in jobs]
-            return any(found)
+        def run(jobs: Sequence[tuple[Graph, Part]]) -> list[tuple[set[str], list[Array]]]:
+            return [self._run(graph, part, feeds, results, sizes) for graph, part in jobs]
 
         work = [
-            [(session_of(thread, part.rows > 0), part) for part in parts]
+            [(graph_of(thread, part.rows > 0), part) for part in parts]
             for thread, parts in enumerate(schedule)
         ]
         waiting = [_pool().submit(run, jobs) for jobs in work[1:]]
-        found = run(work[0])
-        return any([found, *(part.result() for part in waiting)])
+        done = [*run(work[0]), *(each for jobs in waiting for each in jobs.result())]
+        self._finish([sums for _, sums in done], feeds, results, sizes)
+        return set[str]().union(*(positive for positive, _ in done))
 
     def _run(
         self,
-        session: Any,
+        graph: Graph,
         part: Part,
         feeds: Mapping[str, Array],
         results: Mapping[str, Array],
-        counters: Sequence[str],
-    ) -> bool:
-        assert self.batch is not None
-        inputs, outputs = self.batch.inputs, self.batch.outputs
-        mine = {name: _cut(array, inputs[name], part) for name, array in feeds.items()}
-        views = {name: _cut(array, outputs[name], part) for name, array in results.items()}
+        sizes: Mapping[str, int],
+    ) -> tuple[set[str], list[Array]]:
+        """Run one part: the guards that are positive, and the part's sums."""
+        batch = self.batch
+        mine = {name: _cut(feeds[name], batch.inputs.get(name), part) for name in graph.reads}
+        views = {name: _cut(results[name], axis, part) for name, axis in batch.outputs.items()}
         into = {name: np.ascontiguousarray(view) for name, view in views.items()}
-        shape = ((part.last - part.first) // part.rows,) if part.rows else ()
-        counted = bind(session, mine, into, counters, shape)()
+        tiles = ((part.last - part.first) // part.rows,) if part.rows else ()
+        sums = {
+            name: np.empty((*tiles, *_shape(batch.parts[name], sizes)), batch.parts[name].dtype)
+            for name in batch.sums
+        }
+        positive = bind(graph.session, mine, {**into, **sums}, graph.guards, tiles)()
         for name, view in views.items():
             if into[name] is not view:
                 view[...] = into[name]
-        return counted
+        return positive, [array.sum(0) if tiles else array for array in sums.values()]
+
+    def _finish(
+        self,
+        sums: Sequence[Sequence[Array]],
+        feeds: Mapping[str, Array],
+        results: Mapping[str, Array],
+        sizes: Mapping[str, int],
+    ) -> None:
+        """The outputs that follow from sums over all samples."""
+        rest = self.batch.rest
+        totals = {
+            name: np.sum(each, axis=0)
+            for name, each in zip(self.batch.sums, zip(*sums, strict=True), strict=True)
+        }
+        found = evaluate_exprs(list(rest.values()), {**feeds, **totals}, sizes)
+        for name, value in zip(rest, found, strict=True):
+            results[name][...] = value
+
+
+def _shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(evaluate(dim, sizes) for dim in node.shape)
 
 
 def _cuts(total: int, count: int) -> list[tuple[int, int]]:
@@ -158,7 +186,7 @@ def _work_in_scans(roots: Iterable[Expr]) -> Dim:
     return total
 
 
-def _processors() -> int:
+def processors() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -167,7 +195,7 @@ def _processors() -> int:
 
 def _pool() -> ThreadPoolExecutor:
     if not _POOL:
-        _POOL.append(ThreadPoolExecutor(_processors(), "lossgraph"))
+        _POOL.append(ThreadPoolExecutor(processors(), "lossgraph"))
     return _POOL[0]
 
 

@@ -5,29 +5,30 @@ trace (which stabilizes) -> differentiate -> simplify, narrow -> lower.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import autodiff
 from .costs import PORTABLE, Target
-from .dims import Dim
+from .dims import Dim, plain_sizes
 from .errors import GradientError, InputError
 from .expr import Expr, variable
-from .ops import count_outside, filled, settle, trust_labels
+from .ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans
 from .trace import Body, Traced, trace
+from .trusting import assume
 from .types import Constraint, TensorType
 
 if TYPE_CHECKING:
     import onnx
 
 
-OUTSIDE = "_outside"  # the output that counts labels which are no class
+OUTSIDE = "_outside"  # the output that is positive if a label is no class
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class Program:
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
-        outside: how many of all these are no class, an int64; None if there are none of them.
         options: the loss's options, for the model's metadata.
     """
 
@@ -56,23 +56,51 @@ class Program:
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
-    outside: Expr | None = None
 
     @property
     def values(self) -> list[str]:
         """The names of the outputs that are values."""
         return [name for name in self.outputs if not name.startswith("grad_")]
 
-    @cached_property
-    def to_run(self) -> dict[str, Expr]:
-        """The outputs of the graph that is run here: with ``outside``, if there are labels.
+    def to_run(self, target: Target) -> dict[str, Expr]:
+        """The outputs of the graph that is run here, guards among them."""
+        roots, doubts = assume(list(self.trusting(target).values()), target)
+        return {**dict(zip(self.outputs, roots, strict=True)), **self.guard(target), **doubts}
 
-        Nothing is NaN for a label outside the classes, as no result is used then.
+    def trusting(self, target: Target) -> dict[str, Expr]:
+        """The outputs without NaN for labels outside: no result is used that ``guard`` refuses."""
+        roots = list(self.outputs.values())
+        if self.checks:
+            roots = rewrite(trust_labels(roots, self._refused_by_engine(target)), NARROW)
+        return dict(zip(self.outputs, roots, strict=True))
+
+    def guard(self, target: Target) -> dict[str, Expr]:
+        """``OUTSIDE``, an int64 that is positive if a label is no class, if there are labels."""
+        if not self.checks:
+            return {}
+        if self._refused_by_engine(target):
+            counts = [any_negative(label) for label, _ in self.checks]
+        else:
+            counts = [count_outside(label, classes) for label, classes in self.checks]
+        return {OUTSIDE: functools.reduce(maximum, counts)}
+
+    def _refused_by_engine(self, target: Target) -> bool:
+        """Whether ONNX Runtime refuses labels beyond the classes: it does on the CPU, as indices.
+
+        Of nothing there is no smallest label to look at.
         """
-        if self.outside is None:
-            return dict(self.outputs)
-        trusted = rewrite(trust_labels(list(self.outputs.values())), NARROW)
-        return {**dict(zip(self.outputs, trusted, strict=True)), OUTSIDE: self.outside}
+        return (
+            target.name == "cpu"
+            and target.nonempty
+            and all(plain_sizes(label.shape) for label, _ in self.checks)
+            and only_select([label for label, _ in self.checks], list(self.outputs.values()))
+        )
+
+    @property
+    def checks(self) -> list[tuple[Expr, Dim]]:
+        """Expressions of class labels, with the number of classes."""
+        by_name = {node.attrs["name"]: node for node in self.inputs}
+        return [*((by_name[name], classes) for name, classes in self.labels), *self.derived]
 
     def to_onnx(self, opset: int | None = None, target: Target = PORTABLE) -> onnx.ModelProto:
         """The program as a checked ONNX model.
@@ -80,12 +108,12 @@ class Program:
         Args:
             opset: version of the standard operators.
             target: where it is to run; any other than ``PORTABLE`` is ONNX Runtime here, and the
-                model has ``outside`` as an output and no NaN for labels outside.
+                model has outputs that say when its results are not to be used.
         """
         from .lower import DEFAULT_OPSET, lower
         from .validate import check
 
-        outputs = self.outputs if target.portable else self.to_run
+        outputs = dict(self.outputs) if target.portable else self.to_run(target)
         model = lower(
             self.inputs,
             outputs,
@@ -147,29 +175,19 @@ def assemble(
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
-    outside = _outside(traced)
-    simple = rewrite(settle([*outputs.values(), *outside]), SIMPLIFY)
+    simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
     simple = merge_scans(rewrite(simple, NARROW))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),
-        dict(zip(outputs, simple, strict=False)),
+        dict(zip(outputs, simple, strict=True)),
         tuple(grad),
         traced.several,
         traced.constraints,
         traced.labels,
         {**(options or {}), **traced.constants},
         traced.derived,
-        simple[-1] if outside else None,
     )
-
-
-def _outside(traced: Traced) -> list[Expr]:
-    """The number of labels that are no class, if there are labels."""
-    by_name = {node.attrs["name"]: node for node in traced.inputs}
-    given = [(by_name[name], classes) for name, classes in traced.labels]
-    counts = [count_outside(label, classes) for label, classes in (*given, *traced.derived)]
-    return [sum(counts[1:], counts[0])] if counts else []
 
 
 def _value_names(traced: Traced) -> list[str]:

@@ -31,9 +31,11 @@ _MAX_PASSES = 200
 _WRAPPERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "broadcast_to": ("BroadcastTo", 1, ("shape",)),
     "cast": ("Cast", 1, ("to",)),
+    "size_of": ("SizeOf", 0, ("size",)),
     "clip": ("Clip", 1, ("low", "high")),
     "log_softmax": ("LogSoftmax", 1, ("axes",)),
     "logsumexp": ("LogSumExp", 1, ("axes",)),
+    "mean_of_some": ("MeanOfSome", 1, ("axes",)),
     "norm": ("L2Norm", 1, ("axes",)),
     "pick": ("Pick", 2, ("axis",)),
     "reduce_max": ("ReduceMax", 1, ("axes",)),

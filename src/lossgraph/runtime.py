@@ -7,34 +7,30 @@ is refused here, before it sees the arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arrays import shareable, stand_in
-from .costs import Target
 from .dims import Dim, evaluate
 from .errors import DtypeError, InputError, ProviderError
 from .evaluate import evaluate as evaluate_exprs
 from .expr import Expr, inputs_of
+from .graphs import Graphs
 from .ops.index import first_outside
 from .parts import Parts, Schedule
 from .program import OUTSIDE
-from .sessions import bind, first_provider, make_session, on_cpu, onnxruntime, run_session
-from .tiles import tiled_model
+from .sessions import bind, engine_errors, onnxruntime, run_session
+from .trusting import UNSURE
 from .types import TensorType, numpy_dtype
 
 if TYPE_CHECKING:
-    import onnx
-
     from .program import Program
 
 Array = np.ndarray[Any, Any]
-
-# Of an array in a graph that is run whole: what is larger is better run in parts.
-_ELEMENTS = 4_000
 
 
 class Runner:
@@ -48,18 +44,12 @@ class Runner:
         threads: int | None = None,
     ) -> None:
         self.program = program
-        self._parts = Parts(program, threads) if on_cpu(providers) else None
-        self._opset = opset
-        self._target = Target(first_provider(providers), _ELEMENTS)
-        inside = 1 if self._parts and self._parts.loops else threads
-        self.session = make_session(program.to_onnx(opset, self._target), providers, inside)
-        self._sessions: dict[tuple[int, bool], Any] = {(0, False): self.session}
+        self._graphs = Graphs(program, providers, opset, threads)
+        batch = self._graphs.batch
+        self._parts = Parts(program, batch, threads) if batch else None
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
-        self._fed = {value.name for value in self.session.get_inputs()}
         self._outputs = list(program.outputs)
-        self._guard = [OUTSIDE] if program.outside is not None else []
         self._dtypes = {name: node.dtype for name, node in program.outputs.items()}
-        self._dtypes |= dict.fromkeys(self._guard, "int64")
         derived = ((_source(label), classes) for label, classes in program.derived)
         self._classes = (*program.labels, *derived)
 
@@ -71,17 +61,24 @@ class Runner:
         Raises:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
-        sizes, feeds, schedule = self._prepare(arrays)
-        if out or schedule:
-            results = self._results(sizes, out or {})
-            refused = self._bound(feeds, results, schedule)()
-        else:
-            results = run_session(self.session, feeds, self._dtypes)
-            counts = [results.pop(name) for name in self._guard]
-            refused = any(count.any() for count in counts)
-        if refused:
-            self._check_labels(arrays, sizes)
-        return results
+        sizes = self.check(arrays)
+        with self._explained(lambda: arrays, sizes) as refuse:
+            while True:
+                results, positive = self._run_once(arrays, out or {}, sizes)
+                if not refuse(positive):
+                    return results
+
+    def _run_once(
+        self, arrays: Mapping[str, Array], out: Mapping[str, Array], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, Array], set[str]]:
+        """The outputs, and the guards that are positive."""
+        if out or self._schedule(sizes):
+            results = self._results(sizes, out)
+            return results, self._bound(arrays, results, sizes)()
+        session, reads, guards = self._graphs.whole(sizes)
+        dtypes = {**self._dtypes, **dict.fromkeys(guards, "int64")}
+        results = run_session(session, {name: arrays[name] for name in reads}, dtypes)
+        return results, {name for name in guards if (results.pop(name) > 0).any()}
 
     def bind(
         self, arrays: Mapping[str, Array], out: Mapping[str, Array]
@@ -92,18 +89,20 @@ class Runner:
             InputError: as ``run`` does, and for arrays that are not C-contiguous. What is called
                 raises it for class labels that are none.
         """
-        sizes, feeds, schedule = self._prepare(arrays)
-        for name, array in feeds.items():
+        sizes = self.check(arrays)
+        for name, array in arrays.items():
             if not array.flags.c_contiguous:
                 raise InputError(
                     f"{name}: bind takes C-contiguous arrays, which it can read in place"
                 )
         results = self._results(sizes, out)
-        run = self._bound(feeds, results, schedule)
+        run = self._bound(arrays, results, sizes)
 
         def compute() -> None:
-            if run():
-                self._check_labels(arrays, sizes)
+            nonlocal run
+            with self._explained(lambda: arrays, sizes) as refuse:
+                while refuse(run()):
+                    run = self._bound(arrays, results, sizes)
 
         return compute, results
 
@@ -124,32 +123,36 @@ class Runner:
             )
         values = {name: ort_value.from_dlpack(shareable(v)) for name, v in arrays.items()}
         sizes = self.check({name: stand_in(name, value) for name, value in arrays.items()})
-        binding = self.session.io_binding()
-        for name in self._fed:
+        session, reads, guards = self._graphs.whole(sizes)
+        binding = session.io_binding()
+        for name in reads:
             binding.bind_ortvalue_input(name, values[name])
         for name in self._outputs:
             binding.bind_output(name, *device)
-        for name in self._guard:
+        for name in guards:
             binding.bind_output(name, "cpu")
-        self.session.run_with_iobinding(binding)
-        results = dict(zip([*self._outputs, *self._guard], binding.get_outputs(), strict=True))
-        if self._guard and results.pop(OUTSIDE).numpy().any():
-            self._check_labels({name: value.numpy() for name, value in values.items()}, sizes)
+        with self._explained(lambda: {k: v.numpy() for k, v in values.items()}, sizes) as refuse:
+            session.run_with_iobinding(binding)
+            found = binding.get_outputs()
+            results = dict(zip([*self._outputs, *guards], found, strict=True))
+            refuse({name for name in guards if (results.pop(name).numpy() > 0).any()})
         return results
 
-    def _session_of(self, thread: int, tiled: bool) -> Any:
-        """A session for each thread: one would make them wait for its memory at every step."""
-        if (thread, tiled) not in self._sessions:
-            whole = partial(self.program.to_onnx, self._opset, self._target)
-            model = self._tiled_model() if tiled else whole()
-            self._sessions[thread, tiled] = make_session(model, None, 1)
-        return self._sessions[thread, tiled]
+    def quick(self, arrays: Mapping[str, Array]) -> Callable[[Sequence[Array]], list[Array]] | None:
+        """What runs other arrays of the same types, in order: outputs, and the guard's if any.
 
-    def _tiled_model(self) -> onnx.ModelProto:
-        program = self.program
-        assert self._parts is not None
-        assert self._parts.batch is not None
-        return tiled_model(program.inputs, program.to_run, self._parts.batch, self._opset)
+        For arrays that ``run`` has taken, so that nothing is checked again. None where a call
+        is not one call of the engine.
+        """
+        sizes = self.check(arrays)
+        if self._schedule(sizes) or "bfloat16" in self._dtypes.values():
+            return None
+        session, reads, guards = self._graphs.whole(sizes)
+        names, run = [*self._dtypes, *guards], session.run
+        if reads == list(self._types):
+            return lambda given: run(names, dict(zip(reads, given, strict=True)))
+        places = [(name, list(self._types).index(name)) for name in reads]
+        return lambda given: run(names, {name: given[place] for name, place in places})
 
     def check(self, arrays: Mapping[str, Array]) -> dict[str, int]:
         """Compare arrays with the program's inputs; the value of each named dim."""
@@ -176,22 +179,43 @@ class Runner:
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
 
-    def _prepare(
-        self, arrays: Mapping[str, Array]
-    ) -> tuple[dict[str, int], dict[str, Array], Schedule]:
-        """The sizes of arrays that were checked, those that the session reads, the schedule."""
-        sizes = self.check(arrays)
-        feeds = {name: array for name, array in arrays.items() if name in self._fed}
-        return sizes, feeds, self._parts.schedule(sizes) if self._parts else []
+    def _schedule(self, sizes: Mapping[str, int]) -> Schedule:
+        return self._parts.schedule(sizes) if self._parts else []
 
     def _bound(
-        self, feeds: Mapping[str, Array], results: Mapping[str, Array], schedule: Schedule
-    ) -> Callable[[], bool]:
-        """What runs into arrays, by a schedule if there is one; it says if a label is no class."""
+        self,
+        arrays: Mapping[str, Array],
+        results: Mapping[str, Array],
+        sizes: Mapping[str, int],
+    ) -> Callable[[], set[str]]:
+        """What runs into arrays, in parts if that is better; it gives the guards positive then."""
+        schedule = self._schedule(sizes)
         if self._parts and schedule:
-            run = self._parts.run
-            return partial(run, self._session_of, feeds, results, schedule, self._guard)
-        return bind(self.session, feeds, results, self._guard)
+            run, graph_of = self._parts.run, self._graphs.part
+            return partial(run, graph_of, arrays, results, schedule, sizes)
+        session, reads, guards = self._graphs.whole(sizes)
+        return bind(session, {name: arrays[name] for name in reads}, results, guards)
+
+    @contextmanager
+    def _explained(
+        self, arrays: Callable[[], Mapping[str, Array]], sizes: Mapping[str, int]
+    ) -> Iterator[Callable[[set[str]], bool]]:
+        """Runs inside: what label is refused, by the engine or a guard, is found out.
+
+        It gives what takes the guards that were positive: whether to run again, more carefully.
+        """
+
+        def refuse(positive: set[str]) -> bool:
+            if OUTSIDE in positive:
+                self._check_labels(arrays(), sizes)
+            self._graphs.finite &= UNSURE not in positive
+            return UNSURE in positive
+
+        try:
+            yield refuse
+        except engine_errors():
+            self._check_labels(arrays(), sizes)
+            raise
 
     def _results(self, sizes: Mapping[str, int], out: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays for the outputs: those given, and new ones."""

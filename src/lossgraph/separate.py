@@ -1,4 +1,4 @@
-"""Whether a graph may be computed for parts of a batch, and where the batch lies in its arrays."""
+"""Whether a graph may be computed for parts of a batch, and how the whole follows from them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,98 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .dims import named, names
-from .expr import Expr, is_const, is_input, toposort
+from .dims import Apply, Size, named, names
+from .expr import (
+    Expr,
+    const,
+    is_const,
+    is_input,
+    rebuild,
+    substitute,
+    toposort,
+    transform,
+    variable,
+)
 from .lanes import Lane, MixedError, checked
+from .ops import cast, reduce_sum, size_of
+from .types import tensor_type
+
+# The input of a part that says how many samples there are in all parts together.
+COUNT = "_count"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A dim along which inputs and outputs may be cut: what one part gives is right for it.
+    """A dim along which inputs may be cut, and what its parts compute.
 
     Attributes:
         dim: its name.
         inputs: its axis in each input; None for one that every part needs whole.
-        outputs: its axis in each output.
+        outputs: its axis in each output that has the samples: parts of it are right as they are.
+        parts: what a part computes, by name: these outputs, and sums over its samples.
+        rest: the other outputs, from variables of the names of these sums, added up, and
+            ``COUNT``.
     """
 
     dim: str
     inputs: Mapping[str, int | None]
     outputs: Mapping[str, int]
+    parts: Mapping[str, Expr]
+    rest: Mapping[str, Expr]
+
+    @property
+    def sums(self) -> list[str]:
+        """The names of the sums."""
+        return [name for name in self.parts if name not in self.outputs]
 
 
 def find_batch(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Batch | None:
-    """The dim that all outputs are separable along; None if there is none.
+    """The dim that a graph can be computed along in parts; None if there is none.
 
-    Samples are separate where each operation keeps them apart. Outputs that are summed over the
-    samples, their gradients by parameters among them, are not separable.
+    Samples are separate where each operation keeps them apart, until they are summed. What
+    follows from a sum for each sample, like a gradient of the root of a mean, needs all samples
+    first: such a graph is not separable.
     """
-    first = next(iter(outputs.values()))
-    for dim in first.shape:
-        name = None if isinstance(dim, int) else dim.name
-        if name is not None:
-            try:
-                return _batch(name, inputs, outputs)
-            except MixedError:
-                continue
+    for dim in _candidates(inputs, outputs):
+        try:
+            return _batch(dim, inputs, outputs)
+        except MixedError:
+            continue
     return None
 
 
+def _candidates(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> list[str]:
+    """Named dims of the first output, and those that an input begins with."""
+    first = next(iter(outputs.values()))
+    dims = [*first.shape, *(node.shape[0] for node in inputs if node.rank)]
+    return list(dict.fromkeys(dim.name for dim in dims if not isinstance(dim, int) and dim.name))
+
+
 def _batch(dim: str, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Batch:
-    known = {node: _input_lane(node, dim) for node in inputs}
-    found = lanes_of(list(outputs.values()), known, dim)
+    lanes: dict[Expr, Any] = {node: _input_lane(node, dim) for node in inputs}
+    axes: dict[str, int | None] = {n.attrs["name"]: lane and lane.axis for n, lane in lanes.items()}
+    roots = _with_count(list(outputs.values()), dim)
+    lanes[_COUNT] = None
+    sums = _sums_over(roots, lanes, dim)
+    parts: dict[str, Expr] = {}
+    rest: dict[str, Expr] = {}
+    for name, root in zip(outputs, roots, strict=True):
+        (rest if _follows(root, sums) else parts)[name] = root
+    found = lanes_of(list(parts.values()), lanes, dim)
     if any(lane is None or lane.blocks != 1 for lane in found):
         raise MixedError
+    made = {node: variable(f"_sum_{i}", node.type) for i, node in enumerate(sums)}
+    summed = lanes_of([node.args[0] for node in made], lanes, dim)
+    partial = {
+        f"_sum_{i}": _partial(node, lane.axis)
+        for i, (node, lane) in enumerate(zip(made, summed, strict=True))
+    }
     return Batch(
         dim,
-        {node.attrs["name"]: lane and lane.axis for node, lane in known.items()},
-        {name: lane.axis for name, lane in zip(outputs, found, strict=True) if lane},
+        axes,
+        {name: lane.axis for name, lane in zip(parts, found, strict=True)},
+        {**parts, **partial},
+        dict(zip(rest, substitute(list(rest.values()), made), strict=True)),
     )
 
 
@@ -62,6 +108,82 @@ def _input_lane(node: Expr, dim: str) -> Lane | None:
     if len(axes) > 1 or node.shape[axes[0]] != named(dim):
         raise MixedError
     return Lane(axes[0])
+
+
+# --- how many samples there are -----------------------------------------------------------
+
+_COUNT = variable(COUNT, tensor_type("int64", ()))
+
+
+def _with_count(roots: Sequence[Expr], dim: str) -> list[Expr]:
+    """The roots with sizes that the number of samples is in computed from ``COUNT``."""
+
+    def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op.name == "SizeOf" and dim in names(node.attrs["size"]):
+            return _computed(node.attrs["size"], dim)
+        return rebuild(node, args)
+
+    done = transform(roots, choose)
+    return [done[root] for root in roots]
+
+
+def _computed(size: Size, dim: str) -> Expr:
+    total: Expr = const(0, "int64")
+    for monomial, coefficient in size.terms:
+        term: Expr = const(coefficient, "int64")
+        for atom in monomial:
+            if isinstance(atom, Apply):
+                raise MixedError
+            term = term * (_COUNT if atom == dim else size_of(named(atom)))
+        total = total + term
+    return total
+
+
+# --- sums over the samples ----------------------------------------------------------------
+
+
+def _sums_over(roots: Sequence[Expr], lanes: Mapping[Expr, Any], dim: str) -> list[Expr]:
+    """The sums over samples that outputs follow from, where no sample depends on them."""
+    found, sums, after = dict(lanes), [], set[Expr]()
+    for node in toposort(roots):
+        if node in found:
+            continue
+        if any(arg in after for arg in node.args):
+            apart = [found[arg] for arg in node.args if arg not in after]
+            if any(lane is not None for lane in apart) or _has(node.type, dim):
+                raise MixedError
+            after.add(node)
+        elif _is_sum_over(node, found):
+            sums.append(node)
+            after.add(node)
+        else:
+            found[node] = checked(node, _lane(node, found, dim), dim)
+    return sums
+
+
+def _is_sum_over(node: Expr, found: Mapping[Expr, Any]) -> bool:
+    if node.op.name != "ReduceSum":
+        return False
+    lane = found[node.args[0]]
+    return lane is not None and lane.blocks == 1 and lane.axis in node.attrs["axes"]
+
+
+def _follows(root: Expr, sums: Sequence[Expr]) -> bool:
+    return any(node in sums for node in toposort([root]))
+
+
+def _has(type_: Any, dim: str) -> bool:
+    shapes = [item.shape for item in type_.items] if hasattr(type_, "items") else [type_.shape]
+    return any(dim in names(size) for shape in shapes for size in shape)
+
+
+def _partial(node: Expr, axis: int) -> Expr:
+    """The sum over a part's samples: over them in float64, which long sums need."""
+    inner = reduce_sum(node.args[0], [i for i in node.attrs["axes"] if i != axis])
+    return reduce_sum(cast(inner, "float64") if node.type.is_float else inner, [axis])
+
+
+# --- lanes --------------------------------------------------------------------------------
 
 
 def lanes_of(roots: Sequence[Expr], known: Mapping[Expr, Any], batch: str) -> list[Any]:

@@ -40,6 +40,13 @@ def onnxruntime() -> Any:
     return module
 
 
+def engine_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: classes without a common base, and its binding's own."""
+    state = vars(onnxruntime().capi.onnxruntime_pybind11_state).values()
+    own = (value for value in state if isinstance(value, type) and issubclass(value, Exception))
+    return (RuntimeError, *own)
+
+
 def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
     """ONNX Runtime's names of execution providers, each known to be there.
 
@@ -100,7 +107,7 @@ def make_session(
     ort = onnxruntime()
     wanted = resolve_providers(providers)
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, which is enough said
     options.intra_op_num_threads = threads or 0
     source = model if isinstance(model, (bytes, str)) else model.SerializeToString()
     session = ort.InferenceSession(source, options, providers=wanted)
@@ -132,10 +139,10 @@ def bind(
     results: Mapping[str, Array],
     counters: Sequence[str] = (),
     shape: tuple[int, ...] = (),
-) -> Callable[[], bool]:
+) -> Callable[[], set[str]]:
     """What runs a session on numpy arrays, as they are then, into C-contiguous ones.
 
-    It returns whether a counter, an int64 output of ``shape``, counted anything.
+    It returns the counters, int64 outputs of ``shape``, of which an element is positive.
     """
     counts = {name: np.zeros(shape, np.int64) for name in counters}
     into = {**results, **counts}
@@ -145,13 +152,13 @@ def bind(
         binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
     for name, array in into.items():
         binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-    return partial(_run_binding, session, binding, tuple(counts.values()), (read, into))
+    return partial(_run_binding, session, binding, counts, (read, into))
 
 
-def _run_binding(session: Any, binding: Any, counts: tuple[Array, ...], arrays: Any) -> bool:
+def _run_binding(session: Any, binding: Any, counts: Mapping[str, Array], arrays: Any) -> set[str]:
     """The binding keeps addresses, not arrays: ``arrays`` keeps those alive."""
     session.run_with_iobinding(binding)
-    return any(count.any() for count in counts)
+    return {name for name, count in counts.items() if (count > 0).any()}
 
 
 def _address(array: Array) -> int:

@@ -7,40 +7,82 @@ graph is that of the program with the samples in two axes, tiles and the rows of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .costs import Target
 from .dims import evaluate, named, product
-from .expr import Expr, is_const, is_input, rename_sizes, substitute, toposort, variable
+from .expr import (
+    Expr,
+    inputs_of,
+    is_const,
+    is_input,
+    rename_sizes,
+    substitute,
+    toposort,
+    variable,
+)
+from .lanes import reduction
 from .scan import scan
 from .separate import Batch
+from .trusting import assume
 from .types import numpy_dtype
 
 if TYPE_CHECKING:
     import onnx
 
-# Bytes of an array's tile: some six arrays are alive at once, and have to fit a cache of 1 to 2 MB.
-_TILE_BYTES = 160 * 1024
-TILE_ELEMENTS = _TILE_BYTES // 4
-# Elements computed in a batch from which on tiles pay.
-_WORTH_TILES = 4_000_000
+# The share of a processor's second cache that the arrays of a tile may take.
+_SHARE = 0.6
+# Nanoseconds of work from which on tiles pay for waking the threads that take them: ONNX Runtime's
+# own wait awake.
+_WORTH_TILES = 1_200_000.0
 # With fewer operators over the whole of the largest array there is little to keep in the cache.
 _FEWEST_PASSES = 2
+# Operators are chosen for arrays of about as many elements as a tile has.
+_TILED = Target("cpu", 64_000)
+_COMMON_CACHE = 1 << 20
 
 
-def tiled_model(
-    inputs: Sequence[Expr], outputs: Mapping[str, Expr], batch: Batch, opset: int | None = None
+def part_model(
+    inputs: Sequence[Expr],
+    batch: Batch,
+    guard: Mapping[str, Expr],
+    target: Target,
+    opset: int | None = None,
+    *,
+    tiled: bool,
 ) -> onnx.ModelProto:
-    """The model of a graph on tiles: arrays (samples, ..) become (tiles, rows, ..).
+    """The model of what a part computes, and of the outputs that guard it.
 
-    Outputs beside those of the batch are given for each tile.
+    In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
+    given for each tile.
     """
     from .lower import DEFAULT_OPSET, lower  # which loads onnx
 
-    renamed = rename_sizes([*inputs, *outputs.values()], {batch.dim: named("_rows")})
+    values, doubts = assume(list(batch.parts.values()), target)
+    outputs = [*batch.parts, *guard, *doubts]
+    values = [*values, *guard.values(), *doubts.values()]
+    own = [*inputs, *(node for node in inputs_of(values) if node not in inputs)]
+    if tiled:
+        own, values = _over_tiles(own, values, batch)
+    return lower(
+        own,
+        dict(zip(outputs, values, strict=True)),
+        opset=DEFAULT_OPSET if opset is None else opset,
+        target=replace(target, elements=_TILED.elements),
+    )
+
+
+def _over_tiles(
+    inputs: Sequence[Expr], values: Sequence[Expr], batch: Batch
+) -> tuple[list[Expr], list[Expr]]:
+    """Inputs and values as a scan over tiles of rows."""
+    renamed = rename_sizes([*inputs, *values], {batch.dim: named("_rows")})
     own, values = renamed[: len(inputs)], renamed[len(inputs) :]
-    cut = [node for node in own if batch.inputs[node.attrs["name"]] is not None]
+    cut = [node for node in own if batch.inputs.get(node.attrs["name"]) is not None]
     stacks = {
         node: variable(node.attrs["name"], node.type.with_shape((named("_tiles"), *node.shape)))
         for node in cut
@@ -50,41 +92,67 @@ def tiled_model(
         [],
         list(stacks.values()),
     )
-    return lower(
-        [stacks.get(node, node) for node in own],
-        dict(zip(outputs, found, strict=True)),
-        opset=DEFAULT_OPSET if opset is None else opset,
-        target=Target("cpu", TILE_ELEMENTS),
-    )
+    return [stacks.get(node, node) for node in own], found
 
 
-def rows_of_a_tile(
-    inputs: Sequence[Expr],
-    outputs: Mapping[str, Expr],
-    batch: Batch,
-    sizes: Mapping[str, int],
-) -> int:
+def rows_of_a_tile(inputs: Sequence[Expr], batch: Batch, sizes: Mapping[str, int]) -> int:
     """How many samples make a tile; 0 if the batch is better run whole."""
     samples = sizes[batch.dim]
     axes = {**batch.inputs, **batch.outputs}
     if samples == 0 or any(axis not in (0, None) for axis in axes.values()):
         return 0  # samples that do not lie one after the other in memory
-    arrays = [node for node in inputs if batch.inputs[node.attrs["name"]] is not None]
-    arrays += [outputs[name] for name in batch.outputs]
-    largest = max(_elements(node, sizes) for node in arrays)
-    computed = [
-        _elements(node, sizes)
-        for node in toposort(outputs.values())
-        if not is_input(node) and not is_const(node)
-    ]
-    passes = sum(2 * count >= largest for count in computed)
-    if passes < _FEWEST_PASSES or sum(computed) < _WORTH_TILES:
+    arrays = [node for node in inputs if batch.inputs.get(node.attrs["name"]) is not None]
+    arrays += [batch.parts[name] for name in batch.outputs]
+    widest = max(_bytes(node, sizes) for node in arrays)
+    order = [node for node in toposort(batch.parts.values()) if not is_const(node)]
+    wide = [node for node in order if 2 * _bytes(node, sizes) >= widest]
+    steps = [node for node in order if not is_input(node)]
+    passes = [node for node in steps if node in wide or _reduces(node, wide)]
+    if len(passes) < _FEWEST_PASSES or _work(steps, sizes) < _WORTH_TILES:
         return 0
-    widest = max(_elements(node, sizes) * numpy_dtype(node.dtype).itemsize for node in arrays)
-    rows = max(1, _TILE_BYTES * samples // widest)
+    rows = max(1, int(_SHARE * _cache_size()) * samples // (widest * _most_alive(order, wide)))
     # a number that leaves no rest, which would be a run of its own, if one is near
     return next((n for n in range(rows, rows // 2, -1) if samples % n == 0), rows)
 
 
+def _reduces(node: Expr, wide: Sequence[Expr]) -> bool:
+    return node.op.along is reduction and node.args[0] in wide
+
+
+def _work(steps: Sequence[Expr], sizes: Mapping[str, int]) -> float:
+    """About how many nanoseconds operations take on one thread."""
+    return sum(
+        _TILED.nanoseconds(
+            node.op, node.dtype, max(_elements(n, sizes) for n in (node, *node.args))
+        )
+        for node in steps
+    )
+
+
+def _most_alive(order: Sequence[Expr], wide: Sequence[Expr]) -> int:
+    """How many wide arrays are needed at one time, at most."""
+    last = {arg: i for i, node in enumerate(order) for arg in node.args}
+    alive, most = set[Expr](), 1
+    for i, node in enumerate(order):
+        if node in wide:
+            alive.add(node)
+        most = max(most, len(alive))
+        alive -= {arg for arg in node.args if last[arg] == i}
+    return most
+
+
+@cache
+def _cache_size() -> int:
+    """Bytes of a processor's second cache; what is common where the system does not say."""
+    try:
+        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or _COMMON_CACHE
+    except (AttributeError, ValueError):
+        return _COMMON_CACHE
+
+
 def _elements(node: Expr, sizes: Mapping[str, int]) -> int:
     return evaluate(product(node.shape), sizes)
+
+
+def _bytes(node: Expr, sizes: Mapping[str, int]) -> int:
+    return _elements(node, sizes) * numpy_dtype(node.dtype).itemsize

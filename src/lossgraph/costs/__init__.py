@@ -25,10 +25,14 @@ class Target:
     Attributes:
         name: ``cpu`` or ``cuda``, as ONNX Runtime runs them, or ``portable``: any engine.
         elements: about how many elements an array has; a form of many operators pays for many.
+        nonempty: whether every array has elements.
+        finite: whether numbers may be taken for finite, with an output that says if they were.
     """
 
     name: str
     elements: int = 0
+    nonempty: bool = False
+    finite: bool = False
 
     @property
     def portable(self) -> bool:
@@ -39,14 +43,20 @@ class Target:
         """The way to lower an operation that costs least; the plain one if nothing is known."""
         if not op.forms or self.portable:
             return op.lower
-        costs = {
-            form: call + each * self.elements
-            for form, (call, each) in table(self.name).get(dtype, {}).get(op.name, {}).items()
-        }
+        costs = self._costs(op, dtype, self.elements)
         best = min(costs, key=costs.__getitem__, default=PLAIN)
         return op.forms.get(best, op.lower)
 
+    def nanoseconds(self, op: Op, dtype: str, elements: int) -> float:
+        """The time of an operation in its best form; that of a copy if nothing is known."""
+        return min(self._costs(op, dtype, elements).values(), default=_COPY * elements)
 
+    def _costs(self, op: Op, dtype: str, elements: int) -> dict[str, float]:
+        forms = table(self.name).get(dtype, {}).get(op.name, {})
+        return {form: call + each * elements for form, (call, each) in forms.items()}
+
+
+_COPY = 0.08  # nanoseconds an element
 PORTABLE = Target("portable")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import lanes
 from ..dims import Dim
 from ..errors import DtypeError, InputError
-from ..expr import Array, Expr, Op, const, rebuild, register, transform
+from ..expr import Array, Expr, Op, const, rebuild, register, toposort, transform
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -30,7 +30,7 @@ from .elementwise import (
     zeros,
 )
 from .linalg import matmul
-from .reduce import reduce_sum
+from .reduce import reduce_min, reduce_sum
 from .shape import expand_dims, filled, iota, reshape, size_of, transpose
 
 
@@ -382,16 +382,46 @@ _nan_mask = register(
 )
 
 
-def trust_labels(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots for labels that are known to be classes: no mask spoils a sample."""
+def trust_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
+    """The roots for labels that are known to be classes: no mask spoils a sample.
+
+    Args:
+        roots: expressions.
+        checked: whether indices need no look either, as the engine refuses those out of bounds.
+    """
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        return (
-            filled(1.0, node.dtype, node.shape) if node.op is _class_mask else rebuild(node, args)
-        )
+        if node.op is _class_mask:
+            return filled(1.0, node.dtype, node.shape)
+        if node.op is _class_index and checked:
+            return cast(args[0], "int64")
+        return rebuild(node, args)
 
     done = transform(roots, choose)
     return [done[root] for root in roots]
+
+
+def only_select(labels: Sequence[Expr], roots: Sequence[Expr]) -> bool:
+    """Whether class labels serve as indices, and as nothing else: an engine may check these."""
+    order = toposort(roots)
+    derived = {node for node in order if node.op is _class_index}
+    checked = {node for index in derived for node in toposort(index.args)}
+    for node in order:
+        for position, arg in enumerate(node.args):
+            if arg in derived and not (position in node.op.index_args and node.op in _SELECTING):
+                if node.op.name not in ("BroadcastTo", "Reshape", "Transpose"):
+                    return False
+                derived.add(node)
+    return all(label in checked for label in labels) and not any(root in derived for root in roots)
+
+
+_SELECTING = (_add_at, _pick, _scatter_rows, _take, _unpick)
+
+
+def any_negative(label: Expr) -> Expr:
+    """Positive if a label, truncated, is below zero: int64, rank 0."""
+    index = cast(label, "int64")
+    return reshape(-reduce_min(index, range(index.rank)), ())
 
 
 def nan_mask(index: Expr, dtype: str) -> Expr:

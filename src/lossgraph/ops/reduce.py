@@ -142,6 +142,17 @@ reduce_min = _reduction(
 )
 
 
+mean_of_some = _reduction(  # of at least one element: nothing has a mean of 0 in some engines
+    "MeanOfSome",
+    _axis_ref(np.mean),
+    lambda ct, out, x, axes: (
+        ct / cast(size_of(product(x.shape[axis] for axis in axes)), x.dtype),
+    ),
+    _lower_reduction("ReduceMean"),
+    _float_keepdims,
+)
+
+
 def reduce_mean(x: Expr, axes: Sequence[int]) -> Expr:
     """The mean over axes; over nothing it is 0/0, which is NaN."""
     count = product(x.shape[axis] for axis in canonical_axes(axes, x.rank))

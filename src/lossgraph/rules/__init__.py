@@ -7,7 +7,8 @@ by evaluating both sides.
 from __future__ import annotations
 
 from .narrow import NARROW
+from .nonempty import NONEMPTY
 from .simplify import SIMPLIFY
 from .stabilize import STABILIZE
 
-__all__ = ["NARROW", "SIMPLIFY", "STABILIZE"]
+__all__ = ["NARROW", "NONEMPTY", "SIMPLIFY", "STABILIZE"]

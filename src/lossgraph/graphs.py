@@ -1,0 +1,107 @@
+"""The graphs that a program runs as, in ONNX Runtime's sessions, each made when it is needed.
+
+One model serves all sizes, but not all equally well: a form with more operators pays where arrays
+are large, and where none is empty there is less to fear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .costs import Target
+from .dims import evaluate, product
+from .expr import toposort
+from .program import OUTSIDE
+from .separate import Batch, find_batch
+from .sessions import first_provider, make_session
+from .tiles import part_model
+from .trusting import UNSURE
+
+if TYPE_CHECKING:
+    import onnx
+
+    from .program import Program
+
+# Elements of the largest input from which on a graph that is run whole is one for large arrays.
+_LARGE = 50_000
+_SMALL_ARRAYS, _LARGE_ARRAYS = 4_000, 250_000
+# What a part of a batch is run with: it has elements, and on the CPU.
+TRUSTED = Target("cpu", nonempty=True)
+
+
+class Graph(NamedTuple):
+    """A session, the inputs that it reads, and its outputs that refuse or doubt the others."""
+
+    session: Any
+    reads: list[str]
+    guards: list[str]
+
+
+class Graphs:
+    """The graphs of a program on a provider, by what they are for.
+
+    Attributes:
+        batch: what the program can be cut along, and what its parts compute; on the CPU only.
+        finite: whether numbers are taken for finite; false once they were not.
+    """
+
+    def __init__(
+        self, program: Program, providers: Any, opset: int | None, threads: int | None
+    ) -> None:
+        self._program, self._providers = program, providers
+        self._opset = opset
+        self._provider = first_provider(providers)
+        self.batch = self._find_batch()
+        nodes = toposort(program.outputs.values())
+        self._has_forms = any(node.op.forms for node in nodes)
+        # No operator of a scan is worth a second thread, and parts of the batch are.
+        loops = any(node.op.name == "Scan" for node in nodes)
+        self._threads = 1 if loops and self.batch else threads
+        self.finite = self._provider == "cpu"
+        self._wholes: dict[Target, Graph] = {}
+        self._parts: dict[tuple[int, bool, bool], Graph] = {}
+        if self._provider != "cpu":  # whose driver may be missing, which is better known now
+            self.whole({})
+
+    def whole(self, sizes: Mapping[str, int]) -> Graph:
+        """The graph for arrays of these sizes at once."""
+        target = self._target(sizes)
+        if target not in self._wholes:
+            model = self._program.to_onnx(self._opset, target)
+            self._wholes[target] = self._load(model, self._providers, self._threads)
+        return self._wholes[target]
+
+    def part(self, thread: int, tiled: bool) -> Graph:
+        """A graph for each thread: one would make them wait for its memory at every step."""
+        key = thread, tiled, self.finite
+        if key not in self._parts:
+            assert self.batch is not None
+            target = replace(TRUSTED, finite=self.finite)
+            program, guard = self._program, self._program.guard(target)
+            model = part_model(program.inputs, self.batch, guard, target, self._opset, tiled=tiled)
+            self._parts[key] = self._load(model, None, 1)
+        return self._parts[key]
+
+    def _load(self, model: onnx.ModelProto, providers: Any, threads: int | None) -> Graph:
+        session = make_session(model, providers, threads)
+        made = [node.name for node in session.get_outputs()]
+        return Graph(
+            session,
+            [node.name for node in session.get_inputs()],
+            [name for name in (OUTSIDE, UNSURE) if name in made],
+        )
+
+    def _find_batch(self) -> Batch | None:
+        if self._provider != "cpu":
+            return None
+        return find_batch(self._program.inputs, self._program.trusting(TRUSTED))
+
+    def _target(self, sizes: Mapping[str, int]) -> Target:
+        if self._provider != "cpu":
+            return Target(self._provider, _LARGE_ARRAYS)
+        counts = [evaluate(product(node.shape), sizes) for node in self._program.inputs]
+        large = self._has_forms and max(counts) >= _LARGE
+        elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
+        return Target("cpu", elements, nonempty=all(counts), finite=self.finite)

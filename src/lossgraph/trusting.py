@@ -1,0 +1,49 @@
+"""What a graph that is run here may assume, and how it says that it should not have.
+
+An exported graph is right for anything. Where we run one ourselves we know more: that arrays
+have elements, by their shapes; and that numbers are finite, nearly always. Products that take
+care of ``0 * inf`` then cost a third, and a sum of what they multiply tells whether they were
+right: it is finite only if every element is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from .costs import Target
+from .expr import Expr, rebuild, toposort, transform
+from .ops import cast, isnan, masked_mul, maximum, reduce_sum, reshape
+from .rewrite import rewrite
+from .rules import NONEMPTY
+
+UNSURE = "_unsure"  # the output that is positive if an assumption may have been wrong
+
+
+def assume(roots: Sequence[Expr], target: Target) -> tuple[list[Expr], dict[str, Expr]]:
+    """The roots under the assumptions of a target, and the output that doubts them, if any."""
+    made = rewrite(roots, NONEMPTY) if target.nonempty else list(roots)
+    factors = _silenced(made) if target.finite else []
+    if not factors:
+        return made, {}
+    return _plain_products(made), {UNSURE: functools.reduce(maximum, map(_infinite, factors))}
+
+
+def _silenced(roots: Sequence[Expr]) -> list[Expr]:
+    """The factors that a weight of zero silences, in order."""
+    nodes = [node for node in toposort(roots) if node.op is masked_mul]
+    return list(dict.fromkeys(node.args[1] for node in nodes))
+
+
+def _plain_products(roots: Sequence[Expr]) -> list[Expr]:
+    def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        return args[0] * args[1] if node.op is masked_mul else rebuild(node, args)
+
+    done = transform(roots, choose)
+    return [done[root] for root in roots]
+
+
+def _infinite(x: Expr) -> Expr:
+    """1 if an element is infinite or NaN, else 0, but for sums that overflow: int64, rank 0."""
+    total = reduce_sum(x, range(x.rank))
+    return reshape(cast(isnan(total * 0.0), "int64"), ())
