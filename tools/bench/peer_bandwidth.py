@@ -37,26 +37,26 @@ class Bandwidth(Peer):
         What the value itself takes is not worth mentioning beside these.
         """
         first, *others = (array.reshape(-1) for array in arrays.values())
-        into = np.zeros_like(first) if gradient else None
         count = self._threads if first.size >= TOGETHER else 1
-        parts = [
-            slice(len(first) * i // count, len(first) * (i + 1) // count) for i in range(count)
-        ]
-        jobs = [read(first[part], into if into is None else into[part]) for part in parts]
+        into = split(np.zeros_like(first), count) if gradient else [None] * count
+        jobs = [[read(*pair)] for pair in zip(split(first, count), into)]  # noqa: B905
         for other in others:
-            share = [
-                slice(len(other) * i // count, len(other) * (i + 1) // count) for i in range(count)
-            ]
-            jobs += [read(other[part], None) for part in share]
-        each = [jobs[i::count] for i in range(count)]
-
-        def work(mine: list[Callable[[], None]]) -> None:
-            for job in mine:
-                job()
-
+            for job, part in zip(jobs, split(other, count)):  # noqa: B905
+                job.append(read(part, None))
         if count == 1:
-            return Prepared(lambda: work(jobs), lambda _: {})
-        return Prepared(lambda: list(self._pool.map(work, each)), lambda _: {})
+            return Prepared(lambda: work(jobs[0]), lambda _: {})
+        return Prepared(lambda: list(self._pool.map(work, jobs)), lambda _: {})
+
+
+def work(jobs: list[Callable[[], None]]) -> None:
+    for job in jobs:
+        job()
+
+
+def split(array: Any, count: int) -> list[Any]:
+    """An array in parts of almost the same length."""
+    ends = [len(array) * i // count for i in range(count + 1)]
+    return [array[i:j] for i, j in zip(ends, ends[1:])]  # noqa: B905, RUF007
 
 
 def read(source: Any, into: Any) -> Callable[[], None]:

@@ -178,7 +178,8 @@ def main() -> None:
         versions = peer.versions()
     except Exception as error:
         traceback.print_exc()
-        say({"missing": f"{type(error).__name__}: {error}"}, answers)
+        reason, *_ = f"{type(error).__name__}: {error}".splitlines()
+        say({"missing": reason}, answers)
         return
     say({"python": "{}.{}.{}".format(*sys.version_info[:3]), "versions": versions}, answers)
     serve(peer, sys.stdin, answers)
