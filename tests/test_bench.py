@@ -131,6 +131,7 @@ def test_ratios_and_times_are_short() -> None:
 
 
 NAMES = [*counterparts.TORCH]
+APART = 1e-4  # of a sample in float32, for 1 - cos of two that are almost parallel cancels
 
 
 def sample(name: str) -> tuple[Any, dict[str, Any]]:
@@ -160,8 +161,8 @@ def test_counterparts_compute_the_same(name: str, framework: str) -> None:
     theirs, their_grads = make(module, function, arrays, [first])()
     assert nothing == {}
     for found in (alone, theirs):
-        assert difference(value.reshape(-1), np.asarray(found).reshape(-1)) < 1e-5
-    assert difference(grads[first], np.asarray(their_grads[first])) < 1e-5
+        assert difference(value.reshape(-1), np.asarray(found).reshape(-1)) < APART
+    assert difference(grads[first], np.asarray(their_grads[first])) < APART
 
 
 def test_tables_have_the_same_losses() -> None:
@@ -188,7 +189,7 @@ def test_options_reach_a_counterpart(framework: str) -> None:
     made, arrays = gluon.HuberLoss(rho=0.3), sample("gluon.HuberLoss")[1]
     options = lookup("huber").options
     function = counterparts.find(table, module, "gluon.HuberLoss", {"rho": 0.3}, options)
-    assert difference(made(**arrays), np.asarray(make(module, function, arrays)()[0])) < 1e-5
+    assert difference(made(**arrays), np.asarray(make(module, function, arrays)()[0])) < APART
 
 
 def test_losses_of_torch_are_their_own_counterparts() -> None:

@@ -222,7 +222,7 @@ def test_losses_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_loss_of_rows_is_the_same_by_the_whole_graph() -> None:
-    assert run_rows("--rounds", "1", names="naive") == 0
+    assert run_rows("--rounds", "1", "--mode", "gradient", names="naive") == 0
 
 
 def test_pictures(tmp_path: Path) -> None:
@@ -315,7 +315,11 @@ def test_workers_end_with_the_driver(write: Write, temporary: Path, number: int)
     arguments = ["ctc", *SMALL, "--rounds", "9999", "--peers", "twin"]
     driver = subprocess.Popen(
         [sys.executable, "-c", _DRIVER, *arguments, "--add", str(write("twin", start=start))],
-        env={**os.environ, "PYTHONPATH": str(TOOLS), "TMPDIR": str(temporary)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(TOOLS), os.environ.get("PYTHONPATH", "")]),
+            "TMPDIR": str(temporary),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
