@@ -89,7 +89,8 @@ def summary(run: Run, results: Sequence[Result]) -> list[str]:
     ahead = sum(ratio >= 1 for ratio in ratios)
     return [
         f"The best rival of each row takes {ratio_text(geometric_mean(ratios))} times as long as "
-        f"{BASE} (geometric mean of {len(ratios)} rows); {BASE} is ahead of all in {ahead} of them."
+        f"{BASE} (geometric mean of {len(ratios)} row{'s' * (len(ratios) != 1)}); "
+        f"{BASE} is ahead of all in {ahead} of them."
     ]
 
 
