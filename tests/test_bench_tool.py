@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import math
 import os
 import signal
 import subprocess
@@ -14,9 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+
+from lossgraph.bench import difference
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -26,13 +28,16 @@ pytest.importorskip("rich")
 pytest.importorskip("onnxruntime")
 
 sys.path.insert(0, str(TOOLS))
-command, losses, measure, meter, peers, report, stats, workers = (
+command, losses, measure, memory, meter, peer, peers, report, worker, workers = (
     importlib.import_module(f"bench.{name}")
-    for name in ("command", "losses", "measure", "meter", "peers", "report", "stats", "workers")
-)
+    for name in (
+        "command", "losses", "measure", "memory", "meter", "peer", "peers", "report", "worker",
+        "workers",
+    )
+)  # fmt: skip
 
 SMALL = ("--size", "6,2,4,2", "--rounds", "2", "--seconds", "0.005", "--threads", "1")
-CASE = losses.Case(losses.LOSSES["ctc"], (6, 2, 4, 2), True)
+CASE = losses.Case(losses.CTC, (6, 2, 4, 2), True)
 
 TWIN = """
 from bench.peer_lossgraph import Lossgraph
@@ -51,53 +56,7 @@ class {name}(Lossgraph):
 """
 
 
-# --- the statistics ---
-
-
-def test_ratios_are_taken_round_by_round() -> None:
-    base = [[1.0, 2.0, 9.0], [10.0], [4.0, 4.0]]  # medians 2, 10, 4
-    other = [[6.0], [20.0, 10.0, 30.0], [4.0]]  # medians 6, 20, 4
-    found = stats.summarize({"lossgraph": base, "other": other}, "lossgraph")
-    assert found["other"].ratios == [3.0, 2.0, 1.0]
-    assert found["other"].ratio == 2.0
-    assert (found["other"].low, found["other"].high) == (1.5, 2.5)
-    assert found["other"].medians == [6.0, 20.0, 4.0]
-    assert found["other"].median == 6.0
-    assert found["other"].minimum == 4.0
-    assert found["other"].calls == 5
-    assert found["lossgraph"].ratios == [1.0, 1.0, 1.0]
-    assert found["lossgraph"].median == 4.0
-
-
-def test_one_slow_call_or_round_changes_little() -> None:
-    rounds = [[1.0, 1.0, 100.0]] * 4 + [[50.0]]
-    found = stats.summarize({"lossgraph": [[2.0]] * 5, "other": rounds}, "lossgraph")
-    assert found["other"].ratio == 0.5
-    assert found["other"].median == 1.0
-
-
-def test_everybody_is_first_in_turn() -> None:
-    orders = ["".join(measure.in_turn("abc", turn)) for turn in range(7)]
-    assert orders == ["abc", "bca", "cab", "cba", "acb", "bac", "abc"]
-
-
-def test_calls_of_a_round_follow_the_time_that_one_takes() -> None:
-    assert measure.calls_in(0.2, [0.01, 0.01, 5.0]) == 20
-    assert measure.calls_in(0.2, [7.0]) == measure.FEWEST
-    assert measure.calls_in(0.2, [1e-9]) == measure.MOST
-
-
 # --- the comparison of numbers ---
-
-
-def test_difference_is_relative_to_a_sample() -> None:
-    a = np.array([[100.0, 1.0], [1e-3, 0.0]])
-    assert measure.difference(a, a) == 0
-    assert measure.difference(np.zeros(3), np.zeros(3)) == 0
-    for change, apart in (([[0, 0], [0, 1e-4]], 0.1), ([[0, 0.1], [0, 0]], 1e-3)):
-        assert measure.difference(a, a + np.array(change)) == pytest.approx(apart, rel=0.01)
-    assert measure.difference(a, a[:1]) == math.inf
-    assert measure.difference(a, np.full_like(a, math.nan)) == math.inf
 
 
 def test_the_one_that_is_wrong_is_named() -> None:
@@ -120,6 +79,56 @@ def test_arrays_are_the_same_in_every_run() -> None:
     assert first["labels"].shape == (2, 2)
     assert first["labels"].max() < 3
     assert all((first[name] == again[name]).all() for name in first)
+    few = CASE.with_samples(1).arrays()
+    assert few["logits"].shape == (1, 6, 4)
+
+
+@pytest.mark.parametrize("loss", losses.GLUON, ids=lambda loss: loss.title)
+def test_no_sample_of_rows_is_near_a_kink(loss: Any) -> None:
+    """Libraries round differently, and on both sides of a kink gradients differ."""
+    from lossgraph import gluon
+
+    for N, C in loss.sizes[:2]:
+        arrays = losses.Case(loss, (N, C), True).arrays()
+        value, grads = getattr(gluon, loss.name)().value_and_grad(**arrays)
+        wide = {k: a.astype(np.float64) if a.dtype.kind == "f" else a for k, a in arrays.items()}
+        exact, exact_grads = getattr(gluon, loss.name)().value_and_grad(**wide)
+        for found, right in (
+            (value, exact),
+            *zip(grads.values(), exact_grads.values(), strict=True),
+        ):
+            assert difference(found, right.astype(np.float32)) < measure.TOLERANCE / 20
+
+
+def test_losses_are_chosen_in_any_spelling() -> None:
+    suite = losses.SUITES["peers"]
+    chosen = suite.only(["sigmoid_bce", "L2Loss", "softmaxcrossentropy"])
+    assert [loss.title for loss in chosen.losses] == ["SigmoidBCE", "L2", "SoftmaxCE"]
+    with pytest.raises(KeyError, match="foo"):
+        suite.only(["foo"])
+
+
+def test_every_rival_has_every_loss_of_rows() -> None:
+    for loss in losses.GLUON:
+        lacking = [n for n, source in peers.find_peers().items() if not source.peer.has(loss.name)]
+        assert lacking == []
+    without = [n for n, source in peers.find_peers().items() if not source.peer.has("ctc")]
+    assert without == ["torch-compile", "bandwidth"]
+
+
+def test_copying_reads_all_inputs_and_writes_the_gradient() -> None:
+    bandwidth = peer.load(TOOLS / "bench" / "peer_bandwidth.py")
+    module = sys.modules[bandwidth.__module__]
+    for size in (7, module.PIECE + 1):
+        source = np.arange(size, dtype=np.float32)
+        into = np.zeros_like(source)
+        module.read(source, into)()
+        assert (into == source).all()
+        module.read(source, None)()
+    for count in (1, 2, 3):
+        parts = module.split(source, count)
+        assert len(parts) == count
+        assert (np.concatenate(parts) == source).all()
 
 
 # --- whole runs ---
@@ -152,6 +161,11 @@ def run(*arguments: str | Path, names: str = "lossgraph") -> int:
     return command.main(["ctc", "--peers", names, *SMALL, *map(str, arguments)])
 
 
+def run_rows(*arguments: str | Path, names: str) -> int:
+    small = ("--size", "5,3", "--rounds", "2", "--seconds", "0.002", "--threads", "1")
+    return command.main(["peers", "--peers", names, *small, *map(str, arguments)])
+
+
 def test_lossgraph_and_its_twin(
     write: Write, tmp_path: Path, temporary: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,15 +194,78 @@ def test_lossgraph_and_its_twin(
     assert list(temporary.iterdir()) == []
 
 
+OWN = "lossgraph-bind,naive,bandwidth"  # the peers that are wherever lossgraph is
+
+
+def test_losses_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("--json", tmp_path / "a.json", "--markdown", tmp_path / "a.md")
+    assert run_rows(*files, "--losses", "huber,SoftmaxCE", names=OWN) == 0
+    printed = capsys.readouterr()
+    assert "geometric mean of 4 rows" in printed.out
+    assert "Huber, N=5 C=3, value" in printed.err
+
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [case["loss"] for case in found["cases"]] == [
+        "HuberLoss", "HuberLoss", "SoftmaxCrossEntropyLoss", "SoftmaxCrossEntropyLoss",
+    ]  # fmt: skip
+    order = ["lossgraph", "lossgraph-bind", "naive", "bandwidth"]
+    assert [list(case["peers"]) for case in found["cases"]] == [order] * 4
+    for case in found["cases"]:
+        assert case["best_rival"] == case["peers"]["naive"]["ratio"]
+    assert found["means"]["lossgraph"] == pytest.approx(1)
+
+    rows = [line.split(" | ") for line in (tmp_path / "a.md").read_text().splitlines()[:7]]
+    assert {len(row) for row in rows} == {7}
+    assert rows[2][0] == "| Huber"
+    assert rows[2][3].startswith("1.00 (")
+    assert rows[6][0] == "| geometric mean"
+
+
+def test_every_loss_of_rows_is_the_same_by_the_whole_graph() -> None:
+    assert run_rows("--rounds", "1", "--mode", "gradient", names="naive") == 0
+
+
+def test_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.png"
+    assert run_rows("--losses", "l1", "--picture", path, names=OWN) == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="there is no /proc here")
+def test_memory_besides_inputs_and_outputs(tmp_path: Path) -> None:
+    size, path = ("--size", "4000,500"), tmp_path / "a.json"
+    files = ("--json", path, "--markdown", tmp_path / "a.md")
+    asked = ("--memory", "--losses", "l2", "--mode", "value", "--threads", "1")
+    assert command.main(["peers", "--peers", "naive", *size, *asked, *map(str, files)]) == 0
+    (case,) = json.loads(path.read_text())["cases"]
+    array = 4000 * 500 * 4
+    assert case["inputs"] == 2 * array
+    # The whole graph has the differences in memory, and no more than one array beside them.
+    assert 0.9 * array < case["peers"]["naive"] < 2.5 * array
+    assert case["peers"]["lossgraph"] < case["peers"]["naive"]
+    assert "MiB" in (tmp_path / "a.md").read_text()
+
+
+def test_peaks_of_memory_are_seen() -> None:
+    worker.reset_peak()
+    before = worker.status("VmHWM")
+    block = np.ones(4 << 20)
+    assert worker.status("VmHWM") - before > 0.9 * block.nbytes
+    del block
+    worker.reset_peak()
+    assert worker.status("VmHWM") - before < 16 << 20
+
+
 def test_a_peer_that_is_not_there_is_left_out(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = write("absent", start="import no_such_library")
     assert run("--mode", "value", "--add", absent, names="absent") == 0
     printed = capsys.readouterr()
-    assert "absent: not installed" in printed.err
+    assert "absent: left out" in printed.err
     assert "No module named 'no_such_library'" in printed.err
-    assert "absent: not installed" in printed.out
+    assert "absent: left out" in printed.out
 
 
 def test_wrong_numbers_are_not_timed(
@@ -238,7 +315,11 @@ def test_workers_end_with_the_driver(write: Write, temporary: Path, number: int)
     arguments = ["ctc", *SMALL, "--rounds", "9999", "--peers", "twin"]
     driver = subprocess.Popen(
         [sys.executable, "-c", _DRIVER, *arguments, "--add", str(write("twin", start=start))],
-        env={**os.environ, "PYTHONPATH": str(TOOLS), "TMPDIR": str(temporary)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(TOOLS), os.environ.get("PYTHONPATH", "")]),
+            "TMPDIR": str(temporary),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -298,6 +379,8 @@ def test_wrong_options_exit_with_2(wrong: list[str]) -> None:
         (["--lossgraph", "no/such/python"], "--lossgraph: there is no Python"),
         (["--add", "no_such_file.py"], "--add"),
         (["--peers", "torsh"], "there is no torsh"),
+        (["--losses", "huber"], "there is no huber: there are CTC loss"),
+        (["--picture", "a.png", "--memory"], "--memory measures none"),
     ],
 )
 def test_wrong_use_exits_with_2(
@@ -322,6 +405,8 @@ def test_pythons_of_peers_are_found_in_order(
     variable = {"LOSSGRAPH_BENCH_TORCH": sys.executable}
     assert peers.find_python(torch, None, variable) == (sys.executable, True)
     assert peers.find_python(torch, str(made), variable) == (str(made), True)
+    compiled = peers.find_peers()["torch-compile"]
+    assert peers.find_python(compiled, None, variable) == (sys.executable, True)
 
 
 # --- the parts ---
@@ -329,7 +414,8 @@ def test_pythons_of_peers_are_found_in_order(
 
 @pytest.mark.parametrize("pattern", ["__init__.py", "peer.py", "peer_*.py", "worker.py"])
 def test_what_workers_import_is_of_python_3_8(pattern: str) -> None:
-    for path in TOOLS.glob(f"bench/{pattern}"):
+    known = TOOLS.parent / "src" / "lossgraph" / "counterparts.py"
+    for path in [known, *TOOLS.glob(f"bench/{pattern}")]:
         tree = ast.parse(path.read_text(), feature_version=(3, 8))
         imports = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
         assert pattern == "__init__.py" or "__future__" in imports
@@ -364,13 +450,6 @@ def test_doubtful_numbers_have_a_star() -> None:
     assert report.what(busy) == "value + gradient *"
     assert report.doubts([quiet]) == []
     assert "up to 35%" in report.doubts([quiet, busy])[0]
-
-
-def test_ratios_and_times_are_short() -> None:
-    assert [report.ratio(x) for x in (0.0123, 0.5, 1.004, 12.34, 123.4)] == [
-        "0.012", "0.50", "1.00", "12.3", "123",
-    ]  # fmt: skip
-    assert [report.duration(x) for x in (1.5, 0.0123, 4.5e-5)] == ["1.5 s", "12.3 ms", "45 µs"]
 
 
 def test_processors_of_different_cores_come_first(monkeypatch: pytest.MonkeyPatch) -> None:

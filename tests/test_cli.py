@@ -424,3 +424,63 @@ def test_as_a_process(folder: Path) -> None:
     assert wrong.stderr.startswith("Error: no loss is called 'hubr'")
     code = "import sys, lossgraph.cli; print([m for m in sys.modules if m.startswith('onnx')])"
     assert run("-c", code).stdout == "[]\n"
+
+
+# --- bench ---
+
+QUICK = ("--rounds", 2, "--seconds", "0.001", "--threads", 1)
+
+
+def test_bench_measures_value_and_gradient() -> None:
+    result = call("bench", "huber", "--size", "N=6,C=4", "--against", "naive", *QUICK, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["inputs"] == {"pred": [6, 4], "label": [6, 4]}
+    assert [case["what"] for case in found["cases"]] == ["value", "value + grad_pred"]
+    for case in found["cases"]:
+        assert list(case["peers"]) == ["lossgraph", "naive"]
+        assert case["peers"]["lossgraph"]["ratio"] == 1
+        assert len(case["peers"]["naive"]["ratios"]) == 2
+        assert case["left_out"] == {}
+
+
+def test_bench_takes_types_options_and_several_gradients() -> None:
+    types = ("--input", "x1:float64:N,D", "--input", "x2:float64:N,D")
+    options = ("--set", "smoothing_parameter=0.2", "--grad", "x1,x2", "--size", "N=3", "--size")
+    result = call("bench", "sdml", *types, *options, "D=2", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "gluon.SDMLLoss: x1 [3, 2], x2 [3, 2]" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["time", "ratio", "quartiles"]
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "value", "value", "value + grad_x1 + grad_x2", "value + grad_x1 + grad_x2",
+    ]  # fmt: skip
+    for name in ("torch", "jax"):  # whether it is installed or not
+        assert f"{name}: left out: " in result.stderr
+
+
+def test_bench_refuses_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is no 'numpy'" in refused("bench", "huber", "--against", "numpy")
+    assert "no dim is called 'M'" in refused("bench", "huber", "--size", "M=3")
+    assert "no loss is called" in refused("bench", "hubert2")
+    assert call("bench", "huber", "--rounds", 0).exit_code == 2
+
+
+def test_bench_says_if_another_computes_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossgraph.cli import bench
+
+    wrong = lambda *_: lambda: (np.zeros(6, np.float32), {})  # noqa: E731
+    monkeypatch.setattr(bench, "_naive", wrong)
+    result = call("bench", "huber", "--size", "N=6,C=4", "--against", "naive", *QUICK)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "lossgraph and naive differ in loss by 1.0e+00" in result.stderr
+
+
+def test_bench_leaves_out_what_cannot_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossgraph.cli import bench
+
+    monkeypatch.setattr(bench, "_naive", lambda *_: lambda: (np.zeros((7, 7)), {}))
+    result = call("bench", "huber", "--size", "N=6,C=4", "--against", "naive", *QUICK, "--json")
+    assert result.exit_code == 0
+    (why,) = {case["left_out"]["naive"] for case in json.loads(result.stdout)["cases"]}
+    assert why.startswith("cannot compute it: ValueError")

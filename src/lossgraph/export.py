@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from .catalogue import examples_of, formula_of
+from .catalogue import formula_of
 from .errors import InputError
 from .evaluate import evaluate
 from .files import write_files
 from .loss import InputTypes, as_loss
 from .lower import DEFAULT_OPSET
 from .program import Program
-from .samples import choose_sizes, draw
+from .samples import draw_inputs
 from .types import TensorType, numpy_dtype
 
 VALUE, TRAINING, DATA, PAGE = "value.onnx", "training.onnx", "test_data_set_0", "README.md"
@@ -68,7 +68,7 @@ def export_folder(
     full = block.program(inputs, grad=grad) if grad else value
     models = {VALUE: value} | ({TRAINING: full} if grad else {})
     files = {name: _bytes(program.to_onnx(opset)) for name, program in models.items()}
-    arrays = _inputs(block, full, sizes)
+    arrays = draw_inputs(block, full, sizes)
     files |= _tensors("input", arrays)
     files |= _tensors("output", expected(block, full, arrays))
     version = DEFAULT_OPSET if opset is None else opset
@@ -93,12 +93,6 @@ def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[
         name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
         for name, value in zip(wide.outputs, values, strict=True)
     }
-
-
-def _inputs(block: Any, program: Program, given: Mapping[str, int] | None) -> dict[str, Array]:
-    types = {node.attrs["name"]: node.type for node in program.inputs}
-    sizes = choose_sizes(types, program.constraints, given)
-    return draw(types, sizes, examples_of(block), program.labels)
 
 
 def _bound(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:

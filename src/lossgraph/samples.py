@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .catalogue import examples_of
 from .dims import Dim, evaluate
 from .errors import InputError
 from .examples import Example
+from .loss import Block
+from .program import Program
 from .types import Constraint, TensorType, numpy_dtype, shape_names
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +22,31 @@ Array = np.ndarray[Any, Any]
 SIZES = {"N": 4, "C": 5, "D": 3, "T": 6, "L": 2}
 OTHER_SIZE = 3
 _LARGEST = 24  # of the sizes that are tried where constraints rule the usual ones out
+
+
+def draw_inputs(
+    loss: Block,
+    program: Program,
+    sizes: Mapping[str, int] | None = None,
+    usual: Mapping[str, int] | None = None,
+) -> dict[str, Array]:
+    """An array for each input of a loss's program.
+
+    Args:
+        loss: the loss, which says what plausible inputs are.
+        program: its program.
+        sizes: values of named dims.
+        usual: values of named dims that have none in ``sizes``, as far as the program has them
+            and no constraint rules them out; small ones otherwise.
+    """
+    types = {node.attrs["name"]: node.type for node in program.inputs}
+    there = frozenset().union(*(shape_names(type_.shape) for type_ in types.values()))
+    wished = {name: size for name, size in (usual or {}).items() if name in there}
+    try:
+        chosen = choose_sizes(types, program.constraints, {**wished, **(sizes or {})})
+    except InputError:
+        chosen = choose_sizes(types, program.constraints, sizes)
+    return draw(types, chosen, examples_of(loss), program.labels)
 
 
 def draw(

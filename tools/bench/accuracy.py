@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .losses import LOSSES, Array
+from .losses import CTC, Array
 from .peers import find_peers, find_python
 from .workers import Worker, choose_cpus, started
 
@@ -35,7 +35,7 @@ def right(arrays: dict[str, Array]) -> Array:
 
 def errors(workers: Sequence[Worker], folder: Path, scale: float) -> dict[str, float]:
     """The largest error of each peer, at logits of a scale."""
-    arrays = LOSSES["ctc"].arrays(rng=np.random.default_rng(1), **SIZES)
+    arrays = CTC.arrays(rng=np.random.default_rng(1), **SIZES)
     arrays["logits"] *= np.float32(scale)
     path = folder / "arrays.npz"
     np.savez(path, logits=arrays["logits"], labels=arrays["labels"])
@@ -48,7 +48,7 @@ def errors(workers: Sequence[Worker], folder: Path, scale: float) -> dict[str, f
 
 def main() -> None:
     """Measure and print."""
-    sources = find_peers()
+    sources = {name: source for name, source in find_peers().items() if not source.peer.home}
     parser = argparse.ArgumentParser(prog="bench_ctc --accuracy", description=__doc__)
     for name in sources:
         parser.add_argument(f"--{name}", metavar="PYTHON", help=f"the Python that has {name}")

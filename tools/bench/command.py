@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -19,25 +20,30 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import report
-from .losses import LOSSES, Case, Loss, Sizes
+from lossgraph.bench import summarize
+
+from . import memory, report
+from .losses import SUITES, Case, Sizes, Suite
 from .measure import COMPILING, DisagreementError, describe, measure
 from .peers import BASE, Source, find_peers, find_python
-from .stats import summarize
 from .workers import Worker, WorkerError, choose_cpus, started
 
-WIDTH = 140  # of the table, where stdout is no terminal
+WIDTH = 180  # of the table, where stdout is no terminal
 EPILOG = """\
 Each peer runs in a process of its own, with the Python of its option, else of the variable
 LOSSGRAPH_BENCH_NAME (in capitals), else of the environment that --install made for it, else with
 the Python of this tool. A peer that cannot be imported is left out.
 
-"%(prog)s --install [PEER ..]" makes environments for the peers, below .venvs in the checkout;
-"%(prog)s --accuracy" says how far each gradient in float32 is from the right one.
-
+"%(prog)s --install [PEER ..]" makes environments for the peers, below .venvs in the checkout.
+{more}
 Exit codes: 0; 1 if peers computed different numbers; 2 for wrong use, or if lossgraph itself
 cannot be imported; 3 if a peer failed.
 """
+
+
+MORE = {
+    "ctc": '"%(prog)s --accuracy" says how far each gradient in float32 is from the right one.\n'
+}
 
 
 class UsageError(Exception):
@@ -47,51 +53,63 @@ class UsageError(Exception):
 # --- options ---
 
 
-def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Loss, dict[str, Source]]:
-    """The options, the loss, and the peers that are asked for."""
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Suite, dict[str, Source]]:
+    """The options, the losses, and the peers that are asked for."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("loss", choices=list(LOSSES))
+    first.add_argument("suite", choices=list(SUITES))
     first.add_argument("--add", action="append", default=[])
     early, _ = first.parse_known_args(arguments)
     try:
         sources = find_peers(early.add)
     except (ImportError, OSError, SyntaxError) as error:
         raise UsageError(f"--add: {error}") from error
-    loss = LOSSES[early.loss]
-    options = make_parser(loss, sources).parse_args(arguments)
+    suite = SUITES[early.suite]
+    options = make_parser(early.suite, suite, sources).parse_args(arguments)
     wanted = options.peers or list(sources)
     unknown = [name for name in wanted if name not in sources]
     if unknown:
         raise UsageError(f"--peers: there is no {unknown[0]}: there are {', '.join(sources)}")
     check_paths(options)
-    return options, loss, {n: s for n, s in sources.items() if n in wanted or n == BASE}
+    if options.losses:
+        try:
+            suite = suite.only(options.losses)
+        except KeyError as error:
+            known = ", ".join(loss.title for loss in suite.losses)
+            raise UsageError(f"--losses: there is no {error.args[0]}: there are {known}") from None
+    return options, suite, {n: s for n, s in sources.items() if n in wanted or n == BASE}
 
 
-def make_parser(loss: Loss, sources: dict[str, Source]) -> argparse.ArgumentParser:
+def make_parser(name: str, suite: Suite, sources: dict[str, Source]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f"bench_{loss.name}",
+        prog=f"bench_{name}",
         usage="%(prog)s [OPTION ..]",
-        description=f"Measure the {loss.title} of lossgraph against {others(sources)}.",
-        epilog=EPILOG,
+        description=f"Measure the {suite.title} of lossgraph against {others(sources)}.",
+        epilog=EPILOG.replace("{more}", MORE.get(name, "")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("loss", help=argparse.SUPPRESS)
-    add_what(parser, loss, sources)
+    parser.add_argument("suite", help=argparse.SUPPRESS)
+    add_what(parser, suite, sources)
     add_how(parser)
     files = parser.add_argument_group("files")
     files.add_argument("--json", type=Path, metavar="FILE", help="write everything here")
     files.add_argument("--markdown", type=Path, metavar="FILE", help="a table for a README")
+    files.add_argument("--picture", type=Path, metavar="FILE", help="the ratios, as a PNG")
     files.add_argument("--quiet", action="store_true", help="say nothing on stderr but errors")
     return parser
 
 
-def add_what(parser: argparse.ArgumentParser, loss: Loss, sources: dict[str, Source]) -> None:
+def add_what(parser: argparse.ArgumentParser, suite: Suite, sources: dict[str, Source]) -> None:
     what = parser.add_argument_group("what is measured")
-    default = " ".join(",".join(map(str, s)) for s in loss.sizes)
+    usual = dict.fromkeys(sizes for loss in suite.losses for sizes in loss.sizes)
+    default = " ".join(",".join(map(str, sizes)) for sizes in usual)
     what.add_argument(
-        "--size", type=sizes_of(loss), action="append", metavar=",".join(loss.dims),
-        help=f"may be given several times (default: {default})",
+        "--losses", type=lambda text: text.split(","), metavar="NAME,..",
+        help=f"only these of {', '.join(loss.title for loss in suite.losses)}",
+    )  # fmt: skip
+    what.add_argument(
+        "--size", type=sizes_of(suite), action="append", metavar=",".join(suite.dims),
+        help=f"may be given several times (default: {default}, as far as a loss has them)",
     )  # fmt: skip
     what.add_argument(
         "--mode", choices=["value", "gradient", "both"], default="both",
@@ -104,10 +122,16 @@ def add_what(parser: argparse.ArgumentParser, loss: Loss, sources: dict[str, Sou
     what.add_argument(
         "--add", action="append", metavar="FILE", help="a further peer, as in tools/bench/peer.py"
     )
+    what.add_argument(
+        "--memory", action="store_true",
+        help="the memory that a first call takes besides inputs and outputs, instead of times",
+    )  # fmt: skip
     for source in sources.values():
-        what.add_argument(
-            f"--{source.name}", metavar="PYTHON", help=f"the Python that has {source.peer.title}"
-        )
+        if source.home == source.name:
+            what.add_argument(
+                f"--{source.name}", metavar="PYTHON",
+                help=f"the Python that has {source.peer.title}",
+            )  # fmt: skip
 
 
 def add_how(parser: argparse.ArgumentParser) -> None:
@@ -125,21 +149,22 @@ def add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def others(sources: dict[str, Source]) -> str:
-    titles = [source.peer.title for source in sources.values() if source.name != BASE]
+    titles = [source.peer.title for source in sources.values() if source.peer.kind == "rival"]
     return f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
-def sizes_of(loss: Loss) -> Callable[[str], Sizes]:
+def sizes_of(suite: Suite) -> Callable[[str], Sizes]:
     """A type for the command line: numbers with commas, one for each dim."""
 
     def read(text: str) -> Sizes:
         parts = text.split(",")
-        if len(parts) != len(loss.dims):
-            raise argparse.ArgumentTypeError(f"expected {','.join(loss.dims)}, got {text!r}")
+        if len(parts) != len(suite.dims):
+            raise argparse.ArgumentTypeError(f"expected {','.join(suite.dims)}, got {text!r}")
         sizes = tuple(map(whole, parts))
-        fault = loss.fault(**dict(zip(loss.dims, sizes, strict=True)))
-        if fault:
-            raise argparse.ArgumentTypeError(f"{text}: {fault}")
+        for loss in suite.losses:
+            fault = loss.fault(**dict(zip(loss.dims, sizes, strict=True)))
+            if fault:
+                raise argparse.ArgumentTypeError(f"{text}: {fault}")
         return sizes
 
     return read
@@ -172,24 +197,37 @@ def check_paths(options: argparse.Namespace) -> None:
     """Refuse at once what could not be written minutes later."""
     if options.threads > processors():
         raise UsageError(f"--threads {options.threads}: there are {processors()} processors")
-    for path in filter(None, (options.json, options.markdown)):
+    for path in filter(None, (options.json, options.markdown, options.picture)):
         if not path.absolute().parent.is_dir() or path.is_dir():
             raise UsageError(f"{path}: not a file in a folder that exists")
+    if options.picture and options.memory:
+        raise UsageError("--picture shows times, and --memory measures none")
+    if options.picture and importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("--picture needs matplotlib: pip install matplotlib")
 
 
-def cases_of(options: argparse.Namespace, loss: Loss) -> list[Case]:
+def cases_of(options: argparse.Namespace, suite: Suite) -> list[Case]:
+    """What is measured; memory at the last size that all losses have."""
     modes = {"value": (False,), "gradient": (True,), "both": (False, True)}[options.mode]
-    return [Case(loss, sizes, mode) for sizes in options.size or loss.sizes for mode in modes]
+    shared = [s for s in suite.losses[0].sizes if all(s in loss.sizes for loss in suite.losses)]
+    return [
+        Case(loss, sizes, mode)
+        for loss in suite.losses
+        for sizes in options.size or (shared[-1:] if options.memory else loss.sizes)
+        for mode in modes
+    ]
 
 
 # --- running ---
 
 
-def run(options: argparse.Namespace, loss: Loss, sources: dict[str, Source], command: str) -> None:
+def run(
+    options: argparse.Namespace, suite: Suite, sources: dict[str, Source], command: str
+) -> None:
     """Measure, print and write."""
     console = Console(stderr=True, quiet=options.quiet, highlight=False, markup=False)
     try:
-        found = {n: find_python(s, getattr(options, n)) for n, s in sources.items()}
+        found = {n: find_python(s, getattr(options, s.home)) for n, s in sources.items()}
     except ValueError as error:
         raise UsageError(str(error)) from error
     pythons = [(sources[name], python) for name, (python, _) in found.items()]
@@ -199,9 +237,14 @@ def run(options: argparse.Namespace, loss: Loss, sources: dict[str, Source], com
         tempfile.TemporaryDirectory(prefix="lossgraph-bench-") as folder,
         started(pythons, Path(folder), options.threads, cpus) as (workers, missing),
     ):
-        say_missing(console, missing, {name: asked for name, (_, asked) in found.items()})
-        able = [worker for worker in workers if worker.has(loss.name)]
-        results = measure_all(console, options, cases_of(options, loss), able, Path(folder), cpus)
+        say_missing(console, missing, sources, {n: asked for n, (_, asked) in found.items()})
+        able = [w for w in workers if any(w.has(loss.name) for loss in suite.losses)]
+        cases = cases_of(options, suite)
+        if options.memory:
+            there = [(source, python) for source, python in pythons if source.name not in missing]
+            taken = memory.measure(console, cases, there, Path(folder), options.threads, cpus)
+        else:
+            results = measure_all(console, options, cases, able, Path(folder), cpus)
     machine = {**report.machine(cpus), "load": [before, report.load_average()]}
     facts = report.Run(
         command=command,
@@ -209,20 +252,31 @@ def run(options: argparse.Namespace, loss: Loss, sources: dict[str, Source], com
         machine=machine,
         settings={n: getattr(options, n) for n in ("rounds", "seconds", "threads")},
         titles={worker.name: worker.title for worker in able},
+        kinds={worker.name: worker.kind for worker in able},
         versions={worker.name: worker.versions for worker in able},
         pythons={w.name: {"path": w.python, "version": w.python_version} for w in able},
         missing=missing,
     )
-    write(options, facts, results)
+    if options.memory:
+        write(options, memory.texts(facts, taken))
+        return
+    write(options, report.texts(facts, results))
+    if options.picture:
+        from . import picture
+
+        picture.draw(facts, results, options.picture)
 
 
-def say_missing(console: Console, missing: dict[str, str], asked: dict[str, bool]) -> None:
+def say_missing(
+    console: Console, missing: dict[str, str], sources: dict[str, Source], asked: dict[str, bool]
+) -> None:
     """Say who is left out; nothing can be done without lossgraph."""
     if BASE in missing:
         raise UsageError(f"lossgraph cannot be imported: {missing[BASE]}")
     for name, reason in missing.items():
-        hint = "" if asked[name] else f" (--{name} PYTHON, or --install {name})"
-        console.print(f"{name}: not installed: {reason}{hint}")
+        home = sources[name].home
+        hint = "" if asked[name] else f" (--{home} PYTHON, or --install {home})"
+        console.print(f"{name}: left out: {reason}{hint}")
 
 
 def measure_all(
@@ -256,23 +310,25 @@ def measure_all(
                 console.print(describe(case))
 
         for case in cases:
-            found = measure(case, workers, folder, options.rounds, options.seconds, cpus, progress)
+            able = [worker for worker in workers if worker.has(case.loss.name)]
+            found = measure(case, able, folder, options.rounds, options.seconds, cpus, progress)
             peers = summarize(found.seconds, BASE)
             results.append(report.Result(case, peers, found.others))
     return results
 
 
-def write(options: argparse.Namespace, facts: report.Run, results: Sequence[report.Result]) -> None:
+def write(options: argparse.Namespace, texts: report.Texts) -> None:
+    """Write what is asked for, and print the table."""
     if options.json:
-        text = json.dumps(report.as_json(facts, results), indent=1, ensure_ascii=False)
+        text = json.dumps(texts.json, indent=1, ensure_ascii=False)
         options.json.write_text(text + "\n")
     if options.markdown:
-        options.markdown.write_text(report.markdown(facts, results))
+        options.markdown.write_text(texts.markdown)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDTH
-    console.print(report.table(facts, results))
-    for line in report.notes(facts, results):
+    console.print(texts.table)
+    for line in texts.notes:
         console.print(line, soft_wrap=True)
 
 

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lossgraph.bench import calls_in, difference, in_turn
+
 from .losses import Array, Case
 from .meter import Meter
 from .workers import Worker
 
 TOLERANCE = 2e-3
-FEWEST, MOST = 3, 10_000  # calls of a round
 COMPILING = "compiling"
 
 Progress = Callable[[Case, str], None]  # the case, and COMPILING or whose turn it is
@@ -53,7 +54,7 @@ def measure(
     counts = {
         w.name: calls_in(seconds, w.prepare(case.loss.name, path, case.gradient)) for w in workers
     }
-    check({worker.name: worker.values() for worker in workers}, case)
+    check({worker.name: worker.values() for worker in workers if worker.kind != "bound"}, case)
     found = Measured({worker.name: [] for worker in workers}, [])
     meter = Meter(cpus, [worker.pid for worker in workers])
     for turn in range(rounds):
@@ -63,21 +64,6 @@ def measure(
         share = meter.lap()
         found.others.extend([] if share is None else [share])
     return found
-
-
-def calls_in(seconds: float, warm: Sequence[float]) -> int:
-    """How many calls fit in a time, from the seconds of some."""
-    return int(np.clip(round(seconds / float(np.median(warm))), FEWEST, MOST))
-
-
-def in_turn(workers: Sequence[Worker], turn: int) -> list[Worker]:
-    """All of them, each time another one first; every other time around in reverse.
-
-    So none always comes after the same one, whose leavings it would have to put up with.
-    """
-    first = turn % len(workers)
-    order = [*workers[first:], *workers[:first]]
-    return order if turn // len(workers) % 2 == 0 else order[::-1]
 
 
 def check(values: Mapping[str, Mapping[str, Array]], case: Case) -> None:
@@ -95,23 +81,6 @@ def check(values: Mapping[str, Mapping[str, Array]], case: Case) -> None:
                 apart.append(f"{one} and {other} differ in the {name} by {by:.1e}")
     if apart:
         raise DisagreementError("\n".join([f"{describe(case)}: {TOLERANCE:.0e} allowed", *apart]))
-
-
-def difference(a: Array, b: Array) -> float:
-    """How far arrays are apart, relative to the larger: of all samples the worst.
-
-    A sample is compared as a whole and in its worst entry, for single entries of a gradient may
-    be as small as the rounding of its largest.
-    """
-    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return np.inf
-    a, b = (x.astype(np.float64).reshape(len(x), -1) for x in (a, b))
-    worst = 0.0
-    for order in (2, np.inf):
-        sizes = [np.linalg.norm(x, order, axis=1) for x in (a, b)]
-        scale = np.maximum(np.maximum(*sizes), np.finfo(np.float32).tiny)
-        worst = max(worst, float((np.linalg.norm(a - b, order, axis=1) / scale).max()))
-    return worst
 
 
 def describe(case: Case) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .peer import Peer, Prepared
+from .peer import Peer, Prepared, counterparts, numbers
 
 
 class Jax(Peer):
@@ -32,6 +32,19 @@ class Jax(Peer):
         modules = (self._jax, jaxlib, self._optax)
         return {module.__name__: module.__version__ for module in modules}
 
+    @classmethod
+    def has(cls, loss: str) -> bool:
+        return f"gluon.{loss}" in counterparts().JAX or hasattr(cls, loss)
+
+    def prepare(self, loss: str, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        known = counterparts()
+        function = known.find(known.JAX, self._jax, f"gluon.{loss}", {}, {})
+        if function is None:
+            return super().prepare(loss, arrays, gradient)
+        grad = list(arrays)[:gradient]
+        call = known.jax_call(self._jax, function, arrays, grad, self.ahead)
+        return Prepared(call, numbers(gradient, np.asarray))
+
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         jax, optax = self._jax, self._optax
         samples, steps, classes = arrays["logits"].shape
@@ -54,6 +67,8 @@ class Jax(Peer):
             return each.sum(), each
 
         run = jax.jit(jax.value_and_grad(total, has_aux=True) if gradient else losses)
+        if self.ahead:
+            run = run.lower(*inputs).compile()
 
         def values(result: Any) -> dict[str, Any]:
             if not gradient:

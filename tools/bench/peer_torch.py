@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .peer import Peer, Prepared
+from .peer import Peer, Prepared, counterparts, numbers
 
 
 class Torch(Peer):
     name = "torch"
     title = "PyTorch"
+    compiled = False
     # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gets a far smaller build.
     requirements = ("torch==2.13.0", "numpy")
 
@@ -21,6 +22,19 @@ class Torch(Peer):
 
     def versions(self) -> dict[str, str]:
         return {"torch": str(self._torch.__version__)}
+
+    @classmethod
+    def has(cls, loss: str) -> bool:
+        return f"gluon.{loss}" in counterparts().TORCH or getattr(cls, loss, None) is not None
+
+    def prepare(self, loss: str, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        known = counterparts()
+        function = known.find(known.TORCH, self._torch, f"gluon.{loss}", {}, {})
+        if function is None:
+            return super().prepare(loss, arrays, gradient)
+        grad = list(arrays)[:gradient]
+        call = known.torch_call(self._torch, function, arrays, grad, self.compiled)
+        return Prepared(call, numbers(gradient, lambda tensor: tensor.numpy()))
 
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         torch = self._torch

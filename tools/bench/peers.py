@@ -29,24 +29,30 @@ class Source(NamedTuple):
         return self.peer.name
 
     @property
+    def home(self) -> str:
+        """The peer in whose environment it lives."""
+        return self.peer.home or self.name
+
+    @property
     def variable(self) -> str:
-        return f"LOSSGRAPH_BENCH_{self.name.upper()}"
+        return f"LOSSGRAPH_BENCH_{self.home.upper()}"
 
     @property
     def environment(self) -> Path:
         """Where ``--install`` makes its virtual environment."""
-        return CHECKOUT / ".venvs" / f"bench-{self.name}"
+        return CHECKOUT / ".venvs" / f"bench-{self.home}"
 
 
 def find_peers(more: Sequence[str | Path] = ()) -> dict[str, Source]:
-    """The peers by name, lossgraph first; ``more`` are files of further ones.
+    """The peers by name, lossgraph first, bounds last; ``more`` are files of further ones.
 
     Raises:
         ImportError: for a file that has none.
     """
     files = [*sorted(Path(__file__).parent.glob("peer_*.py")), *map(Path, more)]
     sources = [Source(file.absolute(), load(file)) for file in files]
-    sources.sort(key=lambda source: source.name != BASE)
+    kinds = ("itself", "rival", "bound")
+    sources.sort(key=lambda source: (source.name != BASE, kinds.index(source.peer.kind)))
     return {source.name: source for source in sources}
 
 
@@ -62,7 +68,7 @@ def find_python(
     if asked:
         found = shutil.which(os.path.expanduser(asked))
         if found is None:
-            by = f"--{source.name}" if option else source.variable
+            by = f"--{source.home}" if option else source.variable
             raise ValueError(f"{by}: there is no Python that runs at {asked}")
         return os.path.abspath(found), True  # not resolved: the links of environments matter
     own = source.environment / "bin" / "python"

@@ -6,6 +6,9 @@ Requests come as lines of JSON on stdin, and each has an answer on stdout:
                                                                 calls once it is warm
     {"run": N}         {"seconds": [..]}                        of each of N calls
     {"values": PATH}   {"values": PATH}                         the results, in a file of numpy
+    {"memory": {"small": [PATH, ..], "loss": ..}}  {"bytes": N}  at the peak of the first call,
+                                                                besides inputs and outputs, after
+                                                                calls with small arrays
 
 The first answer comes unasked: {"versions": ..}, or {"missing": ..} if the peer cannot be
 imported. A failure is {"error": ..}. Runs on Python 3.8 too.
@@ -42,20 +45,18 @@ class Server:
             "prepare": self.prepare,
             "run": self.run,
             "values": self.values,
+            "memory": self.memory,
         }
         return requests[what](argument)
 
     def prepare(self, case: dict[str, Any]) -> dict[str, Any]:
         """Compile a loss and warm it up."""
-        import numpy as np
-
         self._prepared = None  # the last one's memory
-        with np.load(case["arrays"]) as file:
-            arrays = {name: file[name] for name in file.files}
-        self._prepared = getattr(self._peer, case["loss"])(arrays, case["gradient"])
+        self._prepared = self._of(case, case["arrays"])
         timed([self._prepared.call])  # which compiles
         seconds: list[float] = []
-        while len(seconds) < WARM_CALLS or sum(seconds) < WARM_SECONDS:
+        start = time.perf_counter()
+        while len(seconds) < WARM_CALLS or time.perf_counter() - start < WARM_SECONDS:
             seconds += timed([self._prepared.call])
         return {"seconds": seconds[len(seconds) // 2 :]}
 
@@ -74,6 +75,41 @@ class Server:
 
         np.savez(path, **self._prepared.values(self._prepared.call()))
         return {"values": path}
+
+    def memory(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Measure the first call with arrays, whose code calls with others have loaded."""
+        for path in case["small"]:
+            small = self._of(case, path)
+            small.values(small.call())
+        self._peer.ahead = True
+        prepared = self._of(case, case["arrays"])
+        gc.collect()
+        reset_peak()
+        before = status("VmRSS")
+        result = prepared.call()
+        peak = status("VmHWM")
+        outputs = sum(array.nbytes for array in prepared.values(result).values())
+        return {"bytes": max(0, peak - before - outputs + prepared.kept)}
+
+    def _of(self, case: dict[str, Any], path: str) -> Any:
+        import numpy as np
+
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        return self._peer.prepare(case["loss"], arrays, case["gradient"])
+
+
+def reset_peak() -> None:
+    """Have Linux count the peak of this process's memory from now on."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def status(name: str) -> int:
+    """A number of bytes that Linux knows about this process."""
+    with open("/proc/self/status") as file:
+        lines = [line.split() for line in file]
+    return next(int(words[1]) * 1024 for words in lines if words[0] == name + ":")
 
 
 def timed(calls: list[Callable[[], Any]]) -> list[float]:
@@ -142,7 +178,8 @@ def main() -> None:
         versions = peer.versions()
     except Exception as error:
         traceback.print_exc()
-        say({"missing": f"{type(error).__name__}: {error}"}, answers)
+        reason, *_ = f"{type(error).__name__}: {error}".splitlines()
+        say({"missing": reason}, answers)
         return
     say({"python": "{}.{}.{}".format(*sys.version_info[:3]), "versions": versions}, answers)
     serve(peer, sys.stdin, answers)

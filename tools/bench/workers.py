@@ -35,6 +35,7 @@ class Worker:
         self, source: Source, python: str, folder: Path, threads: int, cpus: Sequence[int]
     ) -> None:
         self.name, self.title, self.python = source.name, source.peer.title, python
+        self.kind = source.peer.kind
         self.versions: dict[str, str] = {}
         self.python_version = ""
         self._peer, self._folder = source.peer, folder
@@ -69,12 +70,17 @@ class Worker:
 
     def has(self, loss: str) -> bool:
         """Whether the library has this loss."""
-        return hasattr(self._peer, loss)
+        return self._peer.has(loss)
 
     def prepare(self, loss: str, arrays: Path, gradient: bool) -> list[float]:
         """Compile and warm up; the seconds of some warm calls."""
         case = {"loss": loss, "arrays": str(arrays), "gradient": gradient}
         return list(self._ask({"prepare": case})["seconds"])
+
+    def memory(self, loss: str, small: Sequence[Path], arrays: Path, gradient: bool) -> int:
+        """The bytes that the first call with arrays takes, besides inputs and outputs."""
+        case = {"loss": loss, "arrays": str(arrays), "gradient": gradient}
+        return int(self._ask({"memory": {**case, "small": list(map(str, small))}})["bytes"])
 
     def run(self, count: int) -> list[float]:
         """The seconds of each of some calls."""

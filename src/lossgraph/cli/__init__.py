@@ -1,4 +1,5 @@
-"""The command line: ``lossgraph list``, ``show``, ``export``, ``run`` and ``check``.
+"""The command line: ``lossgraph list``, ``show``, ``export``, ``run``, ``check`` and
+``bench``.
 
 One command a module. Standard output carries only data; what is said about it goes to
 standard error. The exit code is 0, 1 if a check failed, 2 for wrong use.

@@ -82,8 +82,9 @@ def parse_pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
 
 
 def parse_sizes(texts: Sequence[str] | None) -> dict[str, int]:
-    """Sizes from ``N=8``."""
-    pairs = parse_pairs(texts, "--size")
+    """Sizes from ``N=8``, or several in one text, ``N=8,C=5``."""
+    single = [text for several in texts or () for text in several.split(",")]
+    pairs = parse_pairs(single, "--size")
     for name, value in pairs.items():
         if not value.isdecimal():
             raise InputError(f"--size {name}={value}: expected a number that is not negative")

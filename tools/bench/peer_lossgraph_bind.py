@@ -1,0 +1,21 @@
+"""lossgraph bound to arrays: it reads the same ones at each call, and writes into the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .peer_lossgraph import Lossgraph
+
+
+class LossgraphBind(Lossgraph):
+    name = "lossgraph-bind"
+    title = "lossgraph bind"
+    home = "lossgraph"
+
+    def _call(
+        self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]
+    ) -> Callable[[], Any]:
+        run = self._lossgraph.compile(loss, types, grad=grad, threads=self._threads)
+        bound: Callable[[], Any] = run.bind(*arrays)
+        return bound
