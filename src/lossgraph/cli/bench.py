@@ -107,9 +107,8 @@ def _calls(
 ) -> tuple[dict[str, Call], dict[str, str]]:
     """What is timed, by name; and who is not, and why."""
     run = compile_loss(made, types, grad=grad, threads=threads)
-    calls: dict[str, Call] = {
-        "lossgraph": lambda: run.run(arrays) if grad else (run.run(arrays), {})
-    }
+    given = [arrays[node.attrs["name"]] for node in run.program.inputs]
+    calls: dict[str, Call] = {"lossgraph": lambda: run(*given) if grad else (run(*given), {})}
     left_out = {}
     for name in rivals:
         if name == "naive":
