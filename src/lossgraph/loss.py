@@ -88,6 +88,11 @@ class Block:
         return type(self).__name__
 
     @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the inputs whose names depend on the options, so that no signature has them."""
+        return {}
+
+    @property
     def options(self) -> dict[str, Any]:
         """The public options and their values."""
         plain = (bool, int, float, str, type(None), tuple)

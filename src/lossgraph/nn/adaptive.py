@@ -54,8 +54,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         self.head_bias = bool(head_bias)
 
     @property
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the parameters by name."""
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         head = self.cutoffs[0] + len(self.cutoffs)
         shapes: dict[str, tuple[int, ...]] = {"head.weight": (head, self.in_features)}
         if self.head_bias:
@@ -89,7 +88,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         if len(input.shape) not in (1, 2):
             raise InputError(f"input: expected (N, in_features), got {tuple(input.shape)}")
         require_same("target", target.shape, "input without features", input.shape[:-1])
-        shapes = self.parameters
+        shapes = self.parameter_shapes
         wrong = sorted(set(shapes) ^ set(given))
         if wrong:
             raise InputError(f"{self.name} takes the parameters {list(shapes)}: see {wrong}")

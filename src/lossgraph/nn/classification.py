@@ -242,7 +242,10 @@ class MultiMarginLoss(_WeightedLoss):
         self.margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        input, target, batched = _as_batch(F, input, target)
+        batched = len(target.shape) > 0  # the one target of one sample may be (1,)
+        if len(input.shape) < 2:
+            input, target = F.reshape(input, (1, -1)), F.reshape(target, (-1,))
+        input, target, _ = _as_batch(F, input, target)
         _require_rank_2(self.name, input)
         loss = classification.multi_margin(F, input, target, self.margin, self.p)
         loss = F.sum(loss, axis=1) / input.shape[1]
@@ -264,6 +267,8 @@ class MultiLabelMarginLoss(Loss):
     without_gradient = ("target",)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        if not len(input.shape):
+            input, target = F.reshape(input, (1,)), F.reshape(target, (1,))
         input, target, batched = _as_batch(F, input, target, dense=True)
         _require_rank_2(self.name, input)
         return self._reduce(F, classification.multi_label_margin(F, input, target), batched=batched)
@@ -275,15 +280,16 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
     .. math:: \ell = \frac1C \sum_c w_c \left[y_c \log(1 + e^{-x_c}) + (1 - y_c) \log(1 + e^{x_c})
         \right]
 
-    Inputs: ``input``, logits (..., C); ``target``, labels in [0, 1], in the same shape;
+    Inputs: ``input``, logits (..., C), and ``target``, labels in [0, 1], broadcast together;
     ``weight``, (C,) or what broadcasts to that shape. Value: (...) without a reduction, else ().
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        require_same("target", target.shape, "input", input.shape)
+        if not len(input.shape):
+            raise InputError(f"{self.name} takes logits (..., C), got one number")
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
-            require_broadcast("weight", weight.shape, input.shape)
+            require_broadcast("weight", weight.shape, loss.shape)
             loss = F.masked_mul(weight, loss)
         return self._reduce(F, without_last(F, F.mean(loss, axis=-1, keepdims=True)))
 

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..loss import Block
 from ..losses import embedding, regression
 from ..options import number, positive
-from ..shapes import require_same
+from ..shapes import require_broadcast
 from .base import Loss, without_last
 
 COSINE_EPSILON = float(np.float32(1e-12))  # which torch adds to squared lengths, in every dtype
@@ -77,7 +77,7 @@ class CosineEmbeddingLoss(Loss):
                 "CosineEmbeddingLoss takes vectors (N, D) or (D,), "
                 f"got {tuple(input1.shape)} and {tuple(input2.shape)}"
             )
-        require_same("target", target.shape, "the vectors", (input1 + input2).shape[:-1])
+        require_broadcast("target", target.shape, (input1 + input2).shape[:-1])
         root = COSINE_EPSILON**0.5
         cosine = embedding.scaled_cosine(
             F, input1, input2, lambda F, norm: F.hypot(norm, root * F.ones_like(norm))

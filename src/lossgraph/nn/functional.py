@@ -98,6 +98,8 @@ def cosine_similarity(F: Any, x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8)
 
     Inputs: ``x1`` and ``x2``, broadcast together. Value: their shape without the axis ``dim``.
     """
+    if not len(x1.shape) + len(x2.shape):
+        x1, x2 = F.reshape(x1, (1,)), F.reshape(x2, (1,))
     if not same(x1.shape, x2.shape):
         x1, x2 = x1 + F.zeros_like(x2), x2 + F.zeros_like(x1)
     found = _cosine(F, x1, x2, dim, number("eps", eps))

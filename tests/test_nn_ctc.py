@@ -1,4 +1,4 @@
-"""lossgraph.nn against recorded losses of torch.nn."""
+"""torch.nn's CTC: layouts, lengths, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,60 +6,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-import golden_cases
 import lossgraph as lg
-from lossgraph import nn, reference
+from lossgraph import nn
 from support import assert_close
 from test_ctc import draw, log_softmax, oracle
-from test_gluon_golden import close
-
-CASES = [case for case in golden_cases.cases("torch") if hasattr(nn, case["loss"])]
-ids = [case["id"] for case in CASES]
-
-
-def from_log_probs(inputs):
-    """CTC was recorded from logits: the log_softmax that comes before it, and its inputs."""
-    inputs = dict(inputs)
-    if "logits" in inputs:
-        logits = inputs.pop("logits")
-        inputs["log_probs"] = log_softmax(logits.astype(np.float64)).astype(logits.dtype)
-    return inputs
-
-
-def by_logits(grad, log_probs):
-    grad, log_probs = grad.astype(np.float64), log_probs.astype(np.float64)
-    return grad - np.exp(log_probs) * grad.sum(-1, keepdims=True)
-
-
-@pytest.mark.parametrize("case", CASES, ids=ids)
-def test_recorded_cases(case):
-    recorded = golden_cases.Case("torch", case)
-    inputs = from_log_probs(recorded.inputs)
-    loss = getattr(nn, case["loss"])(**recorded.options)
-    wrt = [{"logits": "log_probs"}.get(name, name) for name in case["grads"]]
-    value, grads = loss.value_and_grad(**inputs, wrt=wrt)
-    close(value, recorded.out, recorded.dtype)
-    assert value.shape == recorded.out.shape
-    for name, mine in zip(case["grads"], wrt, strict=True):
-        grad = grads[mine]
-        assert grad.dtype == inputs[mine].dtype
-        assert np.isfinite(grad).all()  # where torch has NaN, the loss is infinite
-        if name == "logits":
-            grad = by_logits(grad, inputs["log_probs"])
-        if "nonfinite" not in case["tags"]:
-            close(grad, recorded.grads[name], recorded.dtype)
-
-
-@pytest.mark.parametrize("case", CASES, ids=ids)
-def test_the_same_body_on_numpy(case):
-    recorded = golden_cases.Case("torch", case)
-    arrays = {n: reference.Array(a) for n, a in from_log_probs(recorded.inputs).items()}
-    value = getattr(nn, case["loss"])(**recorded.options)(**arrays).asnumpy()
-    close(value, recorded.out, recorded.dtype)
-    assert value.shape == recorded.out.shape
-
-
-# --- CTC ---
+from test_nn_golden import by_logits
 
 
 def ctc_inputs(seed=0, dtype="float64"):
@@ -107,7 +58,7 @@ def test_targets_one_after_the_other():
 
 def test_one_sample_without_a_batch():
     _, log_probs, targets, ends, lengths = ctc_inputs(seed=5)
-    for reduction in nn.loss.REDUCTIONS:
+    for reduction in nn.base.REDUCTIONS:
         loss = nn.CTCLoss(blank=4, reduction=reduction)
         n = int(lengths[1])
         expected = loss(log_probs[:, 1:2], targets[1:2, :n], ends[1:2], lengths[1:2])
