@@ -81,6 +81,14 @@ class Block:
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Refuse shapes of a call that a graph, which knows lengths by name, cannot refuse."""
+        self.require_shapes(shapes)
+
+    def require_shapes(self, shapes: Mapping[str, tuple[Any, ...]]) -> None:
+        """Refuse shapes, of a call or of a graph, where lengths may have names."""
+
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        """Inputs of these types that have no gradient whatever their dtype."""
+        return self.without_gradient
 
     @property
     def name(self) -> str:
@@ -168,7 +176,7 @@ class Block:
         """The traced, differentiated and simplified graph for given input types."""
         types = _as_types(inputs)
         self._check_names(types, constants)
-        for label in set(_names(grad)) & set(self.without_gradient):
+        for label in set(_names(grad)) & set(self.labels_among(types)):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self._forward,
@@ -187,13 +195,14 @@ class Block:
         own = {name: getattr(self, name) for name in self.tensor_options if name not in given}
         return {name: tensor for name, tensor in own.items() if tensor is not None}
 
-    def _forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+    def _forward(self, F: Any, **given: Any) -> Any:
         """``hybrid_forward``, with those tensors as constants in the dtype of the computation."""
-        own = self._tensors(kwargs)
+        own = self._tensors(given)
         if own:
-            dtype = next(x.dtype for x in (*args, *kwargs.values()) if hasattr(x, "dtype"))
-            own = {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
-        return self.hybrid_forward(F, *args, **kwargs, **own)
+            dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
+            given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
+        self.require_shapes({n: x.shape for n, x in given.items() if hasattr(x, "shape")})
+        return self.hybrid_forward(F, **given)
 
     def _signature(self) -> inspect.Signature:
         """The inputs of the loss, and the options of a call."""
@@ -435,17 +444,6 @@ def _without_first(function: Callable[..., Any], count: int) -> inspect.Signatur
     with suppress(TypeError):
         _SIGNATURES[function] = found
     return found
-
-
-def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse inputs that are not there once for each sample.
-
-    Raises:
-        InputError: naming the first.
-    """
-    for name, shape in shapes.items():
-        if shape != samples:
-            raise InputError(f"{name}: expected one for each sample, {samples}, got {shape}")
 
 
 def as_loss(loss: Any) -> Block:

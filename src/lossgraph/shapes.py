@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import InputError
@@ -58,3 +58,14 @@ def require_classes(shape: Shape, axis: int) -> None:
         raise InputError(f"axis {axis} is out of range for predictions of shape {shape}")
     if same_size(shape[axis], 0):
         raise InputError("there are no classes to choose from: the class axis has length 0")
+
+
+def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse inputs that are not there once for each sample.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for name, shape in shapes.items():
+        if shape != samples:
+            raise InputError(f"{name}: expected one for each sample, {samples}, got {shape}")

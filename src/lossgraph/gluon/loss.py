@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..loss import require_samples
 from ..losses import classification, ctc, distribution, embedding, regression
 from ..options import integer, number, one_of, positive
-from ..shapes import require_broadcast, require_classes
+from ..shapes import require_broadcast, require_classes, require_samples
 from ..weighting import weigh
 from .block import HybridBlock
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..losses import classification
 from ..options import integer, positive
-from ..shapes import require_same
+from ..shapes import Shape, require_same
 from .base import Loss, reduced
 
 
@@ -66,9 +66,27 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             shapes[f"tail.{i}.1.weight"] = (high - low, inner)
         return shapes
 
+    def check_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        self.require_shapes(shapes)
+        found = {name: shapes[name] for name in self.parameter_shapes} | {
+            "input": shapes["input"][-1:]
+        }
+        for name, shape in {"input": (self.in_features,), **self.parameter_shapes}.items():
+            require_same(name, found[name], "these options", shape)
+
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        input, known = shapes["input"], self.parameter_shapes
+        if len(input) not in (1, 2):
+            raise InputError(f"input: expected (N, in_features), got {tuple(input)}")
+        require_same("target", shapes["target"], "input without features", input[:-1])
+        missing = sorted(set(known) - set(shapes))
+        unknown = sorted(set(shapes) - set(known) - {"input", "target"})
+        if missing or unknown:
+            wrong = f"missing {missing}" if missing else f"unknown {unknown}"
+            raise InputError(f"{self.name} takes the parameters {list(known)}: {wrong}")
+
     def hybrid_forward(self, F: Any, input: Any, target: Any, **parameters: Any) -> Any:
-        self._check(input, target, parameters)
-        if not len(target.shape):
+        if len(input.shape) < 2:
             input, target = F.reshape(input, (1, -1)), F.reshape(target, (1,))
         tails = [
             (parameters[f"tail.{i}.0.weight"], parameters[f"tail.{i}.1.weight"])
@@ -83,16 +101,3 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             (*self.cutoffs, self.n_classes),
         )
         return reduced(F, -log_probs, "mean")
-
-    def _check(self, input: Any, target: Any, given: Mapping[str, Any]) -> None:
-        if len(input.shape) not in (1, 2):
-            raise InputError(f"input: expected (N, in_features), got {tuple(input.shape)}")
-        require_same("target", target.shape, "input without features", input.shape[:-1])
-        shapes = self.parameter_shapes
-        wrong = sorted(set(shapes) ^ set(given))
-        if wrong:
-            raise InputError(f"{self.name} takes the parameters {list(shapes)}: see {wrong}")
-        for name, shape in {"input": (*input.shape[:-1], self.in_features), **shapes}.items():
-            found = input if name == "input" else given[name]
-            if len(found.shape) != len(shape):
-                raise InputError(f"{name}: expected the shape {shape}, got {tuple(found.shape)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
 from ..losses import classification, distribution
 from ..options import between, integer, number
-from ..shapes import require_broadcast, require_classes, require_same
+from ..shapes import Shape, require_broadcast, require_classes, require_same, same
+from ..types import TensorType
 from .base import REDUCTIONS, Loss, as_tensor, silenced, without_last
 
 
@@ -31,14 +33,13 @@ class BCELoss(_WeightedLoss):
     ``max(p(1 - p), 1e-12)``, as torch's does.
     """
 
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_elementwise(shapes)
+
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        require_same("target", target.shape, "input", input.shape)
         target = F.cast(target, dtype=input.dtype)
         loss = classification.clamped_cross_entropy(F, input, target)
-        if weight is not None:
-            require_broadcast("weight", weight.shape, input.shape)
-            loss = weight * loss
-        return self._reduce(F, loss)
+        return self._reduce(F, loss if weight is None else weight * loss)
 
 
 class BCEWithLogitsLoss(Loss):
@@ -64,17 +65,14 @@ class BCEWithLogitsLoss(Loss):
         self.weight = as_tensor(weight)
         self.pos_weight = as_tensor(pos_weight)
 
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_elementwise(shapes)
+
     def hybrid_forward(
         self, F: Any, input: Any, target: Any, weight: Any = None, pos_weight: Any = None
     ) -> Any:
-        require_same("target", target.shape, "input", input.shape)
-        if pos_weight is not None:
-            require_broadcast("pos_weight", pos_weight.shape, input.shape)
         loss = classification.sigmoid_cross_entropy(F, input, target, pos_weight)
-        if weight is not None:
-            require_broadcast("weight", weight.shape, input.shape)
-            loss = F.masked_mul(weight, loss)
-        return self._reduce(F, loss)
+        return self._reduce(F, loss if weight is None else F.masked_mul(weight, loss))
 
 
 class NLLLoss(_WeightedLoss):
@@ -101,8 +99,14 @@ class NLLLoss(_WeightedLoss):
         super().__init__(weight, reduction=reduction, **deprecated)
         self.ignore_index = integer("ignore_index", ignore_index)
 
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        return ("target",)
+
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_labels(shapes)
+
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        input, target, batched = _as_batch(F, input, target)
+        input, target, batched = _as_batch(F, input, target, False)
         return self._of_classes(F, input, target, weight, batched)
 
     def _of_classes(
@@ -116,7 +120,6 @@ class NLLLoss(_WeightedLoss):
         loss = F.squeeze(classification.sparse_cross_entropy(F, log_probs, target, axis=1), axis=1)
         weights = counted
         if weight is not None:
-            _require_class_weights(weight, log_probs)
             weights = counted * F.take(weight, target)
             loss = silenced(F, weights, loss)
         if smoothing:
@@ -156,8 +159,14 @@ class CrossEntropyLoss(NLLLoss):
         super().__init__(weight, ignore_index=ignore_index, reduction=reduction, **deprecated)
         self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
 
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        return () if _is_dense({name: t.shape for name, t in types.items()}) else ("target",)
+
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_labels(shapes, _is_dense(shapes))
+
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        dense = len(target.shape) == len(input.shape)
+        dense = _is_dense({"input": input.shape, "target": target.shape})
         input, target, batched = _as_batch(F, input, target, dense)
         log_probs = F.log_softmax(input, axis=1)
         if not dense:
@@ -166,7 +175,6 @@ class CrossEntropyLoss(NLLLoss):
         if smoothing:
             target = target * (1 - smoothing) + smoothing / input.shape[1]
         if weight is not None:
-            _require_class_weights(weight, input)
             target = target * classification.along_classes(F, weight, input)
         loss = classification.dense_cross_entropy(F, log_probs, target, axis=1)
         return self._reduce(F, F.squeeze(loss, axis=1), batched=batched)
@@ -241,16 +249,19 @@ class MultiMarginLoss(_WeightedLoss):
             raise InputError(f"p: expected 1 or 2, got {p!r}")
         self.margin = number("margin", margin)
 
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_scores(self.name, shapes["input"])
+        if len(shapes["input"]) < 2 and same(shapes["target"], (1,)):
+            shapes = {**shapes, "target": ()}
+        _require_labels(shapes)
+
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
         batched = len(target.shape) > 0  # the one target of one sample may be (1,)
         if len(input.shape) < 2:
             input, target = F.reshape(input, (1, -1)), F.reshape(target, (-1,))
-        input, target, _ = _as_batch(F, input, target)
-        _require_rank_2(self.name, input)
         loss = classification.multi_margin(F, input, target, self.margin, self.p)
         loss = F.sum(loss, axis=1) / input.shape[1]
         if weight is not None:
-            _require_class_weights(weight, input)
             loss = F.take(weight, target) * loss
         return self._reduce(F, loss, batched=batched)
 
@@ -266,11 +277,12 @@ class MultiLabelMarginLoss(Loss):
 
     without_gradient = ("target",)
 
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        _require_scores(self.name, shapes["input"])
+        _require_labels(shapes, dense=True)
+
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
-        if not len(input.shape):
-            input, target = F.reshape(input, (1,)), F.reshape(target, (1,))
         input, target, batched = _as_batch(F, input, target, dense=True)
-        _require_rank_2(self.name, input)
         return self._reduce(F, classification.multi_label_margin(F, input, target), batched=batched)
 
 
@@ -284,34 +296,52 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
     ``weight``, (C,) or what broadcasts to that shape. Value: (...) without a reduction, else ().
     """
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
-        if not len(input.shape):
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        if not shapes["input"]:
             raise InputError(f"{self.name} takes logits (..., C), got one number")
+        if "weight" in shapes:
+            require_broadcast("weight", shapes["weight"], shapes["input"])
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
-            require_broadcast("weight", weight.shape, loss.shape)
             loss = F.masked_mul(weight, loss)
         return self._reduce(F, without_last(F, F.mean(loss, axis=-1, keepdims=True)))
 
 
-def _as_batch(F: Any, input: Any, target: Any, dense: bool = False) -> tuple[Any, Any, bool]:
+def _as_batch(F: Any, input: Any, target: Any, dense: bool) -> tuple[Any, Any, bool]:
     """Input (N, C, ...) and target (N, ...) or in its shape, and whether there was a batch."""
-    require_classes(input.shape, 0 if len(input.shape) < 2 else 1)
-    expected = input.shape if dense else (*input.shape[:1], *input.shape[2:])
-    batched = len(input.shape) > 1
-    if not batched and not dense:
-        expected = ()
-    like = "input" if dense else "input without its classes"
-    require_same("target", target.shape, like, expected)
-    if batched:
+    if len(input.shape) > 1:
         return input, target, True
     return F.reshape(input, (1, -1)), F.reshape(target, (1, -1) if dense else (1,)), False
 
 
-def _require_class_weights(weight: Any, input: Any) -> None:
-    require_same("weight", weight.shape, "the classes", input.shape[1:2])
+def _is_dense(shapes: Mapping[str, Shape]) -> bool:
+    """Whether the target is a distribution, rather than a class."""
+    return len(shapes["target"]) == len(shapes["input"]) > 0
 
 
-def _require_rank_2(name: str, input: Any) -> None:
-    if len(input.shape) != 2:
-        raise InputError(f"{name} takes scores (N, C) or (C,), got {tuple(input.shape)}")
+def _require_elementwise(shapes: Mapping[str, Shape]) -> None:
+    require_same("target", shapes["target"], "input", shapes["input"])
+    for name in ("weight", "pos_weight"):
+        if name in shapes:
+            require_broadcast(name, shapes[name], shapes["input"])
+
+
+def _require_labels(shapes: Mapping[str, Shape], dense: bool = False) -> None:
+    """One class for each sample (or something in input's shape), one weight for each class."""
+    input = shapes["input"] or (1,)
+    axis = min(len(input) - 1, 1)
+    require_classes(input, axis)
+    if dense:
+        require_same("target", shapes["target"], "input", shapes["input"])
+    else:
+        without = (*input[:axis], *input[axis + 1 :])
+        require_same("target", shapes["target"], "input without its classes", without)
+    if "weight" in shapes:
+        require_same("weight", shapes["weight"], "the classes", input[axis : axis + 1])
+
+
+def _require_scores(name: str, input: Shape) -> None:
+    if len(input) > 2:
+        raise InputError(f"{name} takes scores (N, C) or (C,), got {tuple(input)}")

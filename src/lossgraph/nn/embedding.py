@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..loss import Block
 from ..losses import embedding, regression
 from ..options import number, positive
-from ..shapes import require_broadcast
+from ..shapes import Shape
 from .base import Loss, without_last
 
 COSINE_EPSILON = float(np.float32(1e-12))  # which torch adds to squared lengths, in every dtype
@@ -71,13 +71,18 @@ class CosineEmbeddingLoss(Loss):
         super().__init__(reduction, **deprecated)
         self.margin = number("margin", margin)
 
-    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
-        if len(input1.shape) not in (1, 2) or len(input2.shape) not in (1, 2):
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        one, two = shapes["input1"], shapes["input2"]
+        if len(one) not in (1, 2) or len(one) != len(two):
             raise InputError(
-                "CosineEmbeddingLoss takes vectors (N, D) or (D,), "
-                f"got {tuple(input1.shape)} and {tuple(input2.shape)}"
+                f"{self.name} takes vectors (N, D) or (D,), got {tuple(one)} and {tuple(two)}"
             )
-        require_broadcast("target", target.shape, (input1 + input2).shape[:-1])
+        if len(shapes["target"]) != len(one) - 1:
+            raise InputError(
+                f"target: expected one for each pair of vectors, got {tuple(shapes['target'])}"
+            )
+
+    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
         root = COSINE_EPSILON**0.5
         cosine = embedding.scaled_cosine(
             F, input1, input2, lambda F, norm: F.hypot(norm, root * F.ones_like(norm))
@@ -95,13 +100,14 @@ class _Triplet(Loss):
     margin: float
     swap: bool
 
-    def hybrid_forward(self, F: Any, anchor: Any, positive: Any, negative: Any) -> Any:
-        ranks = {len(x.shape) for x in (anchor, positive, negative)}
-        if len(ranks) > 1:
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        if len({len(shape) for shape in shapes.values()}) > 1:
+            listed = ", ".join(str(tuple(shape)) for shape in shapes.values())
             raise InputError(
-                "anchor, positive and negative: expected the same number of axes, got "
-                f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}"
+                f"anchor, positive and negative: expected as many axes of each, got {listed}"
             )
+
+    def hybrid_forward(self, F: Any, anchor: Any, positive: Any, negative: Any) -> Any:
         near, far = self._distance(F, anchor, positive), self._distance(F, anchor, negative)
         if self.swap:
             far = F.minimum(far, self._distance(F, positive, negative))

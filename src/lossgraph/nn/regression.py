@@ -10,7 +10,7 @@ from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import regression
 from ..options import number, positive
-from ..shapes import broadcasts, same
+from ..shapes import Shape, broadcasts, same
 from .base import Loss
 
 
@@ -145,13 +145,17 @@ class GaussianNLLLoss(Loss):
                 raise InputError("var: a variance is negative")
         return given
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Any) -> Any:
-        if same(var.shape, input.shape[:-1]) and not same(var.shape, input.shape):
-            var = F.reshape(var, (*input.shape[:-1], 1))
-        if len(var.shape) not in (0, len(input.shape)) or not broadcasts(var.shape, input.shape):
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        input, var = shapes["input"], shapes["var"]
+        aligned = len(var) in (0, len(input)) and broadcasts(var, input)
+        if not aligned and not same(var, input[:-1]):
             raise InputError(
-                f"var: expected the shape of input, {tuple(input.shape)}, with lengths of 1 in it, "
-                f"or without its last axis, got {tuple(var.shape)}"
+                f"var: expected the shape of input, {tuple(input)}, with lengths of 1 in it, "
+                f"or without its last axis, got {tuple(var)}"
             )
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Any) -> Any:
+        if len(var.shape) < len(input.shape):  # one for each sample, or one number
+            var = F.reshape(var, (*var.shape, 1))
         loss = regression.gaussian_nll(F, input, target, F.cast(var, dtype=input.dtype), self.eps)
         return self._reduce(F, loss + 0.5 * math.log(2 * math.pi) if self.full else loss)

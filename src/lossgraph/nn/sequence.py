@@ -9,9 +9,9 @@ import numpy as np
 
 from ..arrays import device_of, to_numpy
 from ..errors import InputError
-from ..loss import require_samples
 from ..losses import ctc
 from ..runtime import check_labels
+from ..shapes import require_samples
 from .base import Loss
 
 __all__ = ["CTCLoss"]
