@@ -11,6 +11,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import catalogue, nn, reference
+from lossgraph.types import numpy_dtype
 from support import assert_close
 
 RNG = np.random.default_rng(0)
@@ -132,6 +133,30 @@ def test_norms_of_other_orders(p, expected):
     assert np.isfinite(grads["x1"]).all()
     scaled = nn.functional.pairwise_distance(x * 1e200, zero, p=p, eps=0.0)
     assert_close(scaled, [expected * (1e200 if p else 1)])
+
+
+def test_an_infinite_delta_is_half_the_square():
+    x = X.astype(float)
+    loss = nn.HuberLoss(delta=float("inf"), reduction="none")
+    value, grads = loss.value_and_grad(x, 0 * x)
+    assert_close(value, x * x / 2)
+    assert_close(grads["input"], x)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_extremes_in_every_dtype(dtype):
+    """Logits of 1e4 (6e4 is the largest float16) and distributions with zeros."""
+    x = np.array([[1e4, -1e4, 0], [0, 0, -np.inf]]).astype(numpy_dtype(dtype))
+    value, grads = nn.CrossEntropyLoss(reduction="none").value_and_grad(x, np.array([1, 0]))
+    assert_close(value, np.array([2e4, np.log(2)]), dtype)
+    assert_close(grads["input"], np.array([[1, -1, 0], [-0.5, 0.5, 0]]), dtype)
+    one = np.array([[0, 1, 0], [0.5, 0.5, 0]]).astype(x.dtype)
+    dense, grads = nn.CrossEntropyLoss(reduction="none").value_and_grad(x, one)
+    assert_close(dense, np.array([2e4, np.log(2)]), dtype)
+    assert_close(grads["input"], np.array([[1, -1, 0], [0, 0, 0]]), dtype)
+    value, grads = nn.SoftMarginLoss(reduction="none").value_and_grad(x[0], np.ones_like(x[0]))
+    assert_close(value, np.array([0, 1e4, np.log(2)]), dtype)
+    assert_close(grads["input"], np.array([0, -1, -0.5]), dtype)
 
 
 # --- refused ---

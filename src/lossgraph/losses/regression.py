@@ -49,6 +49,14 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     return near * (near * (0.5 / rho)) + F.relu(size - rho)
 
 
+def huber_of_slope(F: Any, error: Any, delta: float) -> Any:
+    r"""``huber`` times ``delta``, which is its slope then; squared everywhere if that is infinite.
+
+    .. math:: \ell(e) = e^2 / 2 \text{ if } |e| \le \delta \text{ else } \delta (|e| - \delta/2)
+    """
+    return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
+
+
 def hinge_embedding(F: Any, distance: Any, label: Any, margin: float) -> Any:
     r"""A distance for pairs labelled 1, what it lacks to a margin for those labelled -1.
 

@@ -71,7 +71,7 @@ def huber_loss(
     ``l1_loss``.
     """
     one_of("reduction", reduction, REDUCTIONS)
-    loss = regression.huber(F, target - input, positive("delta", delta)) * delta
+    loss = regression.huber_of_slope(F, target - input, positive("delta", delta))
     return reduced(F, _weighed(F, loss, input, weight), reduction)
 
 

@@ -81,7 +81,7 @@ class HuberLoss(Loss):
         self.delta = positive("delta", delta)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
-        return self._reduce(F, regression.huber(F, target - input, self.delta) * self.delta)
+        return self._reduce(F, regression.huber_of_slope(F, target - input, self.delta))
 
 
 class PoissonNLLLoss(Loss):
