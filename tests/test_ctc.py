@@ -13,7 +13,6 @@ import golden_cases
 import lossgraph as lg
 from lossgraph import gluon, reference, symbolic
 from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
-from test_gluon_golden import close
 
 CASES = [case for case in golden_cases.cases("mxnet") if case["loss"] == "CTCLoss"]
 OPSETS = [opset for opset in (13, 18, 21, 26) if opset <= newest_opset()]
@@ -101,10 +100,10 @@ def test_recorded_cases(case):
         wrt = tuple(case["grads"])
         value, grads = loss.value_and_grad(**recorded.inputs, **recorded.call, wrt=wrt)
         for name in wrt:
-            close(grads[name], recorded.grads[name], recorded.dtype)
+            golden_cases.close(grads[name], recorded.grads[name], recorded.dtype)
     else:
         value = loss(**recorded.inputs, **recorded.call)
-    close(value, recorded.out, recorded.dtype)
+    golden_cases.close(value, recorded.out, recorded.dtype)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
@@ -112,7 +111,7 @@ def test_the_same_body_on_numpy(case):
     recorded = golden_cases.Case("mxnet", case)
     loss = gluon.CTCLoss(**recorded.options)
     arrays = {name: reference.Array(array) for name, array in recorded.inputs.items()}
-    close(loss(**arrays, **recorded.call).asnumpy(), recorded.out, recorded.dtype)
+    golden_cases.close(loss(**arrays, **recorded.call).asnumpy(), recorded.out, recorded.dtype)
 
 
 @pytest.mark.parametrize(("steps", "classes", "length"), [

@@ -170,12 +170,18 @@ def test_random_expressions_in_parts(made):
         assert_close(a, b, tolerance=(1e-12, 1e-13))
 
 
-NOT_SEPARABLE = {"gluon.SDMLLoss"}  # every sample against every other
+# Every sample against every other.
+NOT_SEPARABLE = {"gluon.SDMLLoss"}
+
+
+def per_sample(entry):
+    """Options for one number for each sample, where the default is a mean."""
+    return {"reduction": "none"} if "reduction" in entry.options else {}
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 def test_every_loss_in_parts(entry):
-    loss = entry.make()
+    loss = entry.make(per_sample(entry))
     types = example_types(loss)
     program = loss.program(types, grad=(next(iter(types)),))
     batch = find_batch(program.inputs, program.outputs)

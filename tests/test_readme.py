@@ -43,11 +43,12 @@ def test_tools_that_are_named_exist():
 
 
 def test_losses_that_are_named_exist():
-    from lossgraph import gluon
+    from lossgraph import gluon, nn
 
-    assert [name for name in re.findall(r"\b(\w+Loss)\b", README)
-            if not hasattr(gluon, name) and name != "FocalLoss"] == []  # fmt: skip
-    assert [name for name in gluon.__all__ if name.endswith("Loss") and name not in README] == []
+    known = {*dir(gluon), *dir(nn), "FocalLoss"}
+    assert [name for name in re.findall(r"\b(\w+Loss)\b", README) if name not in known] == []
+    there = [*gluon.__all__, *nn.__all__, *nn.functional.__all__]
+    assert [name for name in there if name.lower().endswith("loss") and name not in README] == []
 
 
 def test_versions_agree():

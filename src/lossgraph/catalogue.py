@@ -16,23 +16,31 @@ from importlib import import_module
 from typing import Any
 
 from .errors import InputError
-from .examples import Example, example
+from .examples import Example, example, example_options
 from .loss import Block, FunctionLoss, is_array_parameter
 
 NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
 
 ALIASES = {
-    "ctc": "gluon.CTCLoss",
+    "bce": "nn.BCELoss",
+    "bce_with_logits": "nn.BCEWithLogitsLoss",
     "cosine_embedding": "gluon.CosineEmbeddingLoss",
+    "cross_entropy": "nn.CrossEntropyLoss",
+    "ctc": "gluon.CTCLoss",
+    "gaussian_nll": "nn.GaussianNLLLoss",
     "hinge": "gluon.HingeLoss",
     "huber": "gluon.HuberLoss",
     "kl_div": "gluon.KLDivLoss",
     "l1": "gluon.L1Loss",
     "l2": "gluon.L2Loss",
     "logistic": "gluon.LogisticLoss",
+    "mse": "nn.MSELoss",
+    "multi_margin": "nn.MultiMarginLoss",
+    "nll": "nn.NLLLoss",
     "poisson_nll": "gluon.PoissonNLLLoss",
     "sdml": "gluon.SDMLLoss",
     "sigmoid_bce": "gluon.SigmoidBinaryCrossEntropyLoss",
+    "smooth_l1": "nn.SmoothL1Loss",
     "softmax_ce": "gluon.SoftmaxCrossEntropyLoss",
     "squared_hinge": "gluon.SquaredHingeLoss",
     "triplet": "gluon.TripletLoss",
@@ -75,11 +83,15 @@ class Entry:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options with their defaults: of the constructor, or of a function's call."""
+        """The options with their defaults: of the constructor, or of a function's call.
+
+        One that has no default has the value of an example.
+        """
         if isinstance(self.source, FunctionLoss):
             return self.source.options
+        needed = example_options(self.namespace, self.own_name)
         return {
-            p.name: p.default
+            p.name: needed[p.name] if p.default is p.empty else p.default
             for p in list(inspect.signature(self.source.__init__).parameters.values())[1:]
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         }
@@ -87,6 +99,11 @@ class Entry:
     @property
     def inputs(self) -> dict[str, bool]:
         """Whether an input must be given, by the name of the input."""
+        return {**self.declared, **dict.fromkeys(self.make().parameter_shapes, True)}
+
+    @property
+    def declared(self) -> dict[str, bool]:
+        """The same of those inputs that the signature names."""
         if isinstance(self.source, FunctionLoss):
             parameters = self.source.parameters
         else:
@@ -100,7 +117,7 @@ class Entry:
         Raises:
             InputError: for an option that it does not have, or a value that one cannot take.
         """
-        given = dict(options or {})
+        given = {**example_options(self.namespace, self.own_name), **(options or {})}
         for name in given:
             if name not in self.options:
                 known = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
@@ -164,16 +181,19 @@ def examples_of(loss: Block) -> dict[str, Example]:
     entry = entry_of(loss)
     if entry is None:
         return {}
-    return {
-        name: example(entry.namespace, entry.own_name, name, loss.options) for name in entry.inputs
+    declared = {
+        name: example(entry.namespace, entry.own_name, name, loss.options)
+        for name in entry.declared
     }
+    shapes = loss.parameter_shapes
+    return {**declared, **{name: Example(shape=shape) for name, shape in shapes.items()}}
 
 
 def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:
     """Types of the inputs that a loss must have, for a user who gave none."""
     entry = entry_of(loss)
-    required = {} if entry is None else entry.inputs
-    return {name: e.type for name, e in examples_of(loss).items() if required[name]}
+    declared = {} if entry is None else entry.declared
+    return {name: e.type for name, e in examples_of(loss).items() if declared.get(name, True)}
 
 
 def formula_of(source: object) -> str:
@@ -227,9 +247,12 @@ def _plain_names(entry: Entry) -> set[str]:
 
 def _near(name: str) -> str:
     """A suggestion: the full names of the losses that are spelled alike."""
-    spelled = {plain: entry.name for entry in entries() for plain in sorted(_plain_names(entry))}
+    spelled: dict[str, list[str]] = {}
+    for entry in entries():
+        for plain in _plain_names(entry):
+            spelled.setdefault(plain, []).append(entry.name)
     close = difflib.get_close_matches(_plain(name.rpartition(".")[2]), spelled, n=3, cutoff=0.5)
-    listed = list(dict.fromkeys(spelled[plain] for plain in close))
+    listed = list(dict.fromkeys(full for plain in close for full in spelled[plain]))
     return f" (did you mean {' or '.join(listed)}?)" if listed else ""
 
 

@@ -176,8 +176,8 @@ def const(value: object, dtype: object = None) -> Expr:
 
 def variable(name: str, type_: TensorType) -> Expr:
     """An input of a graph."""
-    if not isinstance(name, str) or not name.isidentifier():
-        raise InputError(f"an input's name is an identifier, got {name!r}")
+    if not isinstance(name, str) or not name.replace(".", "_").isidentifier():
+        raise InputError(f"an input's name is an identifier, which may have dots, got {name!r}")
     return _intern(("Input", name, type_), _INPUT, (), {"name": name}, type_, ())
 
 

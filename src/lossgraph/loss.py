@@ -47,6 +47,9 @@ class Block:
     without_gradient: tuple[str, ...] = ()
     # Inputs that a call may give as numbers, which elsewhere are options.
     number_inputs: tuple[str, ...] = ()
+    # Inputs that the constructor may be given too, as attributes of these names. A call takes them
+    # from there if it has none of its own; in a graph without such an input they are constant.
+    tensor_options: tuple[str, ...] = ()
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -78,11 +81,24 @@ class Block:
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Refuse shapes of a call that a graph, which knows lengths by name, cannot refuse."""
+        self.require_shapes(shapes)
+
+    def require_shapes(self, shapes: Mapping[str, tuple[Any, ...]]) -> None:
+        """Refuse shapes, of a call or of a graph, where lengths may have names."""
+
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        """Inputs of these types that have no gradient whatever their dtype."""
+        return self.without_gradient
 
     @property
     def name(self) -> str:
         """The name of the loss: its class's."""
         return type(self).__name__
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the inputs whose names depend on the options, so that no signature has them."""
+        return {}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -91,17 +107,18 @@ class Block:
         return {
             key.lstrip("_"): value
             for key, value in sorted(self.__dict__.items())
-            if isinstance(value, plain) and key not in (*_NOT_STATE, "_version", "_prefix")
+            if isinstance(value, plain)
+            and key not in (*_NOT_STATE, "_version", "_prefix", *self.tensor_options)
         }
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value: an array of the kind of the first argument."""
         arrays, constants = self._bind(args, kwargs)
         if any(isinstance(value, Symbol) for value in arrays.values()):
-            return self.hybrid_forward(symbolic, **arrays, **constants)
+            return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
-            return self.hybrid_forward(reference, **arrays, **constants)
-        arrays = self.prepare(arrays)
+            return self._forward(reference, **arrays, **constants)
+        arrays = self.prepare({**arrays, **self._tensors(arrays)})
         return self._compiled(arrays, constants, (), False).run(arrays)
 
     def value_and_grad(
@@ -125,7 +142,7 @@ class Block:
         chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
         if not chosen:
             return self(*args, **kwargs), {}
-        arrays = self.prepare(arrays)
+        arrays = self.prepare({**arrays, **self._tensors(arrays)})
         compiled = self._compiled(arrays, constants, chosen, ct is not None)
         if ct is not None:
             arrays.update(_cotangents(ct, compiled.program))
@@ -159,10 +176,10 @@ class Block:
         """The traced, differentiated and simplified graph for given input types."""
         types = _as_types(inputs)
         self._check_names(types, constants)
-        for label in set(_names(grad)) & set(self.without_gradient):
+        for label in set(_names(grad)) & set(self.labels_among(types)):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
-            self.hybrid_forward,
+            self._forward,
             types,
             constants=constants,
             grad=_names(grad),
@@ -172,6 +189,20 @@ class Block:
         )
 
     # --- binding arguments ---
+
+    def _tensors(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The tensors of the constructor that a call has not given itself."""
+        own = {name: getattr(self, name) for name in self.tensor_options if name not in given}
+        return {name: tensor for name, tensor in own.items() if tensor is not None}
+
+    def _forward(self, F: Any, **given: Any) -> Any:
+        """``hybrid_forward``, with those tensors as constants in the dtype of the computation."""
+        own = self._tensors(given)
+        if own:
+            dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
+            given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
+        self.require_shapes({n: x.shape for n, x in given.items() if hasattr(x, "shape")})
+        return self.hybrid_forward(F, **given)
 
     def _signature(self) -> inspect.Signature:
         """The inputs of the loss, and the options of a call."""
@@ -415,17 +446,6 @@ def _without_first(function: Callable[..., Any], count: int) -> inspect.Signatur
     return found
 
 
-def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse inputs that are not there once for each sample.
-
-    Raises:
-        InputError: naming the first.
-    """
-    for name, shape in shapes.items():
-        if shape != samples:
-            raise InputError(f"{name}: expected one for each sample, {samples}, got {shape}")
-
-
 def as_loss(loss: Any) -> Block:
     """A loss from a loss, or from a function of F."""
     if isinstance(loss, Block):
@@ -475,8 +495,12 @@ def symbolic_shapes(
 ) -> dict[str, tuple[Dim, ...]]:
     """Shapes with names for lengths: equal lengths share one, a length of 1 stays 1."""
     known: dict[int, Dim] = {1: 1}
+
+    def dim(name: str, axis: int, length: int) -> Dim:
+        return known.setdefault(length, named(f"{name.replace('.', '_')}_{axis}"))
+
     return {
-        name: tuple(known.setdefault(n, named(f"{name}_{axis}")) for axis, n in enumerate(a.shape))
+        name: tuple(dim(name, axis, length) for axis, length in enumerate(a.shape))
         for name, a in arrays.items()
     }
 

@@ -117,8 +117,8 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     found: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
         if node.op.name == "ClassIndex":
-            label = node.args[0]
-            if inputs_of([label]) and not is_input(_source(label)):
+            label = _source(node.args[0])  # so that an error names an index that users know
+            if inputs_of([label]) and not is_input(label):
                 found[(label, node.attrs["classes"])] = None
     return tuple(found)
 

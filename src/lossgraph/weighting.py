@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from .errors import InputError
+from .shapes import broadcasts
 from .symbolic.symbol import same_size
 
 
@@ -41,11 +41,3 @@ def weigh(F: Any, loss: Any, sample_weight: Any, label: Any = None, batch_axis: 
 def _as_many(label: Any, loss: Any) -> bool:
     """Whether the label could take the shape of the loss."""
     return same_size(math.prod(label.shape), math.prod(loss.shape))
-
-
-def broadcasts(shape: Sequence[Any], target: Sequence[Any]) -> bool:
-    """Whether NumPy broadcasting stretches ``shape`` to ``target`` and leaves that alone."""
-    if len(shape) > len(target):
-        return False
-    aligned = target[len(target) - len(shape) :]
-    return all(same_size(a, 1) or same_size(a, b) for a, b in zip(shape, aligned, strict=True))

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from . import gluon, nn
 from .example import Example, Table
 
-__all__ = ["Example", "example"]
+__all__ = ["Example", "example", "example_options"]
 
 TABLES: Mapping[str, Table] = {"gluon": gluon.TABLE, "nn": nn.TABLE}
+OPTIONS: Mapping[str, Mapping[str, Mapping[str, object]]] = {"nn": nn.OPTIONS}
 _BY_INPUT = {"sample_weight": Example(shape=("N",), values="positive")}
 
 
@@ -21,3 +22,8 @@ def example(namespace: str, loss: str, name: str, options: Mapping[str, object])
         if options.get(option) == value:
             return other
     return found
+
+
+def example_options(namespace: str, loss: str) -> Mapping[str, object]:
+    """Plausible options of a loss that has options without defaults; the examples fit them."""
+    return OPTIONS.get(namespace, {}).get(loss, {})

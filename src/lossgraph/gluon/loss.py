@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError
-from ..loss import require_samples
 from ..losses import classification, ctc, distribution, embedding, regression
-from ..symbolic.symbol import same_size
-from ..weighting import broadcasts, weigh
+from ..options import integer, number, one_of, positive
+from ..shapes import require_broadcast, require_classes, require_samples
+from ..weighting import weigh
 from .block import HybridBlock
 
 __all__ = [
@@ -51,8 +49,8 @@ class Loss(HybridBlock):
 
     def __init__(self, weight: float | None, batch_axis: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._weight = _number("weight", weight, optional=True)
-        self._batch_axis = _axis("batch_axis", batch_axis)
+        self._weight = number("weight", weight, optional=True)
+        self._batch_axis = integer("batch_axis", batch_axis)
 
     def __repr__(self) -> str:
         return f"{self.name}(batch_axis={self._batch_axis}, w={self._weight})"
@@ -126,7 +124,7 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
     ) -> Any:
         target = _reshape_like(F, label, pred)
         if pos_weight is not None and not isinstance(pos_weight, (int, float)):
-            _require_broadcast("pos_weight", pos_weight, target)
+            require_broadcast("pos_weight", pos_weight.shape, target.shape)
         if self._from_sigmoid:
             loss = classification.binary_cross_entropy(F, pred, target, 1e-12, pos_weight)
         else:
@@ -156,15 +154,15 @@ class SoftmaxCrossEntropyLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._axis = _axis("axis", axis)
+        self._axis = integer("axis", axis)
         self._sparse_label = bool(sparse_label)
         self._from_logits = bool(from_logits)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        _require_classes(shapes["pred"], self._axis)
+        require_classes(shapes["pred"], self._axis)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        _require_classes(pred.shape, self._axis)
+        require_classes(pred.shape, self._axis)
         log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
         if self._sparse_label:
             loss = classification.sparse_cross_entropy(F, log_probs, label, self._axis)
@@ -195,17 +193,17 @@ class KLDivLoss(Loss):
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
         self._from_logits = bool(from_logits)
-        self._axis = _axis("axis", axis)
+        self._axis = integer("axis", axis)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if not self._from_logits:
-            _require_classes(shapes["pred"], self._axis)
+            require_classes(shapes["pred"], self._axis)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         if self._from_logits:
             log_probs = pred
         else:
-            _require_classes(pred.shape, self._axis)
+            require_classes(pred.shape, self._axis)
             log_probs = F.log_softmax(pred, axis=self._axis)
         return self._average(F, distribution.kl_divergence(F, log_probs, label), sample_weight)
 
@@ -237,8 +235,8 @@ class CTCLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, 0, **kwargs)
-        self._layout = _one_of("layout", layout, ("NTC", "TNC"))
-        self._label_layout = _one_of("label_layout", label_layout, ("NT", "TN"))
+        self._layout = one_of("layout", layout, ("NTC", "TNC"))
+        self._label_layout = one_of("label_layout", label_layout, ("NT", "TN"))
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         pred, label = shapes["pred"], shapes["label"]
@@ -295,7 +293,7 @@ class HuberLoss(Loss):
         self, rho: float = 1, weight: float | None = None, batch_axis: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._rho = _positive("rho", rho)
+        self._rho = positive("rho", rho)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         error = _reshape_like(F, label, pred) - pred
@@ -315,7 +313,7 @@ class HingeLoss(Loss):
         self, margin: float = 1, weight: float | None = None, batch_axis: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._margin = _number("margin", margin)
+        self._margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         target = _reshape_like(F, label, pred)
@@ -354,7 +352,7 @@ class LogisticLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._label_format = _one_of("label_format", label_format, ("signed", "binary"))
+        self._label_format = one_of("label_format", label_format, ("signed", "binary"))
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         target = _reshape_like(F, label, pred)
@@ -378,7 +376,7 @@ class TripletLoss(Loss):
         self, margin: float = 1, weight: float | None = None, batch_axis: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._margin = _number("margin", margin)
+        self._margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, pred: Any, positive: Any, negative: Any) -> Any:
         positive = _reshape_like(F, positive, pred)
@@ -412,7 +410,7 @@ class PoissonNLLLoss(Loss):
         super().__init__(weight, batch_axis, **kwargs)
         self._from_logits = bool(from_logits)
         self._compute_full = bool(compute_full)
-        self._epsilon = _number("epsilon", epsilon)
+        self._epsilon = number("epsilon", epsilon)
 
     def hybrid_forward(
         self,
@@ -423,7 +421,7 @@ class PoissonNLLLoss(Loss):
         epsilon: float | None = None,
     ) -> Any:
         counts = F.cast(_reshape_like(F, target, pred), dtype=pred.dtype)
-        eps = self._epsilon if epsilon is None else _number("epsilon", epsilon)
+        eps = self._epsilon if epsilon is None else number("epsilon", epsilon)
         loss = regression.poisson_nll(F, pred, counts, self._from_logits, eps)
         if self._compute_full:
             loss = loss + regression.log_factorial(F, counts)
@@ -446,7 +444,7 @@ class CosineEmbeddingLoss(Loss):
         self, weight: float | None = None, batch_axis: int = 0, margin: float = 0, **kwargs: Any
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self._margin = _number("margin", margin)
+        self._margin = number("margin", margin)
 
     def hybrid_forward(
         self, F: Any, input1: Any, input2: Any, label: Any, sample_weight: Any = None
@@ -479,7 +477,7 @@ class SDMLLoss(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
-        self.smoothing_parameter = _number("smoothing_parameter", smoothing_parameter)
+        self.smoothing_parameter = number("smoothing_parameter", smoothing_parameter)
 
     def hybrid_forward(self, F: Any, x1: Any, x2: Any) -> Any:
         if len(x1.shape) != 2 or len(x2.shape) != 2:
@@ -492,51 +490,8 @@ SigmoidBCELoss = SigmoidBinaryCrossEntropyLoss
 SoftmaxCELoss = SoftmaxCrossEntropyLoss
 
 
-def _number(name: str, value: Any, optional: bool = False) -> Any:
-    if optional and value is None:
-        return None
-    if not isinstance(value, bool) and isinstance(value, (int, float)):
-        return value
-    try:
-        if not isinstance(value, (bool, str)) and np.size(value) == 1:
-            return float(np.reshape(value, ())[()])
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"{name}: expected a number, got {value!r}")
-
-
-def _require_classes(shape: Sequence[Any], axis: int) -> None:
-    if not -len(shape) <= axis < len(shape):
-        raise InputError(f"axis {axis} is out of range for predictions of shape {shape}")
-    if same_size(shape[axis], 0):
-        raise InputError("there are no classes to choose from: the class axis has length 0")
-
-
 def _require_ranks(pred: Sequence[Any], label: Sequence[Any]) -> None:
     if len(pred) != 3 or len(label) != 2:
         raise InputError(
             f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred} and {label}"
         )
-
-
-def _require_broadcast(name: str, array: Any, like: Any) -> None:
-    if not broadcasts(array.shape, like.shape):
-        raise InputError(f"{name} of shape {array.shape} does not broadcast to {like.shape}")
-
-
-def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise InputError(f"{name}: expected one of {choices}, got {value!r}")
-    return str(value)
-
-
-def _positive(name: str, value: Any) -> Any:
-    if not _number(name, value) > 0:
-        raise InputError(f"{name}: expected a positive number, got {value!r}")
-    return _number(name, value)
-
-
-def _axis(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{name}: expected an int, got {value!r}")
-    return int(value.__index__())

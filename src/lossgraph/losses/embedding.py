@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from .distribution import kl_divergence
+from .regression import clamp
 
 COSINE_EPSILON = 1e-12  # of Gluon's formula
 
@@ -29,15 +32,71 @@ def cosine_similarity(F: Any, x: Any, y: Any, epsilon: float = COSINE_EPSILON) -
     return F.sum(x * y, axis=-1, keepdims=True) / F.maximum(norms, epsilon)
 
 
-def cosine_embedding(F: Any, similarity: Any, label: Any, margin: float) -> Any:
+def scaled_cosine(F: Any, x: Any, y: Any, length: Callable[[Any, Any], Any], axis: int = -1) -> Any:
+    r"""The dot product of vectors along an axis, each divided by its length; 1 stays of the axis.
+
+    .. math:: \frac{x}{l(\|x\|)} \cdot \frac{y}{l(\|y\|)}
+
+    ``length(F, norm)`` keeps away from 0. The division comes first, as a product may overflow.
+    """
+    x, y = (v / length(F, F.norm(v, axis=axis, keepdims=True)) for v in (x, y))
+    return F.sum(x * y, axis=axis, keepdims=True)
+
+
+def cosine_embedding(
+    F: Any, similarity: Any, label: Any, margin: float, passes: bool = False
+) -> Any:
     r"""1 - cos for pairs labelled 1, the cosine beyond the margin for those labelled -1.
 
     .. math:: \ell = [y = 1] (1 - \cos) + [y = -1] \max(0, \cos - m)
 
-    Pairs with another label add nothing.
+    Pairs with another label add nothing. ``passes``: the gradient passes at the margin.
     """
     alike = (1 - similarity) * (label == 1)
-    return alike + F.relu((label == -1) * (similarity - margin))
+    beyond = (label == -1) * (similarity - margin)
+    return alike + (clamp(F, beyond) if passes else F.relu(beyond))
+
+
+def p_norm(F: Any, x: Any, p: float) -> Any:
+    r"""The p-norm of vectors along the last axis, which keeps the length one.
+
+    .. math:: \|x\|_p = \left(\sum_i |x_i|^p\right)^{1/p}
+
+    Its derivative at 0 is 0. The largest of several elements share the one of ``p = inf``.
+    """
+    if p == 2:
+        return F.norm(x, axis=-1, keepdims=True)
+    size = F.abs(x)
+    if p == 1:
+        return F.sum(size, axis=-1, keepdims=True)
+    if p == 0:
+        return F.sum(size != 0, axis=-1, keepdims=True)
+    largest = (F.max if p > 0 else F.min)(size, axis=-1, keepdims=True)
+    if math.isinf(p):
+        return largest
+    one = F.ones_like(largest)
+    scale = F.where(F.isfinite(largest) * (largest != 0), largest, one)
+    norm = scale * F.sum((size / scale) ** p, axis=-1, keepdims=True) ** (1 / p)
+    ratio = size / F.where(norm == 0, one, norm)
+    return F.with_gradient(norm, [x], [F.masked_mul(F.sign(x), ratio ** (p - 1))])
+
+
+def pairwise_distance(F: Any, x: Any, y: Any, p: float = 2.0, epsilon: float = 1e-6) -> Any:
+    r"""The p-norm of a difference along the last axis, which keeps the length one.
+
+    .. math:: \|x - y + \epsilon\|_p
+    """
+    return p_norm(F, x - y + epsilon, p)
+
+
+def triplet_margin(F: Any, near: Any, far: Any, margin: float) -> Any:
+    r"""How much a distance is not below another by a margin; any shape.
+
+    .. math:: \ell = \max(0, d(a, p) - d(a, n) + m)
+
+    The gradient passes at the margin.
+    """
+    return clamp(F, near - far + margin)
 
 
 def smoothed_metric(F: Any, x1: Any, x2: Any, smoothing: float) -> Any:

@@ -6,12 +6,17 @@ import math
 from typing import Any
 
 
-def squared_error(F: Any, pred: Any, label: Any) -> Any:
-    r"""Half the squared difference, any shape.
+def clamp(F: Any, x: Any, low: float = 0.0) -> Any:
+    """``max(x, low)`` that passes the gradient where the two are equal, as ``relu`` does not."""
+    return F.clip(x, low, math.inf)
+
+
+def squared_error(F: Any, pred: Any, label: Any, factor: float = 0.5) -> Any:
+    r"""The squared difference times a factor, any shape.
 
     .. math:: \ell = \tfrac12 (y - x)^2
     """
-    return F.square(label - pred) * 0.5
+    return F.square(label - pred) * factor
 
 
 def absolute_error(F: Any, pred: Any, label: Any) -> Any:
@@ -20,6 +25,14 @@ def absolute_error(F: Any, pred: Any, label: Any) -> Any:
     .. math:: \ell = |y - x|
     """
     return F.abs(label - pred)
+
+
+def absolute_number(F: Any, error: Any) -> Any:
+    r"""The absolute value, which has the gradient 0 where it is NaN, as in torch; any shape.
+
+    .. math:: \ell = |e|
+    """
+    return F.with_gradient(F.abs(error), [error], [(error > 0) - (error < 0)])
 
 
 def huber(F: Any, error: Any, rho: float) -> Any:
@@ -34,6 +47,47 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     # derivative is the clipped error itself, which no chain rule over the product would find.
     slope = near * (1 / rho)
     return F.with_gradient(slope * (error - 0.5 * near), [error], [slope])
+
+
+def huber_of_slope(F: Any, error: Any, delta: float) -> Any:
+    r"""``huber`` times ``delta``, which is its slope then; squared everywhere if that is infinite.
+
+    .. math:: \ell(e) = e^2 / 2 \text{ if } |e| \le \delta \text{ else } \delta (|e| - \delta/2)
+    """
+    return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
+
+
+def hinge_embedding(F: Any, distance: Any, label: Any, margin: float) -> Any:
+    r"""A distance for pairs labelled 1, what it lacks to a margin for those labelled -1.
+
+    .. math:: \ell = [y \ne -1]\, x + [y \ne 1] \max(0, m - x)
+
+    Any other label has both. The gradient passes at the margin. Any shape.
+    """
+    label = label + F.zeros_like(distance)
+    distance = distance + F.zeros_like(label)
+    nothing = F.zeros_like(distance)
+    near = F.where(label == -1, nothing, distance)
+    return near + F.where(label == 1, nothing, clamp(F, margin - distance))
+
+
+def margin_ranking(F: Any, x1: Any, x2: Any, label: Any, margin: float) -> Any:
+    r"""How far the order of two scores falls short of what the label says; any shape.
+
+    .. math:: \ell = \max(0, m - y (x_1 - x_2))
+
+    Labels 1, if the first is to be larger, and -1. The gradient passes at the margin.
+    """
+    return clamp(F, margin - label * (x1 - x2))
+
+
+def gaussian_nll(F: Any, pred: Any, target: Any, variance: Any, epsilon: float) -> Any:
+    r"""Negative log-likelihood of a Gaussian, without ``log(2 pi)/2``; any shape.
+
+    .. math:: \ell = \tfrac12 \log v + \frac{(x - y)^2}{2 v}, \quad v = \max(\sigma^2, \epsilon)
+    """
+    variance = clamp(F, variance, epsilon)
+    return 0.5 * (F.log(variance) + F.square(pred - target) / variance)
 
 
 def hinge(F: Any, pred: Any, label: Any, margin: float) -> Any:

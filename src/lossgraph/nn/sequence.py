@@ -1,4 +1,4 @@
-"""The losses of ``torch.nn``, as its documentation has them; the mathematics is in ``losses``."""
+"""The losses of ``torch.nn`` for sequences."""
 
 from __future__ import annotations
 
@@ -9,39 +9,17 @@ import numpy as np
 
 from ..arrays import device_of, to_numpy
 from ..errors import InputError
-from ..loss import Block, require_samples
 from ..losses import ctc
 from ..runtime import check_labels
+from ..shapes import require_samples
+from .base import Loss
 
-__all__ = ["CTCLoss", "Loss"]
+__all__ = ["CTCLoss"]
 
 _EXPECTED = (
     "CTCLoss takes log_probs (T, N, C) with targets (N, S) or (sum of the lengths,), "
     "or (T, C) with (S,), got {} and {}"
 )
-REDUCTIONS = ("mean", "sum", "none")
-
-
-class Loss(Block):
-    """Base of the losses, which reduce what they have computed for each sample.
-
-    Args:
-        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
-    """
-
-    def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in REDUCTIONS:
-            raise InputError(f"reduction: expected one of {REDUCTIONS}, got {reduction!r}")
-        self.reduction = reduction
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
-        return f"{self.name}({options})"
-
-    def _reduce(self, F: Any, loss: Any) -> Any:
-        if self.reduction == "none":
-            return loss
-        return F.scalar(F.mean(loss) if self.reduction == "mean" else F.sum(loss))
 
 
 class CTCLoss(Loss):

@@ -1,0 +1,81 @@
+"""What the losses of ``torch.nn`` share: reductions, and samples without a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..loss import Block
+from ..options import one_of
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class Loss(Block):
+    """Base of the losses, which reduce what they have computed for each sample.
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, which ``reduction`` replaces: None.
+    """
+
+    reductions: tuple[str, ...] = REDUCTIONS
+
+    def __init__(self, reduction: str = "mean", **deprecated: Any) -> None:
+        self._refuse(deprecated)
+        self.reduction = one_of("reduction", reduction, self.reductions)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        return f"{self.name}({options})"
+
+    def _refuse(self, deprecated: dict[str, Any]) -> None:
+        unknown = [name for name in deprecated if name not in ("size_average", "reduce")]
+        if unknown:
+            raise InputError(f"{self.name} has no option {unknown[0]!r}")
+        given = {name: value for name, value in deprecated.items() if value is not None}
+        if given:
+            average, reduce = (bool(given.get(name, True)) for name in ("size_average", "reduce"))
+            instead = "none" if not reduce else "mean" if average else "sum"
+            raise InputError(f"{next(iter(given))} is deprecated: say reduction={instead!r}")
+
+    def _reduce(self, F: Any, loss: Any, weights: Any = None, batched: bool = True) -> Any:
+        return reduced(F, loss, self.reduction, weights, batched)
+
+
+def reduced(F: Any, loss: Any, reduction: str, weights: Any = None, batched: bool = True) -> Any:
+    """A loss as it is, its sum, or its mean, all of rank 0 where there is no batch.
+
+    Args:
+        F: the operators.
+        loss: one number for each sample or element.
+        reduction: ``mean``, ``sum`` or ``none``.
+        weights: those that are in the loss already, whose sum divides a mean.
+        batched: whether the user gave a batch; else the loss is that of one sample.
+    """
+    if reduction == "none":
+        return loss if batched else F.scalar(loss)
+    if reduction == "sum":
+        return F.scalar(F.sum(loss))
+    return F.scalar(F.mean(loss) if weights is None else F.sum(loss) / F.sum(weights))
+
+
+def as_tensor(value: Any) -> Any:
+    """A tensor given to a constructor: lists become arrays."""
+    return np.asarray(value) if isinstance(value, (list, tuple)) else value
+
+
+def without_last(F: Any, x: Any) -> Any:
+    """An array whose last axis has length one without that axis, of rank 0 too."""
+    return F.squeeze(x, axis=-1) if len(x.shape) > 1 else F.scalar(x)
+
+
+def silenced(F: Any, weight: Any, loss: Any) -> Any:
+    """A weight times a loss, where a weight of 0 silences an infinite loss.
+
+    Unlike ``F.masked_mul`` it leaves the gradient of 0/0 what it is, NaN.
+    """
+    endless = (weight == 0) * F.isinf(loss)
+    return weight * F.where(endless, F.zeros_like(loss), loss)

@@ -1,0 +1,161 @@
+"""The losses of ``torch.nn`` for real targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..arrays import device_of, to_numpy
+from ..errors import InputError
+from ..losses import regression
+from ..options import number, positive
+from ..shapes import Shape, broadcasts, same
+from .base import Loss
+
+
+class L1Loss(Loss):
+    r"""The absolute error.
+
+    .. math:: \ell = |x - y|
+
+    Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
+    reduction, else ().
+    """
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        return self._reduce(F, regression.absolute_number(F, input - target))
+
+
+class MSELoss(Loss):
+    r"""The squared error.
+
+    .. math:: \ell = (x - y)^2
+
+    Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
+    reduction, else ().
+    """
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        return self._reduce(F, regression.squared_error(F, input, target, 1.0))
+
+
+class SmoothL1Loss(Loss):
+    r"""Squared for errors up to ``beta``, linear of slope 1 beyond.
+
+    .. math:: \ell = \begin{cases} e^2 / 2\beta & |e| \le \beta \\ |e| - \beta/2 & \text{else}
+        \end{cases}, \quad e = x - y
+
+    ``beta=0`` is ``L1Loss``. Inputs: ``input`` and ``target``, any shape, broadcast together.
+    Value: their shape without a reduction, else ().
+
+    Source: Girshick (2015), ICCV.
+    """
+
+    def __init__(self, *, reduction: str = "mean", beta: float = 1.0, **deprecated: Any) -> None:
+        super().__init__(reduction, **deprecated)
+        self.beta = number("beta", beta)
+        if not self.beta >= 0:
+            raise InputError(f"beta: expected a number that is not negative, got {beta!r}")
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        if self.beta == 0:
+            return self._reduce(F, regression.absolute_number(F, input - target))
+        return self._reduce(F, regression.huber(F, target - input, self.beta))
+
+
+class HuberLoss(Loss):
+    r"""Squared for errors up to ``delta``, linear of slope ``delta`` beyond.
+
+    .. math:: \ell = \begin{cases} e^2 / 2 & |e| \le \delta \\
+        \delta (|e| - \delta/2) & \text{else} \end{cases}, \quad e = x - y
+
+    Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
+    reduction, else ().
+
+    Source: Huber (1964), Ann. Math. Statist. 35(1).
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = positive("delta", delta)
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        return self._reduce(F, regression.huber_of_slope(F, target - input, self.delta))
+
+
+class PoissonNLLLoss(Loss):
+    r"""Negative log-likelihood of counts under a predicted rate.
+
+    .. math:: \ell = e^x - y x \quad\text{or}\quad x - y \log(x + \epsilon)
+
+    ``log_input=True``: input is the logarithm of the rate. ``full`` adds Stirling's ``log(y!)``
+    for targets above 1. Inputs: ``input`` and ``target``, any shape, broadcast together. Value:
+    their shape without a reduction, else ().
+    """
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        *,
+        eps: float = 1e-8,
+        reduction: str = "mean",
+        **deprecated: Any,
+    ) -> None:
+        super().__init__(reduction, **deprecated)
+        self.log_input = bool(log_input)
+        self.full = bool(full)
+        self.eps = number("eps", eps)
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        counts = F.cast(target, dtype=input.dtype)
+        loss = regression.poisson_nll(F, input, counts, self.log_input, self.eps)
+        if self.full:
+            loss = loss + regression.log_factorial(F, counts)
+        return self._reduce(F, loss)
+
+
+class GaussianNLLLoss(Loss):
+    r"""Negative log-likelihood of targets under Gaussians with predicted mean and variance.
+
+    .. math:: \ell = \tfrac12 \log v + \frac{(x - y)^2}{2 v}, \quad v = \max(\sigma^2, \epsilon)
+
+    ``full`` adds ``log(2 pi)/2``. A variance below ``eps`` has no gradient, as it makes no
+    difference (torch's own passes one). Inputs: ``input`` and ``target``, any shape, broadcast
+    together; ``var``, in input's shape, with lengths of 1 in it, without its last axis, or one
+    number, and not negative. Value: input's shape without a reduction, else ().
+
+    Source: Nix, Weigend (1994), ICNN.
+    """
+
+    number_inputs = ("var",)
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.full = bool(full)
+        self.eps = positive("eps", eps)
+
+    def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Negative variances are refused; a graph, which cannot, takes them for ``eps``."""
+        given = dict(arrays)
+        if "var" in given and device_of(given["var"]) is None:
+            given["var"] = to_numpy("var", given["var"])
+            if (given["var"] < 0).any():
+                raise InputError("var: a variance is negative")
+        return given
+
+    def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
+        input, var = shapes["input"], shapes["var"]
+        aligned = len(var) in (0, len(input)) and broadcasts(var, input)
+        if not aligned and not same(var, input[:-1]):
+            raise InputError(
+                f"var: expected the shape of input, {tuple(input)}, with lengths of 1 in it, "
+                f"or without its last axis, got {tuple(var)}"
+            )
+
+    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Any) -> Any:
+        if len(var.shape) < len(input.shape):  # one for each sample, or one number
+            var = F.reshape(var, (*var.shape, 1))
+        loss = regression.gaussian_nll(F, input, target, F.cast(var, dtype=input.dtype), self.eps)
+        return self._reduce(F, loss + 0.5 * math.log(2 * math.pi) if self.full else loss)

@@ -1,0 +1,71 @@
+"""What losses demand of shapes, whose sizes may be known by name only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .errors import InputError
+from .symbolic.symbol import same_size
+
+Shape = Sequence[Any]
+
+
+def same(shape: Shape, other: Shape) -> bool:
+    """Whether two shapes are equal."""
+    return len(shape) == len(other) and all(
+        same_size(a, b) for a, b in zip(shape, other, strict=True)
+    )
+
+
+def broadcasts(shape: Shape, target: Shape) -> bool:
+    """Whether NumPy broadcasting stretches ``shape`` to ``target`` and leaves that alone."""
+    if len(shape) > len(target):
+        return False
+    aligned = target[len(target) - len(shape) :]
+    return all(same_size(a, 1) or same_size(a, b) for a, b in zip(shape, aligned, strict=True))
+
+
+def require_same(name: str, shape: Shape, like: str, target: Shape) -> None:
+    """Refuse an array that has not the shape of another.
+
+    Raises:
+        InputError: naming both.
+    """
+    if not same(shape, target):
+        raise InputError(
+            f"{name}: expected the shape of {like}, {tuple(target)}, got {tuple(shape)}"
+        )
+
+
+def require_broadcast(name: str, shape: Shape, target: Shape) -> None:
+    """Refuse an array that does not broadcast to a shape, or would enlarge it.
+
+    Raises:
+        InputError: naming it.
+    """
+    if not broadcasts(shape, target):
+        raise InputError(f"{name} of shape {tuple(shape)} does not broadcast to {tuple(target)}")
+
+
+def require_classes(shape: Shape, axis: int) -> None:
+    """Refuse predictions without an axis of classes, or without any class along it.
+
+    Raises:
+        InputError: saying which.
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise InputError(f"axis {axis} is out of range for predictions of shape {shape}")
+    if same_size(shape[axis], 0):
+        raise InputError("there are no classes to choose from: the class axis has length 0")
+
+
+def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse inputs that are not there once for each sample.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for name, shape in shapes.items():
+        if shape != samples:
+            raise InputError(f"{name}: expected one for each sample, {samples}, got {shape}")
