@@ -13,11 +13,10 @@ from lossgraph.parts import Part
 from lossgraph.samples import choose_sizes, draw
 from lossgraph.types import tensor_type
 from support import assert_close
+from test_lanes import NOT_SEPARABLE
 
-SEPARABLE = [
-    entry for entry in entries()
-    if entry.name not in ("gluon.PoissonNLLLoss", "gluon.SDMLLoss", "gluon.CTCLoss", "nn.CTCLoss")
-]  # fmt: skip
+LOOPS = {"gluon.CTCLoss", "optax.ctc_loss", "optax.ctc_loss_with_forward_probs"}
+SEPARABLE = [entry for entry in entries() if entry.name not in NOT_SEPARABLE | LOOPS]
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 

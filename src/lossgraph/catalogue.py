@@ -19,7 +19,12 @@ from .errors import InputError
 from .examples import Example, example
 from .loss import Block, FunctionLoss, is_array_parameter
 
-NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
+NAMESPACES = {
+    "gluon": "lossgraph.gluon",
+    "losses": "lossgraph.losses",
+    "nn": "lossgraph.nn",
+    "optax": "lossgraph.optax",
+}
 
 ALIASES = {
     "ctc": "gluon.CTCLoss",
@@ -227,7 +232,10 @@ def _plain_names(entry: Entry) -> set[str]:
 
 def _near(name: str) -> str:
     """A suggestion: the full names of the losses that are spelled alike."""
-    spelled = {plain: entry.name for entry in entries() for plain in sorted(_plain_names(entry))}
+    spelled: dict[str, str] = {}
+    for entry in entries():  # of several with one name the first, as the namespaces are in order
+        for plain in sorted(_plain_names(entry)):
+            spelled.setdefault(plain, entry.name)
     close = difflib.get_close_matches(_plain(name.rpartition(".")[2]), spelled, n=3, cutoff=0.5)
     listed = list(dict.fromkeys(spelled[plain] for plain in close))
     return f" (did you mean {' or '.join(listed)}?)" if listed else ""

@@ -47,6 +47,8 @@ class Block:
     without_gradient: tuple[str, ...] = ()
     # Inputs that a call may give as numbers, which elsewhere are options.
     number_inputs: tuple[str, ...] = ()
+    # Options of a call, which are numbers and tuples of them where elsewhere those are arrays.
+    number_options: frozenset[str] = frozenset()
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -192,7 +194,9 @@ class Block:
             raise InputError(f"{self.name}{signature}: {error}") from None
         arrays, constants = {}, {}
         for name, value in _flat(bound, signature):
-            if isinstance(value, (Symbol, reference.Array)) or is_array(value):
+            if name in self.number_options and isinstance(value, (list, tuple, np.generic)):
+                constants[name] = value.item() if isinstance(value, np.generic) else tuple(value)
+            elif isinstance(value, (Symbol, reference.Array)) or is_array(value):
                 arrays[name] = value
             elif name in self.number_inputs and isinstance(value, (int, float)):
                 arrays[name] = np.asarray(value)
@@ -360,6 +364,12 @@ class FunctionLoss(Block):
         if unknown:
             raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
         self._given = options
+        self.number_options = frozenset(self.options)
+        self.__doc__ = body.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._signature()
 
     def __repr__(self) -> str:
         options = ", ".join(f"{key}={value!r}" for key, value in self._given.items())
@@ -385,7 +395,7 @@ class FunctionLoss(Block):
 
     def with_options(self, **options: Any) -> FunctionLoss:
         """The same loss with other defaults."""
-        return FunctionLoss(self.body, **{**self._given, **options})
+        return type(self)(self.body, **{**self._given, **options})
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self.body(F, *args, **{**self._given, **kwargs})

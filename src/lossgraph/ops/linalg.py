@@ -13,7 +13,6 @@ from ..types import TensorType, broadcast_shapes, require_equal
 from .elementwise import arithmetic
 from .shape import transpose
 
-
 _FUSED = ("Transpose", "Mul", "Div")
 
 
