@@ -220,7 +220,9 @@ def smooth_labels(
     Source: Müller, Kornblith, Hinton (2019), arXiv:1906.02629.
     """
     if where is not None:
-        return (1 - alpha) * labels + alpha / total(F, F.cast(where, labels.dtype), axis, keepdims=True)
+        return (1 - alpha) * labels + alpha / total(
+            F, F.cast(where, labels.dtype), axis, keepdims=True
+        )
     count = 1
     for i in axes_of(axis, len(labels.shape)):
         count = labels.shape[i] * count
