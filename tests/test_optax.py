@@ -283,6 +283,17 @@ def test_masked_rows_have_no_loss_and_no_gradient():
     assert (grads["logits"][~where] == 0).all()
 
 
+def test_masked_labels_have_no_gradient_or_as_optax_has_it():
+    where = np.array([[True, False, True], [True, True, True]])
+    for loss, outside in (
+        (losses.poly_cross_entropy, 0.0),
+        (optax.poly_loss_cross_entropy, np.nan),
+    ):
+        _, grads = loss.value_and_grad(PREDICTIONS, ONE_HOT, where=where, wrt=("labels",))
+        assert_close(grads["labels"][~where], np.array([outside], np.float32))
+        assert np.isfinite(grads["labels"][where]).all()
+
+
 def test_huge_vectors_have_lengths():
     x = np.array([[3e30, 4e30]], np.float32)
     y = np.array([[4e30, 3e30]], np.float32)

@@ -136,18 +136,17 @@ def softmax_cross_entropy(
 
     .. math:: \ell = -\sum_c y_c \log \frac{e^{x_c}}{\sum_k e^{x_k}}
 
-    A class of weight 0 adds nothing, whatever its logit. ``where`` has the classes that count; to
-    a label outside it the loss has no derivative (NaN).
+    A class of weight 0 adds nothing, whatever its logit. ``where`` has the classes that count.
     """
     log_probs = _log_probs(F, logits, axis, where)
     return -total(F, F.masked_mul(labels, log_probs), axis, where)
 
 
 def _log_probs(F: Any, logits: Any, axis: Axis, where: Any) -> Any:
-    """Log-probabilities; a class that is masked out has none."""
+    """Log-probabilities of the classes that count, and zeros for the others."""
     if where is None:
         return log_softmax(F, logits, axis)
-    return chosen(F, where, log_softmax(F, chosen(F, where, logits, -np.inf), axis), np.nan)
+    return chosen(F, where, log_softmax(F, chosen(F, where, logits, -np.inf), axis), 0.0)
 
 
 def integer_cross_entropy(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..losses import classification, margin, regression
-from ..losses.axes import Axis
+from ..losses.axes import Axis, chosen, spread
 from .checks import require_same_shape
 
 
@@ -83,6 +84,7 @@ def softmax_cross_entropy(
     (NaN). A logit of -inf whose label is 0 adds nothing.
     """
     where = _with_axes(F, where, logits, axis)
+    labels = _undefined_outside(F, labels, where, logits)
     return classification.softmax_cross_entropy(F, logits, labels, axis, where)
 
 
@@ -123,6 +125,7 @@ def poly_loss_cross_entropy(
     Source: Leng et al. (2022), arXiv:2204.12511.
     """
     where = _with_axes(F, where, logits, axis)
+    labels = _undefined_outside(F, labels, where, logits)
     return classification.poly_cross_entropy(F, logits, labels, epsilon, axis, where)
 
 
@@ -185,3 +188,11 @@ def _with_axes(F: Any, where: Any, like: Any, axis: Axis) -> Any:
     for place in sorted(i % rank for i in axes):
         where = F.expand_dims(where, axis=place)
     return where
+
+
+def _undefined_outside(F: Any, labels: Any, where: Any, like: Any) -> Any:
+    """Labels by which there is no derivative outside the mask: JAX's is 0 times -inf."""
+    if where is None:
+        return labels
+    labels = spread(F, F.cast(labels, dtype=like.dtype), like)
+    return F.with_gradient(labels, [labels], [chosen(F, where, F.ones_like(like), math.nan)])
