@@ -19,7 +19,7 @@ jax = pytest.importorskip("jax")
 TOLERANCE = (1e-9, 1e-10)
 # what has a default here, or is a name where optax takes a function
 OTHER_DEFAULTS = {"alpha", "max_fun", "reduce_fn"}
-some = settings(max_examples=6, deadline=None, derandomize=True, database=None)
+some = settings(max_examples=3, deadline=None, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -267,22 +267,23 @@ def test_smoothing(shaped, seed, alpha, masked):
         check("smooth_labels", arrays, ("labels",), alpha=alpha, axis=axis)
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, database=None)
-@given(seeds, st.integers(1, 5), st.sampled_from([(1, 0), (6, 3), (4, 4), (3, 1)]),
-       st.integers(0, 2), st.sampled_from([-1e5, -1e3]))  # fmt: skip
-def test_ctc(seed, batch, lengths, blank, log_epsilon):
+@pytest.mark.parametrize(("blank", "log_epsilon"), [(0, -1e5), (2, -1e3)])
+def test_ctc(blank, log_epsilon):
     """Padded steps anywhere, labels that do not fit, all scores on the way."""
-    rng, (steps, count) = np.random.default_rng(seed), lengths
+    rng, batch, steps, count = np.random.default_rng(blank), 12, 5, 3
     present = rng.integers(0, count + 1, batch)
     arrays = {
         "logits": rng.normal(size=(batch, steps, 4)),
-        "logit_paddings": (rng.random((batch, steps)) < 0.2).astype(float),
+        "logit_paddings": (rng.random((batch, steps)) < 0.3).astype(float),
         "labels": (blank + rng.integers(1, 4, (batch, count))) % 4,
         "label_paddings": (np.arange(count) >= present[:, None]).astype(float),
     }
+    for name, row in (("labels", 3), ("label_paddings", 0), ("logit_paddings", [1, 0, 0, 0, 1])):
+        arrays[name][0] = row  # which does not fit
     named = {"blank_id": blank, "log_epsilon": log_epsilon}
     check("ctc_loss", arrays, ("logits",), **named)
     its = theirs.losses.ctc_loss_with_forward_probs(**arrays, **named)
     mine = optax.ctc_loss_with_forward_probs(**arrays, **named)
+    assert mine[0][0] > -log_epsilon / 2
     for a, b in zip(mine, its, strict=True):
         assert_close(a, b, tolerance=TOLERANCE)

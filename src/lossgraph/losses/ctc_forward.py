@@ -42,9 +42,10 @@ def ctc_forward(
     """
     present = F.sum(label_paddings == 0, axis=1)
     lengths = F.cast(present, "int64")
-    labels, known = checked_labels(F, labels, lengths, logits.shape[2], logits)
+    _, known = checked_labels(F, labels, lengths, logits.shape[2], logits)
+    labels = F.cast(labels, "int64")
     known = known * in_range(F, F.array([blank]), logits.shape[2], logits)
-    emissions = _emissions(F, logits, F.cast(labels, "int64"), blank)
+    emissions = _emissions(F, logits, labels, blank)
     padded = F.expand_dims(F.transpose(logit_paddings), axis=2) != 0
     after, between = _costs(F, labels, log_epsilon, logits)
 
