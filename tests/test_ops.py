@@ -96,6 +96,8 @@ EXAMPLES = {
         (floats((5, 3, 4), (4, 2)), ops.matmul),
         (floats((1, 3, 4), (5, 4, 2)), ops.matmul),
         (floats((0, 4), (4, 2)), ops.matmul),
+        (floats((3, 4), (4, 2)), lambda x, y: ops.matmul(x / 0.07, y)),
+        (floats((3, 4), (4, 2)), lambda x, y: ops.matmul(x, y) * 0.7),
         (floats((4, 3), (4, 2)), lambda x, y: ops.matmul(ops.transpose(x, (1, 0)), y)),
         (
             floats((5, 3, 4), (2, 4)),
@@ -148,6 +150,7 @@ EXAMPLES = {
             (floats((0, 4)), lambda x, f=function: f(x, (1,))),
         ]
         for name, function in (
+            ("MeanOfSome", ops.mean_of_some),
             ("ReduceSum", ops.reduce_sum),
             ("ReduceProd", ops.reduce_prod),
             ("ReduceMax", ops.reduce_max),

@@ -10,7 +10,7 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon, reference
 from lossgraph.errors import InputError
-from lossgraph.loss import FunctionLoss
+from lossgraph.functions import FunctionLoss
 from support import DIFFERENCE, assert_close
 
 RNG = np.random.default_rng(0)

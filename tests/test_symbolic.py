@@ -11,7 +11,7 @@ import lossgraph as lg
 import mxnet_ops
 from lossgraph import reference, symbolic
 from lossgraph.evaluate import evaluate
-from lossgraph.loss import FunctionLoss
+from lossgraph.functions import FunctionLoss
 from lossgraph.symbolic.symbol import SymbolicSize
 from support import OLD_ENGINE, assert_close, newest_opset
 

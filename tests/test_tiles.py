@@ -9,7 +9,7 @@ import lossgraph as lg
 from lossgraph import gluon, parts, tiles
 from lossgraph.catalogue import entries, example_types
 from lossgraph.compiled import Compiled
-from lossgraph.loss import FunctionLoss
+from lossgraph.functions import FunctionLoss
 from lossgraph.parts import Part
 from lossgraph.runtime import Runner
 from lossgraph.samples import choose_sizes, draw
@@ -17,10 +17,8 @@ from lossgraph.types import tensor_type
 from support import assert_close
 from test_lanes import NOT_SEPARABLE, per_sample
 
-SEPARABLE = [
-    entry for entry in entries()
-    if entry.name not in NOT_SEPARABLE and entry.own_name != "CTCLoss"
-]  # fmt: skip
+LOOPS = {"gluon.CTCLoss", "nn.CTCLoss", "optax.ctc_loss", "optax.ctc_loss_with_forward_probs"}
+SEPARABLE = [entry for entry in entries() if entry.name not in NOT_SEPARABLE | LOOPS]
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 

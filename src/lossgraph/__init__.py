@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-from . import gluon, nn, reference, symbolic
+from . import gluon, losses, nn, optax, reference, symbolic
 from .errors import (
     DtypeError,
     GradientError,
@@ -15,11 +15,11 @@ from .errors import (
     ValidationError,
 )
 from .expressions import grad, jvp, symbol, vjp
-from .loss import compile_loss as compile
+from .functions import compile_loss as compile
 from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "nn",
-    "reference", "symbol", "symbolic", "vjp",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
+    "nn", "optax", "reference", "symbol", "symbolic", "vjp",
 ]  # fmt: skip

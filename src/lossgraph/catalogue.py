@@ -17,9 +17,15 @@ from typing import Any
 
 from .errors import InputError
 from .examples import Example, example, example_options
-from .loss import Block, FunctionLoss, is_array_parameter
+from .functions import FunctionLoss, is_array_parameter
+from .loss import Block
 
-NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
+NAMESPACES = {
+    "gluon": "lossgraph.gluon",
+    "losses": "lossgraph.losses",
+    "nn": "lossgraph.nn",
+    "optax": "lossgraph.optax",
+}
 
 ALIASES = {
     "bce": "nn.BCELoss",

@@ -22,7 +22,8 @@ from .catalogue import formula_of
 from .errors import InputError
 from .evaluate import evaluate
 from .files import write_files
-from .loss import InputTypes, as_loss
+from .functions import as_loss
+from .loss import InputTypes
 from .lower import DEFAULT_OPSET
 from .program import Program
 from .samples import draw_inputs

@@ -22,7 +22,6 @@ from .dims import Dim, evaluate, named
 from .dims import names as dim_names
 from .errors import DtypeError, GradientError, InputError, SpecializationError
 from .expr import Expr
-from .expressions import program_of
 from .program import Program, build
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, numpy_dtype, tensor_type
@@ -50,6 +49,8 @@ class Block:
     # Inputs that the constructor may be given too, as attributes of these names. A call takes them
     # from there if it has none of its own; in a graph without such an input they are constant.
     tensor_options: tuple[str, ...] = ()
+    # Options of a call, which are numbers and tuples of them where elsewhere those are arrays.
+    number_options: frozenset[str] = frozenset()
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -174,7 +175,7 @@ class Block:
         **constants: Any,
     ) -> Program:
         """The traced, differentiated and simplified graph for given input types."""
-        types = _as_types(inputs)
+        types = as_types(inputs)
         self._check_names(types, constants)
         for label in set(_names(grad)) & set(self.labels_among(types)):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
@@ -208,8 +209,8 @@ class Block:
         """The inputs of the loss, and the options of a call."""
         method = self.hybrid_forward
         if hasattr(method, "__func__"):
-            return _without_first(method.__func__, 2)
-        return _without_first(method, 1)
+            return without_first(method.__func__, 2)
+        return without_first(method, 1)
 
     def _bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -223,7 +224,9 @@ class Block:
             raise InputError(f"{self.name}{signature}: {error}") from None
         arrays, constants = {}, {}
         for name, value in _flat(bound, signature):
-            if isinstance(value, (Symbol, reference.Array)) or is_array(value):
+            if name in self.number_options and isinstance(value, (list, tuple, np.generic)):
+                constants[name] = value.item() if isinstance(value, np.generic) else tuple(value)
+            elif isinstance(value, (Symbol, reference.Array)) or is_array(value):
                 arrays[name] = value
             elif name in self.number_inputs and isinstance(value, (int, float)):
                 arrays[name] = np.asarray(value)
@@ -370,71 +373,7 @@ class _ByValue:
         return self._made[values]
 
 
-class FunctionLoss(Block):
-    """A loss from a plain function ``body(F, pred, label, ..., option=value)``.
-
-    Its arrays are what is annotated as anything, its options the parameters of a definite type,
-    like ``delta: float = 1.0``: they may be given at each call, or once by ``with_options``.
-
-    Args:
-        body: the function.
-        **options: options other than the function's defaults.
-
-    Raises:
-        InputError: for an option that the function does not have.
-    """
-
-    def __init__(self, body: Callable[..., Any], **options: Any) -> None:
-        self.body = body
-        self._given: dict[str, Any] = {}
-        unknown = [name for name in options if name not in self.options]
-        if unknown:
-            raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
-        self._given = options
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value!r}" for key, value in self._given.items())
-        return f"<loss {self.name}({options})>"
-
-    @property
-    def name(self) -> str:
-        return getattr(self.body, "__name__", "loss")
-
-    @property
-    def parameters(self) -> list[inspect.Parameter]:
-        """The parameters of a call."""
-        return list(self._signature().parameters.values())
-
-    @property
-    def options(self) -> dict[str, Any]:
-        own = {
-            p.name: p.default
-            for p in self.parameters
-            if p.default is not p.empty and not is_array_parameter(p)
-        }
-        return {**own, **self._given}
-
-    def with_options(self, **options: Any) -> FunctionLoss:
-        """The same loss with other defaults."""
-        return FunctionLoss(self.body, **{**self._given, **options})
-
-    def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.body(F, *args, **{**self._given, **kwargs})
-
-    def _signature(self) -> inspect.Signature:
-        return _without_first(self.body, 1)
-
-
-def is_array_parameter(parameter: inspect.Parameter) -> bool:
-    """An array is annotated as anything; an option's annotation or default says what it is."""
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return False
-    if parameter.annotation is parameter.empty:
-        return parameter.default is parameter.empty or parameter.default is None
-    return parameter.annotation in ("Any", Any)
-
-
-def _without_first(function: Callable[..., Any], count: int) -> inspect.Signature:
+def without_first(function: Callable[..., Any], count: int) -> inspect.Signature:
     """The signature of a function without its first parameters; found out once."""
     try:
         return _SIGNATURES[function]
@@ -444,50 +383,6 @@ def _without_first(function: Callable[..., Any], count: int) -> inspect.Signatur
     with suppress(TypeError):
         _SIGNATURES[function] = found
     return found
-
-
-def as_loss(loss: Any) -> Block:
-    """A loss from a loss, or from a function of F."""
-    if isinstance(loss, Block):
-        return loss
-    if callable(loss) and not inspect.isclass(loss):
-        return FunctionLoss(loss)
-    raise InputError(f"expected a loss or a function of F, got {loss!r}")
-
-
-def compile_loss(
-    loss: Any,
-    inputs: InputTypes | None = None,
-    grad: Sequence[str] = (),
-    providers: Any = None,
-    opset: int | None = None,
-    threads: int | None = None,
-    **constants: Any,
-) -> Compiled:
-    """A callable that runs a loss for inputs of given types.
-
-    Args:
-        loss: a loss, a function ``body(F, pred, label, ..)``, or symbols, whose inputs are
-            those that they are made of where no types are given.
-        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
-        grad: names of the inputs whose gradients are wanted too.
-        providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
-        opset: version of the standard operators.
-        threads: how many threads a call may use on the CPU; all by default.
-        **constants: options of the call that are no arrays.
-    """
-    if _is_symbols(loss):
-        types = None if inputs is None else _as_types(inputs)
-        return Compiled(program_of(loss, types), providers, opset, threads)
-    if inputs is None:
-        raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
-    program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return Compiled(program, providers, opset, threads)
-
-
-def _is_symbols(value: Any) -> bool:
-    several = isinstance(value, (list, tuple)) and bool(value)
-    return all(isinstance(item, Symbol) for item in (value if several else [value]))
 
 
 def symbolic_shapes(
@@ -532,7 +427,8 @@ def _native_dtype(name: str, array: np.ndarray[Any, Any]) -> str:
         raise type(error)(f"{name}: {error}") from None
 
 
-def _as_types(inputs: InputTypes) -> dict[str, TensorType]:
+def as_types(inputs: InputTypes) -> dict[str, TensorType]:
+    """Types of inputs as users give them."""
     if not isinstance(inputs, Mapping):
         raise InputError(f"inputs: expected a mapping of names to types, got {inputs!r}")
     return {

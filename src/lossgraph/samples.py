@@ -120,6 +120,12 @@ def _values(
 ) -> Array:
     if kind == "class":
         return np.asarray(rng.integers(0, 2, shape))
+    if kind == "mask":
+        chosen = rng.integers(0, 2, shape)
+        chosen[..., :1] = 1
+        return chosen
+    if kind == "zero":
+        return np.zeros(shape)
     if kind == "sign":
         low = 0 if type_.dtype.startswith("u") or type_.dtype == "bool" else -1
         return np.asarray(rng.choice([low, 1], shape))

@@ -13,7 +13,8 @@ from .. import counterparts
 from ..bench import Summary, difference, duration_text, interleave, ratio_text, summarize
 from ..catalogue import Entry, lookup
 from ..errors import InputError
-from ..loss import Block, compile_loss
+from ..functions import compile_loss
+from ..loss import Block
 from ..program import Program
 from ..samples import draw_inputs
 from ..sessions import make_session, run_session

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import gluon, nn
+from . import gluon, losses, nn, optax
 from .example import Example, Table
 
 __all__ = ["Example", "example", "example_options"]
 
-TABLES: Mapping[str, Table] = {"gluon": gluon.TABLE, "nn": nn.TABLE}
+TABLES: Mapping[str, Table] = {
+    "gluon": gluon.TABLE,
+    "losses": losses.TABLE,
+    "nn": nn.TABLE,
+    "optax": optax.TABLE,
+}
 OPTIONS: Mapping[str, Mapping[str, Mapping[str, object]]] = {"nn": nn.OPTIONS}
 _BY_INPUT = {"sample_weight": Example(shape=("N",), values="positive")}
 

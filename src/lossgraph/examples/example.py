@@ -15,8 +15,8 @@ class Example:
         shape: its shape, with names for what may vary.
         values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
             ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``, or ``class`` (0 or 1) for class labels whose range the graph does
-            not say.
+            ``log_simplex``, ``class`` (0 or 1) for class labels whose range the graph does
+            not say, ``mask`` (0 or 1, not all 0 along the last axis), or ``zero``.
     """
 
     dtype: str = "float32"
@@ -35,3 +35,10 @@ Table = Mapping[tuple[str, str], tuple[Example, Mapping[Condition, Example]]]
 
 SIGNS = Example(values="sign")
 MATRIX = Example(shape=("N", "D"))
+LABELS = Example("int64", ("N",))
+MASK = Example("bool", values="mask")
+UNIT = Example(values="unit")
+SIMPLEX = Example(values="simplex")
+LOG_SIMPLEX = Example(values="log_simplex")
+CLASS_SPACE = Example(shape=("N", "H", "C"))  # classes in space
+SHARES = Example(shape=("N", "H", "C"), values="simplex")

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
+from .axes import Axis, axes_of, chosen, log_softmax, spread, total
 from .ctc import in_range
 
 SMALLEST_DIVISOR = float(np.float32(1e-12))  # of torch's kernels, in every dtype
@@ -176,3 +178,187 @@ def adaptive_log_softmax(
         place = F.where(chosen, F.zeros_like(label) + (cutoffs[0] + i), place)
         inside_cluster = F.where(chosen, within, inside_cluster)
     return known * (F.pick(log_probs, place, axis=1) + inside_cluster)
+
+
+def sigmoid_focal(
+    F: Any, logits: Any, labels: Any, alpha: float | None = None, gamma: float = 2.0
+) -> Any:
+    r"""Cross-entropy of logits, with little weight on what is predicted well; any shape.
+
+    .. math:: \ell = \alpha_y (1 - p_y)^\gamma \left(-y \log p - (1 - y) \log(1 - p)\right),
+        \quad 1 - p_y = y (1 - p) + (1 - y) p
+
+    ``p`` is the sigmoid of the logit. Labels in [0, 1], which broadcast. ``alpha`` weighs what is
+    labelled 1, ``1 - alpha`` what is labelled 0; None weighs neither.
+
+    Source: Lin et al. (2017), arXiv:1708.02002.
+    """
+    return focal_by_shares(F, logits, labels, alpha, gamma, apart=False)
+
+
+def focal_by_shares(
+    F: Any, logits: Any, labels: Any, alpha: float | None, gamma: float, apart: bool
+) -> Any:
+    """``sigmoid_focal``; ``apart`` says how it depends on labels that are exactly 0 or 1.
+
+    Then 1-p_y is one of two terms alone, and so is its derivative by the label: what the other
+    would add is left out, as JAX leaves out terms of weight 0.
+    """
+    labels = F.cast(labels, dtype=logits.dtype)
+    weight = F.exp(gamma * _log_missed(F, logits, spread(F, labels, logits), apart))
+    loss = sigmoid_cross_entropy(F, logits, labels) * weight
+    if alpha is None:
+        return loss
+    return (alpha * labels + (1 - alpha) * (1 - labels)) * loss
+
+
+def _log_missed(F: Any, logits: Any, labels: Any, apart: bool) -> Any:
+    """The logarithm of y(1-p) + (1-y)p, which may be too small for a number itself.
+
+    Its derivatives are said in shares of the two terms, as the logarithm of y, or of 1-y, has a
+    pole that the sum has not.
+    """
+    log_p, log_q = -F.softrelu(-logits), -F.softrelu(logits)
+    of_p, of_q = log_p + F.log(1 - labels), log_q + F.log(labels)
+    value = F.logaddexp(of_p, of_q)
+    by_logits = F.exp(of_p - value) * F.sigmoid(-logits) - F.exp(of_q - value) * F.sigmoid(logits)
+    # capped: at the cap all that multiplies it is 0
+    largest = 0.99 * float(np.log(np.finfo(logits.dtype).max))
+    p, q = (F.exp(F.minimum(x - value, largest)) for x in (log_p, log_q))
+    by_labels = q * (labels > 0) - p * (labels < 1) if apart else q - p
+    return F.with_gradient(value, [logits, labels], [by_logits, by_labels])
+
+
+def binary_sparsemax(F: Any, logits: Any, labels: Any) -> Any:
+    r"""Zero beyond a margin, quadratic up to it, linear on the wrong side; any shape.
+
+    .. math:: \ell = \begin{cases} 0 & z \le -1 \\ (z + 1)^2 / 4 & |z| < 1 \\ z & z \ge 1
+        \end{cases}, \quad z = x \text{ if } y = 0 \text{ else } -x
+
+    Labels, 0 or 1, broadcast.
+
+    Source: Blondel, Martins, Niculae (2020), JMLR 21(35).
+    """
+    wrong = F.where(spread(F, labels, logits), -logits, logits)
+    # parts whose slopes add without cancelling, as in Huber's loss
+    return F.square(F.clip((wrong + 1) * 0.5, 0.0, 1.0)) + F.relu(wrong - 1)
+
+
+def softmax_cross_entropy(
+    F: Any, logits: Any, labels: Any, axis: Axis = -1, where: Any = None
+) -> Any:
+    r"""Cross-entropy of logits against a distribution, over one axis or several, which go.
+
+    .. math:: \ell = -\sum_c y_c \log \frac{e^{x_c}}{\sum_k e^{x_k}}
+
+    A class of weight 0 adds nothing, whatever its logit. ``where`` has the classes that count.
+    """
+    log_probs = _log_probs(F, logits, axis, where)
+    return -total(F, F.masked_mul(labels, log_probs), axis, where)
+
+
+def _log_probs(F: Any, logits: Any, axis: Axis, where: Any) -> Any:
+    """Log-probabilities of the classes that count, and zeros for the others."""
+    if where is None:
+        return log_softmax(F, logits, axis)
+    return chosen(F, where, log_softmax(F, chosen(F, where, logits, -np.inf), axis), 0.0)
+
+
+def integer_cross_entropy(
+    F: Any, logits: Any, labels: Any, axis: Axis = -1, where: Any = None
+) -> Any:
+    r"""Cross-entropy of logits against classes, over one axis or several, which go.
+
+    .. math:: \ell = \log \sum_k e^{x_k} - x_y
+
+    Labels are indices along the axis, or into the axes as if they were one. ``where`` has the
+    classes that count; the loss is 0 where it has none.
+    """
+    rank = len(logits.shape)
+    axes = axes_of(axis, rank) if isinstance(axis, int) else _in_order(axis, rank)
+    if len(axes) != 1:  # one axis, the last
+        logits, where = (x if x is None else _joined(F, x, axes) for x in (logits, where))
+    along = axes[0] if len(axes) == 1 else len(logits.shape) - 1
+    if where is None:
+        loss = -F.pick(F.log_softmax(logits, axis=along), labels, axis=along, mode="raise")
+        return F.scalar(loss) if len(logits.shape) == 1 else loss
+    of_label = F.pick(logits, labels, axis=along, keepdims=True, mode="raise")
+    masked = chosen(F, where, logits, -np.inf)
+    loss = F.logsumexp(masked, axis=along, keepdims=True) - of_label
+    any_left = F.max(spread(F, where, logits) != 0, axis=along, keepdims=True)
+    return total(F, F.where(any_left, loss, F.zeros_like(loss)), along)
+
+
+def _in_order(axes: Any, rank: int) -> tuple[int, ...]:
+    """Several axes in the order given, which is that of a flat index."""
+    if axes is None:
+        raise InputError("axis: expected an int or a tuple of ints, got None")
+    return tuple(axes_of(axis, rank)[0] for axis in axes)
+
+
+def _joined(F: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The array with some axes joined to one, the last."""
+    others = [axis for axis in range(len(x.shape)) if axis not in axes]
+    size = 1
+    for axis in axes:
+        size = x.shape[axis] * size
+    return F.transpose(x, axes=(*others, *axes)).reshape((*(x.shape[i] for i in others), size))
+
+
+def poly_cross_entropy(
+    F: Any, logits: Any, labels: Any, epsilon: float = 2.0, axis: Axis = -1, where: Any = None
+) -> Any:
+    r"""Cross-entropy with the first coefficient of its polynomial expansion changed.
+
+    .. math:: \ell = -\sum_c y_c \log p_c + \epsilon \sum_c y_c (1 - p_c)
+
+    ``p`` is the softmax of the logits over the axis or axes, which go. ``where`` as in
+    ``softmax_cross_entropy``.
+
+    Source: Leng et al. (2022), arXiv:2204.12511.
+    """
+    log_probs = _log_probs(F, logits, axis, where)
+    missed = F.masked_mul(labels, log_probs) + epsilon * labels * F.expm1(log_probs)
+    return -total(F, missed, axis, where)
+
+
+def smooth_labels(
+    F: Any, labels: Any, alpha: float = 0.1, axis: Axis = -1, where: Any = None
+) -> Any:
+    r"""Distributions moved towards the uniform one: labels for a cross-entropy.
+
+    .. math:: \ell_c = (1 - \alpha) y_c + \alpha / C
+
+    ``where`` has the classes that are counted; what is added goes to all.
+
+    Source: Müller, Kornblith, Hinton (2019), arXiv:1906.02629.
+    """
+    if where is not None:
+        return (1 - alpha) * labels + alpha / total(
+            F, F.cast(where, labels.dtype), axis, keepdims=True
+        )
+    count = 1
+    for i in axes_of(axis, len(labels.shape)):
+        count = labels.shape[i] * count
+    return (1 - alpha) * labels + alpha / count
+
+
+def ranking_softmax(
+    F: Any, logits: Any, labels: Any, where: Any = None, weights: Any = None
+) -> Any:
+    r"""Cross-entropy of the scores of a list's items against their relevance.
+
+    .. math:: \ell = -\sum_i w_i y_i \log \frac{e^{s_i}}{\sum_j e^{s_j}}
+
+    Logits, labels, weights and ``where``, the items that count, (.., items); the last axis goes.
+    The loss of a list without items is 0.
+
+    Source: Xia et al. (2008), ICML.
+    """
+    if where is None:
+        log_probs = log_softmax(F, logits, -1)
+    else:
+        labels = chosen(F, where, labels, 0.0)
+        log_probs = log_softmax(F, chosen(F, where, logits, -np.inf), -1)
+    relevance = labels if weights is None else labels * weights
+    return -total(F, F.masked_mul(relevance, log_probs), -1, where)

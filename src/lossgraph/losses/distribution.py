@@ -31,3 +31,11 @@ def log_kl_divergence(F: Any, log_pred: Any, log_label: Any) -> Any:
     value = F.masked_mul(label, log_label) - against
     slope = F.masked_mul(label, log_label + 1) - against  # without exp's, that is 0 times inf
     return F.with_gradient(value, [log_pred, log_label], [-label, slope])
+
+
+def generalized_entropy(F: Any, log_pred: Any, label: Any) -> Any:
+    r"""Each class's part of the divergence of measures, which need not sum to one.
+
+    .. math:: \ell_c = y_c (\log y_c - \log p_c) + p_c - y_c
+    """
+    return F.masked_mul(label, F.log(label)) - label * log_pred + (F.exp(log_pred) - label)

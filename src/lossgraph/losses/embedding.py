@@ -6,8 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from ..errors import InputError
+from .axes import Axis, chosen, total
 from .distribution import kl_divergence
-from .regression import clamp
+from .regression import clamp, positive_part
 
 COSINE_EPSILON = 1e-12  # of Gluon's formula
 
@@ -113,3 +117,86 @@ def smoothed_metric(F: Any, x1: Any, x2: Any, smoothing: float) -> Any:
     gaps = F.expand_dims(x1, axis=1) - F.expand_dims(x2, axis=0)
     log_probs = F.log_softmax(-F.sum(F.square(gaps), axis=2), axis=1)
     return F.sum(kl_divergence(F, log_probs, labels), axis=1)
+
+
+def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> Any:
+    r"""Vectors divided by their length, or by ``sqrt(epsilon)`` where they are shorter.
+
+    .. math:: x / \max(\|x\|, \sqrt{\epsilon})
+    """
+    masked = x if where is None else chosen(F, where, x, 0.0)
+    length = F.norm(masked, axis=axis, keepdims=True)
+    if epsilon == 0:  # the zero vector has no direction, and there is no gradient at it
+        return masked / chosen(F, length > 0, length, math.nan)
+    return masked / F.maximum(length, math.sqrt(epsilon))
+
+
+def cosine(F: Any, x: Any, y: Any, epsilon: float = 0.0, axis: Axis = -1, where: Any = None) -> Any:
+    r"""The cosine of the angle between vectors along an axis, which goes.
+
+    .. math:: \ell = \frac{x}{\max(\|x\|, \sqrt\epsilon)} \cdot
+        \frac{y}{\max(\|y\|, \sqrt\epsilon)}
+
+    NaN for a zero vector, unless ``epsilon`` is positive. ``where`` has the elements that count.
+    """
+    parts = [direction(F, v, epsilon, axis, where) for v in (x, y)]
+    return total(F, parts[0] * parts[1], axis)
+
+
+def triplet_distance(
+    F: Any,
+    anchors: Any,
+    positives: Any,
+    negatives: Any,
+    axis: int = -1,
+    norm_degree: float = 2,
+    margin: float = 1.0,
+    eps: float = 1e-6,
+) -> Any:
+    r"""How much closer the negative is than the positive, beyond a margin, in distances.
+
+    .. math:: \ell = \max(0, d(a, p) - d(a, n) + m), \quad
+        d(x, y) = \left(\sum_i |x_i - y_i|^q + \epsilon\right)^{1/q}
+
+    Arrays of one shape; the axis of the features goes.
+
+    Source: Balntas et al. (2016), BMVC.
+    """
+    if norm_degree <= 0:
+        raise InputError(f"norm_degree: expected a positive number, got {norm_degree!r}")
+    near, far = (_distance(F, anchors - x, axis, norm_degree, eps) for x in (positives, negatives))
+    return positive_part(F, near - far + margin)
+
+
+def _distance(F: Any, gap: Any, axis: int, degree: float, eps: float) -> Any:
+    if degree == 2:  # as a norm, which no square overflows
+        length = F.norm(gap, axis=axis, keepdims=True)
+        return total(F, F.hypot(length, math.sqrt(eps)), axis)
+    if degree == 1:
+        return total(F, F.abs(gap), axis) + eps
+    return (total(F, F.abs(gap) ** degree, axis) + eps) ** (1 / degree)
+
+
+def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> Any:
+    r"""Normalized, temperature-scaled cross-entropy of pairs of the same label against the others.
+
+    .. math:: \ell = \operatorname{mean}_{i \ne j, y_i = y_j} \log
+        \frac{e^{s_{ij}} + \sum_{y_k \ne y_i} e^{s_{ik}}}{e^{s_{ij}}}, \quad
+        s_{ij} = \cos(x_i, x_j) / \tau
+
+    Embeddings (N, D), labels (N,), of any kind that can be compared. Value: (), NaN without a
+    pair. The squared length of an embedding counts as at least the dtype's epsilon.
+
+    Source: Chen et al. (2020), arXiv:2002.05709.
+    """
+    if len(embeddings.shape) != 2 or len(labels.shape) != 1:
+        raise InputError(
+            f"embeddings (N, D) and labels (N,), got {embeddings.shape} and {labels.shape}"
+        )
+    unit = direction(F, embeddings, float(np.finfo(embeddings.dtype).eps), -1)
+    scores = F.dot(unit, unit, transpose_b=True) / temperature
+    alike = F.expand_dims(labels, axis=1) == F.expand_dims(labels, axis=0)
+    others = F.logsumexp(chosen(F, 1 - alike, scores, -np.inf), axis=1, keepdims=True)
+    pairs = F.cast(alike, scores.dtype) - F.eye(embeddings.shape[0], dtype=scores.dtype)
+    losses = chosen(F, pairs, F.softrelu(others - scores), 0.0)
+    return total(F, losses, None) / total(F, pairs, None)

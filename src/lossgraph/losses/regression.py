@@ -98,6 +98,33 @@ def hinge(F: Any, pred: Any, label: Any, margin: float) -> Any:
     return F.relu(margin - pred * label)
 
 
+def positive_part(F: Any, x: Any) -> Any:
+    r"""What is above 0; the derivative at 0 is the mean of those beside it.
+
+    .. math:: \ell = \max(0, x), \quad \ell'(0) = \tfrac12
+    """
+    return F.with_gradient(F.relu(x), [x], [(1 + F.sign(x)) * 0.5])
+
+
+def log_cosh(F: Any, predictions: Any, targets: Any = None) -> Any:
+    r"""The logarithm of the hyperbolic cosine of an error; without targets, of the predictions.
+
+    .. math:: \ell = \log \cosh(x - y)
+
+    About ``e^2/2`` for small errors, with all digits, and ``|e| - log 2`` for large ones. Any
+    shape; targets broadcast.
+
+    Source: Chen et al. (2019), "Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder".
+    """
+    error = predictions if targets is None else predictions - targets
+    size = F.abs(error)
+    # cosh(e) = 1 + 2 sinh(e/2)^2 keeps the digits of small errors, and overflows at large ones
+    near = F.log1p(2 * F.square(F.sinh(F.minimum(size, 1.0) * 0.5)))
+    far = size - math.log(2) + F.log1p(F.exp(-2 * size))
+    value = F.where(size < 1, near, far)
+    return F.with_gradient(value, [error], [F.tanh(error)])
+
+
 def poisson_nll(F: Any, pred: Any, target: Any, from_logits: bool, epsilon: float) -> Any:
     r"""Negative log-likelihood of counts under a Poisson rate, without ``log(target!)``.
 

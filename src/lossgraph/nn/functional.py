@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..loss import FunctionLoss
+from ..functions import FunctionLoss
 from ..losses import embedding, regression
 from ..options import number, one_of, positive
 from ..shapes import require_same, same

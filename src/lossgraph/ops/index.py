@@ -14,7 +14,7 @@ import numpy as np
 from .. import lanes
 from ..dims import Dim
 from ..errors import DtypeError, InputError
-from ..expr import Array, Expr, Op, const, rebuild, register, toposort, transform
+from ..expr import Array, Expr, Op, const, inputs_of, rebuild, register, toposort, transform
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -391,6 +391,8 @@ def trust_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
     """
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if not inputs_of(node.args):  # a constant label, which nothing looks at
+            return rebuild(node, args)
         if node.op is _class_mask:
             return filled(1.0, node.dtype, node.shape)
         if node.op is _class_index and checked:

@@ -13,6 +13,8 @@ from ..types import TensorType, broadcast_shapes, require_equal
 from .elementwise import arithmetic
 from .shape import transpose
 
+_FUSED = ("Transpose", "Mul", "Div")
+
 
 def _matmul_infer(a: TensorType, b: TensorType) -> TensorType:
     if a.rank < 2 or b.rank < 2:
@@ -28,17 +30,19 @@ def _matmul_vjp(ct: Expr, out: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
 
 
 def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
-    """ONNX's MatMul, kept apart from transposes in float64.
+    """ONNX's MatMul, kept apart from transposes and factors in float64.
 
-    Those two ONNX Runtime before 1.25 fuses into an operator that it has no float64 kernel for:
-    a Max of one array between them, which changes nothing, prevents it.
+    ONNX Runtime fuses them into an operator that it has no float64 kernel for before 1.25, and
+    that keeps the factor in float32: a Max of one array between, which changes nothing, prevents
+    it.
     """
-    if node.dtype == "float64":
-        a, b = (
-            builder.add("Max", name) if arg.op.name == "Transpose" else name
-            for arg, name in zip(node.args, (a, b), strict=True)
-        )
-    return str(builder.add("MatMul", a, b))
+    if node.dtype != "float64":
+        return str(builder.add("MatMul", a, b))
+    a, b = (
+        builder.add("Max", name) if arg.op.name in _FUSED else name
+        for arg, name in zip(node.args, (a, b), strict=True)
+    )
+    return str(builder.add("Max", builder.add("MatMul", a, b)))
 
 
 matmul = register(

@@ -66,7 +66,7 @@ def pick(
     along = axis_of(axis, value.ndim)
     narrow = (*value.shape[:along], 1, *value.shape[along + 1 :])
     short = value.shape[:along] + value.shape[along + 1 :]
-    if chosen.shape not in (narrow, short or (1,)):
+    if chosen.shape not in (narrow, short, short or (1,)):
         raise InputError(f"index is {describe(index)}: expected the shape {short or (1,)}")
     place, missing = located(chosen.reshape(narrow), value.shape[along], mode, "index")
     result = _nan_at(np.take_along_axis(value, place, along), missing)

@@ -1,0 +1,127 @@
+"""Losses made of functions, and compiling whatever is a loss for definite types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .compiled import Compiled
+from .errors import InputError
+from .expressions import program_of
+from .loss import Block, InputTypes, as_types, without_first
+from .symbolic.symbol import Symbol
+
+
+class FunctionLoss(Block):
+    """A loss from a plain function ``body(F, pred, label, ..., option=value)``.
+
+    Its arrays are what is annotated as anything, its options the parameters of a definite type,
+    like ``delta: float = 1.0``: they may be given at each call, or once by ``with_options``.
+
+    Args:
+        body: the function.
+        **options: options other than the function's defaults.
+
+    Raises:
+        InputError: for an option that the function does not have.
+    """
+
+    def __init__(self, body: Callable[..., Any], **options: Any) -> None:
+        self.body = body
+        self._given: dict[str, Any] = {}
+        unknown = [name for name in options if name not in self.options]
+        if unknown:
+            raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
+        self._given = options
+        self.number_options = frozenset(self.options)
+        self.__doc__ = body.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._signature()
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self._given.items())
+        return f"<loss {self.name}({options})>"
+
+    @property
+    def name(self) -> str:
+        return getattr(self.body, "__name__", "loss")
+
+    @property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The parameters of a call."""
+        return list(self._signature().parameters.values())
+
+    @property
+    def options(self) -> dict[str, Any]:
+        own = {
+            p.name: p.default
+            for p in self.parameters
+            if p.default is not p.empty and not is_array_parameter(p)
+        }
+        return {**own, **self._given}
+
+    def with_options(self, **options: Any) -> FunctionLoss:
+        """The same loss with other defaults."""
+        return type(self)(self.body, **{**self._given, **options})
+
+    def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.body(F, *args, **{**self._given, **kwargs})
+
+    def _signature(self) -> inspect.Signature:
+        return without_first(self.body, 1)
+
+
+def is_array_parameter(parameter: inspect.Parameter) -> bool:
+    """An array is annotated as anything; an option's annotation or default says what it is."""
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return False
+    if parameter.annotation is parameter.empty:
+        return parameter.default is parameter.empty or parameter.default is None
+    return parameter.annotation in ("Any", Any)
+
+
+def as_loss(loss: Any) -> Block:
+    """A loss from a loss, or from a function of F."""
+    if isinstance(loss, Block):
+        return loss
+    if callable(loss) and not inspect.isclass(loss):
+        return FunctionLoss(loss)
+    raise InputError(f"expected a loss or a function of F, got {loss!r}")
+
+
+def compile_loss(
+    loss: Any,
+    inputs: InputTypes | None = None,
+    grad: Sequence[str] = (),
+    providers: Any = None,
+    opset: int | None = None,
+    threads: int | None = None,
+    **constants: Any,
+) -> Compiled:
+    """A callable that runs a loss for inputs of given types.
+
+    Args:
+        loss: a loss, a function ``body(F, pred, label, ..)``, or symbols, whose inputs are
+            those that they are made of where no types are given.
+        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        grad: names of the inputs whose gradients are wanted too.
+        providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
+        opset: version of the standard operators.
+        threads: how many threads a call may use on the CPU; all by default.
+        **constants: options of the call that are no arrays.
+    """
+    if _is_symbols(loss):
+        types = None if inputs is None else as_types(inputs)
+        return Compiled(program_of(loss, types), providers, opset, threads)
+    if inputs is None:
+        raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
+    program = as_loss(loss).program(inputs, grad=grad, **constants)
+    return Compiled(program, providers, opset, threads)
+
+
+def _is_symbols(value: Any) -> bool:
+    several = isinstance(value, (list, tuple)) and bool(value)
+    return all(isinstance(item, Symbol) for item in (value if several else [value]))
