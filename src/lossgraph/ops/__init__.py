@@ -50,6 +50,7 @@ from .elementwise import (
     tanh,
     where,
 )
+from .gamma import gammaln, polygamma
 from .gradient import settle, with_gradient
 from .index import (
     class_index,
@@ -119,6 +120,7 @@ __all__ = [
     "filled",
     "flip",
     "floor",
+    "gammaln",
     "greater",
     "greater_equal",
     "iota",
@@ -148,6 +150,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pick",
+    "polygamma",
     "power",
     "reduce_max",
     "reduce_max_finite",
