@@ -15,8 +15,8 @@ class Example:
         shape: its shape, with names for what may vary.
         values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
             ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``, or ``class`` (0 or 1) for class labels whose range the graph does
-            not say.
+            ``log_simplex``, ``box`` (left, top, right, bottom along the last axis), or ``class``
+            (0 or 1) for class labels whose range the graph does not say.
     """
 
     dtype: str = "float32"
