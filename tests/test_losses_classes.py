@@ -307,11 +307,25 @@ def test_an_empty_batch(loss, shapes):
           for loss in ("softmax_focal", "generalized_cross_entropy", "symmetric_cross_entropy")),
         ("lovasz_softmax", {"prob": SHARES, "label": SHARE_LABEL - 1}, r"is -1"),
         ("lovasz_softmax", {"prob": SHARES, "label": SHARE_LABEL, "classes": "some"}, "classes:"),
+        ("focal_tversky", {**SETS, "gamma": 0.0}, "gamma: expected a positive number"),
     ],
 )  # fmt: skip
 def test_what_is_refused(loss, arrays, message):
     with pytest.raises(lg.InputError, match=message):
         getattr(losses, loss)(**arrays)
+
+
+@pytest.mark.parametrize(
+    ("loss", "arrays"),
+    [
+        *((loss, {**CLASSES, "label": LABEL.astype(float)})
+          for loss in ("softmax_focal", "generalized_cross_entropy", "symmetric_cross_entropy")),
+        ("lovasz_softmax", {"prob": SHARES, "label": SHARE_LABEL.astype(float)}),
+    ],
+)  # fmt: skip
+def test_class_labels_have_no_gradient(loss, arrays):
+    with pytest.raises(lg.GradientError, match="'label' is a class label"):
+        getattr(losses, loss).value_and_grad(**arrays, wrt=("label",))
 
 
 def test_a_graph_gives_nan_for_a_label_it_cannot_refuse():

@@ -211,6 +211,11 @@ def test_digits_of_single_precision_where_large_terms_cancel():
     assert_close(value, -stats.t.logpdf([14.0], 1e5, 7, 7), tolerance=(1e-5, 0))
 
 
+def test_a_power_without_a_distribution_is_refused():
+    with pytest.raises(lg.InputError, match="power: expected a number that is not between 0 and 1"):
+        losses.tweedie_deviance(**MEANS, power=0.5)
+
+
 EMPTY = {row.loss: sorted(row.arrays) for row in ROWS}
 
 

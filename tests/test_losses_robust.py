@@ -7,6 +7,7 @@ import pytest
 import scipy.integrate
 from sklearn import metrics
 
+import lossgraph as lg
 from loss_tables import Extreme, Row, check_empty, check_extreme, check_gradients, check_value
 from lossgraph import losses
 from support import assert_close
@@ -143,6 +144,21 @@ EXTREMES = [
 @pytest.mark.parametrize("row", EXTREMES, ids=str)
 def test_extremes(row, dtype):
     check_extreme(row, dtype)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "message"),
+    [
+        ("quantile", {"q": 1.1}, "q: expected a number from 0 to 1, got 1.1"),
+        ("wing", {"width": 0.0}, "width: expected a positive number"),
+        ("wing", {"epsilon": -1.0}, "epsilon: expected a positive number"),
+        ("general_robust", {"scale": 0.0}, "scale: expected a positive number"),
+        ("tukey_biweight", {"c": float("nan")}, "c: expected a positive number, got nan"),
+    ],
+)
+def test_options_that_are_refused(loss, options, message):
+    with pytest.raises(lg.InputError, match=message):
+        getattr(losses, loss)(**PAIR, **options)
 
 
 @pytest.mark.parametrize("loss", sorted({row.loss for row in ROWS} - {"root_mean_square"}))

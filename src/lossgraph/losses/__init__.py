@@ -2,7 +2,7 @@
 
 A formula never asks which ``F`` it has, reads no values, reduces only what its definition
 sums, and stands once; names, options, weighting and reduction belong to the conventions
-(``gluon``).
+(``gluon``, ``nn``). Formulas that belong to no framework are losses here themselves.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..errors import InputError
 from .limits import is_number, relative_expm1, together, weighed_log
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
@@ -126,8 +127,13 @@ def tweedie_deviance(F: Any, mean: Any, target: Any, power: float = 1.5) -> Any:
     Inputs: ``mean`` > 0 and ``target``, at least 0 for ``power`` from 1 to below 2 and above 0
     from 2 on; both any for 0. Value: the shape they broadcast to.
 
+    Raises:
+        InputError: for a number ``power`` between 0 and 1, where there is no distribution.
+
     Source: Jørgensen (1987), JRSS B 49(2).
     """
+    if is_number(power) and 0 < power < 1:
+        raise InputError(f"power: expected a number that is not between 0 and 1, got {power!r}")
     if is_number(power) and power == 0:
         return F.square(mean - target)
     if is_number(power):

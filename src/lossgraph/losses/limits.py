@@ -51,6 +51,31 @@ def focused(F: Any, nll: Any, gamma: Any) -> Any:
     return F.where(sure, gamma == 0, F.power(miss, gamma)) * nll
 
 
+def share(F: Any, part: Any, whole: Any) -> Any:
+    """A part of a whole; of nothing it is 0, as are its slopes."""
+    nothing = whole == 0
+    safe = F.where(nothing, F.ones_like(whole), whole)
+    return F.where(nothing, F.zeros_like(whole), part / safe)
+
+
+def length(F: Any, x: Any, y: Any) -> Any:
+    """``sqrt(x^2 + y^2)`` where the squares overflow too, its slope at 0 being 0."""
+    unit = F.stop_gradient(F.maximum(F.abs(x), F.abs(y)))  # any: it cancels
+    nothing, one = unit == 0, F.ones_like(unit)
+    safe = F.where(nothing, one, unit)
+    return unit * F.sqrt(F.where(nothing, one, F.square(x / safe) + F.square(y / safe)))
+
+
+def positive(name: str, value: Any) -> None:
+    """Refuse a number that is not above 0; an array's elements are not looked at.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if is_number(value) and not value > 0:
+        raise InputError(f"{name}: expected a positive number, got {value!r}")
+
+
 def in_base(F: Any, nats: Any, base: Any) -> Any:
     """An information in nats in units of the logarithm to a base.
 

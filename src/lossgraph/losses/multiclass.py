@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .ctc import LOG_ZERO
 from .limits import focused, relative_expm1
 
 
@@ -69,16 +70,12 @@ def symmetric_cross_entropy(
 
 def _margin(F: Any, logits: Any, label: Any, axis: int) -> Any:
     """By how much the other classes win; a label that is no class is refused, or NaN."""
-    axis = axis % len(logits.shape)
-    places = [-1 if i == axis else 1 for i in range(len(logits.shape))]
-    classes = F.reshape(F.arange(logits.shape[axis], dtype="int64"), tuple(places))
-    hot = F.broadcast_equal(F.expand_dims(F.cast(label, dtype="int64"), axis=axis), classes)
-    never = F.zeros_like(logits) - float("inf")
-    others = F.where(F.broadcast_like(hot, logits), never, logits)
+    rank = len(logits.shape)
+    axis = axis % rank
+    hot = F.one_hot(label, logits.shape[axis], dtype=logits.dtype)
+    if axis != rank - 1:
+        hot = F.transpose(hot, axes=(*range(axis), rank - 1, *range(axis, rank - 1)))
+    # not -inf: where no other class can be either, their shares are to be numbers
+    others = F.where(hot, F.zeros_like(logits) + LOG_ZERO, logits)
     chosen = F.pick(logits, label, axis=axis, mode="raise")
-    # no other class can be: the share that each has of them is no number
-    alone = F.max(others, axis=axis, keepdims=True) == -float("inf")
-    others = F.where(F.broadcast_like(alone, logits), F.zeros_like(logits), others)
-    margin = F.logsumexp(others, axis=axis) - chosen
-    alone = F.reshape_like(alone, margin)
-    return F.where(alone, F.zeros_like(margin) - float("inf"), margin)
+    return F.logsumexp(others, axis=axis) - chosen

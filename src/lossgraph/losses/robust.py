@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .limits import is_number, relative_expm1, together
+from ..errors import InputError
+from .limits import is_number, length, positive, relative_expm1, together
 
 
 def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
@@ -18,8 +19,13 @@ def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
     Inputs: ``pred`` and ``target``, which broadcast; ``q`` given as an array broadcasts too.
     Value: their shape.
 
+    Raises:
+        InputError: for a number ``q`` outside [0, 1].
+
     Source: Koenker, Bassett (1978), Econometrica 46(1).
     """
+    if is_number(q) and not 0 <= q <= 1:
+        raise InputError(f"q: expected a number from 0 to 1, got {q!r}")
     error = target - pred
     return q * F.relu(error) + (1 - q) * F.relu(-error)
 
@@ -34,7 +40,7 @@ def charbonnier(F: Any, pred: Any, target: Any, epsilon: float = 1e-3) -> Any:
     Source: Charbonnier, Blanc-Féraud, Aubert, Barlaud (1994), ICIP.
     """
     error, epsilon = together(F, pred - target, epsilon)
-    return F.hypot(error, epsilon)
+    return length(F, error, epsilon)
 
 
 def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2.0) -> Any:
@@ -45,8 +51,13 @@ def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2
 
     Inputs: ``pred`` and ``target``, which broadcast. Value: their shape.
 
+    Raises:
+        InputError: for a number ``width`` or ``epsilon`` that is not positive.
+
     Source: Feng, Kittler, Awais, Huber, Wu (2018), CVPR.
     """
+    positive("width", width)
+    positive("epsilon", epsilon)
     size, width, epsilon = together(F, F.abs(pred - target), width, epsilon)
     near = size < width
     small = F.where(near, size, F.zeros_like(size))
@@ -66,8 +77,12 @@ def general_robust(F: Any, pred: Any, target: Any, alpha: float = 1.0, scale: fl
     Inputs: ``pred`` and ``target``, which broadcast, as do ``alpha`` and ``scale`` given as
     arrays. Value: their shape.
 
+    Raises:
+        InputError: for a number ``scale`` that is not positive.
+
     Source: Barron (2019), CVPR.
     """
+    positive("scale", scale)
     half = F.square((pred - target) / scale) / 2
     if not is_number(alpha):
         return _any_shape(F, *together(F, half, alpha))
@@ -106,8 +121,12 @@ def tukey_biweight(F: Any, pred: Any, target: Any, c: float = 4.685) -> Any:
 
     Inputs: ``pred`` and ``target``, which broadcast. Value: their shape.
 
+    Raises:
+        InputError: for a number ``c`` that is not positive.
+
     Source: Beaton, Tukey (1974), Technometrics 16(2).
     """
+    positive("c", c)
     share = F.square(F.minimum(F.abs(pred - target) / c, 1.0))
     return share * (3 - share * (3 - share)) * (c * c / 6)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from .ctc import in_range
+from .limits import positive, share
 
 
 def tversky(
@@ -39,7 +40,7 @@ def tversky(
         for part in (prob * label, prob * (1 - label), (1 - prob) * label)
     )
     errors = alpha * wrong + beta * missed
-    return _ratio(F, errors, hit + errors + smooth)
+    return share(F, errors, hit + errors + smooth)
 
 
 def focal_tversky(
@@ -62,8 +63,12 @@ def focal_tversky(
 
     Inputs and value: those of ``tversky``.
 
+    Raises:
+        InputError: for a number ``gamma`` that is not positive.
+
     Source: Abraham, Khan (2019), ISBI.
     """
+    positive("gamma", gamma)
     missed = tversky(F, prob, label, beta, alpha, smooth, batch_axes)
     return F.power(missed, 1 / gamma)
 
@@ -112,9 +117,7 @@ def lovasz_softmax(F: Any, prob: Any, label: Any, classes: str = "present") -> A
         raise InputError(f"classes: expected 'present' or 'all', got {classes!r}")
     label, prob = F.reshape(label, (0, -1)), F.reshape(prob, (0, 0, -1))
     known = 1 + F.sum(in_range(F, label, prob.shape[1], prob) - 1, axis=1)
-    numbers = F.reshape(F.arange(prob.shape[1], dtype="int64"), (1, -1, 1))
-    own = F.broadcast_equal(F.expand_dims(F.cast(label, dtype="int64"), axis=1), numbers)
-    own = F.cast(own, dtype=prob.dtype)
+    own = F.swapaxes(F.one_hot(label, prob.shape[1], dtype=prob.dtype), 1, 2)
     order, weights = _lovasz(F, F.abs(own - prob), own)
     counts = F.max(own, axis=2) if classes == "present" else F.ones_like(F.max(own, axis=2))
     total = F.sum(F.sum(order * weights, axis=2) * counts, axis=1)
@@ -136,10 +139,3 @@ def _lovasz(F: Any, errors: Any, own: Any) -> tuple[Any, Any]:
     before = F.where(nothing, F.ones_like(before), before)
     growth = (own * union + (1 - own) * intersection) / (union * before)
     return values, F.where(nothing, F.ones_like(growth), growth)
-
-
-def _ratio(F: Any, part: Any, whole: Any) -> Any:
-    """A part of a whole; of nothing it is 0."""
-    nothing = whole == 0
-    safe = F.where(nothing, F.ones_like(whole), whole)
-    return F.where(nothing, F.zeros_like(whole), part / safe)
