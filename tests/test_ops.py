@@ -159,6 +159,8 @@ EXAMPLES = {
     "ArgSort": [
         ([X], lambda x: ops.arg_sort(x, 1, 2, largest=True)),
         ([X], lambda x: ops.arg_sort(x, 0, 3, largest=False)),
+        (floats((0, 4)), lambda x: ops.arg_sort(x, 1, 2, largest=True)),
+        (floats((2, 4, 0)), lambda x: ops.arg_sort(x, 1, 2, largest=True)),
     ],
 }
 CASES = [
