@@ -12,6 +12,8 @@ from typing import Any
 from .ctc import LOG_ZERO
 from .limits import in_base, together, weighed_log
 
+_UNDERFLOW = -750.0  # below it exp is 0 in float64 too, or what old engines have instead
+
 
 def entropy(F: Any, p: Any, base: float = math.e, from_logits: bool = False, axis: int = -1) -> Any:
     r"""The uncertainty of a distribution.
@@ -117,10 +119,10 @@ def _mean_log(F: Any, p: Any, q: Any, from_logits: bool, axis: int) -> Any:
     """The mean of ``log(q)`` over what comes from ``p``."""
     if not from_logits:
         return F.sum(weighed_log(F, p, q), axis=axis)
-    p, log_q = F.exp(_log_probs(F, p, axis)), F.log_softmax(q, axis=axis)
-    p, log_q = together(F, p, log_q)
-    seen = F.where(p == 0, F.zeros_like(log_q), log_q)  # 0 * inf, and its slopes
-    return F.sum(p * seen, axis=axis)
+    log_p, log_q = together(F, _log_probs(F, p, axis), F.log_softmax(q, axis=axis))
+    p = F.exp(log_p)
+    never = F.maximum(p == 0, log_p < _UNDERFLOW)  # 0 * inf, and its slopes
+    return F.sum(p * F.where(never, F.zeros_like(log_q), log_q), axis=axis)
 
 
 def _log_probs(F: Any, logits: Any, axis: int) -> Any:
