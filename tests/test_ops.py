@@ -31,9 +31,9 @@ from support import (
 
 OPS = registered()
 UNARY_FLOAT = [
-    "Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Expm1", "Floor", "IsNaN", "Log", "Log1p", "Neg",
-    "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "SoftplusTail", "Sqrt", "Step",
-    "StopGradient", "Tanh",
+    "Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Expm1", "Floor", "GammaLn", "IsNaN", "Log",
+    "Log1p", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "SoftplusTail", "Sqrt",
+    "Step", "StopGradient", "Tanh",
 ]  # fmt: skip
 BINARY_FLOAT = [
     "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "LogAdd",
@@ -65,6 +65,7 @@ EXAMPLES = {
         ([bools(3, 4), X, Y], ops.where),
         ([bools(3, 1), *floats((1, 4), ())], ops.where),
     ],
+    "Polygamma": [([X], lambda x, n=n: ops.polygamma(x, n)) for n in range(3)],
     "Clip": [([X], lambda x: ops.clip(x, -1.0, 0.7))],
     "Cast": [
         ([X], lambda x: ops.cast(x, "float32")),
@@ -171,6 +172,8 @@ EXAMPLES = {
     "ArgSort": [
         ([X], lambda x: ops.arg_sort(x, 1, 2, largest=True)),
         ([X], lambda x: ops.arg_sort(x, 0, 3, largest=False)),
+        (floats((0, 4)), lambda x: ops.arg_sort(x, 1, 2, largest=True)),
+        (floats((2, 4, 0)), lambda x: ops.arg_sort(x, 1, 2, largest=True)),
     ],
 }
 CASES = [

@@ -17,7 +17,10 @@ from lossgraph.types import tensor_type
 from support import assert_close
 from test_lanes import NOT_SEPARABLE, per_sample
 
-LOOPS = {"gluon.CTCLoss", "nn.CTCLoss", "optax.ctc_loss", "optax.ctc_loss_with_forward_probs"}
+LOOPS = {
+    "gluon.CTCLoss", "losses.focal_ctc", "nn.CTCLoss", "optax.ctc_loss",
+    "optax.ctc_loss_with_forward_probs",
+}  # fmt: skip
 SEPARABLE = [entry for entry in entries() if entry.name not in NOT_SEPARABLE | LOOPS]
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

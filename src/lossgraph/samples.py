@@ -138,6 +138,9 @@ def _values(
     if kind == "positive":
         return np.asarray(rng.uniform(0.5, 2.0, shape))
     real = np.asarray(rng.standard_normal(shape))
+    if kind == "box":
+        real[..., 2:] = real[..., :2] + rng.uniform(0.5, 2.0, (*shape[:-1], 2))
+        return real
     if kind == "real" or not shape:
         return real
     shares = np.exp(real) / np.exp(real).sum(axis=-1, keepdims=True)

@@ -15,8 +15,9 @@ class Example:
         shape: its shape, with names for what may vary.
         values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
             ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``, ``class`` (0 or 1) for class labels whose range the graph does
-            not say, ``mask`` (0 or 1, not all 0 along the last axis), or ``zero``.
+            ``log_simplex``, ``box`` (left, top, right, bottom along the last axis), ``class`` (0 or
+            1) for class labels whose range the graph does not say, ``mask`` (0 or 1, not all 0
+            along the last axis), or ``zero``.
     """
 
     dtype: str = "float32"

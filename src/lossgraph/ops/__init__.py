@@ -50,6 +50,7 @@ from .elementwise import (
     tanh,
     where,
 )
+from .gamma import gammaln, polygamma
 from .gradient import settle, with_gradient
 from .index import (
     add_at,
@@ -127,6 +128,7 @@ __all__ = [
     "filled",
     "flip",
     "floor",
+    "gammaln",
     "greater",
     "greater_equal",
     "iota",
@@ -158,6 +160,7 @@ __all__ = [
     "only_select",
     "pad",
     "pick",
+    "polygamma",
     "power",
     "reduce_max",
     "reduce_max_finite",

@@ -2,15 +2,15 @@
 
 erf(x) = x P(x^2) for |x| <= 1 and sign(x) (1 - exp(-x^2) Q(t)) beyond, t = (|x|-3)/(|x|+1)
 mapped into [-1, 1]. The coefficients are Chebyshev interpolants of the two smooth factors,
-computed with 60 digits by ``tools/erf_coefficients``.
+computed with 60 digits by ``tools/special_coefficients``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..expr import Expr
+from .polynomial import horner
 
 # fmt: off
 NEAR = (
@@ -67,18 +67,12 @@ def lower_erf(b: Any, node: Expr, x: str) -> str:
     size = b.add("Abs", x)
     inner = b.add("Min", size, one)  # each branch stays finite where the other one is taken
     square = b.add("Mul", inner, inner)
-    near = b.add("Mul", x, _horner(b, NEAR, b.add("Sub", b.add("Add", square, square), one)))
+    twice = b.add("Sub", b.add("Add", square, square), one)
+    near = b.add("Mul", x, horner(b, NEAR, twice, node.dtype))
     # Beyond 30 the tail is 0 in float64, and inf/inf is kept out.
     outer = b.add("Min", b.add("Max", size, one), b.const(30.0, node.dtype))
     t = b.add("Div", b.add("Sub", outer, three), b.add("Add", outer, one))
     decay = b.add("Exp", b.add("Neg", b.add("Mul", outer, outer)))
-    tail = b.add("Mul", decay, _horner(b, FAR, t))
+    tail = b.add("Mul", decay, horner(b, FAR, t, node.dtype))
     far = b.add("Mul", b.add("Sign", x), b.add("Sub", one, tail))
     return str(b.add("Where", b.add("Greater", size, one), far, near))
-
-
-def _horner(b: Any, coefficients: Sequence[float], t: str) -> str:
-    total = b.const(coefficients[-1], "float64")
-    for coefficient in reversed(coefficients[:-1]):
-        total = b.add("Add", b.add("Mul", total, t), b.const(coefficient, "float64"))
-    return str(total)

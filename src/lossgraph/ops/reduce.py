@@ -415,9 +415,27 @@ def _arg_sort_ref(x: Array, axis: int, count: int, largest: bool) -> Array:
 
 def _lower_arg_sort(b: Any, node: Expr, x: str) -> str:
     axis, largest = node.attrs["axis"], int(node.attrs["largest"])
-    count = b.sizes((node.attrs["count"],))
-    _, order = b.add_many("TopK", 2, x, count, axis=axis, largest=largest, sorted=1)
-    return str(order)
+    shape, count = node.args[0].shape, b.sizes((node.attrs["count"],))
+    guarded = any(not isinstance(dim, int) or dim == 0 for dim in _without(shape, axis))
+    rows = _with_a_row(b, x, shape, axis) if guarded else x
+    _, order = b.add_many("TopK", 2, rows, count, axis=axis, largest=largest, sorted=1)
+    if not guarded:
+        return str(order)
+    zeros = b.const([0] * node.rank, "int64")
+    return str(b.add("Slice", order, zeros, b.sizes(node.shape)))
+
+
+def _with_a_row(b: Any, x: str, shape: Sequence[Dim], axis: int) -> str:
+    """``x`` with one row where it has none, by which ONNX Runtime 1.20's TopK would divide."""
+    one, rank = b.const([1], "int64"), len(shape)
+    missing = b.add("Sub", one, b.add("Min", b.sizes(shape), one))
+    others = b.const([int(i != axis) for i in range(rank)], "int64")
+    none = b.const([0] * rank, "int64")
+    return str(b.add("Pad", x, b.add("Concat", none, b.add("Mul", missing, others), axis=0)))
+
+
+def _without(shape: Sequence[Dim], axis: int) -> list[Dim]:
+    return [dim for i, dim in enumerate(shape) if i != axis]
 
 
 _arg_sort = register(

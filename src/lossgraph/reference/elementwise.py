@@ -25,6 +25,7 @@ from .array import (
     remainder,
 )
 from .dtypes import Raw, as_float, with_number
+from .special import log_gamma, polygamma
 
 Function = Callable[[Raw], Raw]
 Binary = Callable[[Raw, Raw], Raw]
@@ -145,6 +146,8 @@ sigmoid = _unary("sigmoid", _sigmoid, "1/(1 + e^-x)")
 softrelu = _unary("softrelu", _softrelu, "log(1 + e^x)")
 softsign = _unary("softsign", _softsign, "x/(1 + |x|)")
 erf = _unary("erf", _erf, "error function")
+gammaln = _unary("gammaln", log_gamma, "log Gamma(x) above 0, NaN below")
+digamma = _unary("digamma", lambda x: polygamma(x, 0), "derivative of gammaln, NaN below 0")
 gelu = _unary("gelu", _gelu, "x Phi(x), Phi the normal distribution function")
 isnan = _unary("isnan", np.isnan, "1 at NaN, else 0")
 isinf = _unary("isinf", np.isinf, "1 at an infinity, else 0")

@@ -1,0 +1,61 @@
+"""Functions that numpy has not: the logarithm of the gamma function and its derivatives.
+
+In float64, for arguments above zero; NaN below it.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from .dtypes import Raw
+
+
+def bernoulli(count: int) -> list[Fraction]:
+    """B_2, B_4, .. by their recurrence."""
+    numbers = [Fraction(1)]
+    for n in range(1, 2 * count + 1):
+        total = sum((math.comb(n + 1, k) * b for k, b in enumerate(numbers)), Fraction(0))
+        numbers.append(-total / (n + 1))
+    return numbers[2::2]
+
+
+def log_gamma(x: Raw) -> Raw:
+    """log Gamma(x)."""
+    return np.asarray(np.vectorize(_log_gamma, otypes=[np.float64])(x))
+
+
+def _log_gamma(x: float) -> float:
+    if x > 0 and math.isfinite(x):
+        try:
+            return math.lgamma(x)
+        except OverflowError:
+            return math.inf
+    return math.inf if x in (0, math.inf) else math.nan
+
+
+def polygamma(x: Raw, order: int) -> Raw:
+    """The derivative of digamma of that order: sums over x, x+1, .., and a series for the rest."""
+    with np.errstate(all="ignore"):
+        x = np.where(x < 0, np.nan, x).astype(np.float64)
+        near = sum(inverse_power(x + k, order + 1) for k in range(16))
+        far = _series(x + 16, order)
+    sign = 1.0 if order % 2 else -1.0
+    return np.asarray(sign * (math.factorial(order) * near + far))
+
+
+def inverse_power(x: Raw, exponent: int) -> Raw:
+    """x^-exponent, and the right infinity at a zero of either sign."""
+    return np.asarray((1 / x) ** exponent)
+
+
+def _series(y: Raw, order: int) -> Raw:
+    """The asymptotic series of polygamma, without its sign; y large."""
+    first = -np.log(y) if order == 0 else math.factorial(order - 1) * inverse_power(y, order)
+    total = first + math.factorial(order) * inverse_power(y, order + 1) / 2
+    for k, b in enumerate(bernoulli(9), start=1):
+        factor = float(b * math.factorial(2 * k + order - 1) / math.factorial(2 * k))
+        total = total + factor * inverse_power(y, 2 * k + order)
+    return np.asarray(total)
