@@ -28,17 +28,18 @@ def _matmul_vjp(ct: Expr, out: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
 
 
 def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
-    """ONNX's MatMul, kept apart from transposes in float64.
+    """ONNX's MatMul, in float64 kept apart from what ONNX Runtime would fuse it with.
 
-    Those two ONNX Runtime before 1.25 fuses into an operator that it has no float64 kernel for:
-    a Max of one array between them, which changes nothing, prevents it.
+    Transposes, for which releases before 1.25 then have no kernel, and products with numbers,
+    which the fused operator rounds to float32. A Max of one array changes nothing and prevents it.
     """
-    if node.dtype == "float64":
-        a, b = (
-            builder.add("Max", name) if arg.op.name == "Transpose" else name
-            for arg, name in zip(node.args, (a, b), strict=True)
-        )
-    return str(builder.add("MatMul", a, b))
+    if node.dtype != "float64":
+        return str(builder.add("MatMul", a, b))
+    a, b = (
+        builder.add("Max", name) if arg.op.name in ("Transpose", "Mul", "Div") else name
+        for arg, name in zip(node.args, (a, b), strict=True)
+    )
+    return str(builder.add("Max", builder.add("MatMul", a, b)))
 
 
 matmul = register(
