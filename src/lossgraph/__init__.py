@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-from . import gluon, nn, reference, symbolic
+from . import gluon, losses, nn, reference, symbolic
 from .errors import (
     DtypeError,
     GradientError,
@@ -20,6 +20,6 @@ from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "nn",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses", "nn",
     "reference", "symbol", "symbolic", "vjp",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from .errors import InputError
 from .examples import Example, example
 from .loss import Block, FunctionLoss, is_array_parameter
 
-NAMESPACES = {"gluon": "lossgraph.gluon", "nn": "lossgraph.nn"}
+NAMESPACES = {"gluon": "lossgraph.gluon", "losses": "lossgraph.losses", "nn": "lossgraph.nn"}
 
 ALIASES = {
     "ctc": "gluon.CTCLoss",

@@ -10,7 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 
+
+Body = TypeVar("Body", bound=Callable[..., Any])
 
 _SIGNATURES: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 _NOT_STATE = ("_cache", "_cached_for", "_lock")
@@ -355,6 +357,7 @@ class FunctionLoss(Block):
 
     def __init__(self, body: Callable[..., Any], **options: Any) -> None:
         self.body = body
+        self.without_gradient = getattr(body, "without_gradient", ())
         self._given: dict[str, Any] = {}
         unknown = [name for name in options if name not in self.options]
         if unknown:
@@ -392,6 +395,16 @@ class FunctionLoss(Block):
 
     def _signature(self) -> inspect.Signature:
         return _without_first(self.body, 1)
+
+
+def without_gradient(*names: str) -> Callable[[Body], Body]:
+    """Say of a loss's function which inputs are only compared, and so have no gradient."""
+
+    def mark(body: Body) -> Body:
+        vars(body)["without_gradient"] = names
+        return body
+
+    return mark
 
 
 def is_array_parameter(parameter: inspect.Parameter) -> bool:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import gluon, nn
+from . import gluon, losses_metric, nn
 from .example import Example, Table
 
 __all__ = ["Example", "example"]
 
-TABLES: Mapping[str, Table] = {"gluon": gluon.TABLE, "nn": nn.TABLE}
+TABLES: Mapping[str, Table] = {
+    "gluon": gluon.TABLE,
+    "losses": {**losses_metric.TABLE},
+    "nn": nn.TABLE,
+}
 _BY_INPUT = {"sample_weight": Example(shape=("N",), values="positive")}
 
 
