@@ -34,8 +34,9 @@ LAYERS = [
     ["parts"],
     ["runtime"],
     ["compiled", "expressions"],
+    ["parted"],
     ["loss"],
-    ["losses"],
+    ["compose", "losses"],
     ["gluon", "nn"],
     ["catalogue"],
     ["files", "models", "samples"],
@@ -99,7 +100,8 @@ def test_public_names_are_these():
     assert sorted(lg.__all__) == [
         "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
-        "losses", "nn", "reference", "symbol", "symbolic", "vjp",
+        "losses", "masked", "mixup", "nn", "padded", "reference", "renamed", "symbol", "symbolic",
+        "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

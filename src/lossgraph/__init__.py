@@ -5,6 +5,7 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 from . import gluon, losses, nn, reference, symbolic
+from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
     DtypeError,
     GradientError,
@@ -20,6 +21,7 @@ from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses", "nn",
-    "reference", "symbol", "symbolic", "vjp",
+    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
+    "masked", "mixup", "nn", "padded", "reference", "renamed", "symbol", "symbolic",
+    "uncertainty_weighted", "vjp", "weighted_sum",
 ]  # fmt: skip

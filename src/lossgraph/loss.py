@@ -23,6 +23,7 @@ from .dims import names as dim_names
 from .errors import DtypeError, GradientError, InputError, SpecializationError
 from .expr import Expr
 from .expressions import program_of
+from .parted import compiled
 from .program import Program, build
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, numpy_dtype, tensor_type
@@ -71,7 +72,10 @@ class Block:
         self.__dict__.update(state)
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        """The mathematics: from symbols or reference arrays to one, or a tuple of them."""
+        """The mathematics: from symbols or reference arrays to one, or a tuple of them.
+
+        ``(value, {name: part})`` has parts beside the value, of which no gradient is taken.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no hybrid_forward")
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,7 +341,7 @@ class _ByValue:
             name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
             for name, array in arrays.items()
         }
-        self._made[values] = Compiled(self._build(types), self._provider)
+        self._made[values] = compiled(self._build(types), self._provider)
         return self._made[values]
 
 
@@ -475,7 +479,7 @@ def compile_loss(
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return Compiled(program, providers, opset, threads)
+    return compiled(program, providers, opset, threads)
 
 
 def _is_symbols(value: Any) -> bool:
