@@ -19,7 +19,7 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["dims", "reference", "examples", "bench", "counterparts"],
+    ["dims", "reference", "examples", "signatures", "bench", "counterparts"],
     ["types", "lanes"],
     ["expr"],
     ["ops"],

@@ -17,7 +17,8 @@ from typing import Any
 
 from .errors import InputError
 from .examples import Example, example
-from .loss import Block, FunctionLoss, is_array_parameter
+from .loss import Block, FunctionLoss
+from .signatures import is_array_parameter
 
 NAMESPACES = {"gluon": "lossgraph.gluon", "losses": "lossgraph.losses", "nn": "lossgraph.nn"}
 

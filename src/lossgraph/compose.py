@@ -420,7 +420,9 @@ def _merged(losses: Iterable[Block], own: Sequence[str]) -> inspect.Signature:
     found: dict[str, inspect.Parameter] = {}
     for loss in losses:
         for p in loss._signature().parameters.values():
-            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            if p.kind is p.VAR_POSITIONAL:
+                raise InputError(f"{loss.name} takes *{p.name}: in another loss inputs need names")
+            if p.kind is p.VAR_KEYWORD:
                 continue
             if p.name not in found or p.default is p.empty:
                 found[p.name] = p.replace(kind=p.POSITIONAL_OR_KEYWORD)

@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from .expr import Expr
 from .expressions import program_of
 from .parted import compiled
 from .program import Program, build
+from .signatures import flat_arguments, in_place, is_array_parameter, is_known, without_first
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, numpy_dtype, tensor_type
 
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 
 
-Body = TypeVar("Body", bound=Callable[..., Any])
-
-_SIGNATURES: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 _NOT_STATE = ("_cache", "_cached_for", "_lock")
 
 
@@ -104,9 +100,9 @@ class Block:
         """The value: an array of the kind of the first argument."""
         arrays, constants = self._bind(args, kwargs)
         if any(isinstance(value, Symbol) for value in arrays.values()):
-            return self.hybrid_forward(symbolic, **arrays, **constants)
+            return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
-            return self.hybrid_forward(reference, **arrays, **constants)
+            return self._forward(reference, **arrays, **constants)
         arrays = self.prepare(arrays)
         return self._compiled(arrays, constants, (), False).run(arrays)
 
@@ -168,7 +164,7 @@ class Block:
         for label in set(_names(grad)) & set(self.without_gradient):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
-            self.hybrid_forward,
+            self._forward,
             types,
             constants=constants,
             grad=_names(grad),
@@ -179,12 +175,17 @@ class Block:
 
     # --- binding arguments ---
 
+    def _forward(self, F: Any, **given: Any) -> Any:
+        """``hybrid_forward``, the arguments of ``*inputs`` in their places."""
+        args, named = in_place(given, self._signature())
+        return self.hybrid_forward(F, *args, **named)
+
     def _signature(self) -> inspect.Signature:
         """The inputs of the loss, and the options of a call."""
         method = self.hybrid_forward
         if hasattr(method, "__func__"):
-            return _without_first(method.__func__, 2)
-        return _without_first(method, 1)
+            return without_first(method.__func__, 2)
+        return without_first(method, 1)
 
     def _bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -192,12 +193,14 @@ class Block:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
         signature = self._signature()
         self._check_known(kwargs)
+        if not args:
+            args, kwargs = in_place(kwargs, signature)
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise InputError(f"{self.name}{signature}: {error}") from None
         arrays, constants = {}, {}
-        for name, value in _flat(bound, signature):
+        for name, value in flat_arguments(bound, signature):
             if isinstance(value, (Symbol, reference.Array)) or is_array(value):
                 arrays[name] = value
             elif name in self.number_inputs and isinstance(value, (int, float)):
@@ -222,9 +225,8 @@ class Block:
 
     def _check_known(self, given: Mapping[str, Any]) -> None:
         parameters = self._signature().parameters
-        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        unknown = [name for name in given if name not in parameters]
-        if unknown and not open_ended:
+        unknown = [name for name in given if not is_known(name, parameters)]
+        if unknown:
             raise InputError(f"{self.name} takes {list(parameters)}: unknown {unknown}")
 
     # --- compiling for a signature ---
@@ -398,38 +400,7 @@ class FunctionLoss(Block):
         return self.body(F, *args, **{**self._given, **kwargs})
 
     def _signature(self) -> inspect.Signature:
-        return _without_first(self.body, 1)
-
-
-def without_gradient(*names: str) -> Callable[[Body], Body]:
-    """Say of a loss's function which inputs are only compared, and so have no gradient."""
-
-    def mark(body: Body) -> Body:
-        vars(body)["without_gradient"] = names
-        return body
-
-    return mark
-
-
-def is_array_parameter(parameter: inspect.Parameter) -> bool:
-    """An array is annotated as anything; an option's annotation or default says what it is."""
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return False
-    if parameter.annotation is parameter.empty:
-        return parameter.default is parameter.empty or parameter.default is None
-    return parameter.annotation in ("Any", Any)
-
-
-def _without_first(function: Callable[..., Any], count: int) -> inspect.Signature:
-    """The signature of a function without its first parameters; found out once."""
-    try:
-        return _SIGNATURES[function]
-    except (KeyError, TypeError):  # new, or a callable that cannot be a key
-        parameters = list(inspect.signature(function).parameters.values())[count:]
-        found = inspect.Signature(parameters)
-    with suppress(TypeError):
-        _SIGNATURES[function] = found
-    return found
+        return without_first(self.body, 1)
 
 
 def require_samples(samples: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -570,15 +541,3 @@ def _cotangent(node: Expr, ct: Any) -> Any:
         raise DtypeError(f"{node.attrs['name']}: expected numbers, got dtype {array.dtype}")
     array = array.astype(numpy_dtype(node.dtype), copy=False)
     return array.reshape((1,) * node.rank) if array.ndim == 0 else array
-
-
-def _flat(bound: Mapping[str, Any], signature: inspect.Signature) -> Iterator[tuple[str, Any]]:
-    """Bound arguments with those of ``*args`` and ``**kwargs`` under names of their own."""
-    for name, value in bound.items():
-        kind = signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            yield from value.items()
-        elif kind is inspect.Parameter.VAR_POSITIONAL:
-            raise InputError(f"*{name} in hybrid_forward: name the arguments instead")
-        else:
-            yield name, value

@@ -161,7 +161,8 @@ class SoftmaxCrossEntropyLoss(Loss):
         self._from_logits = bool(from_logits)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        _require_classes(shapes["pred"], self._axis)
+        if "pred" in shapes:  # a loss made of this one may have other inputs
+            _require_classes(shapes["pred"], self._axis)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
         _require_classes(pred.shape, self._axis)
@@ -198,7 +199,7 @@ class KLDivLoss(Loss):
         self._axis = _axis("axis", axis)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        if not self._from_logits:
+        if not self._from_logits and "pred" in shapes:
             _require_classes(shapes["pred"], self._axis)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
@@ -241,6 +242,8 @@ class CTCLoss(Loss):
         self._label_layout = _one_of("label_layout", label_layout, ("NT", "TN"))
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        if not {"pred", "label"} <= set(shapes):
+            return
         pred, label = shapes["pred"], shapes["label"]
         _require_ranks(pred, label)
         samples = (pred[self._layout.find("N")],)

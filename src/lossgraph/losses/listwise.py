@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..loss import without_gradient
+from ..signatures import without_gradient
 from .options import require_above, require_rank, require_shape
 from .pairs import HIDDEN, gaps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..loss import without_gradient
+from ..signatures import without_gradient
 from .options import require_above, require_rank, require_shape
 from .pairs import HIDDEN, diagonal, same, unit
 
