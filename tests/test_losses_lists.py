@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, logsumexp, rel_entr, softmax
 from scipy.stats import rankdata
 
@@ -167,6 +169,17 @@ def test_scores_of_1e4(name, dtype):
         "approx_ndcg": np.zeros((2, 3)),
     }[name]
     assert_close(grads["score"], np.array(slopes), tolerance=(1e-6, 1e-6))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(L)))
+def test_the_order_of_the_items_does_not_matter(order):
+    grade = np.arange(float(N * L)).reshape(N, L) / 9  # no two alike
+    for name in LISTWISE:
+        value, grads = getattr(losses, name).value_and_grad(SCORE, grade)
+        moved, moved_grads = getattr(losses, name).value_and_grad(SCORE[:, order], grade[:, order])
+        assert_close(moved, value)
+        assert_close(moved_grads["score"], grads["score"][:, order])
 
 
 def test_lists_by_hand():

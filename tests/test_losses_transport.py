@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as matrices
 from scipy.optimize import brentq
 from scipy.special import log_softmax
 from scipy.stats import wasserstein_distance
@@ -149,8 +152,8 @@ def test_against_pot(p):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_distribution_costs_nothing(p, dtype):
     x, w = X.astype(dtype), U.astype(dtype)
-    for given in ((x, x[:, ::-1].copy()), (x, x, w, w), (np.ones_like(x), np.ones((N, B), dtype))):
-        value, grads = losses.wasserstein_1d.value_and_grad(*given, p=p)
+    for sides in ((x, x[:, ::-1].copy()), (x, x, w, w), (np.ones_like(x), np.ones((N, B), dtype))):
+        value, grads = losses.wasserstein_1d.value_and_grad(*sides, p=p)
         assert_close(value, np.zeros(N), tolerance=(0, 1e-6))
         assert np.isfinite(grads["x"]).all()
     value, grads = losses.wasserstein_histogram.value_and_grad(H.astype(dtype), H.astype(dtype))
@@ -172,6 +175,25 @@ def test_the_mass_of_a_bin_moves_with_it():
     pred, target = np.eye(4)[:1], np.eye(4)[3:]
     assert_close(losses.wasserstein_histogram(pred, target), np.array([3.0]))
     assert_close(losses.wasserstein_histogram(pred, target, p=2), np.array([9.0]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    matrices("f8", (2, 3), elements=st.integers(-3, 3)),
+    matrices("f8", (2, 4), elements=st.integers(-3, 3)),
+    matrices("f8", (2, 4), elements=st.integers(1, 3)),
+)
+def test_ties_and_whole_weights(x, y, weight):
+    """Samples that meet, and quantiles that do: against SciPy, either way round, and moved."""
+    value = losses.wasserstein_1d(x, y, y_weight=weight)
+    expected = [
+        wasserstein_distance(*row[:2], v_weights=row[2]) for row in zip(x, y, weight, strict=True)
+    ]
+    assert_close(value, np.array(expected))
+    assert_close(losses.wasserstein_1d(y, x, weight), value)
+    assert_close(losses.wasserstein_1d(x + 7, y + 7, y_weight=weight), value)
+    _, grads = losses.wasserstein_1d.value_and_grad(x, y, y_weight=weight, wrt=("x", "y"))
+    assert_close(grads["x"].sum(1), -grads["y"].sum(1))
 
 
 # --- Sinkhorn ---
@@ -265,6 +287,23 @@ def test_entmax_has_a_second_derivative(alpha):
     )
     expected = (up["logits"] - down["logits"]) / 2e-6
     assert_close(change, expected, tolerance=(1e-5, 10 * DIFFERENCE[1]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    matrices("f8", (3, 5), elements=st.floats(-30, 30, width=16)), st.sampled_from([1.5, 1.8, 3.0])
+)
+def test_entmax_gives_a_distribution(logits, alpha):
+    """The gradient is p - y: p sums to 1, orders as the logits do, and moves with none of them."""
+    label = np.zeros(3, int)
+    value, grads = losses.entmax.value_and_grad(logits, label, alpha=alpha)
+    p = grads["logits"] + np.eye(5)[label]
+    assert (value >= -1e-12).all()
+    assert_close(p.sum(1), np.ones(3), tolerance=(0, 1e-9))
+    assert (p >= 0).all()
+    order = np.argsort(logits, axis=1)
+    assert (np.diff(np.take_along_axis(p, order, 1), axis=1) >= -1e-9).all()
+    assert_close(losses.entmax(logits + 4, label, alpha=alpha), value, tolerance=(1e-9, 1e-9))
 
 
 def test_entmax_of_sequences_and_of_no_class():

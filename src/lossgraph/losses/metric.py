@@ -99,6 +99,7 @@ def circle(F: Any, embedding: Any, label: Any, margin: float = 0.25, scale: floa
     return F.softrelu(pulled + pushed)
 
 
+@without_gradient("label")
 def arcface(
     F: Any, embedding: Any, weight: Any, label: Any, margin: float = 0.5, scale: float = 64.0
 ) -> Any:
@@ -126,6 +127,7 @@ def arcface(
     return _margin_softmax(F, vectors, classes, label, cosine * along - sine * beside, scale)
 
 
+@without_gradient("label")
 def cosface(
     F: Any, embedding: Any, weight: Any, label: Any, margin: float = 0.35, scale: float = 64.0
 ) -> Any:
@@ -144,6 +146,7 @@ def cosface(
     return _margin_softmax(F, vectors, classes, label, cosine - margin, scale)
 
 
+@without_gradient("label")
 def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Any, normalize: bool = True) -> Any:
     r"""Each vector nearer to the proxy of its class than to those of all others.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..signatures import without_gradient
 from .classification import sparse_cross_entropy
 from .options import is_number, require_above
 from .pairs import HIDDEN
@@ -12,6 +13,7 @@ _HALVINGS = 40  # of an interval of length 1, before Newton's method
 _STEPS = 3  # of Newton's method
 
 
+@without_gradient("label")
 def entmax(F: Any, logits: Any, label: Any, alpha: float = 1.5) -> Any:
     r"""The entmax loss, whose distribution gives unlikely classes exactly 0.
 
