@@ -91,7 +91,8 @@ def test_a_compiled_sum_answers_as_the_call_does():
     expected, exact = loss.value_and_grad(**GIVEN)
     run = lg.compile(loss, TYPES, grad=("pred",))
     into = {"loss_l2": np.empty(N), "grad_pred": np.empty((N, C))}
-    for call in (lambda: run(**GIVEN, out=into), run.bind(**GIVEN)):
+    in_order = lambda: run(*GIVEN.values())  # noqa: E731
+    for call in (lambda: run(**GIVEN, out=into), run.bind(**GIVEN), in_order, in_order):
         (total, parts), grads = call()
         assert_close(total, expected[0])
         assert_close(parts["ce"], expected[1]["ce"])

@@ -178,11 +178,12 @@ def test_the_same_vector_everywhere_has_a_finite_gradient(case, dtype):
             assert np.isfinite(grad).all()
 
 
+@pytest.mark.parametrize("size", [1e4, 1e-15])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_long_vectors(case):
-    """Of size 1e4, in float32: what is normalized does not change, the rest is finite."""
+def test_long_and_short_vectors(case, size):
+    """In float32: what is normalized does not change, the rest is finite."""
     arrays = {
-        k: (v * 1e4).astype("f4") if v.ndim == 2 else v for k, v in case.arrays.items()
+        k: (v * size).astype("f4") if v.ndim == 2 else v for k, v in case.arrays.items()
     }  # fmt: skip
     wrt = tuple(k for k, v in arrays.items() if v.ndim == 2)
     value, grads = case.loss.value_and_grad(**arrays, **case.options, wrt=wrt)
