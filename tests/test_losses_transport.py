@@ -15,7 +15,7 @@ import lossgraph as lg
 from loss_cases import Case, laws
 from lossgraph import losses, reference
 from lossgraph.errors import InputError
-from support import DIFFERENCE, assert_close
+from support import DIFFERENCE, assert_close, newest_opset
 
 RNG = np.random.default_rng(5)
 N, A, B, C = 3, 5, 4, 6
@@ -105,6 +105,9 @@ CASES = [
 ]  # fmt: skip
 
 
+SORTED = ("samples", "histograms p=2", "entmax 1.5", "entmax array 1.5")
+
+
 @laws
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_laws(case, law):
@@ -113,6 +116,8 @@ def test_laws(case, law):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_no_sample(case):
+    if newest_opset() < 26 and case.name.startswith(SORTED):
+        pytest.skip("TopK of no rows ends the process in this old ONNX Runtime")
     arrays = {k: v[:0] for k, v in case.arrays.items()}
     value, grads = case.loss.value_and_grad(**arrays, **case.options)
     assert value.shape == (0,)
