@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .options import require_above, require_shape
@@ -26,7 +27,8 @@ def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -
     require_shape("teacher", teacher, student.shape)
     wanted = F.softmax(teacher / temperature, axis=-1)
     logs = [F.log_softmax(x / temperature, axis=-1) for x in (teacher, student)]
-    gap = F.where(wanted > 0, logs[0] - logs[1], F.zeros_like(wanted))
+    possible = (wanted > 0) * (teacher > -math.inf)  # both: engines round exp(-inf) up
+    gap = F.where(possible, logs[0] - logs[1], F.zeros_like(wanted))
     return F.sum(wanted * gap, axis=-1) * (temperature * temperature)
 
 
