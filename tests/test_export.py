@@ -74,7 +74,7 @@ def test_every_loss_passes_its_own_check(entry: Any, tmp_path: Path) -> None:
     loss = entry.make()
     types = example_types(loss)
     export_folder(loss, types, tmp_path, grad=[next(iter(types))])
-    if entry.own_name == "CTCLoss" and onnx.__version__.startswith("1.21."):
+    if entry.own_name in ("CTCLoss", "sinkhorn") and onnx.__version__.startswith("1.21."):
         pytest.skip("this onnx takes as many states of a Scan as it has sequences")
     assert failed(tmp_path) == []
 
