@@ -172,7 +172,9 @@ def test_random_expressions_in_parts(made):
 
 # Every sample against every other, or a gradient that needs a sum over all of them first.
 NOT_SEPARABLE = {
-    "gluon.SDMLLoss", "losses.generalized_dice", "losses.nt_xent",
+    "gluon.SDMLLoss", "losses.barlow_twins", "losses.batch_hard_triplet", "losses.circle",
+    "losses.info_nce", "losses.n_pair", "losses.siglip", "losses.supcon", "losses.vicreg",
+    "losses.generalized_dice", "losses.nt_xent",
     "losses.cox_partial_likelihood", "losses.root_mean_square",
     "optax.multiclass_generalized_dice_loss", "optax.ntxent", "optax.ranking_softmax_loss",
 }  # fmt: skip

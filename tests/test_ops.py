@@ -447,3 +447,13 @@ def test_the_measured_tables_name_what_exists():
         for name, forms in table.items():
             assert set(forms) == {PLAIN, *OPS[name].forms}, name
     assert {name for name, op in OPS.items() if op.forms} <= set(costs.table("cpu")["float32"])
+
+
+def test_products_times_numbers_keep_the_digits_of_float64():
+    """ONNX Runtime would fuse the two, with the number rounded to float32."""
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.normal(size=(4, 3)), "y": rng.normal(size=(3, 2))}
+    x, y = (symbol(name, "float64", array.shape) for name, array in arrays.items())
+    roots = [ops.matmul(x, y) / 0.7, ops.matmul(x, y) * 0.3, ops.matmul(x * 0.7, y / 0.3)]
+    for actual, expected in zip(run_ort(roots, arrays), evaluate(roots, arrays), strict=True):
+        assert_close(actual, expected)

@@ -177,3 +177,10 @@ def test_numbers_however_wide_are_computed():
     assert folded.op.name == "BroadcastTo"
     assert folded.shape == wide.shape
     np.testing.assert_allclose(scalar_value(folded), np.e)
+
+
+def test_a_factor_that_is_wider_than_a_broadcast_does_not_go_inside():
+    a, b = (variable(n, TensorType("float64", s)) for n, s in (("a", (3, 3)), ("b", (1, 1, 3))))
+    kept = a * ops.broadcast_to(b, (2, 1, 3))
+    (found,) = rewrite([kept], NARROW)
+    assert found.shape == kept.shape == (2, 3, 3)

@@ -284,8 +284,8 @@ def test_a_signature_is_compiled_once(monkeypatch):
     import lossgraph.loss as module
 
     made = []
-    real = module.Compiled
-    monkeypatch.setattr(module, "Compiled", lambda *a: made.append(a) or real(*a))
+    real = module.compiled
+    monkeypatch.setattr(module, "compiled", lambda *a: made.append(a) or real(*a))
     loss = gluon.L2Loss()
     for n in (2, 5, 7):
         loss(np.ones((n, 3), np.float32), np.zeros((n, 3), np.float32))

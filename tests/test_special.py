@@ -12,7 +12,7 @@ import scipy.special as sp
 
 from lossgraph import ops, reference
 from lossgraph.errors import InputError
-from lossgraph.loss import FunctionLoss
+from lossgraph.functions import FunctionLoss
 from support import assert_close, run_ort, symbol
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["dims", "reference", "examples", "bench", "counterparts"],
+    ["dims", "reference", "examples", "signatures", "bench", "counterparts"],
     ["types", "lanes", "options"],
     ["expr"],
     ["ops"],
@@ -35,9 +35,10 @@ LAYERS = [
     ["parts"],
     ["runtime"],
     ["compiled", "expressions"],
+    ["parted"],
     ["loss"],
     ["functions"],
-    ["losses"],
+    ["compose", "losses"],
     ["gluon", "nn", "optax"],
     ["catalogue"],
     ["files", "models", "samples"],
@@ -100,8 +101,9 @@ def test_no_file_is_too_long():
 def test_public_names_are_these():
     assert sorted(lg.__all__) == [
         "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
-        "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
-        "nn", "optax", "reference", "symbol", "symbolic", "vjp",
+        "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
+        "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
+        "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from .errors import InputError
 from .examples import Example, example, example_options
-from .functions import FunctionLoss, is_array_parameter
+from .functions import FunctionLoss
 from .loss import Block
+from .signatures import is_array_parameter
 
 NAMESPACES = {
     "gluon": "lossgraph.gluon",

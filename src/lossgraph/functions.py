@@ -9,7 +9,9 @@ from typing import Any
 from .compiled import Compiled
 from .errors import InputError
 from .expressions import program_of
-from .loss import Block, InputTypes, as_types, without_first
+from .loss import Block, InputTypes, as_types
+from .parted import compiled
+from .signatures import is_array_parameter, without_first
 from .symbolic.symbol import Symbol
 
 
@@ -29,6 +31,7 @@ class FunctionLoss(Block):
 
     def __init__(self, body: Callable[..., Any], **options: Any) -> None:
         self.body = body
+        self.without_gradient = getattr(body, "without_gradient", ())
         self._given: dict[str, Any] = {}
         unknown = [name for name in options if name not in self.options]
         if unknown:
@@ -74,15 +77,6 @@ class FunctionLoss(Block):
         return without_first(self.body, 1)
 
 
-def is_array_parameter(parameter: inspect.Parameter) -> bool:
-    """An array is annotated as anything; an option's annotation or default says what it is."""
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return False
-    if parameter.annotation is parameter.empty:
-        return parameter.default is parameter.empty or parameter.default is None
-    return parameter.annotation in ("Any", Any)
-
-
 def as_loss(loss: Any) -> Block:
     """A loss from a loss, or from a function of F."""
     if isinstance(loss, Block):
@@ -119,7 +113,7 @@ def compile_loss(
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return Compiled(program, providers, opset, threads)
+    return compiled(program, providers, opset, threads)
 
 
 def _is_symbols(value: Any) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,7 +20,9 @@ from .dims import Dim, evaluate, named
 from .dims import names as dim_names
 from .errors import DtypeError, GradientError, InputError, SpecializationError
 from .expr import Expr
+from .parted import compiled
 from .program import Program, build
+from .signatures import flat_arguments, in_place, is_known, without_first
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, numpy_dtype, tensor_type
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 
 
-_SIGNATURES: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 _NOT_STATE = ("_cache", "_cached_for", "_lock")
 
 
@@ -73,7 +72,10 @@ class Block:
         self.__dict__.update(state)
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        """The mathematics: from symbols or reference arrays to one, or a tuple of them."""
+        """The mathematics: from symbols or reference arrays to one, or a tuple of them.
+
+        ``(value, {name: part})`` has parts beside the value, of which no gradient is taken.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no hybrid_forward")
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,13 +199,17 @@ class Block:
         return {name: tensor for name, tensor in own.items() if tensor is not None}
 
     def _forward(self, F: Any, **given: Any) -> Any:
-        """``hybrid_forward``, with those tensors as constants in the dtype of the computation."""
+        """``hybrid_forward``, those tensors constants in the dtype of the computation.
+
+        The arguments of ``*inputs`` stand in their places.
+        """
         own = self._tensors(given)
         if own:
             dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
             given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
         self.require_shapes({n: x.shape for n, x in given.items() if hasattr(x, "shape")})
-        return self.hybrid_forward(F, **given)
+        args, named = in_place(given, self._signature())
+        return self.hybrid_forward(F, *args, **named)
 
     def _signature(self) -> inspect.Signature:
         """The inputs of the loss, and the options of a call."""
@@ -218,12 +224,14 @@ class Block:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
         signature = self._signature()
         self._check_known(kwargs)
+        if not args:
+            args, kwargs = in_place(kwargs, signature)
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise InputError(f"{self.name}{signature}: {error}") from None
         arrays, constants = {}, {}
-        for name, value in _flat(bound, signature):
+        for name, value in flat_arguments(bound, signature):
             if name in self.number_options and isinstance(value, (list, tuple, np.generic)):
                 constants[name] = value.item() if isinstance(value, np.generic) else tuple(value)
             elif isinstance(value, (Symbol, reference.Array)) or is_array(value):
@@ -250,9 +258,8 @@ class Block:
 
     def _check_known(self, given: Mapping[str, Any]) -> None:
         parameters = self._signature().parameters
-        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        unknown = [name for name in given if name not in parameters]
-        if unknown and not open_ended:
+        unknown = [name for name in given if not is_known(name, parameters)]
+        if unknown:
             raise InputError(f"{self.name} takes {list(parameters)}: unknown {unknown}")
 
     # --- compiling for a signature ---
@@ -369,20 +376,8 @@ class _ByValue:
             name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
             for name, array in arrays.items()
         }
-        self._made[values] = Compiled(self._build(types), self._provider)
+        self._made[values] = compiled(self._build(types), self._provider)
         return self._made[values]
-
-
-def without_first(function: Callable[..., Any], count: int) -> inspect.Signature:
-    """The signature of a function without its first parameters; found out once."""
-    try:
-        return _SIGNATURES[function]
-    except (KeyError, TypeError):  # new, or a callable that cannot be a key
-        parameters = list(inspect.signature(function).parameters.values())[count:]
-        found = inspect.Signature(parameters)
-    with suppress(TypeError):
-        _SIGNATURES[function] = found
-    return found
 
 
 def symbolic_shapes(
@@ -473,15 +468,3 @@ def _cotangent(node: Expr, ct: Any) -> Any:
         raise DtypeError(f"{node.attrs['name']}: expected numbers, got dtype {array.dtype}")
     array = array.astype(numpy_dtype(node.dtype), copy=False)
     return array.reshape((1,) * node.rank) if array.ndim == 0 else array
-
-
-def _flat(bound: Mapping[str, Any], signature: inspect.Signature) -> Iterator[tuple[str, Any]]:
-    """Bound arguments with those of ``*args`` and ``**kwargs`` under names of their own."""
-    for name, value in bound.items():
-        kind = signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_KEYWORD:
-            yield from value.items()
-        elif kind is inspect.Parameter.VAR_POSITIONAL:
-            raise InputError(f"*{name} in hybrid_forward: name the arguments instead")
-        else:
-            yield name, value

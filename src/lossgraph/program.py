@@ -38,12 +38,14 @@ class Program:
     Attributes:
         name: the loss's name.
         inputs: inputs of the graph, in order.
-        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``grad_<input>``.
+        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``loss_<part>``;
+            ``grad_<input>``.
         wrt: the inputs whose gradients are among the outputs.
         several: whether the loss returned a tuple.
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
+        parts: the names of what the loss returned beside its value.
         options: the loss's options, for the model's metadata.
     """
 
@@ -56,11 +58,13 @@ class Program:
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def values(self) -> list[str]:
-        """The names of the outputs that are values."""
-        return [name for name in self.outputs if not name.startswith("grad_")]
+        """The names of the outputs that are values, without those of parts."""
+        parts = {f"loss_{name}" for name in self.parts}
+        return [name for name in self.outputs if not name.startswith("grad_") and name not in parts]
 
     def to_run(self, target: Target) -> dict[str, Expr]:
         """The outputs of the graph that is run here, guards among them."""
@@ -174,7 +178,8 @@ def assemble(
     values = _value_names(traced)
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
-    outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
+    parts = {f"loss_{name}": part for name, part in traced.parts.items()}
+    outputs = {**dict(zip(values, traced.outputs, strict=True)), **parts, **gradients}
     simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
     simple = merge_scans(rewrite(simple, NARROW))
     return Program(
@@ -187,6 +192,7 @@ def assemble(
         traced.labels,
         {**(options or {}), **traced.constants},
         traced.derived,
+        tuple(traced.parts),
     )
 
 

@@ -32,6 +32,9 @@ class Traced:
         constraints: pairs of sizes that must be equal when the graph runs.
         labels: inputs that hold class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
+        constants: options of the call.
+        parts: values by name that the body returned beside the value, of which no gradient is
+            taken.
     """
 
     inputs: tuple[Expr, ...]
@@ -41,41 +44,62 @@ class Traced:
     labels: tuple[tuple[str, Dim], ...]
     derived: tuple[tuple[Expr, Dim], ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Expr] = field(default_factory=dict)
 
 
 def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, Any]) -> Traced:
     """Run ``body(F, **symbols, **constants)`` and stabilize what it returns.
 
-    Floating inputs are computed in the dtype of the first of them.
+    That is a value, a tuple of values, or ``(value, {name: part})``. Floating inputs are computed
+    in the dtype of the first of them.
 
     Raises:
         InputError: for shapes and dtypes that do not fit, and for a result that is no array.
         SpecializationError: where the body needs the value of a named dim.
     """
     inputs = {name: variable(name, type_) for name, type_ in types.items()}
-    result = body(symbolic, **_arguments(inputs), **constants)
+    result, parts = _apart(body(symbolic, **_arguments(inputs), **constants))
     several = isinstance(result, (tuple, list))
     values = list(result) if several else [result]
     if not values:
         raise InputError("the loss returned an empty tuple: it has to return an array")
     raw = [_output(value, types) for value in values]
-    return gather(tuple(inputs.values()), raw, several, constants)
+    beside = {name: _output(part, types) for name, part in parts.items()}
+    return gather(tuple(inputs.values()), raw, several, constants, beside)
 
 
 def gather(
-    inputs: Sequence[Expr], raw: Sequence[Expr], several: bool, constants: Mapping[str, Any]
+    inputs: Sequence[Expr],
+    raw: Sequence[Expr],
+    several: bool,
+    constants: Mapping[str, Any],
+    parts: Mapping[str, Expr] | None = None,
 ) -> Traced:
     """Expressions as they were written, with what they demand; the outputs stabilized."""
-    stable = tuple(rewrite(raw, STABILIZE))
+    names = list(parts or ())
+    written = [*raw, *(parts or {}).values()]
+    stable = rewrite(written, STABILIZE)
     return Traced(
         tuple(inputs),
-        stable,
+        tuple(stable[: len(raw)]),
         several,
-        _constraints(raw),
-        _labels(raw),
-        _derived_labels(raw),
+        _constraints(written),
+        _labels(written),
+        _derived_labels(written),
         dict(constants),
+        dict(zip(names, stable[len(raw) :], strict=True)),
     )
+
+
+def _apart(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a body returned, as the value and the parts that it may name beside it."""
+    pair = isinstance(result, (tuple, list)) and len(result) == 2
+    if not (pair and isinstance(result[1], Mapping)):
+        return result, {}
+    for name in result[1]:
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise InputError(f"a part of a loss has a name like 'boxes', not {name!r}")
+    return result[0], result[1]
 
 
 def _arguments(inputs: Mapping[str, Expr]) -> dict[str, Symbol]:

@@ -1,4 +1,4 @@
-"""``F.contrib``: control flow. A Python loop is all that it takes on numpy arrays."""
+"""``F.contrib``: control flow, for which a Python loop is all that it takes, and resizing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .array import OPERATORS, Array, describe, kept
+from .array import OPERATORS, Array, describe, kept, raw
+from .dtypes import Raw
 
 Nested = Any  # an array, or a list or tuple of nested ones
 Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
@@ -103,4 +104,42 @@ def _like(nested: Nested, arrays: list[Array]) -> Nested:
     return build(nested)
 
 
-contrib = SimpleNamespace(foreach=foreach)
+def BilinearResize2D(
+    data: Any,
+    like: Any = None,
+    height: int | None = None,
+    width: int | None = None,
+    scale_height: float | None = None,
+    scale_width: float | None = None,
+    align_corners: bool = True,
+    name: str | None = None,
+) -> Array:
+    """Images (N, C, H, W) in another size: the four neighbours of each place, weighed."""
+    value = raw(data)
+    if value.ndim != 4:
+        raise InputError(f"BilinearResize2D: expected images (N, C, H, W), got {describe(data)}")
+    sizes = list(value.shape[2:] if like is None else raw(like).shape[-2:])
+    for axis, (size, scale) in enumerate(((height, scale_height), (width, scale_width))):
+        if size is not None:
+            sizes[axis] = size
+        elif scale is not None:
+            sizes[axis] = int(value.shape[2 + axis] * scale)
+    for axis, size in enumerate(sizes, start=2):
+        value = _resized(value, axis, size, align_corners)
+    return Array(value)
+
+
+def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
+    """Between the two neighbours along an axis."""
+    old = value.shape[axis]
+    if align_corners:
+        at = np.arange(size) * ((old - 1) / max(size - 1, 1))
+    else:
+        at = np.maximum((np.arange(size) + 0.5) * (old / size) - 0.5, 0)
+    first = np.minimum(np.floor(at), old - 1).astype(np.int64)
+    share = (at - first).reshape(-1, *(1,) * (value.ndim - axis - 1)).astype(value.dtype)
+    low, high = (np.take(value, np.minimum(first + k, old - 1), axis) for k in (0, 1))
+    return np.asarray(low * (1 - share) + high * share)
+
+
+contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..expr import const, scalar_value
 from ..rewrite import Rule, RuleSet
-from ..types import tensor_type
+from ..types import broadcast_shapes, tensor_type
 from .canonical import CANONICAL, fold_constants
 from .conditions import (
     constant_along,
@@ -112,7 +112,7 @@ NARROW = RuleSet(
             "a*broadcast(b) = broadcast(a*b), a and b narrow",
             lambda o, a, b, *, shape: a * o.broadcast_to(b, shape),
             lambda o, a, b, *, shape: o.broadcast_to(a * b, shape),
-            lambda a, b, shape: (a * b).shape != shape,
+            lambda a, b, shape: (a * b).shape != shape == broadcast_shapes(a.shape, shape),
             {"a": _ONE, "b": ROW, "shape": (4, 5)},
         ),
         Rule(

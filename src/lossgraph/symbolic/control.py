@@ -1,4 +1,4 @@
-"""Control flow of ``F``: ``F.contrib.foreach``."""
+"""``F.contrib``: control flow, and what else MXNet keeps there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .. import ops
 from ..errors import InputError
 from ..expr import Expr
 from ..scan import scan
+from .resize import BilinearResize2D
 from .symbol import Symbol, as_expr, promote, wrap
 
 
@@ -81,4 +82,4 @@ def _like(value: Any, exprs: Sequence[Expr]) -> Any:
     return build(value)
 
 
-contrib = SimpleNamespace(foreach=foreach)
+contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)

@@ -1,0 +1,46 @@
+"""Losses of whole distributions of logits: distillation, and the size of the partition."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .options import require_above, require_shape
+
+
+def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -> Any:
+    r"""The divergence of a student's from a teacher's softened distribution.
+
+    .. math:: \ell = T^2 D_{KL}\left(\operatorname{softmax}(t / T) \,\|\,
+        \operatorname{softmax}(s / T)\right)
+
+    ``T^2`` keeps the gradients of one size for all temperatures. By the student this is the
+    source's cross-entropy with soft targets, from which it differs by the teacher's entropy; mix
+    it with the labels' cross-entropy in a ``weighted_sum``. Classes that the teacher rules out
+    (logit ``-inf``) add nothing.
+
+    ``student``, ``teacher``: logits (..., C). Value: (...).
+
+    Source: Hinton, Vinyals and Dean (2015), arXiv:1503.02531.
+    """
+    require_above("temperature", temperature, 0)
+    require_shape("teacher", teacher, student.shape)
+    wanted = F.softmax(teacher / temperature, axis=-1)
+    logs = [F.log_softmax(x / temperature, axis=-1) for x in (teacher, student)]
+    possible = (wanted > 0) * (teacher > -math.inf)  # both: engines round exp(-inf) up
+    gap = F.where(possible, logs[0] - logs[1], F.zeros_like(wanted))
+    return F.sum(wanted * gap, axis=-1) * (temperature * temperature)
+
+
+def z_loss(F: Any, logits: Any) -> Any:
+    r"""The squared logarithm of the softmax's partition function, which keeps logits from drifting.
+
+    .. math:: \ell = \left(\log \sum_c e^{x_c}\right)^2
+
+    Added to cross-entropy with a small weight (1e-4 in PaLM, 1e-3 for routers).
+
+    ``logits``: (..., C). Value: (...).
+
+    Source: Chowdhery et al. (2022), arXiv:2204.02311; Zoph et al. (2022), arXiv:2202.08906.
+    """
+    return F.square(F.logsumexp(logits, axis=-1))

@@ -1,0 +1,31 @@
+"""Compiled losses with named parts: the value comes with what it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .compiled import Compiled
+from .program import Program
+
+
+class CompiledParts(Compiled):
+    """A compiled loss whose value is ``(value, parts)``, the parts by name."""
+
+    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
+        # no shorter way: outputs stand here in another order than without parts
+        return self.run(self._given(args, named), out)
+
+    def _answer(self, answers: Mapping[str, Any]) -> Any:
+        answer = super()._answer(answers)
+        parts = {name: answers[f"loss_{name}"] for name in self.program.parts}
+        if not self.program.wrt:
+            return answer, parts
+        value, grads = answer
+        return (value, parts), grads
+
+
+def compiled(program: Program, *args: Any, **kwargs: Any) -> Compiled:
+    """A program, ready to be called; the other arguments are those of ``Compiled``."""
+    kind = CompiledParts if program.parts else Compiled
+    return kind(program, *args, **kwargs)

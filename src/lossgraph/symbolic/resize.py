@@ -1,0 +1,79 @@
+"""Resizing of images, as MXNet's ``F.contrib`` has it: products with matrices of weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..dims import Dim
+from ..errors import InputError
+from ..expr import Expr
+from .symbol import Operand, Symbol, _dim_of, as_expr, wrap
+
+
+def BilinearResize2D(
+    data: Operand,
+    like: Operand | None = None,
+    height: Any = None,
+    width: Any = None,
+    scale_height: float | None = None,
+    scale_width: float | None = None,
+    align_corners: bool = True,
+    name: str | None = None,
+) -> Symbol:
+    """Images (N, C, H, W) in another size, by linear interpolation along both axes.
+
+    Args:
+        data: the images.
+        like: an array whose last two axes tell the size.
+        height: the new height; the old one if nothing tells it.
+        width: the new width, likewise.
+        scale_height: the new height as a multiple of the old one.
+        scale_width: the new width, likewise.
+        align_corners: the corner pixels keep their places; else the corners of the image do.
+        name: MXNet's name of the operator, without meaning here.
+    """
+    x = as_expr(data)
+    if x.rank != 4:
+        raise InputError(f"BilinearResize2D: expected images (N, C, H, W), got {x.type}")
+    sizes: list[Any] = [None, None] if like is None else list(as_expr(like).shape[-2:])
+    given = ((height, scale_height), (width, scale_width))
+    for axis, (size, scale) in enumerate(given):
+        if size is not None:
+            sizes[axis] = _dim_of(size)
+        elif scale is not None:
+            sizes[axis] = _scaled(x.shape[2 + axis], scale)
+    rows, columns = (
+        _weights(old, old if new is None else new, align_corners, x.dtype)
+        for old, new in zip(x.shape[2:], sizes, strict=True)
+    )
+    return wrap(ops.matmul(rows, ops.matmul(x, ops.matrix_transpose(columns))))
+
+
+def _scaled(size: Dim, scale: float) -> Dim:
+    if isinstance(size, int):
+        return int(size * scale)
+    if scale != int(scale):
+        raise InputError(f"BilinearResize2D: a length that has a name times {scale} is no length")
+    return size * int(scale)
+
+
+def _weights(old: Dim, new: Dim, align_corners: bool, dtype: str) -> Expr:
+    """(new, old): the share of each old place in each new one, a hat around where that falls."""
+    if new == old:
+        return ops.cast(ops.equal(_places(new, 1, "int64"), _places(old, 0, "int64")), dtype)
+    place = _places(new, 1, dtype)
+    sizes = [ops.cast(ops.size_of(size), dtype) for size in (old, new)]
+    last, last_new = (size - 1.0 for size in sizes)
+    if align_corners:  # a single place is the first
+        at = place * (last / ops.maximum(last_new, 1.0))
+    else:
+        at = ops.maximum((place + 0.5) * (sizes[0] / sizes[1]) - 0.5, 0.0)
+    at = ops.minimum(at, last)
+    return ops.relu(1.0 - ops.absolute(at - _places(old, 0, dtype)))
+
+
+def _places(size: Dim, axis: int, dtype: str) -> Expr:
+    shape: list[Dim] = [1, 1]
+    shape[1 - axis] = size
+    return ops.cast(ops.reshape(ops.iota(size), shape), dtype)
