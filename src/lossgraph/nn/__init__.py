@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
+from . import linear, loss
+from .linear import *  # noqa: F403
 from .loss import *  # noqa: F403
-from .loss import __all__ as __all__
+
+__all__ = [*linear.__all__, *loss.__all__]
