@@ -17,7 +17,7 @@ from .expr import Expr, variable
 from .ops import count_outside, filled, settle
 from .rewrite import rewrite
 from .rules import SIMPLIFY
-from .scan import merge_scans
+from .scan import merge_scans, prune_scans
 from .trace import Body, Traced, trace
 from .types import Constraint, TensorType
 
@@ -141,7 +141,8 @@ def assemble(
     gradients = _gradients(traced, grad, cotangents)
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **gradients}
     outside = _outside(traced)
-    simple = merge_scans(rewrite(settle([*outputs.values(), *outside]), SIMPLIFY))
+    merged = merge_scans(rewrite(settle([*outputs.values(), *outside]), SIMPLIFY))
+    simple = prune_scans(merged)
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),

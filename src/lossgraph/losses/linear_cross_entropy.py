@@ -22,6 +22,11 @@ class Linear(NamedTuple):
     bias: Any  # (K*C,), or None
     classes: Any  # C
 
+    @property
+    def positions(self) -> Any:
+        """K."""
+        return self.weight.shape[0] // self.classes
+
 
 class Target(NamedTuple):
     """What the K rows of logits of each row are compared with."""
@@ -118,7 +123,7 @@ class _Chunks:
         count = linear.rows.shape[0]
         self._chunks = count // most + 1
         self._rows = count // self._chunks + 1
-        self._inner = linear.weight.shape[0] // linear.classes
+        self._inner = linear.positions
 
     def cut(self, array: Any, inner: bool = False) -> Any:
         """(N, M) as (chunks, rows, M), or as (chunks, rows*K, M/K) for K rows of logits each."""
@@ -146,9 +151,11 @@ def _cut(chunks: _Chunks, target: Target) -> Any:
 
 def _log_probs(F: Any, linear: Linear, rows: Any) -> Any:
     """(rows*K, C)."""
-    logits = F.dot(rows, linear.weight, transpose_b=True)
-    if linear.bias is not None:
-        logits = F.broadcast_add(logits, F.expand_dims(linear.bias, axis=0))
+    if linear.bias is None:
+        logits = F.linalg_gemm2(rows, linear.weight, transpose_b=True)
+    else:
+        bias = F.expand_dims(linear.bias, axis=0)
+        logits = F.linalg_gemm(rows, linear.weight, bias, transpose_b=True)
     return F.log_softmax(F.reshape(logits, (-1, linear.classes)), axis=-1)
 
 
@@ -195,18 +202,19 @@ def _with_gradients(
         weights = _weights(F, given, target, linear)
         losses = _losses(F, log_probs, target, weights)
         by_logits = _by_logits(F, log_probs, target, weights, share)
-        by_logits = F.reshape(by_logits, (rows.shape[0], -1))
-        sums = [F.dot(by_logits, rows, transpose_a=True)]
-        outputs = [losses, F.dot(by_logits, linear.weight)]
+        by_logits = F.reshape(by_logits, (rows.shape[0], linear.weight.shape[0]))
+        following = [F.linalg_gemm(by_logits, rows, states[0], transpose_a=True)]
+        outputs = [losses, F.linalg_gemm2(by_logits, linear.weight)]
         if linear.bias is not None:
-            sums.append(F.sum(by_logits, axis=0))
+            following.append(states[1] + F.sum(by_logits, axis=0))
         if not target.is_hard:
             by_terms = F.broadcast_mul(share, -log_probs)
             if target.weight is not None:
-                sums.append(F.sum(F.masked_mul(weights.smooth, by_terms), axis=0))
+                by_weight = F.sum(F.masked_mul(weights.smooth, by_terms), axis=0)
+                following.append(states[-1] + by_weight)
                 by_terms = F.broadcast_mul(by_terms, F.expand_dims(target.weight, axis=0))
             outputs.append((1 - target.smoothing) * by_terms)
-        return outputs, [state + part for state, part in zip(states, sums, strict=True)]
+        return outputs, following
 
     (losses, by_rows, *by_probs), (by_weight, *by_others) = F.contrib.foreach(
         step, [chunks.cut(linear.rows), _cut(chunks, target), chunks.cut(shares, inner=True)], start
@@ -226,6 +234,9 @@ def _with_gradients(
 def _by_logits(F: Any, log_probs: Any, target: Target, weights: _Weights, share: Any) -> Any:
     """(rows*K, C)."""
     probs = F.exp(log_probs)
+    if target.is_hard:  # p - 1 at the label, with all its digits
+        by_label = F.expm1(F.pick(log_probs, weights.labels, axis=-1, keepdims=True))
+        return F.broadcast_mul(share, F.put_along_axis(probs, weights.labels, by_label, axis=-1))
     if target.labels is None or target.weight is not None:
         probs = F.broadcast_mul(probs, F.sum(weights.terms, axis=-1, keepdims=True))
     return F.broadcast_mul(share, probs - weights.terms)

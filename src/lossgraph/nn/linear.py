@@ -85,7 +85,7 @@ class LinearCrossEntropyLoss(Loss):
             )
         classes, *outer = weight[:-1]
         batch = input[:-1]
-        expected = {
+        expected: dict[str, list[tuple[int, ...]]] = {
             "target": [(*batch, *outer), (*batch, classes, *outer)],
             "linear_bias": [(classes, *outer)],
             "weight": [(classes,)],
@@ -110,27 +110,18 @@ class LinearCrossEntropyLoss(Loss):
         if not batched:
             input = F.expand_dims(input, axis=0)
             target = F.reshape(target, (1, *target.shape))
-        outer = linear_weight.shape[1:-1]
         linear = _linear(F, input, linear_weight, linear_bias)
-        inner = linear.weight.shape[0] // linear.classes  # rows of logits for each row
         if dense:
-            probs = F.reshape(_classes_last(F, target, 1), (-1, linear.weight.shape[0]))
-            counts = weights = F.ones((input.shape[0], inner), dtype=input.dtype)
-            against = Target(None, probs, weight, self.label_smoothing)
+            against, counts, weights = self._probabilities(F, target, linear, weight)
         else:
-            labels = F.reshape(F.cast(target, "int64"), (input.shape[0], inner))
-            labels, counts, weights = self._counted(F, labels, linear, weight)
-            against = Target(labels, None, weight, self.label_smoothing)
-        if against.is_hard:
-            counts = weights
+            against, counts, weights = self._labels(F, target, linear, weight)
+        chunk = self.batch_chunk_size
         if self.reduction == "none":
-            losses = linear_cross_entropy(F, linear, against, self.batch_chunk_size)
-            losses = F.masked_mul(counts, losses)
-            return F.reshape(losses, (-1, *outer)) if batched else F.scalar(losses)
+            losses = F.masked_mul(counts, linear_cross_entropy(F, linear, against, chunk))
+            shape = (input.shape[0], *linear_weight.shape[1:-1])
+            return F.reshape(losses, shape) if batched else F.scalar(losses)
         by = F.sum(weights) if self.reduction == "mean" else None
-        return F.scalar(
-            total_linear_cross_entropy(F, linear, against, counts, by, self.batch_chunk_size)
-        )
+        return F.scalar(total_linear_cross_entropy(F, linear, against, counts, by, chunk))
 
     def _is_dense(self, input: Any, linear_weight: Any, target: Any) -> bool:
         """Whether a target is of probabilities: it has an axis of the classes then."""
@@ -147,16 +138,29 @@ class LinearCrossEntropyLoss(Loss):
             raise InputError("ignore_index: there is none where the target is of probabilities")
         return dense
 
-    def _counted(self, F: Any, labels: Any, linear: Linear, weight: Any) -> tuple[Any, Any, Any]:
-        """Labels with zeros where they are ignored, 0 there and else 1, and their weights."""
-        ignored = _IGNORED if self.ignore_index is None else self.ignore_index
-        kept = labels != ignored
-        labels = F.where(kept, labels, F.zeros_like(labels))
+    def _probabilities(
+        self, F: Any, target: Any, linear: Linear, weight: Any
+    ) -> tuple[Target, Any, Any]:
+        """What the logits are compared with, how much each row counts, and towards the mean."""
+        probs = F.reshape(_classes_last(F, target, 1), (target.shape[0], linear.weight.shape[0]))
+        counts = F.ones((target.shape[0], linear.positions), dtype=linear.rows.dtype)
+        return Target(None, probs, weight, self.label_smoothing), counts, counts
+
+    def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
+        """The same of classes, of which an ignored one is taken for the first and counts 0."""
+        index = _IGNORED if self.ignore_index is None else self.ignore_index
+        kept = F.cast(F.cast(target, "int64") != index, linear.rows.dtype)
+        target = F.where(kept, target, F.zeros_like(target))
         ones = F.ones((linear.classes,), dtype=linear.rows.dtype)
         # of what is no class NaN, or an error where there is a user to tell
-        counts = F.cast(kept, linear.rows.dtype) * F.take(ones, labels, mode="raise")
-        weights = counts if weight is None else F.masked_mul(counts, F.take(weight, labels))
-        return labels, counts, weights
+        counts = kept * F.take(ones, target, mode="raise")
+        weights = counts if weight is None else F.masked_mul(counts, F.take(weight, target))
+        counts, weights, labels = (
+            F.reshape(x, (target.shape[0], linear.positions))
+            for x in (counts, weights, F.cast(target, "int64"))
+        )
+        against = Target(labels, None, weight, self.label_smoothing)
+        return against, weights if against.is_hard else counts, weights
 
 
 def _linear(F: Any, input: Any, linear_weight: Any, linear_bias: Any) -> Linear:

@@ -58,11 +58,12 @@ from .index import (
     nan_mask,
     one_hot,
     pick,
+    put,
     scatter_rows,
     take,
     unpick,
 )
-from .linalg import matmul, matrix_transpose
+from .linalg import gemm, matmul, matrix_transpose
 from .reduce import (
     arg_extremum,
     arg_sort,
@@ -119,6 +120,7 @@ __all__ = [
     "filled",
     "flip",
     "floor",
+    "gemm",
     "greater",
     "greater_equal",
     "iota",
@@ -149,6 +151,7 @@ __all__ = [
     "pad",
     "pick",
     "power",
+    "put",
     "reduce_max",
     "reduce_max_finite",
     "reduce_mean",
