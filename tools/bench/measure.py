@@ -65,9 +65,9 @@ def measure(
     return found
 
 
-def calls_in(seconds: float, warm: Sequence[float]) -> int:
+def calls_in(seconds: float, warm: Sequence[float], fewest: int = FEWEST) -> int:
     """How many calls fit in a time, from the seconds of some."""
-    return int(np.clip(round(seconds / float(np.median(warm))), FEWEST, MOST))
+    return int(np.clip(round(seconds / float(np.median(warm))), fewest, MOST))
 
 
 def in_turn(workers: Sequence[Worker], turn: int) -> list[Worker]:

@@ -43,3 +43,35 @@ class Lossgraph(Peer):
             return {"loss": loss, "gradient": gradients["pred"]}
 
         return Prepared(lambda: run(logits, labels), values)
+
+    def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        """Cross-entropy of a linear layer: the logits in chunks."""
+        return self._linear(self._lossgraph.nn.LinearCrossEntropyLoss(), arrays)
+
+    def linear_whole(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        """The same, written down plainly."""
+
+        def body(F: Any, input: Any, linear_weight: Any, target: Any) -> Any:
+            log_probs = F.log_softmax(F.dot(input, linear_weight, transpose_b=True))
+            return F.mean(-F.pick(log_probs, target, mode="raise"))
+
+        return self._linear(body, arrays)
+
+    def _linear(self, loss: Any, arrays: dict[str, Any]) -> Prepared:
+        given = [arrays[name] for name in ("rows", "weight", "labels")]
+        run = self._lossgraph.compile(
+            loss,
+            {
+                "input": ("float32", ("N", "D")),
+                "linear_weight": ("float32", ("C", "D")),
+                "target": ("int64", ("N",)),
+            },
+            grad=("input", "linear_weight"),
+            threads=self._threads,
+        )
+
+        def values(result: Any) -> dict[str, Any]:
+            loss, gradients = result
+            return {"loss": loss.reshape(1), "gradient": np.concatenate([*gradients.values()])}
+
+        return Prepared(lambda: run(*given), values)

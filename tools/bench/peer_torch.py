@@ -57,3 +57,32 @@ class Torch(Peer):
             return found
 
         return Prepared(both if gradient else forward_only, values)
+
+    def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        """Cross-entropy of a linear layer: the logits in chunks."""
+        options = self._torch.nn.LinearCrossEntropyOptions()
+        return self._linear(arrays, options)
+
+    def linear_whole(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        """The same, all logits at once."""
+        return self._linear(arrays, None)
+
+    def _linear(self, arrays: dict[str, Any], options: Any) -> Prepared:
+        torch = self._torch
+        rows, weight = (
+            torch.from_numpy(arrays[name]).requires_grad_() for name in ("rows", "weight")
+        )
+        labels = torch.from_numpy(arrays["labels"])
+
+        def both() -> Any:
+            loss = torch.nn.functional.linear_cross_entropy(rows, weight, labels, options=options)
+            return loss, torch.autograd.grad(loss, (rows, weight))
+
+        def values(result: Any) -> dict[str, Any]:
+            loss, gradients = result
+            return {
+                "loss": loss.detach().numpy().reshape(1),
+                "gradient": torch.cat(gradients).numpy(),
+            }
+
+        return Prepared(both, values)

@@ -6,6 +6,8 @@ Requests come as lines of JSON on stdin, and each has an answer on stdout:
                                                                 calls once it is warm
     {"run": N}         {"seconds": [..]}                        of each of N calls
     {"values": PATH}   {"values": PATH}                         the results, in a file of numpy
+    {"memory": {"loss": .., "small": PATH, "arrays": PATH, "gradient": ..}}
+                       {"bytes": N}      what the first call takes at most, its results included
 
 The first answer comes unasked: {"versions": ..}, or {"missing": ..} if the peer cannot be
 imported. A failure is {"error": ..}. Runs on Python 3.8 too.
@@ -42,22 +44,37 @@ class Server:
             "prepare": self.prepare,
             "run": self.run,
             "values": self.values,
+            "memory": self.memory,
         }
         return requests[what](argument)
 
     def prepare(self, case: dict[str, Any]) -> dict[str, Any]:
         """Compile a loss and warm it up."""
-        import numpy as np
-
-        self._prepared = None  # the last one's memory
-        with np.load(case["arrays"]) as file:
-            arrays = {name: file[name] for name in file.files}
-        self._prepared = getattr(self._peer, case["loss"])(arrays, case["gradient"])
+        self._load(case, case["arrays"])
         timed([self._prepared.call])  # which compiles
         seconds: list[float] = []
         while len(seconds) < WARM_CALLS or sum(seconds) < WARM_SECONDS:
             seconds += timed([self._prepared.call])
         return {"seconds": seconds[len(seconds) // 2 :]}
+
+    def _load(self, case: dict[str, Any], path: str) -> None:
+        import numpy as np
+
+        self._prepared = None  # the last one's memory
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        self._prepared = getattr(self._peer, case["loss"])(arrays, case["gradient"])
+
+    def memory(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Call once with small arrays, so that everything is loaded, then with the others."""
+        self._load(case, case["small"])
+        self._prepared.call()
+        self._load(case, case["arrays"])
+        gc.collect()
+        forget_peak()
+        before = status("VmRSS")
+        self._prepared.call()
+        return {"bytes": status("VmHWM") - before}
 
     def run(self, count: int) -> dict[str, Any]:
         """Time some calls. No garbage is collected meanwhile, as in ``timeit``."""
@@ -84,6 +101,19 @@ def timed(calls: list[Callable[[], Any]]) -> list[float]:
         call()
         seconds.append(clock() - start)
     return seconds
+
+
+def status(name: str) -> int:
+    """A number of bytes of this process, as Linux tells it."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith(name + ":"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak() -> None:
+    """Have Linux count the peak of memory from now on."""
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
 
 
 def limit(threads: int, cpus: list[int]) -> None:

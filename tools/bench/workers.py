@@ -76,6 +76,11 @@ class Worker:
         case = {"loss": loss, "arrays": str(arrays), "gradient": gradient}
         return list(self._ask({"prepare": case})["seconds"])
 
+    def memory(self, loss: str, small: Path, arrays: Path) -> int:
+        """Bytes that value and gradient take at most; of a worker that has done nothing yet."""
+        case = {"loss": loss, "small": str(small), "arrays": str(arrays), "gradient": True}
+        return int(self._ask({"memory": case})["bytes"])
+
     def run(self, count: int) -> list[float]:
         """The seconds of each of some calls."""
         return list(self._ask({"run": count})["seconds"])
