@@ -26,9 +26,9 @@ pytest.importorskip("rich")
 pytest.importorskip("onnxruntime")
 
 sys.path.insert(0, str(TOOLS))
-command, losses, measure, meter, peers, report, stats, workers = (
-    importlib.import_module(f"bench.{name}")
-    for name in ("command", "losses", "measure", "meter", "peers", "report", "stats", "workers")
+NAMES = ("command", "linear", "losses", "measure", "meter", "peers", "report", "stats", "workers")
+command, linear, losses, measure, meter, peers, report, stats, workers = (
+    importlib.import_module(f"bench.{name}") for name in NAMES
 )
 
 SMALL = ("--size", "6,2,4,2", "--rounds", "2", "--seconds", "0.005", "--threads", "1")
@@ -398,3 +398,43 @@ def test_errors_of_gradients(
     found = {row[0]: float(row[1]) for row in rows if row and row[0] in ("1", "10,000")}
     assert 0 < found["1"] < 1e-5
     assert found["10,000"] < 1e-3
+
+
+# --- linear layers ---
+
+
+def test_linear_layers_in_chunks_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("memory is measured on Linux")
+    sources = {"lossgraph": peers.find_peers()["lossgraph"]}
+    monkeypatch.setattr(linear, "find_peers", lambda: sources)
+    page = tmp_path / "linear.md"
+    options = ("--rounds", "2", "--seconds", "0.001", "--threads", "1", "--markdown", str(page))
+    assert linear.main(["--size", "4000,3000,2", *options]) == 0
+    assert "plain graph" in capsys.readouterr().out
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if "graph" in line]
+    (ours, plain) = (int(row[-1].split(" MiB")[0]) for row in rows[:2])
+    assert rows[0][3] == "1.00"
+    logits = 4 * 4000 * 3000 / 2**20
+    assert plain > 2 * logits
+    assert ours < 2 * plain / 3
+
+
+def test_linear_layers_have_to_agree() -> None:
+    right = {"loss": np.ones(1), "gradient": np.ones((3, 2))}
+    linear.check({"a": right, "b": right})
+    with pytest.raises(measure.DisagreementError, match="a and b differ in the gradient by"):
+        linear.check({"a": right, "b": {**right, "gradient": np.full((3, 2), 1.1)}})
+
+
+@pytest.mark.parametrize("wrong", [["--size", "1,2"], ["--size", "1,2,0"], ["--rounds", "0"]])
+def test_wrong_options_for_linear_layers(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        linear.main(wrong)
+
+
+def test_a_python_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert linear.main(["--lossgraph", "/no/python"]) == 2
+    assert "--lossgraph: there is no Python" in capsys.readouterr().err

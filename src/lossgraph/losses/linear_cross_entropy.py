@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 # Logits of a chunk, and rows that it has at least, below which products of matrices are slow.
-CHUNK_ELEMENTS = 1 << 22
+CHUNK_ELEMENTS = 1 << 23
 CHUNK_ROWS = 64
 
 
@@ -54,7 +54,7 @@ def linear_cross_entropy(F: Any, linear: Linear, target: Target, chunk: Any = No
         F: the operators.
         linear: rows and layer.
         target: classes (in range) or probabilities.
-        chunk: how many rows are computed at once; by default what makes 4 million logits.
+        chunk: how many rows are computed at once; by default what makes 8 million logits.
     """
     chunks = _Chunks(F, linear, chunk)
 

@@ -37,7 +37,7 @@ class LinearCrossEntropyLoss(Loss):
         ignore_index: a class label that counts nothing, -100 if None; not for probabilities.
         label_smoothing: the share, 0 to 1, that all classes have in a target in equal parts.
         batch_chunk_size: how many rows are computed at once, 1 or more; None for as many as
-            make 4 million logits. More take more memory, fewer more time.
+            make 8 million logits, and 64 more. More take more memory, fewer more time.
 
     Inputs: ``input`` (N, D), or (D,) without a batch; ``linear_weight`` (C, D), or
     (C, d1, .., D), which needs a batch; ``target``, classes (N, d1, ..) or (), or probabilities
@@ -45,7 +45,8 @@ class LinearCrossEntropyLoss(Loss):
     (C,), optional. Value: (N, d1, ..) or () without a reduction, else ().
 
     ``mean`` and ``sum`` compute value and gradient in one pass over the rows; ``none`` computes
-    the logits a second time for the gradient.
+    the logits a second time for the gradient. Beside a chunk or two of logits, the gradient by
+    ``linear_weight`` takes three arrays of its size, between which its sum goes to and fro.
 
     Raises:
         InputError: for options that are none, and shapes that do not fit.
