@@ -14,10 +14,12 @@ from lossgraph.samples import choose_sizes, draw
 from lossgraph.types import tensor_type
 from support import assert_close
 
-SEPARABLE = [
-    entry for entry in entries()
-    if entry.name not in ("gluon.PoissonNLLLoss", "gluon.SDMLLoss", "gluon.CTCLoss", "nn.CTCLoss")
-]  # fmt: skip
+# One number for all samples, every sample against every other, or loops of their own.
+NOT_IN_TILES = {
+    "gluon.PoissonNLLLoss", "gluon.SDMLLoss", "gluon.CTCLoss", "nn.CTCLoss",
+    "nn.LinearCrossEntropyLoss",
+}  # fmt: skip
+SEPARABLE = [entry for entry in entries() if entry.name not in NOT_IN_TILES]
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 
