@@ -162,12 +162,14 @@ def _log_probs(F: Any, linear: Linear, rows: Any) -> Any:
 class _Weights(NamedTuple):
     """What the log-probabilities of a chunk's rows are weighed by."""
 
-    labels: Any  # (rows*K, 1)
-    smooth: Any  # (rows*K, C): probabilities, smoothed
-    terms: Any  # (rows*K, C): those times the classes' weights; the one at the label if hard
+    labels: Any  # (rows*K, 1), if one class alone counts; then this is all
+    smooth: Any = None  # (rows*K, C): probabilities, smoothed
+    terms: Any = None  # (rows*K, C): those times the classes' weights
 
 
 def _weights(F: Any, given: Any, target: Target, linear: Linear) -> _Weights:
+    if target.is_hard:
+        return _Weights(given)
     smooth = given
     if target.labels is not None:
         smooth = F.one_hot(F.reshape(given, (-1,)), linear.classes, dtype=linear.rows.dtype)
@@ -175,7 +177,7 @@ def _weights(F: Any, given: Any, target: Target, linear: Linear) -> _Weights:
         smooth = (1 - target.smoothing) * smooth + target.smoothing / linear.classes
     weight = _dense_weight(target)
     terms = smooth if weight is None else F.broadcast_mul(smooth, F.expand_dims(weight, axis=0))
-    return _Weights(given, smooth, terms)
+    return _Weights(None, smooth, terms)
 
 
 def _losses(F: Any, log_probs: Any, target: Target, weights: _Weights) -> Any:
@@ -208,7 +210,7 @@ def _with_gradients(
         if linear.bias is not None:
             following.append(states[1] + F.sum(by_logits, axis=0))
         if not target.is_hard:
-            by_terms = F.broadcast_mul(share, -log_probs)
+            by_terms = F.masked_mul(share, -log_probs)
             if target.weight is not None:
                 by_weight = F.sum(F.masked_mul(weights.smooth, by_terms), axis=0)
                 following.append(states[-1] + by_weight)
