@@ -190,20 +190,24 @@ def test_logits_of_ten_thousand(reduction, dtype):
     assert_close(grads["linear_weight"], np.array([[1e4, 0, 0], [-1e4, 0, 0], [0, 0, 0]], dtype))
 
 
-def test_a_class_that_is_impossible():
-    """A bias of -inf takes a class out, whatever it weighs."""
-    made = arrays(rows=4)
-    made["target"][:] = [0, 1, 2, 1]
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_class_that_is_impossible(dense):
+    """A bias of -inf takes a class out, whatever it weighs, if no target asks for it."""
+    made = arrays(rows=4, dense=dense)
+    made["target"][:] = np.eye(5)[[0, 1, 2, 1]] if dense else [0, 1, 2, 1]
     made["linear_bias"][4] = -np.inf
     value, grads = nn.LinearCrossEntropyLoss().value_and_grad(**made, wrt=FLOATS)
     without = {
         name: array[:4] if name in ("linear_weight", "linear_bias", "weight") else array
         for name, array in made.items()
     }
+    if dense:
+        without["target"] = made["target"][:, :4]
     expected, slopes = nn.LinearCrossEntropyLoss().value_and_grad(**without, wrt=FLOATS)
     assert_close(value, expected)
     assert_close(grads["input"], slopes["input"])
     assert_close(grads["linear_weight"], np.pad(slopes["linear_weight"], ((0, 1), (0, 0))))
+    assert_close(grads["weight"], np.pad(slopes["weight"], (0, 1)))
 
 
 def test_what_is_nearly_certain_keeps_its_digits():
