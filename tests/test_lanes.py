@@ -174,7 +174,7 @@ def test_random_expressions_in_parts(made):
 NOT_SEPARABLE = {
     "gluon.SDMLLoss", "losses.barlow_twins", "losses.batch_hard_triplet", "losses.circle",
     "losses.info_nce", "losses.n_pair", "losses.siglip", "losses.supcon", "losses.vicreg",
-    "losses.generalized_dice", "losses.nt_xent",
+    "losses.generalized_dice", "losses.nt_xent", "nn.LinearCrossEntropyLoss",
     "losses.cox_partial_likelihood", "losses.root_mean_square",
     "optax.multiclass_generalized_dice_loss", "optax.ntxent", "optax.ranking_softmax_loss",
 }  # fmt: skip

@@ -105,9 +105,21 @@ EXAMPLES = {
             lambda x, y: ops.matmul(x, ops.transpose(y, (1, 0))),
         ),
     ],
+    "Gemm": [
+        (floats((3, 4), (4, 2)), ops.gemm),
+        (floats((3, 4), (4, 2), (3, 2)), ops.gemm),
+        (floats((4, 3), (4, 2), (2,)), lambda x, y, z: ops.gemm(x, y, z, transpose_a=True)),
+        (floats((3, 4), (2, 4), (3, 1)), lambda x, y, z: ops.gemm(x, y, z, transpose_b=True)),
+        (floats((4, 3), (2, 4), ()), lambda x, y, z: ops.gemm(x, y, z, True, True)),
+        (floats((0, 4), (4, 2), (1, 2)), ops.gemm),
+    ],
     "Pick": [
         ([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1)),
         ([floats((2, 4, 3))[0], ints(2, 6, 3)], lambda x, i: ops.pick(x, i, 1, distinct=False)),
+    ],
+    "Put": [
+        ([X, ints(3, 1), *floats((3, 1))], lambda x, i, v: ops.put(x, i, v, 1)),
+        ([*floats((4, 2, 3)), ints(1, 2, 3), *floats((1, 2, 3))], lambda *a: ops.put(*a, 0)),
     ],
     "Unpick": [
         ([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.unpick(x, i, 1, 4)),

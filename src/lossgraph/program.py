@@ -19,7 +19,7 @@ from .expr import Expr, variable
 from .ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
-from .scan import merge_scans
+from .scan import merge_scans, prune_scans
 from .trace import Body, Traced, trace
 from .trusting import assume
 from .types import Constraint, TensorType
@@ -181,7 +181,7 @@ def assemble(
     parts = {f"loss_{name}": part for name, part in traced.parts.items()}
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **parts, **gradients}
     simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
-    simple = merge_scans(rewrite(simple, NARROW))
+    simple = prune_scans(merge_scans(rewrite(simple, NARROW)))
     return Program(
         name,
         (*traced.inputs, *(cotangents or ())),

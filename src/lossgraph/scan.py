@@ -25,11 +25,14 @@ from .expr import (
     Body,
     Expr,
     Op,
+    inputs_of,
     is_const,
+    rebuild,
     register,
     scalar_value,
     substitute,
     toposort,
+    transform,
     variable,
 )
 from .lanes import Lane, MixedError, not_over
@@ -323,3 +326,53 @@ def _merged(nodes: Sequence[Expr]) -> dict[Expr, Expr]:
     body = first.attrs["body"].replaced(outputs)
     one = _SCAN(*first.args, **{**first.attrs, "body": body})
     return {_ITEM(node, index=i): _ITEM(one, index=place) for (node, i), place in places.items()}
+
+
+def prune_scans(roots: Sequence[Expr]) -> list[Expr]:
+    """Scans without the results that nobody reads, and the states that only those need."""
+    read: dict[Expr, set[int]] = {}
+    for node in toposort(roots):
+        if node.op is _ITEM:
+            read.setdefault(node.args[0], set()).add(node.attrs["index"])
+    kept = {node: _kept(node, found) for node, found in read.items()}
+
+    def shorten(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op is _ITEM:
+            return _ITEM(args[0], index=kept[node.args[0]].index(node.attrs["index"]))
+        return _shortened(node, args, kept[node]) if node.op is _SCAN else rebuild(node, args)
+
+    done = transform(roots, shorten)
+    pruned = [done[root] for root in roots]
+    # what one scan no longer needs another may have put out for it alone
+    return pruned if pruned == list(roots) else prune_scans(pruned)
+
+
+def _kept(node: Expr, read: set[int]) -> list[int]:
+    """Which results a scan has to have: those that are read, and states that they depend on."""
+    body, states = node.attrs["body"], node.attrs["states"]
+    kept: set[int] = set()
+    found = read
+    while found - kept:
+        kept |= found
+        needed = set(inputs_of([body.outputs[i] for i in kept]))
+        found = {i for i, state in enumerate(body.inputs[:states]) if state in needed}
+    return sorted(kept)
+
+
+def _shortened(node: Expr, args: Sequence[Expr], kept: Sequence[int]) -> Expr:
+    """A scan that has those results alone, and reads no more than they need."""
+    attrs, body = node.attrs, node.attrs["body"]
+    states, read = attrs["states"], attrs["sequences"]
+    outputs = prune_scans([body.outputs[i] for i in kept])
+    needed = set(inputs_of(outputs))
+    sequences = [i for i in range(states, states + read) if body.inputs[i] in needed] or [states]
+    outer = [i for i in range(states + read, len(args)) if body.inputs[i] in needed]
+    carried = [i for i in kept if i < states]
+    places = [*carried, *sequences, *outer]
+    return _SCAN(
+        *(args[i] for i in places),
+        body=Body(tuple(body.inputs[i] for i in places), tuple(outputs), body.depth),
+        states=len(carried),
+        sequences=len(sequences),
+        length=attrs["length"],
+    )

@@ -28,6 +28,7 @@ from .embedding import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
+from .linear import LinearCrossEntropyLoss
 from .regression import (
     GaussianNLLLoss,
     HuberLoss,
@@ -41,7 +42,8 @@ from .sequence import CTCLoss
 __all__ = [
     "AdaptiveLogSoftmaxWithLoss", "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss",
     "CrossEntropyLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss",
-    "L1Loss", "Loss", "MSELoss", "MarginRankingLoss", "MultiLabelMarginLoss",
+    "L1Loss", "LinearCrossEntropyLoss", "Loss", "MSELoss", "MarginRankingLoss",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss",
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "functional",
 ]  # fmt: skip

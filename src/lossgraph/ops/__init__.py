@@ -62,12 +62,13 @@ from .index import (
     one_hot,
     only_select,
     pick,
+    put,
     scatter_rows,
     take,
     trust_labels,
     unpick,
 )
-from .linalg import matmul, matrix_transpose
+from .linalg import gemm, matmul, matrix_transpose
 from .reduce import (
     arg_extremum,
     arg_sort,
@@ -129,6 +130,7 @@ __all__ = [
     "flip",
     "floor",
     "gammaln",
+    "gemm",
     "greater",
     "greater_equal",
     "iota",
@@ -162,6 +164,7 @@ __all__ = [
     "pick",
     "polygamma",
     "power",
+    "put",
     "reduce_max",
     "reduce_max_finite",
     "reduce_mean",

@@ -160,6 +160,42 @@ def add_at(x: Expr, values: Expr, index: Expr, axis: int) -> Expr:
     return _add_at(x, values, index, axis=canonical_axis(axis, x.rank))
 
 
+def _put_infer(x: TensorType, index: TensorType, values: TensorType, *, axis: int) -> TensorType:
+    if values != _pick_infer(x, index, axis=axis, distinct=True):
+        raise InputError("expected a value for each index, in the dtype of the array")
+    return x
+
+
+def _put_ref(x: Array, index: Array, values: Array, axis: int) -> Array:
+    out = x.copy()
+    np.put_along_axis(out, index, values, axis)
+    return out
+
+
+_put = register(
+    Op(
+        "Put",
+        _put_infer,
+        _put_ref,
+        lambda ct, out, x, index, values, axis: (
+            put(ct, index, filled(0.0, ct.dtype, index.shape), axis),
+            None,
+            pick(ct, index, axis),
+        ),
+        lambda b, node, x, index, values: b.add(
+            "ScatterElements", x, index, values, axis=node.attrs["axis"]
+        ),
+        index_args=(1,),
+        along=lanes.within_axis,
+    )
+)
+
+
+def put(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
+    """``x`` with other values where ``pick`` takes from; indices along the axis are distinct."""
+    return _put(x, index, values, axis=canonical_axis(axis, x.rank))
+
+
 # --- whole slices: take -------------------------------------------------------------------
 
 

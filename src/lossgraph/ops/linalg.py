@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import lanes
 from ..errors import InputError
-from ..expr import Expr, Op, register
+from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
-from .elementwise import arithmetic
+from .elementwise import arithmetic, float_only
 from .shape import transpose
 
 _FUSED = ("Transpose", "Mul", "Div")
@@ -56,6 +56,63 @@ matmul = register(
         along=lanes.matmul,
     )
 )
+
+
+def _gemm_infer(
+    a: TensorType, b: TensorType, *c: TensorType, transpose_a: bool, transpose_b: bool
+) -> TensorType:
+    if a.rank != 2 or b.rank != 2:
+        raise InputError("needs two matrices")
+    arithmetic(float_only(a).with_shape(()), b.with_shape(()))
+    rows, inner = a.shape[::-1] if transpose_a else a.shape
+    other, columns = b.shape[::-1] if transpose_b else b.shape
+    require_equal(inner, other)
+    for added in c:
+        arithmetic(a.with_shape(()), added.with_shape(()))
+        if broadcast_shapes(added.shape, (rows, columns)) != (rows, columns):
+            raise InputError("what is added has to broadcast to the product")
+    return a.with_shape((rows, columns))
+
+
+def _gemm_ref(a: Array, b: Array, *c: Array, transpose_a: bool, transpose_b: bool) -> Array:
+    product = np.matmul(a.T if transpose_a else a, b.T if transpose_b else b)
+    return np.asarray(sum(c, product))
+
+
+def _gemm_vjp(
+    ct: Expr, out: Expr, a: Expr, b: Expr, *c: Expr, transpose_a: bool, transpose_b: bool
+) -> tuple[Expr, ...]:
+    left = (b, ct, transpose_b, True) if transpose_a else (ct, b, False, not transpose_b)
+    right = (ct, a, True, transpose_a) if transpose_b else (a, ct, not transpose_a, False)
+    return (*(gemm(x, y, None, *turned) for x, y, *turned in (left, right)), *(ct for _ in c))
+
+
+_gemm = register(
+    Op(
+        "Gemm",
+        _gemm_infer,
+        _gemm_ref,
+        _gemm_vjp,
+        lambda b, node, *names: b.add(
+            "Gemm",
+            *names,
+            transA=int(node.attrs["transpose_a"]),
+            transB=int(node.attrs["transpose_b"]),
+        ),
+        ((-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)),
+    )
+)
+
+
+def gemm(
+    a: Expr, b: Expr, c: Expr | None = None, transpose_a: bool = False, transpose_b: bool = False
+) -> Expr:
+    """The product of two matrices, transposed on the way, added to ``c``.
+
+    Engines do in one pass what the operations apart would take further arrays for.
+    """
+    added = () if c is None else (c,)
+    return _gemm(a, b, *added, transpose_a=bool(transpose_a), transpose_b=bool(transpose_b))
 
 
 def matrix_transpose(x: Expr) -> Expr:

@@ -83,6 +83,16 @@ def take_along_axis(data: Array, indices: Array, axis: int) -> Array:
 
 
 @operator
+def put_along_axis(data: Array, indices: Array, values: Array, axis: int) -> Array:
+    """NumPy's function of this name, indices clipped, on a copy."""
+    value = raw(data).copy()
+    along = axis_of(axis, value.ndim)
+    place, _ = located(raw(indices), value.shape[along], "clip", "indices")
+    np.put_along_axis(value, place, raw(values), along)
+    return Array(value)
+
+
+@operator
 def take(a: Array, indices: Array, axis: int = 0, mode: str = "clip") -> Array:
     """The slices of ``a`` at the indices along the axis."""
     value, chosen = raw(a), raw(indices)

@@ -16,7 +16,17 @@ from ..errors import InputError
 from ..expr import Expr, const
 from ..types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
 from .reduce import log_softmax, sum_
-from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, static, wrap
+from .symbol import (
+    Operand,
+    Symbol,
+    _dim_of,
+    as_expr,
+    as_shape,
+    function,
+    promote,
+    static,
+    wrap,
+)
 
 _MODES = ("clip", "wrap", "raise")
 
@@ -100,6 +110,18 @@ def take_along_axis(data: Operand, indices: Operand, axis: int) -> Symbol:
     x = ops.broadcast_to(x, [*shape[:axis], length, *shape[axis:]])
     index = ops.broadcast_to(in_range(index, length, "clip"), [*shape[:axis], count, *shape[axis:]])
     return wrap(ops.pick(x, index, axis, distinct=count == 1))
+
+
+@function(True)
+def put_along_axis(data: Operand, indices: Operand, values: Operand, axis: int) -> Symbol:
+    """``data`` with other values at indices along an axis, which differ and are clipped.
+
+    NumPy's function, which MXNet has not, with the result as its value: indices and values have
+    the shape of the array but for that axis.
+    """
+    (x, v), _ = promote(data, values)
+    axis = canonical_axis(axis, x.rank)
+    return wrap(ops.put(x, in_range(as_expr(indices), x.shape[axis], "clip"), v, axis))
 
 
 def _without(shape: Sequence[Dim], axis: int) -> tuple[Dim, ...]:
