@@ -428,7 +428,7 @@ def test_importing_is_light():
 def test_a_bound_call_reads_and_writes_in_place(monkeypatch, tiled):
     if tiled:
         monkeypatch.setattr(tiles, "_WORTH_TILES", 1)
-        monkeypatch.setattr(tiles, "_cache_size", lambda: 200)
+        monkeypatch.setattr(tiles, "_cache_size", lambda: 300)
     fn = lg.compile(
         gluon.L2Loss(), dict.fromkeys(("pred", "label"), ("float32", ("N", "C"))), grad=("pred",)
     )

@@ -35,7 +35,7 @@ def check(fn, found, pred, label):
 def how(request, monkeypatch):
     if request.param == "tiles":
         monkeypatch.setattr(tiles, "_WORTH_TILES", 1)
-        monkeypatch.setattr(tiles, "_cache_size", lambda: 200)
+        monkeypatch.setattr(tiles, "_cache_size", lambda: 300)
     return request.param
 
 

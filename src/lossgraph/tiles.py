@@ -34,11 +34,12 @@ from .types import numpy_dtype
 if TYPE_CHECKING:
     import onnx
 
-# The share of a processor's second cache that the arrays of a tile may take.
-_SHARE = 0.6
+# The share of a processor's second cache that one array of a tile takes: some five are alive at
+# once. Smaller tiles pay more for each operator's call.
+_SHARE = 0.18
 # Nanoseconds of work from which on tiles pay for waking the threads that take them: ONNX Runtime's
 # own wait awake.
-_WORTH_TILES = 1_200_000.0
+_WORTH_TILES = 800_000.0
 # With fewer operators over the whole of the largest array there is little to keep in the cache.
 _FEWEST_PASSES = 2
 # Operators are chosen for arrays of about as many elements as a tile has.
@@ -110,7 +111,7 @@ def rows_of_a_tile(inputs: Sequence[Expr], batch: Batch, sizes: Mapping[str, int
     passes = [node for node in steps if node in wide or _reduces(node, wide)]
     if len(passes) < _FEWEST_PASSES or _work(steps, sizes) < _WORTH_TILES:
         return 0
-    rows = max(1, int(_SHARE * _cache_size()) * samples // (widest * _most_alive(order, wide)))
+    rows = max(1, int(_SHARE * _cache_size()) * samples // widest)
     # a number that leaves no rest, which would be a run of its own, if one is near
     return next((n for n in range(rows, rows // 2, -1) if samples % n == 0), rows)
 
@@ -127,18 +128,6 @@ def _work(steps: Sequence[Expr], sizes: Mapping[str, int]) -> float:
         )
         for node in steps
     )
-
-
-def _most_alive(order: Sequence[Expr], wide: Sequence[Expr]) -> int:
-    """How many wide arrays are needed at one time, at most."""
-    last = {arg: i for i, node in enumerate(order) for arg in node.args}
-    alive, most = set[Expr](), 1
-    for i, node in enumerate(order):
-        if node in wide:
-            alive.add(node)
-        most = max(most, len(alive))
-        alive -= {arg for arg in node.args if last[arg] == i}
-    return most
 
 
 @cache
