@@ -12,8 +12,10 @@ import onnxruntime
 import pytest
 
 import lossgraph as lg
+from lossgraph import compiled as compiled_module
 from lossgraph import gluon, tiles
 from lossgraph.arrays import kind_of, to_numpy
+from lossgraph.evaluate import evaluate
 from lossgraph.sessions import make_session, resolve_providers
 from support import assert_close
 
@@ -464,3 +466,37 @@ def test_what_cannot_be_bound(change, message):
     pred = np.zeros((4, 3), np.float32)
     with pytest.raises(lg.InputError, match=message):
         lg.compile(gluon.L2Loss(), types).bind(change(pred), pred)
+
+
+# --- called again and again ----------------------------------------------------------------
+
+
+def test_a_hot_call_computes_the_same(monkeypatch):
+    """With a graph for its shape alone; other shapes are none of its business."""
+    monkeypatch.setattr(compiled_module, "_HOT", 3)
+    types = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
+    fn = lg.compile(gluon.SoftmaxCELoss(weight=0.5), types, grad=("pred",))
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        for samples, classes in ((4, 3), (5, 3)):
+            x = rng.normal(size=(samples, classes)).astype(np.float32)
+            label = rng.integers(0, classes, samples)
+            arrays = {"pred": x, "label": label}
+            right = evaluate(list(fn.program.outputs.values()), arrays)
+            value, grads = fn(x, label)
+            assert_close(value, right[0])
+            assert_close(grads["pred"], right[1])
+            with pytest.raises(lg.InputError, match=r"label\[1\] is -1"):
+                fn(x, np.where(np.arange(samples) == 1, -1, label))
+
+
+def test_a_quick_call_takes_no_other_array(monkeypatch):
+    fn = lg.compile(gluon.L2Loss(), dict.fromkeys(("pred", "label"), ("float32", ("N", 3))))
+    x = np.ones((2, 3), np.float32)
+    for _ in range(3):
+        assert_close(fn(x, x * 3), np.full(2, 2, np.float32))
+    for wrong in ((x, x.astype(">f4")), (x, x.astype(float)), (x, x[:, :2]), (x, x[:1]), (x,),
+                  (x, x, x), (x, None), ([[1, 2, 3]], x, x)):  # fmt: skip
+        with pytest.raises(lg.InputError):
+            fn(*wrong)
+    assert_close(fn(np.asfortranarray(x)[::-1], x * 3), np.full(2, 2, np.float32))

@@ -16,6 +16,8 @@ from .sessions import engine_errors
 Array = np.ndarray[Any, Any]
 # Signatures of calls that are known to need no check.
 _MOST_QUICK = 64
+# Calls with arrays of one shape after which a graph for that shape alone has paid for itself.
+_HOT = 4000
 
 
 class Compiled:
@@ -76,31 +78,51 @@ class Compiled:
         return run
 
     def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        if out is not None or named or any(type(array) is not np.ndarray for array in args):
-            return self.run(self._given(args, named), out)
-        key = tuple([(array.shape, array.dtype) for array in args])
-        if key not in self._quick:
-            given = self._given(args, {})
-            answer = self.run(given)
-            if len(self._quick) >= _MOST_QUICK:
-                self._quick.clear()
-            self._quick[key] = self._runner.quick(given)
-            return answer
-        return self._run_quick(self._quick[key], args)
+        if out is None and not named and len(args) == len(self._names):
+            quick = self._quick.get(_signature(args))
+            if quick is not None:
+                return quick(args)
+        return self.run(self._given(args, named), out)
 
-    def _run_quick(self, quick: Any, args: tuple[Array, ...]) -> Any:
-        """A call with arrays of types that a call had before."""
-        try:
-            found = quick and quick(args)
-        except engine_errors():  # a label that is no class
-            found = None
-        if not found or any(guard > 0 for guard in found[len(self.program.outputs) :]):
-            return self.run(self._given(args, {}))
-        count = len(self.program.values)
-        value = tuple(found[:count]) if self.program.several else found[0]
-        if not self.program.wrt:
-            return value
-        return value, dict(zip(self.program.wrt, found[count:], strict=False))
+    def _remember(self, arrays: Mapping[str, Any]) -> None:
+        """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
+        given = [arrays[name] for name in self._names if name in arrays]
+        native = all(type(a) is np.ndarray and np.dtype(a.dtype.type) is a.dtype for a in given)
+        if not native or _signature(given) in self._quick:
+            return
+        if len(self._quick) >= _MOST_QUICK:
+            self._quick.clear()
+        sizes = self._runner.check(arrays)
+        run = self._runner.quick(sizes)
+        self._quick[_signature(given)] = run and self._answering(run, sizes)
+
+    def _answering(
+        self, run: Callable[[Sequence[Array]], list[Array]], sizes: Mapping[str, int]
+    ) -> Callable[..., Any]:
+        """A quick run with its answer put together, or a careful one where that is refused."""
+        several, wrt = self.program.several, self.program.wrt
+        values, outputs = len(self.program.values), len(self.program.outputs)
+        refused = engine_errors()
+        calls = 0
+
+        def quick(args: tuple[Array, ...]) -> Any:
+            nonlocal run, calls
+            calls += 1
+            if calls == _HOT:
+                run = self._runner.quick(sizes, hot=True) or run
+            try:
+                found = run(args)
+            except refused:  # a label that is no class
+                return self.run(self._given(args, {}))
+            for guard in found[outputs:]:
+                if guard > 0:
+                    return self.run(self._given(args, {}))
+            value = tuple(found[:values]) if several else found[0]
+            if not wrt:
+                return value
+            return value, dict(zip(wrt, found[values:]))  # noqa: B905, which costs time
+
+        return quick
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name."""
@@ -115,6 +137,8 @@ class Compiled:
         else:
             feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
             results = self._runner.run(feeds, _out_arrays(out))
+            if out is None:
+                self._remember(arrays)
         answers = {
             name: out[name] if out and name in out else restore(value)
             for name, value in results.items()
@@ -128,6 +152,11 @@ class Compiled:
         if not self.program.wrt:
             return value
         return value, {name: answers[f"grad_{name}"] for name in self.program.wrt}
+
+
+def _signature(args: Sequence[Any]) -> tuple[Any, ...]:
+    """What a call is known by: numpy's dtypes are single objects, but for foreign byte orders."""
+    return tuple([(a.shape, id(a.dtype)) for a in args if type(a) is np.ndarray])
 
 
 def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:

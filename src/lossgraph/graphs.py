@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .costs import Target
 from .dims import evaluate, product
-from .expr import toposort
+from .expr import rename_sizes, toposort
 from .program import OUTSIDE
 from .separate import Batch, find_batch
 from .sessions import first_provider, make_session
@@ -73,6 +73,28 @@ class Graphs:
             self._wholes[target] = self._load(model, self._providers, self._threads)
         return self._wholes[target]
 
+    def fixed(self, sizes: Mapping[str, int]) -> Graph:
+        """The graph for arrays of exactly these sizes, if they are small: sizes are constants.
+
+        An operator of a small graph costs what its call does, and the engine computes beforehand
+        what follows from constants.
+        """
+        from .lower import DEFAULT_OPSET, lower  # which loads onnx
+
+        if self._is_large(sizes):
+            return self.whole(sizes)
+        target = self._target(sizes)
+        outputs = self._program.to_run(target)
+        renamed = rename_sizes([*self._program.inputs, *outputs.values()], sizes)
+        count = len(self._program.inputs)
+        model = lower(
+            renamed[:count],
+            dict(zip(outputs, renamed[count:], strict=True)),
+            opset=DEFAULT_OPSET if self._opset is None else self._opset,
+            target=target,
+        )
+        return self._load(model, self._providers, self._threads)
+
     def part(self, thread: int, tiled: bool) -> Graph:
         """A graph for each thread: one would make them wait for its memory at every step."""
         key = thread, tiled, self.finite
@@ -101,7 +123,13 @@ class Graphs:
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":
             return Target(self._provider, _LARGE_ARRAYS)
-        counts = [evaluate(product(node.shape), sizes) for node in self._program.inputs]
-        large = self._has_forms and max(counts) >= _LARGE
+        large = self._has_forms and self._is_large(sizes)
         elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
-        return Target("cpu", elements, nonempty=all(counts), finite=self.finite)
+        return Target("cpu", elements, nonempty=all(self._counts(sizes)), finite=self.finite)
+
+    def _is_large(self, sizes: Mapping[str, int]) -> bool:
+        return max(self._counts(sizes)) >= _LARGE
+
+    def _counts(self, sizes: Mapping[str, int]) -> list[int]:
+        """The elements of each input."""
+        return [evaluate(product(node.shape), sizes) for node in self._program.inputs]

@@ -12,9 +12,8 @@ from .program import Program
 class CompiledParts(Compiled):
     """A compiled loss whose value is ``(value, parts)``, the parts by name."""
 
-    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        # no shorter way: outputs stand here in another order than without parts
-        return self.run(self._given(args, named), out)
+    def _remember(self, arrays: Mapping[str, Any]) -> None:
+        """There is no quick way: outputs stand here in another order than without parts."""
 
     def _answer(self, answers: Mapping[str, Any]) -> Any:
         answer = super()._answer(answers)

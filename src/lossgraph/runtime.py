@@ -138,19 +138,24 @@ class Runner:
             refuse({name for name in guards if (results.pop(name).numpy() > 0).any()})
         return results
 
-    def quick(self, arrays: Mapping[str, Array]) -> Callable[[Sequence[Array]], list[Array]] | None:
-        """What runs other arrays of the same types, in order: outputs, and the guard's if any.
+    def quick(
+        self, sizes: Mapping[str, int], hot: bool = False
+    ) -> Callable[[Sequence[Array]], list[Array]] | None:
+        """What runs arrays of these sizes, in order: the outputs, and those that guard them.
 
-        For arrays that ``run`` has taken, so that nothing is checked again. None where a call
-        is not one call of the engine.
+        Nothing is checked, as ``run`` has taken such arrays. None where a call is not one call of
+        the engine.
+
+        Args:
+            sizes: of named dims.
+            hot: whether there will be many such calls, for which a graph of their own may pay.
         """
-        sizes = self.check(arrays)
         if self._schedule(sizes) or "bfloat16" in self._dtypes.values():
             return None
-        session, reads, guards = self._graphs.whole(sizes)
-        names, run = [*self._dtypes, *guards], session.run
+        graph = self._graphs.fixed(sizes) if hot else self._graphs.whole(sizes)
+        names, run, reads = [*self._dtypes, *graph.guards], graph.session.run, graph.reads
         if reads == list(self._types):
-            return lambda given: run(names, dict(zip(reads, given, strict=True)))
+            return lambda given: run(names, dict(zip(reads, given)))  # noqa: B905, for time
         places = [(name, list(self._types).index(name)) for name in reads]
         return lambda given: run(names, {name: given[place] for name, place in places})
 
