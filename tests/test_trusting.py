@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, tiles
+from lossgraph import gluon, graphs, tiles
 from lossgraph.evaluate import evaluate
 from support import assert_close
 
@@ -33,6 +33,7 @@ def check(fn, found, pred, label):
 
 @pytest.fixture(params=["whole", "tiles"])
 def how(request, monkeypatch):
+    monkeypatch.setattr(graphs, "_LARGE", 1)
     if request.param == "tiles":
         monkeypatch.setattr(tiles, "_WORTH_TILES", 1)
         monkeypatch.setattr(tiles, "_cache_size", lambda: 300)

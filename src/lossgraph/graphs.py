@@ -125,7 +125,9 @@ class Graphs:
             return Target(self._provider, _LARGE_ARRAYS)
         large = self._has_forms and self._is_large(sizes)
         elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
-        return Target("cpu", elements, nonempty=all(self._counts(sizes)), finite=self.finite)
+        # Small arrays are looked at for less than asking whether they were finite costs.
+        finite = large and self.finite
+        return Target("cpu", elements, nonempty=all(self._counts(sizes)), finite=finite)
 
     def _is_large(self, sizes: Mapping[str, int]) -> bool:
         return max(self._counts(sizes)) >= _LARGE
