@@ -174,3 +174,19 @@ def test_a_long_mean_keeps_its_digits():
     fn = lg.compile(lambda F, x: F.mean(F.abs(x) * 3), {"x": ("float32", ("N",))})
     assert fn._runner._schedule({"N": many.size})
     np.testing.assert_allclose(fn(many), 3 * many[:1].astype(float), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("tiles", "rows"), [(0, set()), (3, {3, 0}), (4, {4}), (100, set())])
+def test_tiles_of_ones_own(tiles, rows):
+    fn = lg.compile(gluon.L2Loss(), PAIR, grad=("pred",), threads=2, tiles=tiles)
+    x, y = np.random.default_rng(0).random((2, 8, 5)).astype(np.float32)
+    assert {part.rows for each in fn._runner._schedule({"N": 8, "C": 5}) for part in each} == rows
+    value, grads = fn(x, y)
+    assert_close(value, ((x - y) ** 2).mean(1) / 2)
+    assert_close(grads["pred"], (x - y) / 5)
+
+
+@pytest.mark.parametrize("wrong", [-1, True, 2.0, "8"])
+def test_tiles_are_numbers_of_samples(wrong):
+    with pytest.raises(lg.InputError, match="tiles: expected a number of samples"):
+        lg.compile(gluon.L2Loss(), PAIR, tiles=wrong)

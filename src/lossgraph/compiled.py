@@ -33,9 +33,10 @@ class Compiled:
         providers: Any = None,
         opset: int | None = None,
         threads: int | None = None,
+        tiles: int | None = None,
     ) -> None:
         self.program = program
-        self._runner = Runner(program, providers, opset, threads)
+        self._runner = Runner(program, providers, opset, threads, tiles)
         self._quick: dict[Any, Any] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
 

@@ -93,6 +93,7 @@ def compile_loss(
     providers: Any = None,
     opset: int | None = None,
     threads: int | None = None,
+    tiles: int | None = None,
     **constants: Any,
 ) -> Compiled:
     """A callable that runs a loss for inputs of given types.
@@ -105,15 +106,17 @@ def compile_loss(
         providers: ``cpu``, ``cuda`` or names of ONNX Runtime's; the CPU by default.
         opset: version of the standard operators.
         threads: how many threads a call may use on the CPU; all by default.
+        tiles: how many samples at a time go through all operators, on the CPU and for a loss whose
+            samples stay apart; 0 for all at once. By default what is best for the size.
         **constants: options of the call that are no arrays.
     """
     if _is_symbols(loss):
         types = None if inputs is None else as_types(inputs)
-        return Compiled(program_of(loss, types), providers, opset, threads)
+        return Compiled(program_of(loss, types), providers, opset, threads, tiles)
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return compiled(program, providers, opset, threads)
+    return compiled(program, providers, opset, threads, tiles)
 
 
 def _is_symbols(value: Any) -> bool:

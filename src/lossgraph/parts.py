@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .dims import Dim, evaluate, product
+from .errors import InputError
 from .evaluate import evaluate as evaluate_exprs
 from .expr import Expr, is_input, toposort
 from .graphs import Graph
@@ -52,11 +53,18 @@ class Parts:
         batch: what it is cut along, and what its parts compute.
     """
 
-    def __init__(self, program: Program, batch: Batch, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        batch: Batch,
+        threads: int | None = None,
+        tiles: int | None = None,
+    ) -> None:
         self.batch = batch
         self._inputs = program.inputs
         self._work = _work_in_scans(batch.parts.values())
         self._threads = threads or processors()
+        self._tiles = _checked(tiles)
         self._known: dict[tuple[int, ...], Schedule] = {}
 
     @property
@@ -82,7 +90,8 @@ class Parts:
         """Whole tiles for each thread, and what is left for the last of them."""
         if self._work != 0:
             return []
-        rows = rows_of_a_tile(self._inputs, self.batch, sizes)
+        best = rows_of_a_tile(self._inputs, self.batch, sizes)
+        rows = self._tiles if self._tiles is not None and self.batch.contiguous else best
         if rows == 0 or samples < 2 * rows:
             return []
         tiles = samples // rows
@@ -155,6 +164,12 @@ class Parts:
         found = evaluate_exprs(list(rest.values()), {**feeds, **totals}, sizes)
         for name, value in zip(rest, found, strict=True):
             results[name][...] = value
+
+
+def _checked(tiles: int | None) -> int | None:
+    if tiles is not None and (isinstance(tiles, bool) or not isinstance(tiles, int) or tiles < 0):
+        raise InputError(f"tiles: expected a number of samples, 0 for none, got {tiles!r}")
+    return tiles
 
 
 def _shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:

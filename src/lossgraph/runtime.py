@@ -42,11 +42,12 @@ class Runner:
         providers: Any = None,
         opset: int | None = None,
         threads: int | None = None,
+        tiles: int | None = None,
     ) -> None:
         self.program = program
         self._graphs = Graphs(program, providers, opset, threads)
         batch = self._graphs.batch
-        self._parts = Parts(program, batch, threads) if batch else None
+        self._parts = Parts(program, batch, threads, tiles) if batch else None
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._outputs = list(program.outputs)
         self._dtypes = {name: node.dtype for name, node in program.outputs.items()}

@@ -46,6 +46,11 @@ class Batch:
     rest: Mapping[str, Expr]
 
     @property
+    def contiguous(self) -> bool:
+        """Whether samples lie one after the other in memory."""
+        return all(axis in (0, None) for axis in (*self.inputs.values(), *self.outputs.values()))
+
+    @property
     def sums(self) -> list[str]:
         """The names of the sums."""
         return [name for name in self.parts if name not in self.outputs]

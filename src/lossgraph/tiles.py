@@ -99,9 +99,8 @@ def _over_tiles(
 def rows_of_a_tile(inputs: Sequence[Expr], batch: Batch, sizes: Mapping[str, int]) -> int:
     """How many samples make a tile; 0 if the batch is better run whole."""
     samples = sizes[batch.dim]
-    axes = {**batch.inputs, **batch.outputs}
-    if samples == 0 or any(axis not in (0, None) for axis in axes.values()):
-        return 0  # samples that do not lie one after the other in memory
+    if samples == 0 or not batch.contiguous:
+        return 0
     arrays = [node for node in inputs if batch.inputs.get(node.attrs["name"]) is not None]
     arrays += [batch.parts[name] for name in batch.outputs]
     widest = max(_bytes(node, sizes) for node in arrays)
