@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, graphs, tiles
+from lossgraph import gluon, graphs, ops, tiles
+from lossgraph.costs import Target
 from lossgraph.evaluate import evaluate
-from support import assert_close
+from lossgraph.expr import toposort
+from lossgraph.trusting import assume
+from support import assert_close, symbol
 
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 INF = np.inf
@@ -92,3 +95,14 @@ def test_bad_labels_are_refused_beside_infinite_numbers():
             fn(PRED, np.zeros(12, np.int64))
             with pytest.raises(lg.InputError, match=rf"label\[4\] is {bad}"):
                 fn(PRED, np.array([0, 1, 2, 0, bad, 0, 0, 0, 0, 0, 0, 0]))
+
+
+def test_what_is_guarded_is_computed_once():
+    """The factor of one product may hold another: the guard sums what the graph has anyway."""
+    w, x = (symbol(name, "float32", ("N", 3)) for name in "wx")
+    inner = ops.exp(ops.masked_mul(w, x))
+    root = ops.masked_mul(w, inner)
+    (plain,), doubts = assume([root], Target("cpu", nonempty=True, finite=True))
+    nodes = toposort([plain, *doubts.values()])
+    assert [node.op.name for node in nodes].count("Exp") == 1
+    assert "MaskedMul" not in {node.op.name for node in nodes}

@@ -23,24 +23,22 @@ UNSURE = "_unsure"  # the output that is positive if an assumption may have been
 def assume(roots: Sequence[Expr], target: Target) -> tuple[list[Expr], dict[str, Expr]]:
     """The roots under the assumptions of a target, and the output that doubts them, if any."""
     made = rewrite(roots, NONEMPTY) if target.nonempty else list(roots)
-    factors = _silenced(made) if target.finite else []
-    if not factors:
+    silenced = _silenced(made) if target.finite else []
+    if not silenced:
         return made, {}
-    return _plain_products(made), {UNSURE: functools.reduce(maximum, map(_infinite, factors))}
+    plain = transform([*made, *silenced], _plain_product)
+    # of the graph that is run: the factors may have such products inside
+    doubts = map(_infinite, dict.fromkeys(plain[x] for x in silenced))
+    return [plain[root] for root in made], {UNSURE: functools.reduce(maximum, doubts)}
 
 
 def _silenced(roots: Sequence[Expr]) -> list[Expr]:
     """The factors that a weight of zero silences, in order."""
-    nodes = [node for node in toposort(roots) if node.op is masked_mul]
-    return list(dict.fromkeys(node.args[1] for node in nodes))
+    return [node.args[1] for node in toposort(roots) if node.op is masked_mul]
 
 
-def _plain_products(roots: Sequence[Expr]) -> list[Expr]:
-    def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        return args[0] * args[1] if node.op is masked_mul else rebuild(node, args)
-
-    done = transform(roots, choose)
-    return [done[root] for root in roots]
+def _plain_product(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    return args[0] * args[1] if node.op is masked_mul else rebuild(node, args)
 
 
 def _infinite(x: Expr) -> Expr:
