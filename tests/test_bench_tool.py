@@ -73,14 +73,25 @@ def test_the_one_that_is_wrong_is_named() -> None:
     measure.check({"a": right, "c": wrong}, CASE._replace(gradient=False))
 
 
+def test_each_of_several_gradients_is_compared() -> None:
+    grads = {"input": np.ones((2, 3)), "linear_weight": np.ones((4, 3))}
+    right = peer.numbers(True, np.asarray)((np.ones(()), grads))
+    assert right["loss"].shape == (1,)
+    wrong = {**right, "gradient by linear_weight": np.full((4, 3), 1.1)}
+    with pytest.raises(measure.DisagreementError, match="the gradient by linear_weight by"):
+        measure.check({"a": right, "b": wrong}, CASE)
+
+
 def test_arrays_are_the_same_in_every_run() -> None:
     first, again = CASE.arrays(), CASE.arrays()
     assert first["logits"].shape == (2, 6, 4)
     assert first["labels"].shape == (2, 2)
     assert first["labels"].max() < 3
     assert all((first[name] == again[name]).all() for name in first)
-    few = CASE.with_samples(1).arrays()
+    few = CASE.small(1).arrays()
     assert few["logits"].shape == (1, 6, 4)
+    weight = losses.Case(losses.LINEAR, (30, 50, 40), True).small(4).arrays()["linear_weight"]
+    assert weight.shape == (5, 6)
 
 
 @pytest.mark.parametrize("loss", losses.GLUON, ids=lambda loss: loss.title)
@@ -110,10 +121,14 @@ def test_losses_are_chosen_in_any_spelling() -> None:
 
 def test_every_rival_has_every_loss_of_rows() -> None:
     for loss in losses.GLUON:
-        lacking = [n for n, source in peers.find_peers().items() if not source.peer.has(loss.name)]
-        assert lacking == []
-    without = [n for n, source in peers.find_peers().items() if not source.peer.has("ctc")]
-    assert without == ["torch-compile", "bandwidth"]
+        assert lacking(loss.name) == ["torch-chunked"]
+    assert lacking("ctc") == ["torch-chunked", "torch-compile", "bandwidth"]
+    assert lacking("linear") == ["jax", "mxnet", "bandwidth"]
+
+
+def lacking(loss: str) -> list[str]:
+    """The names of the peers that have not a loss."""
+    return [name for name, source in peers.find_peers().items() if not source.peer.has(loss)]
 
 
 def test_copying_reads_all_inputs_and_writes_the_gradient() -> None:
@@ -223,6 +238,64 @@ def test_losses_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_every_loss_of_rows_is_the_same_by_the_whole_graph() -> None:
     assert run_rows("--rounds", "1", "--mode", "gradient", names="naive") == 0
+
+
+# --- linear layers ---
+
+
+def run_linear(*arguments: str | Path, names: str, size: str = "6,5,3") -> int:
+    quick = ("--rounds", "1", "--seconds", "0.001", "--threads", "1")
+    options = ("--peers", names, "--size", size, *quick, *map(str, arguments))
+    return command.main(["linear", *options])
+
+
+def test_linear_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.json"
+    files = ("--json", path, "--markdown", tmp_path / "a.md")
+    assert run_linear(*files, names="naive,lossgraph-bind") == 0
+    assert "Cross-entropy of a linear layer, N=6 C=5 D=3, value" in capsys.readouterr().err
+    found = json.loads(path.read_text())
+    assert found["command"].startswith("tools/bench_linear ")
+    assert [case["gradient"] for case in found["cases"]] == [False, True]
+    for case in found["cases"]:
+        assert case["sizes"] == {"N": 6, "C": 5, "D": 3}
+        assert list(case["peers"]) == ["lossgraph", "lossgraph-bind", "naive"]
+    assert "6, 5, 3" in (tmp_path / "a.md").read_text()
+
+
+def test_linear_layers_in_chunks_and_whole_by_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    chunked = hasattr(torch.nn, "LinearCrossEntropyOptions")
+    names = "torch,torch-chunked" if chunked else "torch"
+    here = ("--torch", sys.executable)
+    assert run_linear(*here, "--mode", "gradient", names=names, size="70,9,4") == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="there is no /proc here")
+def test_memory_of_linear_layers_in_chunks_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    asked = ("--memory", "--mode", "gradient", "--json", path)
+    assert run_linear(*asked, names="naive", size="4000,3000,2") == 0
+    (case,) = json.loads(path.read_text())["cases"]
+    logits = 4 * 4000 * 3000
+    assert case["peers"]["naive"] > 2 * logits
+    assert case["peers"]["lossgraph"] < 2 / 3 * case["peers"]["naive"]
+
+
+@pytest.mark.parametrize("wrong", [["--size", "1,2"], ["--size", "1,2,0"]])
+def test_wrong_sizes_of_linear_layers(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["linear", *wrong])
+
+
+def test_peers_without_the_loss_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["linear", "--peers", "mxnet"]) == 2
+    assert "there is no mxnet: there are lossgraph, lossgraph-bind, naive, torch" in (
+        capsys.readouterr().err
+    )
+
+
+# --- files, memory, and what goes wrong ---
 
 
 def test_pictures(tmp_path: Path) -> None:

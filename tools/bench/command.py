@@ -59,11 +59,11 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Suite, dict[str
     first.add_argument("suite", choices=list(SUITES))
     first.add_argument("--add", action="append", default=[])
     early, _ = first.parse_known_args(arguments)
+    suite = SUITES[early.suite]
     try:
-        sources = find_peers(early.add)
+        sources = {n: s for n, s in find_peers(early.add).items() if has_some(s, suite)}
     except (ImportError, OSError, SyntaxError) as error:
         raise UsageError(f"--add: {error}") from error
-    suite = SUITES[early.suite]
     options = make_parser(early.suite, suite, sources).parse_args(arguments)
     wanted = options.peers or list(sources)
     unknown = [name for name in wanted if name not in sources]
@@ -77,6 +77,11 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, Suite, dict[str
             known = ", ".join(loss.title for loss in suite.losses)
             raise UsageError(f"--losses: there is no {error.args[0]}: there are {known}") from None
     return options, suite, {n: s for n, s in sources.items() if n in wanted or n == BASE}
+
+
+def has_some(source: Source, suite: Suite) -> bool:
+    """Whether a peer has any of the losses."""
+    return any(source.peer.has(loss.name) for loss in suite.losses)
 
 
 def make_parser(name: str, suite: Suite, sources: dict[str, Source]) -> argparse.ArgumentParser:

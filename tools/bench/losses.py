@@ -18,8 +18,9 @@ class Loss(NamedTuple):
     title: str
     dims: tuple[str, ...]  # what its sizes are called
     sizes: tuple[Sizes, ...]  # what is measured if nothing else is asked for
-    arrays: Callable[..., dict[str, Array]]  # by dims, and ``rng``; the first is differentiated
+    arrays: Callable[..., dict[str, Array]]  # by dims, and ``rng``
     fault: Callable[..., str | None]  # why such sizes cannot be measured, by dims
+    shrinks: tuple[str, ...] = ("N",)  # the dims that are small in calls that only load code
 
 
 class Case(NamedTuple):
@@ -38,9 +39,10 @@ class Case(NamedTuple):
         named = dict(zip(self.loss.dims, self.sizes, strict=True))
         return self.loss.arrays(rng=np.random.default_rng(0), **named)
 
-    def with_samples(self, count: int) -> Case:
-        """The same with so many samples."""
-        named = {**dict(zip(self.loss.dims, self.sizes, strict=True)), "N": count}
+    def small(self, count: int) -> Case:
+        """The same with so many samples; what else shrinks has sizes of its own, a few more."""
+        few = {dim: count + i for i, dim in enumerate(self.loss.shrinks)}
+        named = {**dict(zip(self.loss.dims, self.sizes, strict=True)), **few}
         return self._replace(sizes=tuple(named.values()))
 
 
@@ -174,7 +176,32 @@ GLUON = (
     _rows("PoissonNLLLoss", pred=_real, target=_counts),
 )
 
+
+# --- linear layers ---
+
+
+def _linear_arrays(N: int, C: int, D: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Rows, a layer whose logits are about one whatever the sizes, and classes."""
+    weight = rng.normal(size=(C, D)) / np.sqrt(D)
+    return {
+        "input": rng.normal(size=(N, D)).astype(np.float32),
+        "linear_weight": weight.astype(np.float32),
+        "target": rng.integers(0, C, N),
+    }
+
+
+LINEAR = Loss(
+    name="linear",
+    title="Cross-entropy of a linear layer",
+    dims=("N", "C", "D"),
+    sizes=((512, 8000, 256), (4096, 32000, 512)),
+    arrays=_linear_arrays,
+    fault=lambda N, C, D: None,
+    shrinks=("N", "C", "D"),
+)
+
 SUITES: Mapping[str, Suite] = {
     "ctc": Suite("CTC loss", (CTC,)),
+    "linear": Suite("cross-entropy of a linear layer", (LINEAR,)),
     "peers": Suite("losses", GLUON),
 }

@@ -72,10 +72,9 @@ def check(values: Mapping[str, Mapping[str, Array]], case: Case) -> None:
     Raises:
         DisagreementError: saying who differs from whom, in what and by how much.
     """
-    names = ("loss", "gradient") if case.gradient else ("loss",)
     apart = []
     for (one, ours), (other, theirs) in itertools.combinations(values.items(), 2):
-        for name in names:
+        for name in {**ours, **theirs} if case.gradient else ("loss",):
             by = difference(ours[name], theirs[name])
             if not by <= TOLERANCE:
                 apart.append(f"{one} and {other} differ in the {name} by {by:.1e}")

@@ -46,7 +46,7 @@ def measure(
         console.print(describe(case))
         arrays = case.arrays()
         path = _save(folder, "arrays", arrays)
-        small = [_save(folder, f"small{n}", case.with_samples(n).arrays()) for n in SMALL]
+        small = [_save(folder, f"small{n}", case.small(n).arrays()) for n in SMALL]
         peers = {}
         for source, python in pythons:
             if source.peer.kind == "bound" or not source.peer.has(case.loss.name):

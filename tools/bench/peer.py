@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+LINEAR_GRAD = ("input", "linear_weight")  # what the gradients of "linear" are by
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -20,8 +21,8 @@ class Prepared(NamedTuple):
     """A loss on arrays that are in the library's memory and layout already."""
 
     call: Callable[[], Any]  # what is timed; when it returns, the results are computed
-    # Those results as numpy arrays: "loss", one for each sample, and "gradient", by the
-    # prediction and in the layout that the arrays came in.
+    # Those results as numpy arrays: "loss", one for each sample or their mean, and "gradient", by
+    # the prediction and in the layout that the arrays came in; of several, "gradient by NAME".
     values: Callable[[Any], Any]
     kept: int = 0  # bytes of the results that are there before the first call
 
@@ -58,7 +59,7 @@ class Peer:
         return hasattr(cls, loss)
 
     def prepare(self, loss: str, arrays: dict[str, Any], gradient: bool) -> Prepared:
-        """A loss on arrays; the gradient is that of the sum, by the first of them."""
+        """A loss on arrays; the gradient is that of the sum, mostly by the first of them."""
         prepared: Prepared = getattr(self, loss)(arrays, gradient)
         return prepared
 
@@ -92,13 +93,14 @@ def counterparts() -> Any:
 
 
 def numbers(gradient: bool, as_numpy: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
-    """What makes ``Prepared.values`` of ``(value, grads)``, one number a sample in a row."""
+    """What makes ``Prepared.values`` of ``(value, grads)``, the value's numbers in a row."""
 
     def values(result: Any) -> dict[str, Any]:
         loss, grads = result
         found = {"loss": as_numpy(loss).reshape(-1)}
         if gradient:
-            (found["gradient"],) = map(as_numpy, grads.values())
+            for name, grad in grads.items():
+                found["gradient" if len(grads) == 1 else f"gradient by {name}"] = as_numpy(grad)
         return found
 
     return values

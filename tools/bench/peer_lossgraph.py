@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .peer import SOURCES, Peer, Prepared, numbers
+from .peer import LINEAR_GRAD, SOURCES, Peer, Prepared, numbers
 
 AXES = ("N", "C")  # of the losses of rows
+LINEAR_TYPES = {
+    "input": ("float32", ("N", "D")),
+    "linear_weight": ("float32", ("C", "D")),
+    "target": ("int64", ("N",)),
+}
 
 
 class Lossgraph(Peer):
@@ -40,11 +45,7 @@ class Lossgraph(Peer):
         types = {name: (a.dtype.name, AXES[: a.ndim]) for name, a in arrays.items()}
         made = getattr(self._lossgraph.gluon, loss)()
         call = self._call(made, types, tuple(arrays)[:gradient], list(arrays.values()))
-
-        def values(result: Any) -> dict[str, Any]:
-            return numbers(gradient, np.asarray)(result if gradient else (result, {}))
-
-        return Prepared(call, values)
+        return Prepared(call, values_of(gradient))
 
     def _call(
         self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]
@@ -57,11 +58,18 @@ class Lossgraph(Peer):
         types = {"pred": ("float32", ("N", "T", "C")), "label": ("int64", ("N", "L"))}
         loss, grad = self._lossgraph.gluon.CTCLoss(), ("pred",) if gradient else ()
         call = self._call(loss, types, grad, list(arrays.values()))
+        return Prepared(call, values_of(gradient))
 
-        def values(result: Any) -> dict[str, Any]:
-            if not gradient:
-                return {"loss": result}
-            loss, gradients = result
-            return {"loss": loss, "gradient": gradients["pred"]}
+    def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        grad = LINEAR_GRAD if gradient else ()
+        call = self._call(self._linear_loss(), LINEAR_TYPES, grad, list(arrays.values()))
+        return Prepared(call, values_of(gradient))
 
-        return Prepared(call, values)
+    def _linear_loss(self) -> Any:
+        return self._lossgraph.nn.LinearCrossEntropyLoss()
+
+
+def values_of(gradient: bool) -> Callable[[Any], dict[str, Any]]:
+    """``Prepared.values`` of what lossgraph returns: without gradients, the value alone."""
+    named = numbers(gradient, np.asarray)
+    return named if gradient else lambda value: named((value, {}))

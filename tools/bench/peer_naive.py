@@ -2,6 +2,7 @@
 
 The operators are lossgraph's, with stable formulas; the tiles, the threads of its own and the
 refusal of labels are not there. Sessions have the engine's default options but for threads.
+Cross-entropy of a linear layer is the plain formula, which has all logits at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ class Naive(Lossgraph):
         found = super().versions()
         return {"onnxruntime": found.pop("onnxruntime"), **found}
 
+    def _linear_loss(self) -> Any:
+        return self._lossgraph.functions.FunctionLoss(linear_cross_entropy)
+
     def _call(
         self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]
     ) -> Callable[[], Any]:
@@ -38,3 +42,8 @@ class Naive(Lossgraph):
             return (value, dict(zip(grad, found))) if grad else value  # noqa: B905
 
         return run
+
+
+def linear_cross_entropy(F: Any, input: Any, linear_weight: Any, target: Any) -> Any:
+    log_probs = F.log_softmax(F.dot(input, linear_weight, transpose_b=True))
+    return F.mean(-F.pick(log_probs, target, mode="raise"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .peer import Peer, Prepared, counterparts, numbers
+from .peer import LINEAR_GRAD, Peer, Prepared, counterparts, numbers
 
 
 class Torch(Peer):
@@ -33,8 +34,22 @@ class Torch(Peer):
         if function is None:
             return super().prepare(loss, arrays, gradient)
         grad = list(arrays)[:gradient]
-        call = known.torch_call(self._torch, function, arrays, grad, self.compiled)
-        return Prepared(call, numbers(gradient, lambda tensor: tensor.numpy()))
+        return self._prepared(function, arrays, grad)
+
+    def _prepared(
+        self, function: Callable[..., Any], arrays: dict[str, Any], grad: Sequence[str]
+    ) -> Prepared:
+        call = counterparts().torch_call(self._torch, function, arrays, grad, self.compiled)
+        return Prepared(call, numbers(bool(grad), lambda tensor: tensor.numpy()))
+
+    def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        return self._prepared(self._linear_loss(), arrays, LINEAR_GRAD if gradient else ())
+
+    def _linear_loss(self) -> Callable[..., Any]:
+        functional = self._torch.nn.functional
+        return lambda input, weight, target: functional.cross_entropy(
+            functional.linear(input, weight), target
+        )
 
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         torch = self._torch
