@@ -19,7 +19,7 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["dims", "reference", "examples", "signatures", "bench", "counterparts"],
+    ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
     ["types", "lanes", "options"],
     ["expr"],
     ["ops"],

@@ -24,6 +24,7 @@ from .ops.index import first_outside
 from .parts import Parts, Schedule
 from .program import OUTSIDE
 from .sessions import bind, engine_errors, onnxruntime, run_session
+from .spare import Spare
 from .trusting import UNSURE
 from .types import TensorType, numpy_dtype
 
@@ -50,6 +51,7 @@ class Runner:
         self._parts = Parts(program, batch, threads, tiles) if batch else None
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._outputs = list(program.outputs)
+        self._spare = Spare()
         self._dtypes = {name: node.dtype for name, node in program.outputs.items()}
         derived = ((_source(label), classes) for label, classes in program.derived)
         self._classes = (*program.labels, *derived)
@@ -234,7 +236,8 @@ class Runner:
             shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
             if name in out:
                 _check_out(name, out[name], type_, shape)
-            results[name] = out[name] if name in out else np.empty(shape, numpy_dtype(type_.dtype))
+            dtype = numpy_dtype(type_.dtype)
+            results[name] = out[name] if name in out else self._spare.empty(name, shape, dtype)
         return results
 
 
