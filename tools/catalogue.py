@@ -24,6 +24,7 @@ from lossgraph.catalogue import (
     lookup,
     namespace_entries,
 )
+from lossgraph.examples import example_options
 from lossgraph.examples.example import VALUES, Example
 
 PAGE = Path(__file__).parents[1] / "docs" / "losses.md"
@@ -136,7 +137,7 @@ def loss(entry: Entry) -> Iterator[str]:
     yield f"```math\n{github_math(entry.formula)}\n```\n"
     lines = {
         "Inputs": inputs(entry),
-        "Options": ", ".join(f"`{key}={value!r}`" for key, value in entry.options.items()),
+        "Options": options(entry),
         "Also called": ", ".join(f"`{alias}`" for alias in entry.aliases),
         "Follows": f"`{entry.original}`" if entry.original else "",
         "Same loss": ", ".join(link(name) for name in entry.same),
@@ -153,6 +154,15 @@ def inputs(entry: Entry) -> str:
     given = [described(name, example) for name, example in examples.items() if required[name]]
     left = [described(name, example) for name, example in examples.items() if not required[name]]
     return "; ".join([*given, *(f"optional {text}" for text in left)])
+
+
+def options(entry: Entry) -> str:
+    """The options with their defaults, or a plausible value for one that must be given."""
+    needed = example_options(entry.namespace, entry.own_name)
+    return ", ".join(
+        f"`{key}` (to be given, like `{value!r}`)" if key in needed else f"`{key}={value!r}`"
+        for key, value in entry.options.items()
+    )
 
 
 def described(name: str, example: Example) -> str:

@@ -286,7 +286,7 @@ class CTCLoss(Loss):
 
 
 class HuberLoss(Loss):
-    r"""Squared for errors up to ``rho``, linear beyond.
+    r"""Squared for errors up to ``rho``, linear of slope 1 beyond.
 
     .. math:: \ell = w \operatorname{mean} \begin{cases} e^2 / 2\rho & |e| \le \rho \\
         |e| - \rho/2 & \text{else} \end{cases}, \quad e = y - x
