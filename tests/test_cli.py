@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ import lossgraph
 from lossgraph import __main__, gluon
 from lossgraph.catalogue import entries
 from lossgraph.checks import check_file
-from lossgraph.cli import app
+from lossgraph.cli import app, listing
 from lossgraph.cli.output import print_json, print_table
 from lossgraph.export import export_folder
 
@@ -81,6 +82,35 @@ def test_list_for_programs() -> None:
     assert listed["gluon.HuberLoss"]["options"] == {"rho": 1, "weight": None, "batch_axis": 0}
     assert listed["gluon.L2Loss"]["inputs"][2] == {"name": "sample_weight", "required": False}
     assert listed["gluon.L2Loss"]["aliases"] == ["l2"]
+    assert "optax.l2_loss" in listed["gluon.L2Loss"]["same"]
+    assert listed["losses.circle"]["source"] == (
+        "Sun et al. (2020), CVPR, arXiv:2002.10857, eq. 6."
+    )
+
+
+def test_list_of_one_namespace() -> None:
+    rows = ok("list", "--namespace", "nn").splitlines()[1:]
+    assert len(rows) == sum(entry.namespace == "nn" for entry in entries())
+    assert all(row.startswith("nn.") for row in rows)
+    listed = json.loads(ok("list", "--namespace", "optax", "--json"))
+    assert {entry["name"].partition(".")[0] for entry in listed} == {"optax"}
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_list_on_a_terminal_cuts_nothing(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    listing.command()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in terminal.getvalue()
+    row = next(line for line in lines if "gluon.HuberLoss (huber)" in line)
+    assert "pred label [sample_weight]" in row
+    assert "rho=1 weight=None batch_axis=0" in lines[lines.index(row) + 1]
 
 
 GOLDEN = """\
@@ -316,6 +346,7 @@ def test_tolerances_can_be_given(folder: Path) -> None:
     ("args", "message"),
     [
         (["show", "hubr"], "did you mean gluon.HuberLoss"),
+        (["list", "--namespace", "optex"], "'optex' (did you mean 'optax'?): there are gluon"),
         (["show", "huber", "--set", "rh=1"], "no option 'rh'"),
         (["show", "huber", "--set", "rho"], "expected OPTION=VALUE"),
         (["show", "huber", "--set", "rho=abc"], "rho: expected a number, got 'abc'"),

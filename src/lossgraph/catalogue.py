@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from .errors import InputError
@@ -53,6 +54,46 @@ ALIASES = {
     "triplet": "gluon.TripletLoss",
 }
 
+# What is documented where its namespace comes from; the names are the same there.
+FRAMEWORKS = {"gluon": "mxnet.gluon.loss", "nn": "torch.nn", "optax": "optax.losses"}
+
+# One loss in several namespaces, up to options, constant factors and reductions.
+SAME = (
+    ("gluon.CTCLoss", "nn.CTCLoss", "optax.ctc_loss", "optax.ctc_loss_with_forward_probs"),
+    ("gluon.CosineEmbeddingLoss", "nn.CosineEmbeddingLoss"),
+    ("gluon.HingeLoss", "optax.hinge_loss"),
+    ("gluon.HuberLoss", "nn.HuberLoss", "nn.SmoothL1Loss", "optax.huber_loss"),
+    ("gluon.KLDivLoss", "losses.relative_entropy", "nn.KLDivLoss", "optax.kl_divergence",
+     "optax.kl_divergence_with_log_targets"),
+    ("gluon.L1Loss", "nn.L1Loss"),
+    ("gluon.L2Loss", "nn.MSELoss", "optax.l2_loss", "optax.squared_error"),
+    ("gluon.LogisticLoss", "nn.SoftMarginLoss"),
+    ("gluon.PoissonNLLLoss", "nn.PoissonNLLLoss"),
+    ("gluon.SigmoidBinaryCrossEntropyLoss", "nn.BCELoss", "nn.BCEWithLogitsLoss",
+     "nn.MultiLabelSoftMarginLoss", "optax.sigmoid_binary_cross_entropy"),
+    ("gluon.SoftmaxCrossEntropyLoss", "nn.CrossEntropyLoss", "nn.NLLLoss",
+     "optax.safe_softmax_cross_entropy", "optax.softmax_cross_entropy",
+     "optax.softmax_cross_entropy_with_integer_labels"),
+    ("gluon.TripletLoss", "nn.TripletMarginLoss", "nn.TripletMarginWithDistanceLoss",
+     "optax.triplet_margin_loss"),
+    ("losses.binary_sparsemax", "optax.sparsemax_loss"),
+    ("losses.dice", "optax.binary_dice_loss", "optax.dice_loss"),
+    ("losses.fenchel_young", "optax.make_fenchel_young_loss"),
+    ("losses.gaussian_nll", "nn.GaussianNLLLoss"),
+    ("losses.generalized_dice", "optax.multiclass_generalized_dice_loss"),
+    ("losses.log_cosh", "optax.log_cosh"),
+    ("losses.multiclass_hinge", "optax.multiclass_hinge_loss", "optax.multiclass_perceptron_loss"),
+    ("losses.nt_xent", "optax.ntxent"),
+    ("losses.poly_cross_entropy", "optax.poly_loss_cross_entropy"),
+    ("losses.ranking_softmax", "optax.ranking_softmax_loss"),
+    ("losses.sigmoid_focal", "optax.sigmoid_focal_loss"),
+    ("losses.smooth_labels", "optax.smooth_labels"),
+    ("losses.sparsemax", "optax.multiclass_sparsemax_loss"),
+)  # fmt: skip
+
+
+_PARAGRAPH = re.DOTALL | re.MULTILINE
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -87,6 +128,30 @@ class Entry:
     def formula(self) -> str:
         """The formula in TeX, as the documentation has it."""
         return formula_of(self.source)
+
+    @property
+    def paper(self) -> str:
+        """Where it comes from, as the documentation says; empty if that does not."""
+        match = re.search(r"^Source: (.*?)(?:\n\s*\n|\Z)", _documentation(self.source), _PARAGRAPH)
+        return " ".join(match.group(1).split()) if match else ""
+
+    @property
+    def original(self) -> str:
+        """Its name in the framework that its namespace follows; empty if there is none."""
+        framework = FRAMEWORKS.get(self.namespace)
+        return f"{framework}.{self.own_name}" if framework else ""
+
+    @property
+    def module(self) -> ModuleType:
+        """Where it is written: the family that it belongs to."""
+        written = self.source.body if isinstance(self.source, FunctionLoss) else self.source
+        return import_module(written.__module__)
+
+    @property
+    def same(self) -> tuple[str, ...]:
+        """Full names of the same loss in this namespace and others."""
+        group = next((group for group in SAME if self.name in group), ())
+        return tuple(name for name in group if name != self.name)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -194,6 +259,20 @@ def examples_of(loss: Block) -> dict[str, Example]:
     }
     shapes = loss.parameter_shapes
     return {**declared, **{name: Example(shape=shape) for name, shape in shapes.items()}}
+
+
+def namespace_entries(namespace: str) -> tuple[Entry, ...]:
+    """The losses of one namespace, by name.
+
+    Raises:
+        InputError: for a namespace that there is not.
+    """
+    if namespace not in NAMESPACES:
+        raise InputError(
+            f"no namespace is called {namespace!r}{_hint(namespace, NAMESPACES)}: "
+            f"there are {', '.join(NAMESPACES)}"
+        )
+    return tuple(entry for entry in entries() if entry.namespace == namespace)
 
 
 def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from ..catalogue import Entry, entries
+from typing import Annotated
+
+import typer
+
+from ..catalogue import NAMESPACES, Entry, entries, namespace_entries
 from .options import Json
-from .output import print_json, print_table
+from .output import on_terminal, print_json, print_table
 
 NAME = "list"
-EXAMPLE = "Example: lossgraph list --json"
+EXAMPLE = "Example: lossgraph list --namespace nn"
 
 
-def command(json: Json = False) -> None:
+def command(
+    namespace: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Only one of {', '.join(NAMESPACES)}."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """List the losses: names, inputs, options and what they are."""
+    listed = entries() if namespace is None else namespace_entries(namespace)
     if json:
-        print_json([describe(entry) for entry in entries()])
-        return
-    head = ("name", "alias", "inputs", "options", "summary")
-    print_table(head, [_row(entry) for entry in entries()])
+        print_json([describe(entry) for entry in listed])
+    elif on_terminal():
+        print_table(("loss", "inputs, options"), [_two_cells(entry) for entry in listed])
+    else:
+        head = ("name", "alias", "inputs", "options", "summary")
+        print_table(head, [_cells(entry) for entry in listed])
 
 
 def describe(entry: Entry) -> dict[str, object]:
@@ -28,11 +41,21 @@ def describe(entry: Entry) -> dict[str, object]:
         "formula": entry.formula,
         "inputs": [{"name": name, "required": required} for name, required in entry.inputs.items()],
         "options": entry.options,
+        "same": entry.same,
+        "source": entry.paper,
     }
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _two_cells(entry: Entry) -> tuple[str, str]:
+    """Five columns would be too narrow to read on most terminals."""
+    name, alias, inputs, options, summary = _cells(entry)
+    named = f"{name} ({alias})" if alias else name
+    return f"{named}\n{summary}", f"{inputs}\n{options}".rstrip()
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
     inputs = (name if required else f"[{name}]" for name, required in entry.inputs.items())
     options = (f"{key}={value!r}" for key, value in entry.options.items())
     alias = next(iter(entry.aliases), "")
-    return entry.name, alias, " ".join(inputs), " ".join(options), entry.summary
+    summary = entry.summary.replace("``", "")
+    return entry.name, alias, " ".join(inputs), " ".join(options), summary

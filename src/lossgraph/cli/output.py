@@ -12,13 +12,18 @@ import numpy as np
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table: drawn on a terminal, plain aligned columns anywhere else."""
-    if sys.stdout.isatty():
+    if on_terminal():
         _draw(head, rows)
         return
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def on_terminal() -> bool:
+    """Whether somebody reads what is printed."""
+    return sys.stdout.isatty()
 
 
 def print_json(value: Any) -> None:
@@ -33,10 +38,12 @@ def note(text: str) -> None:
 
 def _draw(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*head)
+    several_lines = any("\n" in cell for row in rows for cell in row)
+    columns = (Column(name, overflow="fold") for name in head)  # nothing is cut off
+    table = Table(*columns, show_lines=several_lines)
     for row in rows:
         table.add_row(*map(Text, row))  # as Text, so that [brackets] are no markup
     Console().print(table)

@@ -5,6 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+VALUES = {
+    "real": "real numbers",
+    "unit": "inside (0, 1)",
+    "positive": "above 0",
+    "sign": "-1 or 1",
+    "count": "counts",
+    "simplex": "distributions along the last axis",
+    "log_simplex": "logarithms of distributions along the last axis",
+    "box": "left, top, right, bottom along the last axis",
+    "class": "class labels, like 0 and 1",  # whose range the graph does not say
+    "mask": "not all 0 along the last axis",
+    "zero": "0",
+}
+
 
 @dataclass(frozen=True)
 class Example:
@@ -13,11 +27,7 @@ class Example:
     Attributes:
         dtype: its dtype.
         shape: its shape, with names for what may vary.
-        values: what its elements are: ``real``, ``unit`` (inside (0, 1)), ``positive``,
-            ``sign`` (-1 or 1), ``count``, ``simplex`` (distributions along the last axis) or
-            ``log_simplex``, ``box`` (left, top, right, bottom along the last axis), ``class`` (0 or
-            1) for class labels whose range the graph does not say, ``mask`` (0 or 1, not all 0
-            along the last axis), or ``zero``.
+        values: what its elements are: a word of ``VALUES``.
     """
 
     dtype: str = "float32"

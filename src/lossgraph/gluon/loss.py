@@ -174,7 +174,7 @@ class SoftmaxCrossEntropyLoss(Loss):
 
 
 class KLDivLoss(Loss):
-    r"""The Kullback-Leibler divergence of a predicted from a true distribution.
+    r"""The Kullback-Leibler divergence of a true from a predicted distribution.
 
     .. math:: \ell = w \operatorname{mean}\left[y (\log(y + 10^{-12}) - \log p)\right]
 
@@ -182,6 +182,8 @@ class KLDivLoss(Loss):
 
     Inputs: ``pred``, log-probabilities or, with ``from_logits=False``, logits along ``axis``;
     ``label``, probabilities in the same shape; ``sample_weight``. Value: (N,).
+
+    Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
 
     def __init__(
@@ -284,12 +286,14 @@ class CTCLoss(Loss):
 
 
 class HuberLoss(Loss):
-    r"""Squared for errors up to ``rho``, linear beyond.
+    r"""Squared for errors up to ``rho``, linear of slope 1 beyond.
 
     .. math:: \ell = w \operatorname{mean} \begin{cases} e^2 / 2\rho & |e| \le \rho \\
         |e| - \rho/2 & \text{else} \end{cases}, \quad e = y - x
 
     Inputs: ``pred``, any shape; ``label``, as many elements; ``sample_weight``. Value: (N,).
+
+    Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
 
     def __init__(
@@ -339,7 +343,7 @@ class SquaredHingeLoss(HingeLoss):
 
 
 class LogisticLoss(Loss):
-    r"""The logistic loss of a logit.
+    r"""The logistic loss of a logit against signed or binary labels.
 
     .. math:: \ell = w \operatorname{mean} \log(1 + e^{-x y})
 

@@ -34,7 +34,7 @@ def iou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
 
 
 def giou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
-    r"""Generalized: also how much of the smallest box C around both is in neither.
+    r"""One minus the intersection over the union, and the share of the smallest box C in neither.
 
     .. math:: \ell = 1 - \frac{|A \cap B|}{|A \cup B|} + \frac{|C| - |A \cup B|}{|C|}
 
@@ -48,9 +48,11 @@ def giou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
 
 
 def diou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
-    r"""With the distance of the centers, relative to the diagonal of the smallest box around both.
+    r"""One minus the intersection over the union, and the distance of the centers.
 
     .. math:: \ell = 1 - \frac{|A \cap B|}{|A \cup B|} + \frac{\rho^2(a, b)}{c^2}
+
+    The distance is relative to c, the diagonal of the smallest box around both.
 
     Inputs: ``pred`` and ``target``, boxes (..., 4). Value: (...), in [0, 2].
 
@@ -60,7 +62,7 @@ def diou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
 
 
 def ciou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
-    r"""With the distance of the centers and the difference of the aspect ratios.
+    r"""One minus the intersection over the union, and distances of centers and aspect ratios.
 
     .. math:: \ell = 1 - \frac{|A \cap B|}{|A \cup B|} + \frac{\rho^2(a, b)}{c^2} + \alpha v,
         \quad v = \frac{4}{\pi^2} \left(\arctan \frac{w^*}{h^*} - \arctan \frac{w}{h}\right)^2,

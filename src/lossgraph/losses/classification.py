@@ -183,13 +183,13 @@ def adaptive_log_softmax(
 def sigmoid_focal(
     F: Any, logits: Any, labels: Any, alpha: float | None = None, gamma: float = 2.0
 ) -> Any:
-    r"""Cross-entropy of logits, with little weight on what is predicted well; any shape.
+    r"""Cross-entropy of logits, with little weight on what is predicted well.
 
     .. math:: \ell = \alpha_y (1 - p_y)^\gamma \left(-y \log p - (1 - y) \log(1 - p)\right),
         \quad 1 - p_y = y (1 - p) + (1 - y) p
 
-    ``p`` is the sigmoid of the logit. Labels in [0, 1], which broadcast. ``alpha`` weighs what is
-    labelled 1, ``1 - alpha`` what is labelled 0; None weighs neither.
+    ``p`` is the sigmoid of the logit. Logits of any shape; labels in [0, 1], which broadcast.
+    ``alpha`` weighs what is labelled 1, ``1 - alpha`` what is labelled 0; None weighs neither.
 
     Source: Lin et al. (2017), arXiv:1708.02002.
     """
@@ -230,12 +230,12 @@ def _log_missed(F: Any, logits: Any, labels: Any, apart: bool) -> Any:
 
 
 def binary_sparsemax(F: Any, logits: Any, labels: Any) -> Any:
-    r"""Zero beyond a margin, quadratic up to it, linear on the wrong side; any shape.
+    r"""Zero beyond a margin, quadratic up to it, linear on the wrong side.
 
     .. math:: \ell = \begin{cases} 0 & z \le -1 \\ (z + 1)^2 / 4 & |z| < 1 \\ z & z \ge 1
         \end{cases}, \quad z = x \text{ if } y = 0 \text{ else } -x
 
-    Labels, 0 or 1, broadcast.
+    Logits of any shape; labels, 0 or 1, which broadcast. Value: the shape they broadcast to.
 
     Source: Blondel, Martins, Niculae (2020), JMLR 21(35).
     """
@@ -312,8 +312,8 @@ def poly_cross_entropy(
 
     .. math:: \ell = -\sum_c y_c \log p_c + \epsilon \sum_c y_c (1 - p_c)
 
-    ``p`` is the softmax of the logits over the axis or axes, which go. ``where`` as in
-    ``softmax_cross_entropy``.
+    ``p`` is the softmax of the logits over the axis or axes, which go; the labels are
+    distributions, which broadcast. ``where`` as in ``softmax_cross_entropy``.
 
     Source: Leng et al. (2022), arXiv:2204.12511.
     """
@@ -329,7 +329,8 @@ def smooth_labels(
 
     .. math:: \ell_c = (1 - \alpha) y_c + \alpha / C
 
-    ``where`` has the classes that are counted; what is added goes to all.
+    Labels of any shape, which stays. ``where`` has the classes that are counted; what is added
+    goes to all.
 
     Source: Müller, Kornblith, Hinton (2019), arXiv:1906.02629.
     """

@@ -8,7 +8,7 @@ KL_EPSILON = 1e-12  # of Gluon's formula
 
 
 def kl_divergence(F: Any, log_pred: Any, label: Any, epsilon: float = KL_EPSILON) -> Any:
-    r"""Each class's part of the divergence of a predicted from a true distribution.
+    r"""Each class's part of the divergence of a true from a predicted distribution.
 
     .. math:: \ell_c = y_c (\log(y_c + \epsilon) - \log p_c)
 

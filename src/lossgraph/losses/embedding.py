@@ -178,7 +178,7 @@ def _distance(F: Any, gap: Any, axis: int, degree: float, eps: float) -> Any:
 
 
 def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> Any:
-    r"""Normalized, temperature-scaled cross-entropy of pairs of the same label against the others.
+    r"""Normalized, temperature-scaled cross-entropy of pairs of one label against the others.
 
     .. math:: \ell = \operatorname{mean}_{i \ne j, y_i = y_j} \log
         \frac{e^{s_{ij}} + \sum_{y_k \ne y_i} e^{s_{ik}}}{e^{s_{ij}}}, \quad

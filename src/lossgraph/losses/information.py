@@ -33,7 +33,7 @@ def entropy(F: Any, p: Any, base: float = math.e, from_logits: bool = False, axi
 def cross_entropy(
     F: Any, p: Any, q: Any, base: float = math.e, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    r"""How long the code of a distribution ``q`` is for what comes from ``p``.
+    r"""Cross-entropy: how long the code of a distribution ``q`` is for what comes from ``p``.
 
     .. math:: \ell = -\sum_c p_c \log q_c
 

@@ -18,7 +18,7 @@ _FLAT = -80.0  # a log-variance below which exp(-s) is out of range in float32
 
 
 def gaussian_nll(F: Any, mean: Any, variance: Any, target: Any) -> Any:
-    r"""A normal distribution by its mean and variance.
+    r"""Negative log-likelihood of a normal distribution by its mean and variance.
 
     .. math:: \ell = \tfrac12 \left(\frac{(y - \mu)^2}{v} + \log v + \log 2 \pi\right)
 
@@ -31,7 +31,7 @@ def gaussian_nll(F: Any, mean: Any, variance: Any, target: Any) -> Any:
 
 
 def gaussian_nll_by_log_variance(F: Any, mean: Any, log_variance: Any, target: Any) -> Any:
-    r"""A normal distribution by its mean and the logarithm of its variance.
+    r"""Negative log-likelihood of a normal distribution by its mean and log-variance.
 
     .. math:: \ell = \tfrac12 \left((y - \mu)^2 e^{-s} + s + \log 2 \pi\right)
 
@@ -46,7 +46,7 @@ def gaussian_nll_by_log_variance(F: Any, mean: Any, log_variance: Any, target: A
 
 
 def laplace_nll(F: Any, location: Any, scale: Any, target: Any) -> Any:
-    r"""A Laplace distribution.
+    r"""Negative log-likelihood of a Laplace distribution.
 
     .. math:: \ell = \frac{|y - \mu|}{b} + \log 2 b
 
@@ -58,7 +58,7 @@ def laplace_nll(F: Any, location: Any, scale: Any, target: Any) -> Any:
 
 
 def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) -> Any:
-    r"""Student's t distribution, moved and scaled, however many degrees of freedom.
+    r"""Negative log-likelihood of Student's t distribution, moved and scaled.
 
     .. math:: \ell = \tfrac{\nu + 1}{2} \log\left(1 + \frac{z^2}{\nu}\right) + \log \sigma
         - \log \frac{\Gamma(\frac{\nu + 1}{2})}{\Gamma(\frac{\nu}{2}) \sqrt{\nu \pi}},
@@ -76,7 +76,7 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
 
 
 def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> Any:
-    r"""Counts that vary more than Poisson's, by their mean and the number r of failures.
+    r"""Negative log-likelihood of a negative binomial distribution by its mean and failures r.
 
     .. math:: \ell = -\log \frac{\Gamma(k + r)}{\Gamma(r) k!} - r \log \frac{r}{r + \mu}
         - k \log \frac{\mu}{r + \mu}
@@ -96,7 +96,7 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
 
 
 def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
-    r"""A gamma distribution by its shape and rate.
+    r"""Negative log-likelihood of a gamma distribution by its shape and rate.
 
     .. math:: \ell = \log \Gamma(a) - a \log b - (a - 1) \log y + b y
 
@@ -158,7 +158,7 @@ def _deviance(F: Any, mean: Any, y: Any, p: Any) -> Any:
 
 
 def weibull_survival_nll(F: Any, shape: Any, scale: Any, time: Any, event: Any) -> Any:
-    r"""Times to an event, or to the last time that was looked, under a Weibull distribution.
+    r"""Negative log-likelihood of a Weibull distribution of times, seen or censored.
 
     .. math:: \ell = (t / \lambda)^k - d \log\left(\frac{k}{\lambda} (t / \lambda)^{k - 1}\right)
 

@@ -111,8 +111,8 @@ def log_cosh(F: Any, predictions: Any, targets: Any = None) -> Any:
 
     .. math:: \ell = \log \cosh(x - y)
 
-    About ``e^2/2`` for small errors, with all digits, and ``|e| - log 2`` for large ones. Any
-    shape; targets broadcast.
+    About ``e^2/2`` for small errors, with all digits, and ``|e| - log 2`` for large ones.
+    Predictions of any shape; targets broadcast.
 
     Source: Chen et al. (2019), "Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder".
     """

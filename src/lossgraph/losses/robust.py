@@ -140,6 +140,8 @@ def root_mean_square(F: Any, pred: Any, target: Any) -> Any:
 
     Inputs: ``pred`` and ``target``, of one shape. Value: one number, (). See
     ``sample_root_mean_square`` for the root before the mean over samples.
+
+    Source: Hyndman, Koehler (2006), International Journal of Forecasting 22(4).
     """
     return F.scalar(F.sqrt(F.mean(F.square(pred - target))))
 
@@ -153,6 +155,8 @@ def sample_root_mean_square(F: Any, pred: Any, target: Any) -> Any:
 
     Inputs: ``pred`` and ``target``, (N, ...). Value: (N,). See ``root_mean_square`` for one root
     of the mean of everything.
+
+    Source: Hyndman, Koehler (2006), International Journal of Forecasting 22(4).
     """
     return F.sqrt(F.mean(F.square(pred - target), axis=0, exclude=True))
 
@@ -180,5 +184,7 @@ def squared_log(F: Any, pred: Any, target: Any) -> Any:
     .. math:: \ell = (\log(1 + x) - \log(1 + y))^2
 
     Inputs: ``pred`` and ``target``, above -1, which broadcast. Value: their shape.
+
+    Source: scikit-learn, ``mean_squared_log_error``.
     """
     return F.square(F.log1p(pred) - F.log1p(target))

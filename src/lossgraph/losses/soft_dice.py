@@ -31,6 +31,7 @@ def dice(
     ``P`` and ``T`` are the sums of predictions and targets. Both (N, .., classes); the axes
     between go, or those of ``axis``. Logits become shares by a softmax over the classes, by a
     sigmoid if there is but one. ``ignore_background`` leaves out the first of several classes.
+    ``class_weights`` has the w, one for each class.
 
     Source: Milletari, Navab, Ahmadi (2016), arXiv:1606.04797; Salehi et al. (2017),
     arXiv:1706.05721.

@@ -49,7 +49,7 @@ def wasserstein_1d(
 
 
 def wasserstein_histogram(F: Any, pred: Any, target: Any, p: float = 1.0) -> Any:
-    r"""The optimal cost of transport between histograms, whose bins lie at 0, 1, 2, ...
+    r"""The optimal cost of transport between histograms, whose bins lie at 0, 1, 2 and so on.
 
     .. math:: \ell = W_p^p, \quad W_1 = \sum_k \Big|\sum_{c \le k} (a_c - b_c)\Big|
 

@@ -181,7 +181,7 @@ class CrossEntropyLoss(NLLLoss):
 
 
 class KLDivLoss(Loss):
-    r"""The Kullback-Leibler divergence of a predicted from a true distribution.
+    r"""The Kullback-Leibler divergence of a true from a predicted distribution.
 
     .. math:: \ell = y (\log y - x) \quad\text{or}\quad e^y (y - x)
 
@@ -189,6 +189,8 @@ class KLDivLoss(Loss):
     of the first axis, ``mean`` by the number of elements. What has probability 0 adds nothing,
     whatever was predicted for it. Inputs: ``input``, log-probabilities, any shape; ``target``,
     which broadcasts with it. Value: their shape without a reduction, else ().
+
+    Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
 
     reductions = (*REDUCTIONS, "batchmean")

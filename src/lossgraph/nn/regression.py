@@ -117,7 +117,7 @@ class PoissonNLLLoss(Loss):
 
 
 class GaussianNLLLoss(Loss):
-    r"""Negative log-likelihood of targets under Gaussians with predicted mean and variance.
+    r"""Negative log-likelihood of a normal distribution by its mean and variance.
 
     .. math:: \ell = \tfrac12 \log v + \frac{(x - y)^2}{2 v}, \quad v = \max(\sigma^2, \epsilon)
 

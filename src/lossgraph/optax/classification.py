@@ -11,7 +11,7 @@ from .checks import require_same_shape
 
 
 def sigmoid_binary_cross_entropy(F: Any, logits: Any, labels: Any) -> Any:
-    r"""Cross-entropy of logits against probabilities.
+    r"""Cross-entropy of a logit against labels in [0, 1].
 
     .. math:: \ell = \log(1 + e^x) - x y
 
@@ -75,7 +75,7 @@ def sparsemax_loss(F: Any, logits: Any, labels: Any) -> Any:
 def softmax_cross_entropy(
     F: Any, logits: Any, labels: Any, axis: Axis = -1, where: Any = None
 ) -> Any:
-    r"""Cross-entropy of logits against a distribution.
+    r"""Cross-entropy of the softmax of logits against distributions.
 
     .. math:: \ell = -\sum_c y_c \log \frac{e^{x_c}}{\sum_k e^{x_k}}
 
@@ -89,7 +89,7 @@ def softmax_cross_entropy(
 
 
 def safe_softmax_cross_entropy(F: Any, logits: Any, labels: Any) -> Any:
-    r"""Cross-entropy of logits against a distribution; 0 where label and probability are.
+    r"""Cross-entropy of the softmax of logits against distributions, 0 where label and share are.
 
     .. math:: \ell = -\sum_c y_c \log \frac{e^{x_c}}{\sum_k e^{x_k}}
 
@@ -101,7 +101,7 @@ def safe_softmax_cross_entropy(F: Any, logits: Any, labels: Any) -> Any:
 def softmax_cross_entropy_with_integer_labels(
     F: Any, logits: Any, labels: Any, axis: int | tuple[int, ...] = -1, where: Any = None
 ) -> Any:
-    r"""Cross-entropy of logits against classes.
+    r"""Cross-entropy of the softmax of logits against classes.
 
     .. math:: \ell = \log \sum_k e^{x_k} - x_y
 
@@ -130,17 +130,19 @@ def poly_loss_cross_entropy(
 
 
 def multiclass_hinge_loss(F: Any, scores: Any, labels: Any) -> Any:
-    r"""How far the score of the class falls short of the best other one by a margin of 1.
+    r"""How far the score of the labelled class falls short of the best other one and a margin of 1.
 
     .. math:: \ell = \max_c \left(s_c + [c \ne y]\right) - s_y
 
     Scores (.., classes), labels (..). Equal maxima share the gradient.
+
+    Source: Crammer, Singer (2001), JMLR 2.
     """
     return margin.multiclass_hinge(F, scores, labels)
 
 
 def multiclass_perceptron_loss(F: Any, scores: Any, labels: Any) -> Any:
-    r"""How far the score of the class falls short of the best.
+    r"""How far the score of the labelled class falls short of the best one.
 
     .. math:: \ell = \max_c s_c - s_y
 
@@ -167,12 +169,12 @@ def multiclass_sparsemax_loss(F: Any, scores: Any, labels: Any) -> Any:
 def smooth_labels(
     F: Any, labels: Any, alpha: float = 0.1, *, axis: Axis = -1, where: Any = None
 ) -> Any:
-    r"""One-hot labels moved towards the uniform distribution: labels for a cross-entropy.
+    r"""Distributions moved towards the uniform one: labels for a cross-entropy.
 
     .. math:: \ell_c = (1 - \alpha) y_c + \alpha / C
 
-    ``where`` has the classes that are counted; what is added goes to all. (In optax ``alpha`` has
-    no default.)
+    Labels of any shape, which stays. ``where`` has the classes that are counted; what is added
+    goes to all. (In optax ``alpha`` has no default.)
 
     Source: Müller, Kornblith, Hinton (2019), arXiv:1906.02629.
     """

@@ -17,12 +17,15 @@ Reduce = Callable[..., Any]
 def kl_divergence(
     F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
 ) -> Any:
-    r"""The Kullback-Leibler divergence of a predicted from a true distribution.
+    r"""The Kullback-Leibler divergence of a true from a predicted distribution.
 
     .. math:: \ell = \sum_c y_c (\log y_c - \log p_c)
 
-    Log-probabilities and probabilities, (.., classes); the axis or axes go. ``where`` has the
-    classes that count. A target of 0 adds nothing, and there is no derivative by it (NaN).
+    Predictions, as log-probabilities, and targets, as probabilities, (.., classes); the axis or
+    axes go. ``where`` has the classes that count. A target of 0 adds nothing, and there is no
+    derivative by it (NaN).
+
+    Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
     terms = distribution.kl_divergence(F, log_predictions, targets, 0.0)
     return total(F, terms, axis, where)
@@ -31,11 +34,13 @@ def kl_divergence(
 def kl_divergence_with_log_targets(
     F: Any, log_predictions: Any, log_targets: Any, axis: Axis = -1, where: Any = None
 ) -> Any:
-    r"""The Kullback-Leibler divergence, of logarithms of both distributions.
+    r"""The Kullback-Leibler divergence of a true from a predicted distribution, of both logarithms.
 
     .. math:: \ell = \sum_c e^{t_c} (t_c - \log p_c)
 
     Inputs and options as ``kl_divergence``, but a log-target of -inf gives NaN, as in optax.
+
+    Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
     terms = F.exp(log_targets) * (log_targets - log_predictions)
     return total(F, terms, axis, where)
@@ -60,6 +65,8 @@ def convex_kl_divergence(
     r"""The former name of ``generalized_kl_divergence``.
 
     .. math:: \ell = \sum_c y_c (\log y_c - \log p_c) + p_c - y_c
+
+    Inputs and options as ``generalized_kl_divergence``.
     """
     return generalized_kl_divergence(F, log_predictions, targets, axis, where)
 

@@ -11,7 +11,7 @@ from .checks import nonnegative, positive, require_same_shape
 
 
 def squared_error(F: Any, predictions: Any, targets: Any = None) -> Any:
-    r"""The squared difference.
+    r"""The squared error.
 
     .. math:: \ell = (x - y)^2
 
@@ -21,7 +21,7 @@ def squared_error(F: Any, predictions: Any, targets: Any = None) -> Any:
 
 
 def l2_loss(F: Any, predictions: Any, targets: Any = None) -> Any:
-    r"""Half the squared difference.
+    r"""Half the squared error.
 
     .. math:: \ell = \tfrac12 (x - y)^2
 
@@ -34,7 +34,7 @@ def l2_loss(F: Any, predictions: Any, targets: Any = None) -> Any:
 
 
 def huber_loss(F: Any, predictions: Any, targets: Any = None, *, delta: float = 1.0) -> Any:
-    r"""Squared for errors up to ``delta``, linear beyond.
+    r"""Squared for errors up to ``delta``, linear of slope ``delta`` beyond.
 
     .. math:: \ell = \begin{cases} e^2 / 2 & |e| \le \delta \\ \delta |e| - \delta^2/2 &
         \text{else} \end{cases}, \quad e = x - y
@@ -48,7 +48,7 @@ def huber_loss(F: Any, predictions: Any, targets: Any = None, *, delta: float = 
 
 
 def log_cosh(F: Any, predictions: Any, targets: Any = None) -> Any:
-    r"""The logarithm of the hyperbolic cosine of the error.
+    r"""The logarithm of the hyperbolic cosine of an error.
 
     .. math:: \ell = \log \cosh(x - y)
 

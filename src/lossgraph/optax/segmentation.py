@@ -27,7 +27,7 @@ def dice_loss(
     ignore_background: bool = False,
     axis: Axis = None,
 ) -> Any:
-    r"""What the classes lack of full overlap, reduced over the classes.
+    r"""What each class lacks of full overlap, with false positives and negatives weighed.
 
     .. math:: \ell_c = w_c \left(1 - \frac{I_c + s}{I_c + \alpha (P_c - I_c) +
         \beta (T_c - I_c) + s}\right), \quad I_c = \sum_i p_{ic} t_{ic}
@@ -63,7 +63,7 @@ def multiclass_generalized_dice_loss(
     apply_softmax: bool = True,
     ignore_background: bool = False,
 ) -> Any:
-    r"""The mean loss of overlap, with weights that make rare classes count as frequent ones.
+    r"""The mean loss of overlap with weights that make rare classes count as much as frequent ones.
 
     .. math:: \ell_c = w_c \left(1 - \frac{2 I_c + 2 s}{P_c + T_c + 2 s}\right), \quad
         w_c \propto \frac{1}{f_c^2 + 10^{-7}}
@@ -88,6 +88,8 @@ def binary_dice_loss(
 
     Predictions, logits or (``apply_sigmoid=False``) probabilities, and targets (N, ..) or
     (N, .., 1). Value: (N,).
+
+    Source: Milletari, Navab, Ahmadi (2016), arXiv:1606.04797.
     """
     alike = len(predictions.shape) == len(targets.shape)
     if alike and not same_size(predictions.shape[-1], 1):
@@ -137,6 +139,8 @@ def ctc_loss_with_forward_probs(
 
     Inputs and options as ``ctc_loss``. Value: (N,); (T, N, L+1) for the blanks before, between
     and after the labels; (T, N, L) for the labels.
+
+    Source: Graves et al. (2006), ICML.
     """
     _require_ranks(logits, logit_paddings, labels, label_paddings, blank_id)
     return ctc_forward.ctc_forward(
