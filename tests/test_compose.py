@@ -45,10 +45,11 @@ TYPES = {"pred": ("float64", ("N", C)), "label": ("int64", ("N",)), "target": ("
 def differences(loss, given, name, value=lambda v: v, **options):
     """A directional derivative of the sum, and the direction."""
     direction = np.random.default_rng(0).uniform(-1, 1, given[name].shape)
-    along = difference_quotient(
-        lambda **at: np.sum(value(loss(**at, **options))), given, name, direction
-    )
-    return along, direction
+
+    def total(**at):
+        return np.sum(value(loss(**at, **options)))
+
+    return difference_quotient(total, given, name, direction), direction
 
 
 # --- sums ---
