@@ -12,7 +12,7 @@ from ..options import require_above
 from ..shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
-from .pairs import same
+from .pairs import differences, same
 from .regression import clamp, positive_part
 
 COSINE_EPSILON = 1e-12  # of Gluon's formula
@@ -116,8 +116,8 @@ def smoothed_metric(F: Any, x1: Any, x2: Any, smoothing: float) -> Any:
     size = x1.shape[0]
     gold = F.eye(size, dtype=x1.dtype)
     labels = gold * (1 - smoothing) + (1 - gold) * smoothing / (size - 1)
-    gaps = F.expand_dims(x1, axis=1) - F.expand_dims(x2, axis=0)
-    log_probs = F.log_softmax(-F.sum(F.square(gaps), axis=2), axis=1)
+    distance = F.sum(F.square(differences(F, x1, x2)), axis=2)
+    log_probs = F.log_softmax(-distance, axis=1)
     return F.sum(kl_divergence(F, log_probs, labels), axis=1)
 
 

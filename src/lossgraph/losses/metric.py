@@ -8,7 +8,7 @@ from typing import Any
 from ..options import is_number, require_above
 from ..shapes import require_rank, require_shape
 from ..signatures import without_gradient
-from .pairs import HIDDEN, own_among_all, same, unit
+from .pairs import HIDDEN, differences, own_among_all, same, unit
 
 
 def contrastive(F: Any, x1: Any, x2: Any, label: Any, margin: float = 1.0) -> Any:
@@ -62,8 +62,7 @@ def batch_hard_triplet(
     require_rank("embedding", embedding.shape, 2)
     require_shape("label", label.shape, embedding.shape[:1])
     alike = same(F, label)
-    apart = F.expand_dims(embedding, axis=1) - F.expand_dims(embedding, axis=0)
-    distance = F.norm(apart, axis=2)
+    distance = F.norm(differences(F, embedding, embedding), axis=2)
     farthest = F.max(F.where(alike, distance, -1.0), axis=1)
     nearest = F.min(F.where(alike, math.inf, distance), axis=1)
     gap = farthest - nearest
@@ -163,8 +162,7 @@ def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Any, normalize: bool = 
     require_above("proxy.shape[0]", proxy.shape[0], 1)
     if normalize:
         embedding, proxy = unit(F, embedding), unit(F, proxy)
-    apart = F.expand_dims(embedding, axis=1) - F.expand_dims(proxy, axis=0)
-    distance = F.sum(F.square(apart), axis=2)
+    distance = F.sum(F.square(differences(F, embedding, proxy)), axis=2)
     hot = F.one_hot(label, proxy.shape[0], dtype=embedding.dtype)
     others = F.logsumexp(F.where(hot, -math.inf, -distance), axis=1)
     return F.pick(distance, label, axis=1, mode="raise") + others

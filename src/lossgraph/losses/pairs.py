@@ -26,6 +26,11 @@ def same(F: Any, label: Any) -> Any:
     return F.broadcast_equal(F.expand_dims(label, axis=1), F.expand_dims(label, axis=0))
 
 
+def differences(F: Any, x: Any, y: Any) -> Any:
+    """``x[i] - y[j]`` at (i, j), for the rows of two matrices."""
+    return F.expand_dims(x, axis=1) - F.expand_dims(y, axis=0)
+
+
 def gaps(F: Any, x: Any) -> Any:
     """``x[n, k] - x[n, i]`` at (n, i, k), for the elements of each row."""
     return F.broadcast_sub(F.expand_dims(x, axis=1), F.expand_dims(x, axis=2))
