@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossgraph import losses, reference
-from support import DIFFERENCE, assert_close
+from support import DIFFERENCE, assert_close, difference_quotient
 
 # Losses in float32 against float64: of the value, and of gradients, whose terms may cancel.
 SINGLE = (2e-5, 4e-6), (2e-4, 2e-5)
@@ -76,15 +76,12 @@ def check_gradients(row: Row) -> None:
     for name in wrt:
         direction = rng.uniform(0.5, 1, np.shape(row.arrays[name]))
         direction *= rng.choice([-1, 1], direction.shape)
-
-        def at(step: float, name: str = name, direction: Any = direction) -> Any:
-            moved = {**row.arrays, name: row.arrays[name] + step * direction}
-            return on_numpy(row, moved).sum()
-
-        slope = (at(1e-6) - at(-1e-6)) / 2e-6
+        expected = difference_quotient(
+            lambda **at: on_numpy(row, at).sum(), row.arrays, name, direction
+        )
         rtol, atol = DIFFERENCE
         size = max(1.0, float(np.abs(value).sum()))  # the difference of sums has their rounding
-        assert_close(np.sum(grads[name] * direction), slope, tolerance=(rtol, atol * size))
+        assert_close(np.sum(grads[name] * direction), expected, tolerance=(rtol, atol * size))
     single = {
         name: array.astype(np.float32) if np.asarray(array).dtype == np.float64 else array
         for name, array in row.arrays.items()

@@ -21,7 +21,8 @@ TOLERANCE = {
     "float16": (1e-3, 1e-6),
     "bfloat16": (8e-3, 1e-6),
 }
-# Central differences in float64 with step 1e-6: truncation h^2, rounding 1e-16/h.
+# Central differences in float64: truncation h^2, rounding 1e-16/h.
+STEP = 1e-6
 DIFFERENCE = (1e-6, 1e-7)
 
 SPECIAL = [
@@ -53,6 +54,12 @@ def assert_close(actual, expected, dtype=None, tolerance=None):
     np.testing.assert_allclose(
         actual.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol
     )
+
+
+def difference_quotient(value, arrays, name, direction):
+    """The central difference of ``value(**arrays)`` where one array moves in a direction."""
+    up, down = (value(**{**arrays, name: arrays[name] + s * STEP * direction}) for s in (1, -1))
+    return (up - down) / (2 * STEP)
 
 
 def symbol(name, dtype, shape):

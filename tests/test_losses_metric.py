@@ -304,7 +304,7 @@ def test_labels_that_are_no_class(name):
     ("call", "message"),
     [
         (lambda: losses.info_nce(X, Y[:3]), "key: expected shape"),
-        (lambda: losses.info_nce(X, Y, temperature=0), "temperature: expected a number above 0"),
+        (lambda: losses.info_nce(X, Y, temperature=0), "temperature: expected a positive number"),
         (lambda: losses.supcon(X, LABEL[:2]), "label: expected shape"),
         (lambda: losses.supcon(X[0], LABEL), "embedding: expected 2 axes"),
         (lambda: losses.arcface(X, W[:, :2], CLASS), "weight: expected shape"),

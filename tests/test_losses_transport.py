@@ -341,7 +341,7 @@ def test_entmax_of_sequences_and_of_no_class():
         (lambda: losses.sinkhorn(COST[0]), "cost: expected 3 axes"),
         (lambda: losses.sinkhorn(COST, V), "source: expected shape"),
         (lambda: losses.sinkhorn(COST, iterations=0), "iterations: expected an int"),
-        (lambda: losses.sinkhorn(COST, epsilon=0), "epsilon: expected a number above 0"),
+        (lambda: losses.sinkhorn(COST, epsilon=0), "epsilon: expected a positive number"),
     ],
 )
 def test_mistakes_are_named(call, message):

@@ -43,12 +43,14 @@ def test_tools_that_are_named_exist():
 
 
 def test_losses_that_are_named_exist():
-    from lossgraph import gluon, nn
+    from lossgraph import gluon, losses, nn
 
     known = {*dir(gluon), *dir(nn), "FocalLoss"}
     assert [name for name in re.findall(r"\b(\w+Loss)\b", README) if name not in known] == []
     there = [*gluon.__all__, *nn.__all__, *nn.functional.__all__]
     assert [name for name in there if name.lower().endswith("loss") and name not in README] == []
+    listed = README.split("## More losses")[1].split("\n## ")[0].split("```")[-1]
+    assert sorted(set(losses.__all__) - set(re.findall(r"\w+", listed))) == []
 
 
 def test_versions_agree():

@@ -20,7 +20,7 @@ ROOT = Path(lg.__file__).parent
 LAYERS = [
     ["errors"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
-    ["types", "lanes", "options"],
+    ["types", "lanes", "options", "reductions"],
     ["expr"],
     ["ops"],
     ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "costs", "show"],

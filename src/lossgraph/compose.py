@@ -13,13 +13,15 @@ from typing import Any
 from .errors import InputError
 from .functions import as_loss
 from .loss import Block
+from .options import one_of
+from .reductions import REDUCTIONS, reduced
+from .shapes import same
 from .symbolic.symbol import same_size
 from .types import TensorType
 from .weighting import weigh
 
 __all__ = ["masked", "mixup", "padded", "renamed", "uncertainty_weighted", "weighted_sum"]
 
-REDUCTIONS = ("none", "mean", "sum")
 TASKS = {"regression": 0.5, "classification": 1.0}  # of the squared error, of the cross-entropy
 _HIDDEN = 0.5  # a logit, a probability, a rate: whatever a loss takes, this has a finite loss
 
@@ -188,7 +190,7 @@ class _Sum(Composite):
     def __init__(
         self, parts: Mapping[str, Part], reduction: str, own: Sequence[str], numbers: Sequence[str]
     ) -> None:
-        _one_of("reduction", reduction, REDUCTIONS)
+        one_of("reduction", reduction, REDUCTIONS)
         if not isinstance(parts, Mapping) or not parts:
             raise InputError(f"parts: expected losses by name, {{'ce': loss}}, got {parts!r}")
         for name in parts:
@@ -206,8 +208,8 @@ class _Sum(Composite):
         terms = []
         for place, name in enumerate(self.losses):
             value, inner = self._value(name, given)
-            parts[name] = _reduce(F, value, self.reduction)
-            parts |= {f"{name}_{k}": _reduce(F, v, self.reduction) for k, v in inner.items()}
+            parts[name] = reduced(F, value, self.reduction)
+            parts |= {f"{name}_{k}": reduced(F, v, self.reduction) for k, v in inner.items()}
             terms.append((name, self._term(F, place, name, parts[name], given)))
         return _added(F, parts, [term for term in terms if term[1] is not None]), parts
 
@@ -244,7 +246,7 @@ class UncertaintyWeighted(_Sum):
 
     def __init__(self, parts: Mapping[str, Part], reduction: str = "mean") -> None:
         pairs = _pairs(parts, "classification")
-        self.tasks = {name: _one_of(name, task, TASKS) for name, (task, _) in pairs.items()}
+        self.tasks = {name: one_of(name, task, tuple(TASKS)) for name, (task, _) in pairs.items()}
         losses = {name: loss for name, (_, loss) in pairs.items()}
         super().__init__(losses, reduction, ["log_variance"], [])
 
@@ -268,21 +270,29 @@ class UncertaintyWeighted(_Sum):
 
 
 class _Selected(Composite):
-    """Base of losses of some elements only."""
+    """Base of losses of some elements only, which the input ``by`` tells."""
+
+    by: str
 
     def __init__(
-        self, loss: Any, over: Sequence[str] | None, reduction: str, per_sample: bool, by: str
+        self,
+        loss: Any,
+        over: Sequence[str] | None = None,
+        reduction: str = "mean",
+        per_sample: bool = False,
     ) -> None:
         block = as_loss(loss)
         inputs = block._signature().parameters
-        if by in inputs:
-            raise InputError(f"{block.name} has an input {by!r} of its own: use that, or `renamed`")
-        super().__init__({"loss": block}, [by], fixed=[by])
+        if self.by in inputs:
+            raise InputError(
+                f"{block.name} has an input {self.by!r} of its own: use that, or `renamed`"
+            )
+        super().__init__({"loss": block}, [self.by], fixed=[self.by])
         required = [name for name, p in inputs.items() if p.default is p.empty]
         self.over = tuple(required if over is None else over)
         for name in self.over:
-            _one_of("over", name, tuple(inputs))
-        self.reduction = _one_of("reduction", reduction, REDUCTIONS)
+            one_of("over", name, tuple(inputs))
+        self.reduction = one_of("reduction", reduction, REDUCTIONS)
         self.per_sample = bool(per_sample)
 
     @property
@@ -324,14 +334,7 @@ class _Selected(Composite):
 class Masked(_Selected):
     """See ``masked``."""
 
-    def __init__(
-        self,
-        loss: Any,
-        over: Sequence[str] | None = None,
-        reduction: str = "mean",
-        per_sample: bool = False,
-    ) -> None:
-        super().__init__(loss, over, reduction, per_sample, "mask")
+    by = "mask"
 
     def _mask(self, F: Any, given: dict[str, Any]) -> Any:
         return given.pop("mask") != 0
@@ -340,14 +343,7 @@ class Masked(_Selected):
 class Padded(_Selected):
     """See ``padded``."""
 
-    def __init__(
-        self,
-        loss: Any,
-        over: Sequence[str] | None = None,
-        reduction: str = "mean",
-        per_sample: bool = False,
-    ) -> None:
-        super().__init__(loss, over, reduction, per_sample, "lengths")
+    by = "lengths"
 
     def _mask(self, F: Any, given: dict[str, Any]) -> Any:
         lengths, first = given.pop("lengths"), given[self.over[0]]
@@ -365,7 +361,7 @@ class Mixup(Composite):
 
     def __init__(self, loss: Any, label: str = "label") -> None:
         block = as_loss(loss)
-        _one_of("label", label, tuple(block._signature().parameters))
+        one_of("label", label, tuple(block._signature().parameters))
         self.label, self.other = label, f"{label}_mixed"
         fixed = [self.other] if label in block.without_gradient else []
         super().__init__({"loss": block}, [self.other, "lam"], ["lam"], fixed)
@@ -391,7 +387,7 @@ class Renamed(Composite):
         block = as_loss(loss)
         inputs = block._signature().parameters
         for name in names:
-            _one_of("renamed", name, tuple(inputs))
+            one_of("renamed", name, tuple(inputs))
         self.names = {name: names.get(name, name) for name in inputs}
         if len(set(self.names.values())) < len(self.names):
             raise InputError(f"renamed: two inputs would have one name: {self.names}")
@@ -454,18 +450,12 @@ def _pairs(parts: Mapping[str, Part], default: Any) -> dict[str, tuple[Any, Any]
     return pairs
 
 
-def _reduce(F: Any, value: Any, reduction: str) -> Any:
-    if reduction == "none":
-        return value
-    return F.scalar(F.mean(value) if reduction == "mean" else F.sum(value))
-
-
 def _added(F: Any, parts: Mapping[str, Any], terms: Sequence[tuple[str, Any]]) -> Any:
     """The sum of arrays of one shape, and of single numbers."""
     shaped = [name for name, _ in terms if not _is_single(parts[name].shape)]
     for name in shaped[1:]:
         first, other = parts[shaped[0]].shape, parts[name].shape
-        if len(first) != len(other) or not all(map(same_size, first, other)):
+        if not same(first, other):
             raise InputError(
                 f"parts of different shapes have no sum: {shaped[0]!r} {first}, {name!r} {other}: "
                 "reduction='mean' or 'sum' makes each a number"
@@ -485,8 +475,7 @@ def _is_single(shape: Sequence[Any]) -> bool:
 
 def _spread(F: Any, name: str, mask: Any, x: Any) -> Any:
     """A mask in the shape of an array that begins with its axes."""
-    begins = x.shape[: len(mask.shape)]
-    if len(begins) < len(mask.shape) or not all(map(same_size, begins, mask.shape)):
+    if not same(x.shape[: len(mask.shape)], mask.shape):
         raise InputError(
             f"{name} of shape {x.shape} has no entry for each element of the mask {mask.shape}: "
             "say with over=(..) which inputs have"
@@ -500,9 +489,3 @@ def _harmless(F: Any, x: Any) -> Any:
     """What stands in for elements that are not looked at: class 0, or a number between 0 and 1."""
     zeros = F.zeros_like(x)
     return zeros + _HIDDEN if x.dtype.kind == "f" else zeros
-
-
-def _one_of(name: str, value: Any, choices: Iterable[str]) -> Any:
-    if value not in choices:
-        raise InputError(f"{name}: expected one of {tuple(choices)}, got {value!r}")
-    return value

@@ -9,11 +9,29 @@ import numpy as np
 from .errors import InputError
 
 
+def is_number(value: Any) -> bool:
+    """Whether an option is a number: given as an array it is an input, whose value is not known."""
+    return isinstance(value, (int, float))
+
+
+def require_above(name: str, value: Any, low: float, closed: bool = False) -> None:
+    """Refuse a number that is not above ``low`` (``closed``: nor equal to it).
+
+    Raises:
+        InputError: naming the option.
+    """
+    if is_number(value) and not (value > low or (closed and value == low)):
+        wanted = f"a number {'at least' if closed else 'above'} {low:g}"
+        if low == 0:
+            wanted = "a number that is not negative" if closed else "a positive number"
+        raise InputError(f"{name}: expected {wanted}, got {value!r}")
+
+
 def number(name: str, value: Any, optional: bool = False) -> Any:
     """A number, from a number or an array of one element; None too if it is optional."""
     if optional and value is None:
         return None
-    if not isinstance(value, bool) and isinstance(value, (int, float)):
+    if is_number(value) and not isinstance(value, bool):
         return value
     try:
         if not isinstance(value, (bool, str)) and np.size(value) == 1:
@@ -25,22 +43,25 @@ def number(name: str, value: Any, optional: bool = False) -> Any:
 
 def positive(name: str, value: Any) -> Any:
     """A number above zero."""
-    if not number(name, value) > 0:
-        raise InputError(f"{name}: expected a positive number, got {value!r}")
-    return number(name, value)
+    found = number(name, value)
+    require_above(name, found, 0)
+    return found
 
 
 def between(name: str, value: Any, low: float, high: float) -> Any:
     """A number from ``low`` to ``high``, both included."""
-    if not low <= number(name, value) <= high:
+    found = number(name, value)
+    if not low <= found <= high:
         raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
-    return number(name, value)
+    return found
 
 
-def integer(name: str, value: Any) -> int:
-    """A whole number that is an int."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{name}: expected an int, got {value!r}")
+def integer(name: str, value: Any, least: int | None = None) -> int:
+    """A whole number that is an int, not below the ``least``."""
+    known = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not known or (least is not None and value.__index__() < least):
+        bound = "" if least is None else f", {least} or more"
+        raise InputError(f"{name}: expected an int{bound}, got {value!r}")
     return int(value.__index__())
 
 

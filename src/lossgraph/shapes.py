@@ -38,6 +38,29 @@ def require_same(name: str, shape: Shape, like: str, target: Shape) -> None:
         )
 
 
+def require_rank(name: str, shape: Shape, rank: int) -> None:
+    """Refuse an array of another rank.
+
+    Raises:
+        InputError: naming it.
+    """
+    if len(shape) != rank:
+        raise InputError(f"{name}: expected {rank} axes, got shape {tuple(shape)}")
+
+
+def require_shape(name: str, shape: Shape, wanted: Shape) -> None:
+    """Refuse an array of another shape; None in ``wanted`` stands for any length.
+
+    Raises:
+        InputError: naming it.
+    """
+    if len(shape) != len(wanted) or not same(
+        shape, [a if b is None else b for a, b in zip(shape, wanted, strict=True)]
+    ):
+        sizes = ", ".join("*" if size is None else str(size) for size in wanted)
+        raise InputError(f"{name}: expected shape ({sizes}), got {tuple(shape)}")
+
+
 def require_broadcast(name: str, shape: Shape, target: Shape) -> None:
     """Refuse an array that does not broadcast to a shape, or would enlarge it.
 

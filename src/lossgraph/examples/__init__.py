@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import gluon, losses, losses_formulas, losses_metric, nn, optax
+from . import gluon, losses, nn, optax
 from .example import Example, Table
 
 __all__ = ["Example", "example", "example_options"]
 
 TABLES: Mapping[str, Table] = {
     "gluon": gluon.TABLE,
-    "losses": {**losses.TABLE, **losses_formulas.TABLE, **losses_metric.TABLE},
+    "losses": losses.TABLE,
     "nn": nn.TABLE,
     "optax": optax.TABLE,
 }

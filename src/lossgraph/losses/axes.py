@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..symbolic.symbol import same_size
 from ..types import canonical_axes
 
 Axis = int | tuple[int, ...] | None
@@ -48,9 +47,3 @@ def log_softmax(F: Any, x: Any, axis: Axis) -> Any:
     if len(axes) == 1:
         return F.log_softmax(x, axis=axes[0])
     return x - F.logsumexp(x, axis=axes, keepdims=True) if axes else F.zeros_like(x)
-
-
-def same_shape(x: Any, y: Any) -> bool:
-    """Whether two arrays have one shape."""
-    pairs = zip(x.shape, y.shape, strict=False)
-    return len(x.shape) == len(y.shape) and all(same_size(a, b) for a, b in pairs)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..options import require_above
+from ..shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
+from .pairs import differences, same
 from .regression import clamp, positive_part
 
 COSINE_EPSILON = 1e-12  # of Gluon's formula
@@ -114,8 +116,8 @@ def smoothed_metric(F: Any, x1: Any, x2: Any, smoothing: float) -> Any:
     size = x1.shape[0]
     gold = F.eye(size, dtype=x1.dtype)
     labels = gold * (1 - smoothing) + (1 - gold) * smoothing / (size - 1)
-    gaps = F.expand_dims(x1, axis=1) - F.expand_dims(x2, axis=0)
-    log_probs = F.log_softmax(-F.sum(F.square(gaps), axis=2), axis=1)
+    distance = F.sum(F.square(differences(F, x1, x2)), axis=2)
+    log_probs = F.log_softmax(-distance, axis=1)
     return F.sum(kl_divergence(F, log_probs, labels), axis=1)
 
 
@@ -162,8 +164,7 @@ def triplet_distance(
 
     Source: Balntas et al. (2016), BMVC.
     """
-    if norm_degree <= 0:
-        raise InputError(f"norm_degree: expected a positive number, got {norm_degree!r}")
+    require_above("norm_degree", norm_degree, 0)
     near, far = (_distance(F, anchors - x, axis, norm_degree, eps) for x in (positives, negatives))
     return positive_part(F, near - far + margin)
 
@@ -189,13 +190,11 @@ def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> 
 
     Source: Chen et al. (2020), arXiv:2002.05709.
     """
-    if len(embeddings.shape) != 2 or len(labels.shape) != 1:
-        raise InputError(
-            f"embeddings (N, D) and labels (N,), got {embeddings.shape} and {labels.shape}"
-        )
+    require_rank("embeddings", embeddings.shape, 2)
+    require_rank("labels", labels.shape, 1)
     unit = direction(F, embeddings, float(np.finfo(embeddings.dtype).eps), -1)
     scores = F.dot(unit, unit, transpose_b=True) / temperature
-    alike = F.expand_dims(labels, axis=1) == F.expand_dims(labels, axis=0)
+    alike = same(F, labels)
     others = F.logsumexp(chosen(F, 1 - alike, scores, -np.inf), axis=1, keepdims=True)
     pairs = F.cast(alike, scores.dtype) - F.eye(embeddings.shape[0], dtype=scores.dtype)
     losses = chosen(F, pairs, F.softrelu(others - scores), 0.0)

@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 from ..errors import InputError
-from .limits import is_number, relative_expm1, together, weighed_log
+from ..options import is_number
+from .limits import relative_expm1, together, weighed_log
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 _LARGE = 20.0  # from here on five terms of Stirling's series have all digits

@@ -6,13 +6,9 @@ import math
 from typing import Any
 
 from ..errors import InputError
+from ..options import is_number
 
 _TERMS = 13  # of the series of exp below a quarter: the rest is beyond the digits of float64
-
-
-def is_number(value: Any) -> bool:
-    """Whether an option was given as a number, and not as an array."""
-    return isinstance(value, (int, float))
 
 
 def together(F: Any, *values: Any) -> list[Any]:
@@ -64,16 +60,6 @@ def length(F: Any, x: Any, y: Any) -> Any:
     nothing, one = unit == 0, F.ones_like(unit)
     safe = F.where(nothing, one, unit)
     return unit * F.sqrt(F.where(nothing, one, F.square(x / safe) + F.square(y / safe)))
-
-
-def positive(name: str, value: Any) -> None:
-    """Refuse a number that is not above 0; an array's elements are not looked at.
-
-    Raises:
-        InputError: naming the option.
-    """
-    if is_number(value) and not value > 0:
-        raise InputError(f"{name}: expected a positive number, got {value!r}")
 
 
 def in_base(F: Any, nats: Any, base: Any) -> Any:

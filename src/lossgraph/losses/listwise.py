@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..options import require_above
+from ..shapes import require_rank, require_shape
 from ..signatures import without_gradient
-from .options import require_above, require_rank, require_shape
 from .pairs import HIDDEN, gaps
 
 
@@ -92,12 +93,12 @@ def approx_ndcg(F: Any, score: Any, relevance: Any, mask: Any = None, alpha: flo
 
 def _items(F: Any, score: Any, relevance: Any, mask: Any) -> tuple[Any, Any, Any]:
     """Scores and relevance in one dtype, 0 where there is no item, and where there are items."""
-    require_rank("score", score, 2)
-    require_shape("relevance", relevance, score.shape)
+    require_rank("score", score.shape, 2)
+    require_shape("relevance", relevance.shape, score.shape)
     relevance = F.cast(relevance, score.dtype)
     if mask is None:
         return score, relevance, F.ones_like(score)
-    require_shape("mask", mask, score.shape)
+    require_shape("mask", mask.shape, score.shape)
     there = F.cast(mask != 0, score.dtype)
     return *(F.where(there, x, F.zeros_like(x)) for x in (score, relevance)), there
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..options import is_number, require_above
+from ..shapes import require_rank, require_shape
 from ..signatures import without_gradient
-from .options import is_number, require_above, require_rank, require_shape
-from .pairs import HIDDEN, diagonal, same, unit
+from .pairs import HIDDEN, differences, own_among_all, same, unit
 
 
 def contrastive(F: Any, x1: Any, x2: Any, label: Any, margin: float = 1.0) -> Any:
@@ -20,9 +21,9 @@ def contrastive(F: Any, x1: Any, x2: Any, label: Any, margin: float = 1.0) -> An
 
     Source: Hadsell, Chopra and LeCun (2006), CVPR.
     """
-    require_rank("x1", x1, 2)
-    require_shape("x2", x2, x1.shape)
-    require_shape("label", label, x1.shape[:1])
+    require_rank("x1", x1.shape, 2)
+    require_shape("x2", x2.shape, x1.shape)
+    require_shape("label", label.shape, x1.shape[:1])
     distance = F.norm(x1 - x2, axis=1)
     apart = F.square(F.relu(margin - distance))
     return 0.5 * ((1 - label) * F.square(distance) + label * apart)
@@ -37,10 +38,9 @@ def n_pair(F: Any, anchor: Any, positive: Any) -> Any:
 
     Source: Sohn (2016), NeurIPS, the multi-class N-pair loss; without its penalty on norms.
     """
-    require_rank("anchor", anchor, 2)
-    require_shape("positive", positive, anchor.shape)
-    scores = F.dot(anchor, positive, transpose_b=True)
-    return -diagonal(F, F.log_softmax(scores, axis=1))
+    require_rank("anchor", anchor.shape, 2)
+    require_shape("positive", positive.shape, anchor.shape)
+    return own_among_all(F, F.dot(anchor, positive, transpose_b=True))
 
 
 @without_gradient("label")
@@ -59,11 +59,10 @@ def batch_hard_triplet(
 
     Source: Hermans, Beyer and Leibe (2017), arXiv:1703.07737.
     """
-    require_rank("embedding", embedding, 2)
-    require_shape("label", label, embedding.shape[:1])
+    require_rank("embedding", embedding.shape, 2)
+    require_shape("label", label.shape, embedding.shape[:1])
     alike = same(F, label)
-    apart = F.expand_dims(embedding, axis=1) - F.expand_dims(embedding, axis=0)
-    distance = F.norm(apart, axis=2)
+    distance = F.norm(differences(F, embedding, embedding), axis=2)
     farthest = F.max(F.where(alike, distance, -1.0), axis=1)
     nearest = F.min(F.where(alike, math.inf, distance), axis=1)
     gap = farthest - nearest
@@ -86,8 +85,8 @@ def circle(F: Any, embedding: Any, label: Any, margin: float = 0.25, scale: floa
 
     Source: Sun et al. (2020), CVPR, arXiv:2002.10857, eq. 6.
     """
-    require_rank("embedding", embedding, 2)
-    require_shape("label", label, embedding.shape[:1])
+    require_rank("embedding", embedding.shape, 2)
+    require_shape("label", label.shape, embedding.shape[:1])
     vectors = unit(F, embedding)
     cosine = F.dot(vectors, vectors, transpose_b=True)
     alike = same(F, label)
@@ -159,12 +158,11 @@ def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Any, normalize: bool = 
 
     Source: Movshovitz-Attias et al. (2017), ICCV, arXiv:1703.07464.
     """
-    require_shape("proxy", proxy, (None, embedding.shape[1]))
+    require_shape("proxy", proxy.shape, (None, embedding.shape[1]))
     require_above("proxy.shape[0]", proxy.shape[0], 1)
     if normalize:
         embedding, proxy = unit(F, embedding), unit(F, proxy)
-    apart = F.expand_dims(embedding, axis=1) - F.expand_dims(proxy, axis=0)
-    distance = F.sum(F.square(apart), axis=2)
+    distance = F.sum(F.square(differences(F, embedding, proxy)), axis=2)
     hot = F.one_hot(label, proxy.shape[0], dtype=embedding.dtype)
     others = F.logsumexp(F.where(hot, -math.inf, -distance), axis=1)
     return F.pick(distance, label, axis=1, mode="raise") + others
@@ -172,9 +170,9 @@ def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Any, normalize: bool = 
 
 def _directions(F: Any, embedding: Any, weight: Any, label: Any) -> tuple[Any, Any, Any]:
     """Unit vectors of the samples, of the classes, and of each sample's class."""
-    require_rank("embedding", embedding, 2)
-    require_shape("weight", weight, (None, embedding.shape[1]))
-    require_shape("label", label, embedding.shape[:1])
+    require_rank("embedding", embedding.shape, 2)
+    require_shape("weight", weight.shape, (None, embedding.shape[1]))
+    require_shape("label", label.shape, embedding.shape[:1])
     classes = unit(F, weight)
     return unit(F, embedding), classes, F.take(classes, label, axis=0, mode="raise")
 

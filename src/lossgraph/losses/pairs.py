@@ -15,14 +15,20 @@ def unit(F: Any, x: Any, axis: int = -1) -> Any:
     return x / (norm + (1 - known)) * known
 
 
-def diagonal(F: Any, x: Any) -> Any:
-    """The elements (i, i) of the first columns of a matrix."""
-    return F.pick(x, F.arange(x.shape[0], dtype="int64"), axis=1)
+def own_among_all(F: Any, scores: Any) -> Any:
+    """Cross-entropy of each row of a matrix, whose class is the column of its own number."""
+    own = F.arange(scores.shape[0], dtype="int64")
+    return -F.pick(F.log_softmax(scores, axis=1), own, axis=1)
 
 
 def same(F: Any, label: Any) -> Any:
     """1 where two elements of a vector are equal, else 0: a matrix."""
     return F.broadcast_equal(F.expand_dims(label, axis=1), F.expand_dims(label, axis=0))
+
+
+def differences(F: Any, x: Any, y: Any) -> Any:
+    """``x[i] - y[j]`` at (i, j), for the rows of two matrices."""
+    return F.expand_dims(x, axis=1) - F.expand_dims(y, axis=0)
 
 
 def gaps(F: Any, x: Any) -> Any:

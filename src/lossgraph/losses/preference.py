@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .options import require_above, require_shape
+from ..options import require_above
+from ..shapes import require_shape
 
 
 def dpo(
@@ -69,7 +70,7 @@ def orpo(F: Any, chosen: Any, rejected: Any, weight: float = 0.1) -> Any:
 
     Source: Hong, Lee and Thorne (2024), EMNLP, arXiv:2403.07691.
     """
-    require_shape("rejected", rejected, chosen.shape)
+    require_shape("rejected", rejected.shape, chosen.shape)
     # log(1 + u) with u the odds of the rejected over those of the chosen answer. A chosen answer
     # of probability 1 has u = 0, though its odds are infinite; u overflows for unlikely ones.
     lead, trail = -chosen, -rejected
@@ -90,5 +91,5 @@ def _gap(
         "reference_rejected": reference_rejected,
     }
     for name, x in inputs.items():
-        require_shape(name, x, policy_chosen.shape)
+        require_shape(name, x.shape, policy_chosen.shape)
     return (policy_chosen - policy_rejected) - (reference_chosen - reference_rejected)

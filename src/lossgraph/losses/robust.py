@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..errors import InputError
-from .limits import is_number, length, positive, relative_expm1, together
+from ..options import between, is_number, require_above
+from .limits import length, relative_expm1, together
 
 
 def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
@@ -24,8 +24,8 @@ def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
 
     Source: Koenker, Bassett (1978), Econometrica 46(1).
     """
-    if is_number(q) and not 0 <= q <= 1:
-        raise InputError(f"q: expected a number from 0 to 1, got {q!r}")
+    if is_number(q):
+        between("q", q, 0, 1)
     error = target - pred
     return q * F.relu(error) + (1 - q) * F.relu(-error)
 
@@ -56,8 +56,8 @@ def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2
 
     Source: Feng, Kittler, Awais, Huber, Wu (2018), CVPR.
     """
-    positive("width", width)
-    positive("epsilon", epsilon)
+    require_above("width", width, 0)
+    require_above("epsilon", epsilon, 0)
     size, width, epsilon = together(F, F.abs(pred - target), width, epsilon)
     near = size < width
     small = F.where(near, size, F.zeros_like(size))
@@ -82,7 +82,7 @@ def general_robust(F: Any, pred: Any, target: Any, alpha: float = 1.0, scale: fl
 
     Source: Barron (2019), CVPR.
     """
-    positive("scale", scale)
+    require_above("scale", scale, 0)
     half = F.square((pred - target) / scale) / 2
     if not is_number(alpha):
         return _any_shape(F, *together(F, half, alpha))
@@ -126,7 +126,7 @@ def tukey_biweight(F: Any, pred: Any, target: Any, c: float = 4.685) -> Any:
 
     Source: Beaton, Tukey (1974), Technometrics 16(2).
     """
-    positive("c", c)
+    require_above("c", c, 0)
     share = F.square(F.minimum(F.abs(pred - target) / c, 1.0))
     return share * (3 - share * (3 - share)) * (c * c / 6)
 

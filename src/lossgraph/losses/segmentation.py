@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InputError
+from ..options import require_above
 from .ctc import in_range
-from .limits import positive, share
+from .limits import share
 
 
 def tversky(
@@ -68,7 +69,7 @@ def focal_tversky(
 
     Source: Abraham, Khan (2019), ISBI.
     """
-    positive("gamma", gamma)
+    require_above("gamma", gamma, 0)
     missed = tversky(F, prob, label, beta, alpha, smooth, batch_axes)
     return F.power(missed, 1 / gamma)
 

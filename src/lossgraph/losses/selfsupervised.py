@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..options import require_above
+from ..shapes import require_rank, require_shape
 from ..signatures import without_gradient
-from .options import require_above, require_rank, require_shape
-from .pairs import HIDDEN, diagonal, same, unit
+from .pairs import HIDDEN, own_among_all, same, unit
 
 
 def info_nce(
@@ -30,15 +31,14 @@ def info_nce(
     Source: van den Oord, Li and Vinyals (2018), arXiv:1807.03748.
     """
     require_above("temperature", temperature, 0)
-    require_rank("query", query, 2)
-    require_shape("key", key, query.shape)
+    require_rank("query", query.shape, 2)
+    require_shape("key", key.shape, query.shape)
     if negative is not None:
-        require_shape("negative", negative, (None, query.shape[1]))
+        require_shape("negative", negative.shape, (None, query.shape[1]))
         key = F.concat(key, negative, dim=0)
     if normalize:
         query, key = unit(F, query), unit(F, key)
-    scores = F.dot(query, key, transpose_b=True) / temperature
-    return -diagonal(F, F.log_softmax(scores, axis=1))
+    return own_among_all(F, F.dot(query, key, transpose_b=True) / temperature)
 
 
 @without_gradient("label")
@@ -58,8 +58,8 @@ def supcon(
     Source: Khosla et al. (2020), NeurIPS, arXiv:2004.11362, eq. 2 (the sum outside).
     """
     require_above("temperature", temperature, 0)
-    require_rank("embedding", embedding, 2)
-    require_shape("label", label, embedding.shape[:1])
+    require_rank("embedding", embedding.shape, 2)
+    require_shape("label", label.shape, embedding.shape[:1])
     vectors = unit(F, embedding) if normalize else embedding
     itself = F.eye(embedding.shape[0], dtype=embedding.dtype)
     scores = F.dot(vectors, vectors, transpose_b=True) / temperature
@@ -91,8 +91,8 @@ def siglip(
 
     Source: Zhai et al. (2023), ICCV, arXiv:2303.15343.
     """
-    require_rank("image", image, 2)
-    require_shape("text", text, image.shape)
+    require_rank("image", image.shape, 2)
+    require_shape("text", text.shape, image.shape)
     if normalize:
         image, text = unit(F, image), unit(F, text)
     scores = F.dot(image, text, transpose_b=True) * temperature + bias
@@ -112,8 +112,8 @@ def barlow_twins(F: Any, x1: Any, x2: Any, redundancy: float = 0.005) -> Any:
 
     Source: Zbontar et al. (2021), ICML, arXiv:2103.03230.
     """
-    require_rank("x1", x1, 2)
-    require_shape("x2", x2, x1.shape)
+    require_rank("x1", x1.shape, 2)
+    require_shape("x2", x2.shape, x1.shape)
     first, second = (unit(F, x - F.mean(x, axis=0, keepdims=True), axis=0) for x in (x1, x2))
     correlation = F.dot(first, second, transpose_a=True)
     gold = F.eye(x1.shape[1], dtype=x1.dtype)
@@ -145,8 +145,8 @@ def vicreg(
 
     Source: Bardes, Ponce and LeCun (2022), ICLR, arXiv:2105.04906.
     """
-    require_rank("x1", x1, 2)
-    require_shape("x2", x2, x1.shape)
+    require_rank("x1", x1.shape, 2)
+    require_shape("x2", x2.shape, x1.shape)
     alike = F.mean(F.sum(F.square(x1 - x2), axis=1))
     spread, mixed = zip(*(_moments(F, x, target, epsilon) for x in (x1, x2)), strict=True)
     total = invariance * alike + variance * (spread[0] + spread[1])

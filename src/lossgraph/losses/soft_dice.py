@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InputError
 from ..symbolic.symbol import same_size
 from .axes import Axis, axes_of, total
 
@@ -83,16 +82,10 @@ def generalized_dice(
 
 
 def with_classes(F: Any, predictions: Any, targets: Any) -> tuple[Any, Any]:
-    """Both with an axis of classes, where one of them is without.
-
-    Raises:
-        InputError: if they do not have one shape then.
-    """
+    """Both with an axis of classes, where one of them is without."""
     gap = len(predictions.shape) - len(targets.shape)
     if gap == -1:
         predictions = F.expand_dims(predictions, axis=len(predictions.shape))
     if gap == 1:
         targets = F.expand_dims(targets, axis=len(targets.shape))
-    if len(predictions.shape) != len(targets.shape):
-        raise InputError(f"predictions {predictions.shape} and targets {targets.shape} differ")
     return predictions, targets

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .options import require_above, require_shape
+from ..options import require_above
+from ..shapes import require_shape
 
 
 def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -> Any:
@@ -24,7 +25,7 @@ def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -
     Source: Hinton, Vinyals and Dean (2015), arXiv:1503.02531.
     """
     require_above("temperature", temperature, 0)
-    require_shape("teacher", teacher, student.shape)
+    require_shape("teacher", teacher.shape, student.shape)
     wanted = F.softmax(teacher / temperature, axis=-1)
     logs = [F.log_softmax(x / temperature, axis=-1) for x in (teacher, student)]
     possible = (wanted > 0) * (teacher > -math.inf)  # both: engines round exp(-inf) up

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..errors import InputError
+from ..options import integer, is_number, require_above
+from ..shapes import require_rank, require_shape
 from ..symbolic.symbol import same_size
-from .options import is_number, require_above, require_rank, require_shape
 from .pairs import HIDDEN
 
 _LARGEST = 80.0  # of which the exponential is finite in float32
@@ -33,8 +33,8 @@ def wasserstein_1d(
     Source: Ramdas, Garcia and Cuturi (2017), Entropy 19, arXiv:1509.02237.
     """
     require_above("p", p, 1, closed=True)
-    require_rank("x", x, 2)
-    require_shape("y", y, (x.shape[0], None))
+    require_rank("x", x.shape, 2)
+    require_shape("y", y.shape, (x.shape[0], None))
     if x_weight is None and y_weight is None and same_size(x.shape[1], y.shape[1]):
         return F.mean(_power(F, F.sort(x, axis=1) - F.sort(y, axis=1), p), axis=1)
     (x, x_from, x_to), (y, y_from, y_to) = (
@@ -60,8 +60,8 @@ def wasserstein_histogram(F: Any, pred: Any, target: Any, p: float = 1.0) -> Any
     Source: Ramdas, Garcia and Cuturi (2017), Entropy 19, arXiv:1509.02237.
     """
     require_above("p", p, 1, closed=True)
-    require_rank("pred", pred, 2)
-    require_shape("target", target, pred.shape)
+    require_rank("pred", pred.shape, 2)
+    require_shape("target", target.shape, pred.shape)
     if is_number(p) and p == 1:
         shares = [x / F.sum(x, axis=1, keepdims=True) for x in (pred, target)]
         return F.sum(F.abs(F.cumsum(shares[0] - shares[1], axis=1)), axis=1)
@@ -91,9 +91,8 @@ def sinkhorn(
     Source: Cuturi (2013), NeurIPS, arXiv:1306.0895.
     """
     require_above("epsilon", epsilon, 0)
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise InputError(f"iterations: expected an int, 1 or more, got {iterations!r}")
-    require_rank("cost", cost, 3)
+    iterations = integer("iterations", iterations, least=1)
+    require_rank("cost", cost.shape, 3)
     a, b = (
         _masses(F, name, masses, cost, axis)
         for name, masses, axis in (("source", source, 2), ("target", target, 1))
@@ -121,7 +120,7 @@ def _quantiles(F: Any, name: str, x: Any, weight: Any) -> tuple[Any, Any, Any]:
     """Sorted samples, and the quantiles from which and to which each is the one."""
     if weight is None:
         weight = F.ones_like(x)
-    require_shape(name, weight, x.shape)
+    require_shape(name, weight.shape, x.shape)
     order = F.argsort(x, axis=1, dtype="int64")
     x, weight = (F.take_along_axis(z, order, axis=1) for z in (x, weight))
     share = weight / F.sum(weight, axis=1, keepdims=True)
@@ -134,7 +133,7 @@ def _masses(F: Any, name: str, masses: Any, cost: Any, axis: int) -> Any:
     if masses is None:
         along = F.ones_like(F.sum(cost, axis=axis, keepdims=True))
         return along / cost.shape[3 - axis]
-    require_shape(name, masses, (cost.shape[0], cost.shape[3 - axis]))
+    require_shape(name, masses.shape, (cost.shape[0], cost.shape[3 - axis]))
     return F.expand_dims(masses, axis=axis)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..options import is_number, require_above
 from ..signatures import without_gradient
 from .classification import sparse_cross_entropy
-from .options import is_number, require_above
 from .pairs import HIDDEN
 
 _HALVINGS = 40  # of an interval of length 1, before Newton's method

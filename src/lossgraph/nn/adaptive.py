@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import InputError
 from ..losses import classification
 from ..options import integer, positive
+from ..reductions import reduced
 from ..shapes import Shape, require_same
-from .base import Loss, reduced
+from .base import Loss
 
 
 class AdaptiveLogSoftmaxWithLoss(Loss):

@@ -8,9 +8,10 @@ from typing import Any
 from ..errors import InputError
 from ..losses import classification, distribution
 from ..options import between, integer, number
+from ..reductions import REDUCTIONS
 from ..shapes import Shape, require_broadcast, require_classes, require_same, same
 from ..types import TensorType
-from .base import REDUCTIONS, Loss, as_tensor, silenced, without_last
+from .base import Loss, as_tensor, silenced, without_last
 
 
 class _WeightedLoss(Loss):

@@ -11,8 +11,9 @@ from typing import Any
 from ..functions import FunctionLoss
 from ..losses import embedding, regression
 from ..options import number, one_of, positive
+from ..reductions import REDUCTIONS, reduced
 from ..shapes import require_same, same
-from .base import REDUCTIONS, reduced, without_last
+from .base import without_last
 from .embedding import cosine_similarity as _cosine
 
 __all__ = ["cosine_similarity", "huber_loss", "l1_loss", "mse_loss", "pairwise_distance"]

@@ -14,6 +14,7 @@ from ..losses.linear_cross_entropy import (
     linear_cross_entropy,
     total_linear_cross_entropy,
 )
+from ..options import between, integer
 from .base import Loss
 
 __all__ = ["LinearCrossEntropyLoss"]
@@ -64,17 +65,11 @@ class LinearCrossEntropyLoss(Loss):
         batch_chunk_size: int | None = None,
     ) -> None:
         super().__init__(reduction)
-        if not (ignore_index is None or _is_int(ignore_index)):
-            raise InputError(f"ignore_index: expected a class or None, got {ignore_index!r}")
-        if not 0 <= label_smoothing <= 1:
-            raise InputError(f"label_smoothing: expected 0 to 1, got {label_smoothing!r}")
-        if not (batch_chunk_size is None or (_is_int(batch_chunk_size) and batch_chunk_size > 0)):
-            raise InputError(
-                f"batch_chunk_size: expected 1 or more rows, or None, got {batch_chunk_size!r}"
-            )
-        self.ignore_index = ignore_index
-        self.label_smoothing = float(label_smoothing)
+        self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index)
+        self.label_smoothing = float(between("label_smoothing", label_smoothing, 0, 1))
         self.batch_chunk_size = batch_chunk_size
+        if batch_chunk_size is not None:
+            self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Everything has the shape that input and linear_weight say."""
@@ -182,7 +177,3 @@ def _classes_last(F: Any, array: Any, axis: int, after: int = 0) -> Any:
 def _check_ranks(input: tuple[Any, ...], weight: tuple[Any, ...]) -> None:
     if len(input) not in (1, 2) or len(weight) < 2 or (len(input) == 1 and len(weight) > 2):
         raise InputError(_EXPECTED.format(tuple(input), tuple(weight)))
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

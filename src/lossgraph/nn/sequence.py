@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import ctc
+from ..options import integer
 from ..runtime import check_labels
 from ..shapes import require_samples
 from .base import Loss
@@ -46,9 +47,7 @@ class CTCLoss(Loss):
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
     ) -> None:
         super().__init__(reduction)
-        if isinstance(blank, bool) or not isinstance(blank, int) or blank < 0:
-            raise InputError(f"blank: expected a class, 0 or more, got {blank!r}")
-        self.blank = blank
+        self.blank = integer("blank", blank, least=0)
         self.zero_infinity = bool(zero_infinity)
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..losses import classification, margin, regression
 from ..losses.axes import Axis, chosen, spread
-from .checks import require_same_shape
+from ..shapes import require_same
 
 
 def sigmoid_binary_cross_entropy(F: Any, logits: Any, labels: Any) -> Any:
@@ -55,7 +55,7 @@ def perceptron_loss(F: Any, predictor_outputs: Any, targets: Any) -> Any:
 
     Predictor outputs and targets, -1 or 1, of one shape.
     """
-    require_same_shape(predictor_outputs=predictor_outputs, targets=targets)
+    require_same("targets", targets.shape, "predictor_outputs", predictor_outputs.shape)
     return regression.positive_part(F, -predictor_outputs * targets)
 
 

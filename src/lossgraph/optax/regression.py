@@ -7,7 +7,8 @@ from typing import Any
 from ..errors import InputError
 from ..losses import embedding, regression
 from ..losses.axes import Axis
-from .checks import nonnegative, positive, require_same_shape
+from ..options import require_above
+from ..shapes import require_same
 
 
 def squared_error(F: Any, predictions: Any, targets: Any = None) -> Any:
@@ -29,7 +30,7 @@ def l2_loss(F: Any, predictions: Any, targets: Any = None) -> Any:
     """
     if targets is None:
         return regression.squared_error(F, predictions, 0.0)
-    require_same_shape(predictions=predictions, targets=targets)
+    require_same("targets", targets.shape, "predictions", predictions.shape)
     return regression.squared_error(F, predictions, targets)
 
 
@@ -44,7 +45,8 @@ def huber_loss(F: Any, predictions: Any, targets: Any = None, *, delta: float = 
     Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
     error = predictions if targets is None else predictions - targets
-    return regression.huber(F, error, positive("delta", delta)) * delta
+    require_above("delta", delta, 0)
+    return regression.huber(F, error, delta) * delta
 
 
 def log_cosh(F: Any, predictions: Any, targets: Any = None) -> Any:
@@ -76,7 +78,8 @@ def cosine_similarity(
     Predictions and targets (.., features); the axis or axes go. ``where`` has the elements that
     count. NaN for a zero vector, unless ``epsilon`` is positive.
     """
-    return embedding.cosine(F, predictions, targets, nonnegative("epsilon", epsilon), axis, where)
+    require_above("epsilon", epsilon, 0, closed=True)
+    return embedding.cosine(F, predictions, targets, epsilon, axis, where)
 
 
 def cosine_distance(
@@ -118,8 +121,9 @@ def triplet_margin_loss(
 
     Source: Balntas et al. (2016), BMVC.
     """
+    require_above("eps", eps, 0, closed=True)
     return embedding.triplet_distance(
-        F, anchors, positives, negatives, axis, norm_degree, margin, nonnegative("eps", eps)
+        F, anchors, positives, negatives, axis, norm_degree, margin, eps
     )
 
 

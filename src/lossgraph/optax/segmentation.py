@@ -7,10 +7,10 @@ from typing import Any
 from ..errors import InputError
 from ..losses import ctc_forward, soft_dice
 from ..losses.axes import Axis
+from ..options import integer, one_of
+from ..reductions import REDUCTIONS
+from ..shapes import require_same
 from ..symbolic.symbol import same_size
-from .checks import require_same_shape
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 def dice_loss(
@@ -38,10 +38,9 @@ def dice_loss(
 
     Source: Milletari, Navab, Ahmadi (2016), arXiv:1606.04797.
     """
-    if reduction not in REDUCTIONS:
-        raise InputError(f"reduction: expected one of {REDUCTIONS}, got {reduction!r}")
+    one_of("reduction", reduction, REDUCTIONS)
     predictions, targets = soft_dice.with_classes(F, predictions, targets)
-    require_same_shape(predictions=predictions, targets=targets)
+    require_same("targets", targets.shape, "predictions", predictions.shape)
     loss = soft_dice.dice(
         F, predictions, targets, class_weights, smooth, alpha, beta,
         apply_softmax, ignore_background, axis,
@@ -72,7 +71,7 @@ def multiclass_generalized_dice_loss(
 
     Source: Sudre et al. (2017), arXiv:1707.03237.
     """
-    require_same_shape(predictions=predictions, targets=targets)
+    require_same("targets", targets.shape, "predictions", predictions.shape)
     loss = soft_dice.generalized_dice(
         F, predictions, targets, smooth, apply_softmax, ignore_background
     )
@@ -153,7 +152,6 @@ def _require_ranks(
 ) -> None:
     if len(logits.shape) != 3 or len(labels.shape) != 2:
         raise InputError(f"logits (N, T, C) and labels (N, L), got {logits.shape}, {labels.shape}")
-    require_same_shape(labels=labels, label_paddings=label_paddings)
-    require_same_shape(logit_paddings=logit_paddings, steps=logits[:, :, 0])
-    if isinstance(blank_id, bool) or not isinstance(blank_id, int) or blank_id < 0:
-        raise InputError(f"blank_id: expected a class, 0 or more, got {blank_id!r}")
+    require_same("label_paddings", label_paddings.shape, "labels", labels.shape)
+    require_same("logit_paddings", logit_paddings.shape, "logits' steps", logits.shape[:2])
+    integer("blank_id", blank_id, least=0)
