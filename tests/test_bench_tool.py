@@ -316,7 +316,8 @@ def test_memory_besides_inputs_and_outputs(tmp_path: Path) -> None:
     assert case["inputs"] == 2 * array
     # The whole graph has the differences in memory, and no more than one array beside them.
     assert 0.9 * array < case["peers"]["naive"] < 2.5 * array
-    assert case["peers"]["lossgraph"] < case["peers"]["naive"]
+    # Two million differences are not worth tiles.
+    assert case["peers"]["lossgraph"] < 1.1 * case["peers"]["naive"]
     assert "MiB" in (tmp_path / "a.md").read_text()
 
 

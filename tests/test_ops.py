@@ -424,6 +424,8 @@ def test_every_form_computes_the_same(form, dtype, length):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-12, 1.0, 30.0, 1e30, 1e300])
 def test_every_form_is_as_right_at_the_extremes(form, dtype, scale):
+    if newest_opset() < 26:
+        pytest.skip("in this old ONNX Runtime sqrt(inf) is NaN and exp(-1e30) is not 0")
     if not float(np.finfo(dtype).tiny) < scale < float(np.finfo(dtype).max):
         pytest.skip("beyond the dtype")
     values = np.array(SPECIAL, dtype)

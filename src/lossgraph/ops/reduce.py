@@ -193,15 +193,16 @@ def _guarded_norm(b: Any, node: Expr, x: str) -> str:
     info = np.finfo(numpy_dtype(dtype))
     # A sum of squares above this lost nothing to squares that are subnormal.
     low, high = float(info.tiny) / float(info.eps) ** 2, float(info.max)
-    every = range(node.rank)
     ordinary = b.add(
         "And",
-        b.add("Greater", b.reduce("ReduceMin", total, every, keepdims=0), b.const(low, dtype)),
-        b.add("Less", b.reduce("ReduceMax", total, every, keepdims=0), b.const(high, dtype)),
+        b.add("Greater", total, b.const(low, dtype)),
+        b.add("Less", total, b.const(high, dtype)),
     )
+    others = b.add("Cast", b.add("Not", ordinary), to=b.dtype_code("int64"))
+    count = b.reduce("ReduceSum", others, range(node.rank), keepdims=0)
     return str(
         b.choose(
-            ordinary,
+            b.add("Equal", count, b.const(0, "int64")),
             node.type,
             lambda inner: inner.add("Sqrt", total),
             lambda inner: _lower_norm(inner, node, x),
