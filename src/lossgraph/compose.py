@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import InputError
 from .functions import as_loss
+from .inputs import Input
 from .loss import Block
 from .symbolic.symbol import same_size
 from .types import TensorType
@@ -34,7 +35,7 @@ def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
 
     Args:
         parts: by name a loss, or ``(weight, loss)``, the weight a number or the name of an input
-            that holds it.
+            that holds it, or an ``Input``.
         reduction: ``mean`` or ``sum`` over all elements of each loss, or ``none`` for losses of
             one shape (or of one element).
     """
@@ -168,8 +169,16 @@ class Composite(Block):
         inside = (loss.labels_among(_of(loss, types)) for loss in self.losses.values())
         return _union((self.without_gradient, *inside))
 
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return _union(loss.scalar_inputs for loss in self.losses.values())
+
     def _signature(self) -> inspect.Signature:
         return self._inputs
+
+    def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
+        """Itself: the losses inside take their own of what is given."""
+        return self, given
 
     def _value(self, name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The value of a loss inside, and its parts by name."""
@@ -217,12 +226,20 @@ class WeightedSum(_Sum):
 
     def __init__(self, parts: Mapping[str, Part], reduction: str = "none") -> None:
         pairs = _pairs(parts, 1.0)
-        self.weights = {name: weight for name, (weight, _) in pairs.items()}
+        self._scalars = tuple(w.name for w, _ in pairs.values() if isinstance(w, Input))
+        self.weights = {
+            name: weight.name if isinstance(weight, Input) else weight
+            for name, (weight, _) in pairs.items()
+        }
         named = [w for w in self.weights.values() if isinstance(w, str)]
         for name, weight in self.weights.items():
             if not isinstance(weight, (str, int, float)) or isinstance(weight, bool):
                 raise InputError(f"{name}: a weight is a number or an input's name, not {weight!r}")
         super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, named, named)
+
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return _union((super().scalar_inputs, self._scalars))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -278,7 +295,8 @@ class _Selected(Composite):
         if by in inputs:
             raise InputError(f"{block.name} has an input {by!r} of its own: use that, or `renamed`")
         super().__init__({"loss": block}, [by], fixed=[by])
-        required = [name for name, p in inputs.items() if p.default is p.empty]
+        scalars = block.scalar_inputs
+        required = [n for n, p in inputs.items() if p.default is p.empty and n not in scalars]
         self.over = tuple(required if over is None else over)
         for name in self.over:
             _one_of("over", name, tuple(inputs))
@@ -401,6 +419,10 @@ class Renamed(Composite):
         )
         for kind in ("without_gradient", "number_inputs"):
             setattr(self, kind, tuple(self.names[name] for name in getattr(block, kind)))
+
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return tuple(self.names[name] for name in self.losses["loss"].scalar_inputs)
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         prepared = self.losses["loss"].prepare(self._back(arrays))

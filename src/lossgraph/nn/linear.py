@@ -14,6 +14,7 @@ from ..losses.linear_cross_entropy import (
     linear_cross_entropy,
     total_linear_cross_entropy,
 )
+from ..options import between, is_unknown
 from .base import Loss
 
 __all__ = ["LinearCrossEntropyLoss"]
@@ -66,14 +67,12 @@ class LinearCrossEntropyLoss(Loss):
         super().__init__(reduction)
         if not (ignore_index is None or _is_int(ignore_index)):
             raise InputError(f"ignore_index: expected a class or None, got {ignore_index!r}")
-        if not 0 <= label_smoothing <= 1:
-            raise InputError(f"label_smoothing: expected 0 to 1, got {label_smoothing!r}")
         if not (batch_chunk_size is None or (_is_int(batch_chunk_size) and batch_chunk_size > 0)):
             raise InputError(
                 f"batch_chunk_size: expected 1 or more rows, or None, got {batch_chunk_size!r}"
             )
         self.ignore_index = ignore_index
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
         self.batch_chunk_size = batch_chunk_size
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -124,6 +123,10 @@ class LinearCrossEntropyLoss(Loss):
         by = F.sum(weights) if self.reduction == "mean" else None
         return F.scalar(total_linear_cross_entropy(F, linear, against, counts, by, chunk))
 
+    def _smoothing(self, F: Any) -> Any:
+        own = self.label_smoothing
+        return F.reshape(own, (1,)) if is_unknown(own) else own
+
     def _is_dense(self, input: Any, linear_weight: Any, target: Any) -> bool:
         """Whether a target is of probabilities: it has an axis of the classes then."""
         rank = len(input.shape) + len(linear_weight.shape) - 2
@@ -145,7 +148,7 @@ class LinearCrossEntropyLoss(Loss):
         """What the logits are compared with, how much each row counts, and towards the mean."""
         probs = F.reshape(_classes_last(F, target, 1), (target.shape[0], linear.weight.shape[0]))
         counts = F.ones((target.shape[0], linear.positions), dtype=linear.rows.dtype)
-        return Target(None, probs, weight, self.label_smoothing), counts, counts
+        return Target(None, probs, weight, self._smoothing(F)), counts, counts
 
     def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
         """The same of classes, of which an ignored one is taken for the first and counts 0."""
@@ -160,7 +163,7 @@ class LinearCrossEntropyLoss(Loss):
             F.reshape(x, (target.shape[0], linear.positions))
             for x in (counts, weights, F.cast(target, "int64"))
         )
-        against = Target(labels, None, weight, self.label_smoothing)
+        against = Target(labels, None, weight, self._smoothing(F))
         return against, weights if against.is_hard else counts, weights
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import regression
-from ..options import number, positive
+from ..options import is_unknown, is_zero, number, positive
 from ..shapes import Shape, broadcasts, same
 from .base import Loss
 
@@ -55,11 +55,11 @@ class SmoothL1Loss(Loss):
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0, **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
         self.beta = number("beta", beta)
-        if not self.beta >= 0:
+        if not is_unknown(self.beta) and not self.beta >= 0:
             raise InputError(f"beta: expected a number that is not negative, got {beta!r}")
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
-        if self.beta == 0:
+        if is_zero(self.beta):
             return self._reduce(F, regression.absolute_number(F, input - target))
         return self._reduce(F, regression.huber(F, target - input, self.beta))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..losses.axes import same_shape
+from ..losses.limits import is_number
 
 
 def positive(name: str, value: float) -> float:
@@ -14,7 +15,7 @@ def positive(name: str, value: float) -> float:
     Raises:
         InputError: if it is not positive.
     """
-    if not value > 0:
+    if is_number(value) and not value > 0:
         raise InputError(f"{name}: expected a positive number, got {value!r}")
     return value
 
@@ -25,7 +26,7 @@ def nonnegative(name: str, value: float) -> float:
     Raises:
         InputError: if it is negative.
     """
-    if not value >= 0:
+    if is_number(value) and not value >= 0:
         raise InputError(f"{name}: expected a number that is not negative, got {value!r}")
     return value
 

@@ -7,6 +7,8 @@ from typing import Any
 from ..errors import InputError
 from ..losses import embedding, regression
 from ..losses.axes import Axis
+from ..losses.limits import is_number
+from ..signatures import constants
 from .checks import nonnegative, positive, require_same_shape
 
 
@@ -98,6 +100,7 @@ def cosine_distance(
     return 1 - cosine_similarity(F, predictions, targets, epsilon=epsilon, axis=axis, where=where)
 
 
+@constants("norm_degree")
 def triplet_margin_loss(
     F: Any,
     anchors: Any,
@@ -134,6 +137,6 @@ def ntxent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> A
 
     Source: Chen et al. (2020), arXiv:2002.05709.
     """
-    if temperature == 0:
+    if is_number(temperature) and temperature == 0:
         raise InputError("temperature: expected a number other than 0")
     return embedding.nt_xent(F, embeddings, labels, temperature)
