@@ -7,7 +7,6 @@ import pickle
 
 import numpy as np
 import pytest
-from support import assert_close, run_model
 
 import lossgraph as lg
 from lossgraph import Input, catalogue, gluon, losses, nn, optax
@@ -15,6 +14,7 @@ from lossgraph.catalogue import Entry, entries, lookup
 from lossgraph.errors import InputError
 from lossgraph.functions import FunctionLoss
 from lossgraph.samples import choose_sizes, draw
+from support import assert_close, run_model
 
 # Options whose value the form of the graph, or the shapes of its inputs, depend on.
 CONSTANT = {
@@ -282,7 +282,7 @@ def test_smoothing_of_a_linear_layers_classes_has_a_gradient_with_weights_too() 
     arrays = {"linear_bias": bias, "weight": weight}
     for reduction in ("mean", "sum", "none"):
         loss = nn.LinearCrossEntropyLoss(reduction, label_smoothing=Input("s"))
-        value, grads = loss.value_and_grad(
+        _, grads = loss.value_and_grad(
             rows, layer, target, **arrays, s=0.2, wrt=("s", "weight", "linear_bias")
         )
         for at in (0.2, 0.0):
@@ -350,6 +350,23 @@ def test_a_loss_inside_another_needs_no_help() -> None:
     loss.inner[0].weight = None
     loss.inner[0]._rho = 2.0  # a constant again
     assert_close(loss(PRED, LABEL, factor=3), (3 * huber(2.0)).astype("float32"))
+
+
+def test_losses_of_losses_inside_another_need_no_help() -> None:
+    inner = lg.weighted_sum({"a": (Input("share"), gluon.HuberLoss(rho=Input("rho")))})
+    masked = lg.masked(lg.renamed(gluon.HuberLoss(rho=Input("rho")), rho="width"))
+
+    class Both(gluon.Loss):
+        def __init__(self):
+            super().__init__(None, 0)
+            self.inner, self.masked = inner, masked
+
+        def hybrid_forward(self, F, pred, label, mask):
+            return self.inner(pred, label)[0] + self.masked(pred, label, mask=mask)
+
+    value = Both()(PRED, LABEL, np.ones(2, "bool"), share=0.5, rho=1.0, width=2.0)
+    assert_close(value, (0.5 * huber(1.0) + huber(2.0).mean()).astype("float32"))
+    assert inner.scalar_inputs == ("rho", "share")
 
 
 def test_a_body_hands_a_number_or_a_symbol_on() -> None:

@@ -173,7 +173,15 @@ class Composite(Block):
     def scalar_inputs(self) -> tuple[str, ...]:
         return _union(loss.scalar_inputs for loss in self.losses.values())
 
-    def _signature(self) -> inspect.Signature:
+    def with_inputs(self, given: Mapping[str, Any]) -> Any:
+        names, copy = self.scalar_inputs, super().with_inputs(given)
+        if names:
+            copy._inputs = copy._inputs.replace(
+                parameters=[p for p in copy._inputs.parameters.values() if p.name not in names]
+            )
+        return copy
+
+    def _signature_with(self, names: tuple[str, ...]) -> inspect.Signature:
         return self._inputs
 
     def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
@@ -226,20 +234,18 @@ class WeightedSum(_Sum):
 
     def __init__(self, parts: Mapping[str, Part], reduction: str = "none") -> None:
         pairs = _pairs(parts, 1.0)
-        self._scalars = tuple(w.name for w, _ in pairs.values() if isinstance(w, Input))
-        self.weights = {
-            name: weight.name if isinstance(weight, Input) else weight
-            for name, (weight, _) in pairs.items()
-        }
+        self.weights = {name: weight for name, (weight, _) in pairs.items()}
         named = [w for w in self.weights.values() if isinstance(w, str)]
+        named += [w.name for w in self.weights.values() if isinstance(w, Input)]
         for name, weight in self.weights.items():
-            if not isinstance(weight, (str, int, float)) or isinstance(weight, bool):
+            if not isinstance(weight, (str, int, float, Input)) or isinstance(weight, bool):
                 raise InputError(f"{name}: a weight is a number or an input's name, not {weight!r}")
         super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, named, named)
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
-        return _union((super().scalar_inputs, self._scalars))
+        own = (w.name for w in self.weights.values() if isinstance(w, Input))
+        return _union((super().scalar_inputs, tuple(own)))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -249,8 +255,10 @@ class WeightedSum(_Sum):
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
         weight = self.weights[name]
-        if isinstance(weight, str):
-            return F.masked_mul(given[weight], value)
+        if isinstance(weight, (str, Input)):
+            weight = given[weight if isinstance(weight, str) else weight.name]
+        if not isinstance(weight, (int, float)):
+            return F.masked_mul(weight, value)
         if weight == 0:  # which drops an infinite loss too
             return F.zeros_like(value)
         return value if weight == 1 else value * weight
@@ -423,6 +431,9 @@ class Renamed(Composite):
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
         return tuple(self.names[name] for name in self.losses["loss"].scalar_inputs)
+
+    def with_inputs(self, given: Mapping[str, Any]) -> Any:
+        return super().with_inputs({**given, **self._back(given)})
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         prepared = self.losses["loss"].prepare(self._back(arrays))

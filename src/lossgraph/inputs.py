@@ -10,6 +10,8 @@ from typing import Any
 from .errors import InputError
 from .signatures import is_array_parameter
 
+_PLAIN = frozenset({bool, int, float, str, type(None), frozenset})
+
 
 @dataclass(frozen=True)
 class Input:
@@ -50,7 +52,11 @@ class Holder:
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
         """The names of those inputs, each once."""
-        return tuple(dict.fromkeys(n for v in self._held().values() for n in _names(v)))
+        names: dict[str, None] = {}
+        for key, value in self.__dict__.items():  # at every call: most are plain
+            if value.__class__ not in _PLAIN and key not in self._not_held:
+                names.update(dict.fromkeys(_names(value)))
+        return tuple(names)
 
     def with_inputs(self, given: Mapping[str, Any]) -> Any:
         """A copy that has arrays or numbers in the places of its inputs; itself if it has none."""
@@ -87,7 +93,8 @@ def _replaced(value: Any, given: Mapping[str, Any]) -> Any:
         return value
     if isinstance(value, Mapping):
         return {key: _replaced(item, given) for key, item in value.items()}
-    return type(value)(_replaced(item, given) for item in value)
+    found = [_replaced(item, given) for item in value]
+    return tuple(found) if isinstance(value, tuple) else found
 
 
 def check_options(

@@ -231,16 +231,10 @@ class Block(Holder):
         return bound, {n: x for n, x in given.items() if n not in names}
 
     def _without_scalars(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
-        """The shapes of the inputs that are not options.
-
-        Raises:
-            InputError: for an option that is not one number.
-        """
-        left, scalars = dict(shapes), self.scalar_inputs
-        for name in scalars:
-            shape = left.pop(name, ())
-            if len(shape):
-                raise InputError(f"{name}: expected one number, of shape (), got {tuple(shape)}")
+        """The shapes of the inputs that are not options; those are of shape ()."""
+        left = dict(shapes)
+        for name in self.scalar_inputs if () in left.values() else ():
+            left.pop(name, None)
         return left
 
     def _with_scalars(
@@ -248,13 +242,15 @@ class Block(Holder):
     ) -> dict[str, TensorType]:
         """Types with those of the options that are inputs: scalars in the floats' dtype."""
         scalars = [n for n in self.scalar_inputs if n not in types and n not in constants]
+        for name in set(self.scalar_inputs) & set(types):
+            _require_scalar(name, types[name].shape)
         dtype = next((t.dtype for t in types.values() if t.is_float), "float32")
         return {**types, **{name: TensorType(dtype, ()) for name in scalars}}
 
     def _prepared(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The arrays that the graph takes: with the constructor's, and with numbers as scalars."""
         given = {**arrays, **self._tensors(arrays)}
-        numbers = [n for n in self.scalar_inputs if isinstance(given.get(n), (int, float))]
+        numbers = [n for n, x in arrays.items() if isinstance(x, (int, float))]
         if numbers:
             dtypes = (stand_in(n, x).dtype for n, x in given.items() if n not in numbers)
             dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
@@ -263,7 +259,11 @@ class Block(Holder):
 
     def _signature(self) -> inspect.Signature:
         """The inputs of the loss, those among its options too, and the options of a call."""
-        declared, names = self._declared(), self.scalar_inputs
+        return self._signature_with(self.scalar_inputs)
+
+    def _signature_with(self, names: tuple[str, ...]) -> inspect.Signature:
+        """The same, the inputs among the options being known already."""
+        declared = self._declared()
         return with_scalars(self.name, declared, names, self.options) if names else declared
 
     def _declared(self) -> inspect.Signature:
@@ -277,7 +277,8 @@ class Block(Holder):
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
-        signature, scalars = self._signature(), self.scalar_inputs
+        scalars = self.scalar_inputs
+        signature = self._signature_with(scalars)
         self._check_known(kwargs, signature)
         if not args:
             args, kwargs = in_place(kwargs, signature)
@@ -505,10 +506,17 @@ def _as_type(name: str, given: Any) -> TensorType:
 
 def _number(name: str, value: Any) -> Any:
     """What a call gives for an option that is an input."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number or isinstance(value, (Symbol, reference.Array)) or is_array(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (Symbol, reference.Array)) or is_array(value):
+        _require_scalar(name, value.shape if hasattr(value, "shape") else np.shape(value))
         return value
     raise InputError(f"{name}: expected a number or an array of shape (), got {value!r}")
+
+
+def _require_scalar(name: str, shape: Sequence[Any]) -> None:
+    if len(shape):
+        raise InputError(f"{name}: expected one number, of shape (), got {tuple(shape)}")
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

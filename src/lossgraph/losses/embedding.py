@@ -127,9 +127,7 @@ def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> 
     """
     masked = x if where is None else chosen(F, where, x, 0.0)
     length = F.norm(masked, axis=axis, keepdims=True)
-    if (
-        is_number(epsilon) and epsilon == 0
-    ):  # the zero vector has no direction, and there is no gradient at it
+    if is_number(epsilon) and epsilon == 0:  # a zero vector has no direction and no gradient
         return masked / chosen(F, length > 0, length, math.nan)
     return masked / F.broadcast_maximum(length, _root(F, epsilon))
 
