@@ -174,7 +174,7 @@ def huber(rho):
 
 def test_an_input_is_an_argument_of_the_call() -> None:
     loss = gluon.HuberLoss(rho=Input("rho"))
-    for rho in (2.0, 1, np.float32(0.5), np.asarray(2.0, "float32"), np.float64(2.0)):
+    for rho in (2.0, 1, np.int64(2), np.float32(0.5), np.asarray(2.0, "float32"), np.float64(2.0)):
         assert_close(loss(PRED, LABEL, rho=rho), huber(rho).astype("float32"))
     value, grads = loss.value_and_grad(PRED, LABEL, rho=2.0, wrt=("pred", "rho"))
     assert_close(value, huber(2.0).astype("float32"))
@@ -182,6 +182,13 @@ def test_an_input_is_an_argument_of_the_call() -> None:
     assert_close(grads["rho"], np.float32(-0.25 * (0.05**2 + 1 + 1 + 0.15**2)))
     assert grads["rho"].dtype == np.float32
     assert "rho" not in loss.value_and_grad(PRED, LABEL, rho=2.0)[1]
+
+
+def test_arrays_that_are_numbers_keep_their_dtype() -> None:
+    pair = np.float64(3.0), np.float64(1.0)
+    assert nn.MSELoss()(*pair).dtype == np.float64
+    value, grads = nn.HuberLoss(delta=Input("d")).value_and_grad(*pair, d=1, wrt=("d",))
+    assert value.dtype == grads["d"].dtype == np.float64
 
 
 def test_an_exported_model_takes_it_as_a_scalar_of_the_floats_dtype() -> None:

@@ -250,8 +250,9 @@ class Block(Holder):
     def _prepared(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The arrays that the graph takes: with the constructor's, and with numbers as scalars."""
         given = {**arrays, **self._tensors(arrays)}
-        numbers = [n for n, x in arrays.items() if isinstance(x, (int, float))]
-        if numbers:
+        numbers = {n for n, x in arrays.items() if isinstance(x, (int, float, np.generic))}
+        if numbers:  # an array may be of that kind too
+            numbers &= set(self.scalar_inputs)
             dtypes = (stand_in(n, x).dtype for n, x in given.items() if n not in numbers)
             dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
             given |= {name: np.asarray(given[name], dtype) for name in numbers}
