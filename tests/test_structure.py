@@ -20,15 +20,15 @@ ROOT = Path(lg.__file__).parent
 LAYERS = [
     ["errors"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
-    ["types", "lanes", "options", "reductions"],
+    ["types", "lanes", "inputs"],
     ["expr"],
     ["ops"],
     ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "costs", "show"],
     ["rules", "scan"],
     ["trusting"],
     ["symbolic"],
-    ["trace", "shapes"],
-    ["weighting"],
+    ["trace", "shapes", "options"],
+    ["weighting", "reductions"],
     ["lower", "validate"],
     ["program", "sessions", "tiles"],
     ["graphs"],
@@ -100,7 +100,7 @@ def test_no_file_is_too_long():
 
 def test_public_names_are_these():
     assert sorted(lg.__all__) == [
-        "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
+        "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
         "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
         "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",

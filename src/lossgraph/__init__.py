@@ -17,10 +17,11 @@ from .errors import (
 )
 from .expressions import grad, jvp, symbol, vjp
 from .functions import compile_loss as compile
+from .inputs import Input
 from .symbolic.symbol import Symbol
 
 __all__ = [
-    "DtypeError", "GradientError", "InputError", "LossgraphError", "LoweringError",
+    "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
     "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol", "symbolic",
     "uncertainty_weighted", "vjp", "weighted_sum",

@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import InputError
 from .functions import as_loss
+from .inputs import Input
 from .loss import Block
 from .options import one_of
 from .reductions import REDUCTIONS, reduced
@@ -36,7 +37,7 @@ def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
 
     Args:
         parts: by name a loss, or ``(weight, loss)``, the weight a number or the name of an input
-            that holds it.
+            that holds it, or an ``Input``.
         reduction: ``mean`` or ``sum`` over all elements of each loss, or ``none`` for losses of
             one shape (or of one element).
     """
@@ -170,8 +171,24 @@ class Composite(Block):
         inside = (loss.labels_among(_of(loss, types)) for loss in self.losses.values())
         return _union((self.without_gradient, *inside))
 
-    def _signature(self) -> inspect.Signature:
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return _union(loss.scalar_inputs for loss in self.losses.values())
+
+    def with_inputs(self, given: Mapping[str, Any]) -> Any:
+        names, copy = self.scalar_inputs, super().with_inputs(given)
+        if names:
+            copy._inputs = copy._inputs.replace(
+                parameters=[p for p in copy._inputs.parameters.values() if p.name not in names]
+            )
+        return copy
+
+    def _signature_with(self, names: tuple[str, ...]) -> inspect.Signature:
         return self._inputs
+
+    def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
+        """Itself: the losses inside take their own of what is given."""
+        return self, given
 
     def _value(self, name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The value of a loss inside, and its parts by name."""
@@ -221,10 +238,16 @@ class WeightedSum(_Sum):
         pairs = _pairs(parts, 1.0)
         self.weights = {name: weight for name, (weight, _) in pairs.items()}
         named = [w for w in self.weights.values() if isinstance(w, str)]
+        named += [w.name for w in self.weights.values() if isinstance(w, Input)]
         for name, weight in self.weights.items():
-            if not isinstance(weight, (str, int, float)) or isinstance(weight, bool):
+            if not isinstance(weight, (str, int, float, Input)) or isinstance(weight, bool):
                 raise InputError(f"{name}: a weight is a number or an input's name, not {weight!r}")
         super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, named, named)
+
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        own = (w.name for w in self.weights.values() if isinstance(w, Input))
+        return _union((super().scalar_inputs, tuple(own)))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -234,8 +257,10 @@ class WeightedSum(_Sum):
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
         weight = self.weights[name]
-        if isinstance(weight, str):
-            return F.masked_mul(given[weight], value)
+        if isinstance(weight, (str, Input)):
+            weight = given[weight if isinstance(weight, str) else weight.name]
+        if not isinstance(weight, (int, float)):
+            return F.masked_mul(weight, value)
         if weight == 0:  # which drops an infinite loss too
             return F.zeros_like(value)
         return value if weight == 1 else value * weight
@@ -288,7 +313,8 @@ class _Selected(Composite):
                 f"{block.name} has an input {self.by!r} of its own: use that, or `renamed`"
             )
         super().__init__({"loss": block}, [self.by], fixed=[self.by])
-        required = [name for name, p in inputs.items() if p.default is p.empty]
+        scalars = block.scalar_inputs
+        required = [n for n, p in inputs.items() if p.default is p.empty and n not in scalars]
         self.over = tuple(required if over is None else over)
         for name in self.over:
             one_of("over", name, tuple(inputs))
@@ -397,6 +423,13 @@ class Renamed(Composite):
         )
         for kind in ("without_gradient", "number_inputs"):
             setattr(self, kind, tuple(self.names[name] for name in getattr(block, kind)))
+
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return tuple(self.names[name] for name in self.losses["loss"].scalar_inputs)
+
+    def with_inputs(self, given: Mapping[str, Any]) -> Any:
+        return super().with_inputs({**given, **self._back(given)})
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         prepared = self.losses["loss"].prepare(self._back(arrays))

@@ -9,6 +9,7 @@ from typing import Any
 from .compiled import Compiled
 from .errors import InputError
 from .expressions import program_of
+from .inputs import check_options
 from .loss import Block, InputTypes, as_types
 from .parted import compiled
 from .signatures import is_array_parameter, without_first
@@ -36,6 +37,7 @@ class FunctionLoss(Block):
         unknown = [name for name in options if name not in self.options]
         if unknown:
             raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
+        check_options(self.name, body, options, getattr(body, "constant_options", ()))
         self._given = options
         self.number_options = frozenset(self.options)
         self.__doc__ = body.__doc__
@@ -61,7 +63,7 @@ class FunctionLoss(Block):
     def options(self) -> dict[str, Any]:
         own = {
             p.name: p.default
-            for p in self.parameters
+            for p in without_first(self.body, 1).parameters.values()
             if p.default is not p.empty and not is_array_parameter(p)
         }
         return {**own, **self._given}
@@ -73,7 +75,7 @@ class FunctionLoss(Block):
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self.body(F, *args, **{**self._given, **kwargs})
 
-    def _signature(self) -> inspect.Signature:
+    def _declared(self) -> inspect.Signature:
         return without_first(self.body, 1)
 
 

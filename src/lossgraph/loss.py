@@ -20,6 +20,7 @@ from .dims import Dim, evaluate, named
 from .dims import names as dim_names
 from .errors import DtypeError, GradientError, InputError, SpecializationError
 from .expr import Expr
+from .inputs import Holder, Input, check_options, with_scalars
 from .parted import compiled
 from .program import Program, build
 from .signatures import flat_arguments, in_place, is_known, without_first
@@ -35,7 +36,7 @@ InputTypes = Mapping[str, "TensorType | tuple[Any, Sequence[Any]]"]
 _NOT_STATE = ("_cache", "_cached_for", "_lock")
 
 
-class Block:
+class Block(Holder):
     """An object whose ``hybrid_forward`` is compiled: attributes are its options.
 
     Setting an attribute makes it compile again; so does setting one of a loss inside it.
@@ -50,6 +51,9 @@ class Block:
     tensor_options: tuple[str, ...] = ()
     # Options of a call, which are numbers and tuples of them where elsewhere those are arrays.
     number_options: frozenset[str] = frozenset()
+    # Float options on whose value the graph's form depends, so that no `Input` can stand for them.
+    constant_options: tuple[str, ...] = ()
+    _not_held = _NOT_STATE
 
     _cache: dict[Any, Any]
     _cached_for: tuple[Any, ...]
@@ -59,6 +63,11 @@ class Block:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         self.__dict__.update(_cache={}, _cached_for=(), _lock=threading.RLock(), _version=0)
+        if any(isinstance(value, Input) for value in (*args, *kwargs.values())):
+            names = list(inspect.signature(cls.__init__).parameters)[1:]
+            fixed = (*cls.constant_options, *cls.tensor_options)
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            check_options(cls.__name__, cls.__init__, given, fixed)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -106,7 +115,7 @@ class Block:
     @property
     def options(self) -> dict[str, Any]:
         """The public options and their values."""
-        plain = (bool, int, float, str, type(None), tuple)
+        plain = (bool, int, float, str, type(None), tuple, Input)
         return {
             key.lstrip("_"): value
             for key, value in sorted(self.__dict__.items())
@@ -121,7 +130,7 @@ class Block:
             return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self._forward(reference, **arrays, **constants)
-        arrays = self.prepare({**arrays, **self._tensors(arrays)})
+        arrays = self._prepared(arrays)
         return self._compiled(arrays, constants, (), False).run(arrays)
 
     def value_and_grad(
@@ -145,7 +154,7 @@ class Block:
         chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
         if not chosen:
             return self(*args, **kwargs), {}
-        arrays = self.prepare({**arrays, **self._tensors(arrays)})
+        arrays = self._prepared(arrays)
         compiled = self._compiled(arrays, constants, chosen, ct is not None)
         if ct is not None:
             arrays.update(_cotangents(ct, compiled.program))
@@ -177,7 +186,7 @@ class Block:
         **constants: Any,
     ) -> Program:
         """The traced, differentiated and simplified graph for given input types."""
-        types = as_types(inputs)
+        types = self._with_scalars(as_types(inputs), constants)
         self._check_names(types, constants)
         for label in set(_names(grad)) & set(self.labels_among(types)):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
@@ -207,12 +216,59 @@ class Block:
         if own:
             dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
             given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
-        self.require_shapes({n: x.shape for n, x in given.items() if hasattr(x, "shape")})
-        args, named = in_place(given, self._signature())
-        return self.hybrid_forward(F, *args, **named)
+        shapes = {n: x.shape for n, x in given.items() if hasattr(x, "shape")}
+        self.require_shapes(self._without_scalars(shapes))
+        bound, given = self._bound(given)
+        args, named = in_place(given, bound._signature())
+        return bound.hybrid_forward(F, *args, **named)
+
+    def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
+        """The loss with its inputs among the options in their places, and what else is given."""
+        names = self.scalar_inputs
+        if not names:
+            return self, given
+        bound: Block = self.with_inputs({name: given[name] for name in names})
+        return bound, {n: x for n, x in given.items() if n not in names}
+
+    def _without_scalars(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
+        """The shapes of the inputs that are not options; those are of shape ()."""
+        left = dict(shapes)
+        for name in self.scalar_inputs if () in left.values() else ():
+            left.pop(name, None)
+        return left
+
+    def _with_scalars(
+        self, types: Mapping[str, TensorType], constants: Mapping[str, Any]
+    ) -> dict[str, TensorType]:
+        """Types with those of the options that are inputs: scalars in the floats' dtype."""
+        scalars = [n for n in self.scalar_inputs if n not in types and n not in constants]
+        for name in set(self.scalar_inputs) & set(types):
+            _require_scalar(name, types[name].shape)
+        dtype = next((t.dtype for t in types.values() if t.is_float), "float32")
+        return {**types, **{name: TensorType(dtype, ()) for name in scalars}}
+
+    def _prepared(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays that the graph takes: with the constructor's, and with numbers as scalars."""
+        given = {**arrays, **self._tensors(arrays)}
+        numbers = {n for n, x in arrays.items() if isinstance(x, (int, float, np.generic))}
+        if numbers:  # an array may be of that kind too
+            numbers &= set(self.scalar_inputs)
+            dtypes = (stand_in(n, x).dtype for n, x in given.items() if n not in numbers)
+            dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
+            given |= {name: np.asarray(given[name], dtype) for name in numbers}
+        return self.prepare(given)
 
     def _signature(self) -> inspect.Signature:
-        """The inputs of the loss, and the options of a call."""
+        """The inputs of the loss, those among its options too, and the options of a call."""
+        return self._signature_with(self.scalar_inputs)
+
+    def _signature_with(self, names: tuple[str, ...]) -> inspect.Signature:
+        """The same, the inputs among the options being known already."""
+        declared = self._declared()
+        return with_scalars(self.name, declared, names, self.options) if names else declared
+
+    def _declared(self) -> inspect.Signature:
+        """The parameters of ``hybrid_forward``."""
         method = self.hybrid_forward
         if hasattr(method, "__func__"):
             return without_first(method.__func__, 2)
@@ -222,8 +278,9 @@ class Block:
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
-        signature = self._signature()
-        self._check_known(kwargs)
+        scalars = self.scalar_inputs
+        signature = self._signature_with(scalars)
+        self._check_known(kwargs, signature)
         if not args:
             args, kwargs = in_place(kwargs, signature)
         try:
@@ -232,7 +289,9 @@ class Block:
             raise InputError(f"{self.name}{signature}: {error}") from None
         arrays, constants = {}, {}
         for name, value in flat_arguments(bound, signature):
-            if name in self.number_options and isinstance(value, (list, tuple, np.generic)):
+            if name in scalars:
+                arrays[name] = _number(name, value)
+            elif name in self.number_options and isinstance(value, (list, tuple, np.generic)):
                 constants[name] = value.item() if isinstance(value, np.generic) else tuple(value)
             elif isinstance(value, (Symbol, reference.Array)) or is_array(value):
                 arrays[name] = value
@@ -245,9 +304,9 @@ class Block:
         return arrays, constants
 
     def _check_names(self, types: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
-        parameters = self._signature().parameters
-        given = {**types, **constants}
-        self._check_known(given)
+        signature = self._signature()
+        parameters, given = signature.parameters, {**types, **constants}
+        self._check_known(given, signature)
         missing = [
             name
             for name, p in parameters.items()
@@ -256,8 +315,8 @@ class Block:
         if missing:
             raise InputError(f"{self.name} takes {list(parameters)}: missing {missing}")
 
-    def _check_known(self, given: Mapping[str, Any]) -> None:
-        parameters = self._signature().parameters
+    def _check_known(self, given: Mapping[str, Any], signature: inspect.Signature) -> None:
+        parameters = signature.parameters
         unknown = [name for name in given if not is_known(name, parameters)]
         if unknown:
             raise InputError(f"{self.name} takes {list(parameters)}: unknown {unknown}")
@@ -276,7 +335,8 @@ class Block:
                 arrays[name] = to_numpy(name, value)
         device = common_device(arrays)
         numpy_arrays = {name: stand_in(name, value) for name, value in arrays.items()}
-        self.check_shapes({name: array.shape for name, array in numpy_arrays.items()})
+        shapes = {name: array.shape for name, array in numpy_arrays.items()}
+        self.check_shapes(self._without_scalars(shapes))
         key = (
             device,
             tuple((n, a.dtype.str, a.dtype.name) for n, a in numpy_arrays.items()),
@@ -443,6 +503,21 @@ def _as_type(name: str, given: Any) -> TensorType:
         return tensor_type(dtype, shape)
     except InputError as error:
         raise type(error)(f"inputs[{name!r}]: {error}") from None
+
+
+def _number(name: str, value: Any) -> Any:
+    """What a call gives for an option that is an input."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (Symbol, reference.Array)) or is_array(value):
+        _require_scalar(name, value.shape if hasattr(value, "shape") else np.shape(value))
+        return value
+    raise InputError(f"{name}: expected a number or an array of shape (), got {value!r}")
+
+
+def _require_scalar(name: str, shape: Sequence[Any]) -> None:
+    if len(shape):
+        raise InputError(f"{name}: expected one number, of shape (), got {tuple(shape)}")
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

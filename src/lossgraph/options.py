@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .inputs import Input
+from .reference import Array
+from .symbolic.symbol import Symbol
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether an option is an input, or what stands for it in a graph: no check sees its value."""
+    return isinstance(value, (Input, Symbol, Array))
 
 
 def is_number(value: Any) -> bool:
@@ -28,7 +36,12 @@ def require_above(name: str, value: Any, low: float, closed: bool = False) -> No
 
 
 def number(name: str, value: Any, optional: bool = False) -> Any:
-    """A number, from a number or an array of one element; None too if it is optional."""
+    """A number, from a number or an array of one element; None too if it is optional.
+
+    An ``Input`` passes this and all other checks of numbers, as does what stands for it.
+    """
+    if is_unknown(value):
+        return value
     if optional and value is None:
         return None
     if is_number(value) and not isinstance(value, bool):
@@ -41,6 +54,11 @@ def number(name: str, value: Any, optional: bool = False) -> Any:
     raise InputError(f"{name}: expected a number, got {value!r}")
 
 
+def is_zero(value: Any) -> bool:
+    """Whether a number is known to be 0."""
+    return not is_unknown(value) and bool(value == 0)
+
+
 def positive(name: str, value: Any) -> Any:
     """A number above zero."""
     found = number(name, value)
@@ -51,7 +69,7 @@ def positive(name: str, value: Any) -> Any:
 def between(name: str, value: Any, low: float, high: float) -> Any:
     """A number from ``low`` to ``high``, both included."""
     found = number(name, value)
-    if not low <= found <= high:
+    if not is_unknown(found) and not low <= found <= high:
         raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
     return found
 

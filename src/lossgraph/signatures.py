@@ -27,6 +27,16 @@ def without_gradient(*names: str) -> Callable[[Body], Body]:
     return mark
 
 
+def constants(*names: str) -> Callable[[Body], Body]:
+    """Say of a loss's function on which float options its form depends: no inputs can be these."""
+
+    def mark(body: Body) -> Body:
+        vars(body)["constant_options"] = names
+        return body
+
+    return mark
+
+
 def is_array_parameter(parameter: inspect.Parameter) -> bool:
     """An array is annotated as anything; an option's annotation or default says what it is."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..options import require_above
+from ..options import is_number, require_above
 from ..shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
+from .limits import share, together
 from .pairs import differences, same
 from .regression import clamp, positive_part
 
@@ -128,9 +129,18 @@ def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> 
     """
     masked = x if where is None else chosen(F, where, x, 0.0)
     length = F.norm(masked, axis=axis, keepdims=True)
-    if epsilon == 0:  # the zero vector has no direction, and there is no gradient at it
+    if is_number(epsilon) and epsilon == 0:  # a zero vector has no direction and no gradient
         return masked / chosen(F, length > 0, length, math.nan)
-    return masked / F.maximum(length, math.sqrt(epsilon))
+    return masked / F.broadcast_maximum(length, _root(F, epsilon))
+
+
+def _root(F: Any, epsilon: Any) -> Any:
+    """The square root of an option; of an input that is 0 it has the slope 0."""
+    if is_number(epsilon):
+        return math.sqrt(epsilon)
+    positive = epsilon > 0
+    root = F.sqrt(F.where(positive, epsilon, F.ones_like(epsilon)))
+    return F.where(positive, root, F.zeros_like(root))
 
 
 def cosine(F: Any, x: Any, y: Any, epsilon: float = 0.0, axis: Axis = -1, where: Any = None) -> Any:
@@ -172,10 +182,19 @@ def triplet_distance(
 def _distance(F: Any, gap: Any, axis: int, degree: float, eps: float) -> Any:
     if degree == 2:  # as a norm, which no square overflows
         length = F.norm(gap, axis=axis, keepdims=True)
-        return total(F, F.hypot(length, math.sqrt(eps)), axis)
+        return total(F, _rounded_length(F, length, eps), axis)
     if degree == 1:
         return total(F, F.abs(gap), axis) + eps
     return (total(F, F.abs(gap) ** degree, axis) + eps) ** (1 / degree)
+
+
+def _rounded_length(F: Any, length: Any, eps: Any) -> Any:
+    """``sqrt(length^2 + eps)``, which no square overflows."""
+    if is_number(eps):
+        return F.hypot(length, math.sqrt(eps))
+    length, eps = together(F, length, eps)
+    value = F.hypot(length, F.sqrt(eps))
+    return F.with_gradient(value, [length, eps], [share(F, length, value), 0.5 / value])
 
 
 def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> Any:

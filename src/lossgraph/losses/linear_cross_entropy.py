@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..options import is_number
+
 # Logits of a chunk, and rows that it has at least, below which products of matrices are slow.
 CHUNK_ELEMENTS = 1 << 23
 CHUNK_ROWS = 64
@@ -34,12 +36,17 @@ class Target(NamedTuple):
     labels: Any  # (N, K), classes; None for probabilities
     probs: Any = None  # (N, K*C)
     weight: Any = None  # (C,), of the terms of each class
-    smoothing: float = 0.0
+    smoothing: Any = 0.0  # a number, or an input (1,)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is known that nothing is smoothed."""
+        return is_number(self.smoothing) and self.smoothing == 0
 
     @property
     def is_hard(self) -> bool:
         """Whether one class alone counts in each row; its weight then belongs to the row."""
-        return self.labels is not None and self.smoothing == 0.0
+        return self.labels is not None and self.is_plain
 
 
 def linear_cross_entropy(F: Any, linear: Linear, target: Target, chunk: Any = None) -> Any:
@@ -93,7 +100,9 @@ def total_linear_cross_entropy(
         return value if by is None else value / by
 
     losses, gradients = _with_gradients(F, linear, target, shares, chunk)
-    wrt = [linear.rows, linear.weight, linear.bias, shares, target.probs, _dense_weight(target)]
+    smoothing = None if is_number(target.smoothing) else target.smoothing
+    wrt = [linear.rows, linear.weight, linear.bias, shares, target.probs]
+    wrt += [_dense_weight(target), smoothing]
     pairs = [(x, g) for x, g in zip(wrt, gradients, strict=True) if x is not None]
     return F.with_gradient(
         total(linear_cross_entropy(F, linear, target, chunk)),
@@ -165,19 +174,21 @@ class _Weights(NamedTuple):
     labels: Any  # (rows*K, 1), if one class alone counts; then this is all
     smooth: Any = None  # (rows*K, C): probabilities, smoothed
     terms: Any = None  # (rows*K, C): those times the classes' weights
+    exact: Any = None  # (rows*K, C): probabilities, not smoothed
 
 
 def _weights(F: Any, given: Any, target: Target, linear: Linear) -> _Weights:
     if target.is_hard:
         return _Weights(given)
-    smooth = given
+    smooth = exact = given
     if target.labels is not None:
         smooth = F.one_hot(F.reshape(given, (-1,)), linear.classes, dtype=linear.rows.dtype)
-    if target.smoothing:
+        exact = smooth
+    if not target.is_plain:
         smooth = (1 - target.smoothing) * smooth + target.smoothing / linear.classes
     weight = _dense_weight(target)
     terms = smooth if weight is None else F.broadcast_mul(smooth, F.expand_dims(weight, axis=0))
-    return _Weights(None, smooth, terms)
+    return _Weights(None, smooth, terms, exact)
 
 
 def _losses(F: Any, log_probs: Any, target: Target, weights: _Weights) -> Any:
@@ -192,11 +203,14 @@ def _with_gradients(
 ) -> tuple[Any, list[Any]]:
     """The losses of all rows, and of their sum, by shares, the derivatives.
 
-    By rows, weight and bias of the layer, shares, probabilities, and weights of the classes.
+    By rows, weight and bias of the layer, shares, probabilities, weights of the classes, and
+    the smoothing that is an input.
     """
     chunks = _Chunks(F, linear, chunk)
     start = [F.zeros_like(linear.weight)]
     start += [F.zeros_like(x) for x in (linear.bias, _dense_weight(target)) if x is not None]
+    smoothed = not is_number(target.smoothing)
+    start += [F.zeros_like(target.smoothing)] if smoothed else []
 
     def step(elements: Any, states: Any) -> Any:
         rows, given, share = elements
@@ -213,8 +227,11 @@ def _with_gradients(
             by_terms = F.masked_mul(share, -log_probs)
             if target.weight is not None:
                 by_weight = F.sum(F.masked_mul(weights.smooth, by_terms), axis=0)
-                following.append(states[-1] + by_weight)
+                following.append(states[len(following)] + by_weight)
                 by_terms = F.broadcast_mul(by_terms, F.expand_dims(target.weight, axis=0))
+            if smoothed:
+                moved = F.masked_mul(1 / linear.classes - weights.exact, by_terms)
+                following.append(states[-1] + F.sum(moved))
             outputs.append((1 - target.smoothing) * by_terms)
         return outputs, following
 
@@ -229,6 +246,7 @@ def _with_gradients(
         next(others) if linear.bias is not None else None,
         joined,
         chunks.joined(by_probs[0]) if target.labels is None else None,
+        next(others) if _dense_weight(target) is not None else None,
         next(others, None),
     ]
 

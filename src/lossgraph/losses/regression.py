@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..options import is_number
+from .limits import together
 
-def clamp(F: Any, x: Any, low: float = 0.0) -> Any:
+
+def clamp(F: Any, x: Any, low: Any = 0.0) -> Any:
     """``max(x, low)`` that passes the gradient where the two are equal, as ``relu`` does not."""
-    return F.clip(x, low, math.inf)
+    if is_number(low):
+        return F.clip(x, low, math.inf)
+    x, low = together(F, x, low)
+    return F.where(x < low, low, x)
 
 
 def squared_error(F: Any, pred: Any, label: Any, factor: float = 0.5) -> Any:
@@ -42,6 +48,8 @@ def huber(F: Any, error: Any, rho: float) -> Any:
 
     Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
+    if not is_number(rho):
+        return _huber_of_input(F, *together(F, error, rho))
     near = F.clip(error, -rho, rho)
     # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The
     # derivative is the clipped error itself, which no chain rule over the product would find.
@@ -49,12 +57,26 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     return F.with_gradient(slope * (error - 0.5 * near), [error], [slope])
 
 
+def _huber_of_input(F: Any, error: Any, rho: Any) -> Any:
+    """``huber`` by a ``rho`` that has a derivative; the absolute value where it is 0."""
+    near = F.maximum(F.minimum(error, rho), -rho)
+    nothing = rho == 0
+    slope = F.where(nothing, F.sign(error), near / F.where(nothing, F.ones_like(rho), rho))
+    value = slope * (error - 0.5 * near)
+    return F.with_gradient(value, [error, rho], [slope, -0.5 * F.square(slope)])
+
+
 def huber_of_slope(F: Any, error: Any, delta: float) -> Any:
     r"""``huber`` times ``delta``, which is its slope then; squared everywhere if that is infinite.
 
     .. math:: \ell(e) = e^2 / 2 \text{ if } |e| \le \delta \text{ else } \delta (|e| - \delta/2)
     """
-    return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
+    if is_number(delta):
+        return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
+    error, delta = together(F, error, delta)
+    near = F.maximum(F.minimum(error, delta), -delta)
+    value = near * (error - 0.5 * near)
+    return F.with_gradient(value, [error, delta], [near, F.abs(error - near)])
 
 
 def hinge_embedding(F: Any, distance: Any, label: Any, margin: float) -> Any:

@@ -32,6 +32,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
     """
 
     without_gradient = ("target",)
+    constant_options = ("div_value",)  # it says the shapes of the parameters
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..losses import classification, distribution
-from ..options import between, integer, number
+from ..options import between, integer, is_zero, number
 from ..reductions import REDUCTIONS
 from ..shapes import Shape, require_broadcast, require_classes, require_same, same
 from ..types import TensorType
@@ -123,7 +123,7 @@ class NLLLoss(_WeightedLoss):
         if weight is not None:
             weights = counted * F.take(weight, target)
             loss = silenced(F, weights, loss)
-        if smoothing:
+        if not is_zero(smoothing):
             spread = classification.uniform_cross_entropy(F, log_probs, weight)
             loss = (1 - smoothing) * loss + smoothing * F.squeeze(spread, axis=1)
         loss = F.where(counted, loss, F.zeros_like(loss))
@@ -173,7 +173,7 @@ class CrossEntropyLoss(NLLLoss):
         if not dense:
             return self._of_classes(F, log_probs, target, weight, batched, self.label_smoothing)
         smoothing = self.label_smoothing
-        if smoothing:
+        if not is_zero(smoothing):
             target = target * (1 - smoothing) + smoothing / input.shape[1]
         if weight is not None:
             target = target * classification.along_classes(F, weight, input)

@@ -129,6 +129,8 @@ class TripletMarginLoss(_Triplet):
     Source: Balntas et al. (2016), BMVC.
     """
 
+    constant_options = ("p",)
+
     def __init__(
         self,
         margin: float = 1.0,

@@ -13,6 +13,7 @@ from ..losses import embedding, regression
 from ..options import number, one_of, positive
 from ..reductions import REDUCTIONS, reduced
 from ..shapes import require_same, same
+from ..signatures import constants
 from .base import without_last
 from .embedding import cosine_similarity as _cosine
 
@@ -77,6 +78,7 @@ def huber_loss(
 
 
 @FunctionLoss
+@constants("p")
 def pairwise_distance(
     F: Any, x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Any:

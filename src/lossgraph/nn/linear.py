@@ -14,7 +14,7 @@ from ..losses.linear_cross_entropy import (
     linear_cross_entropy,
     total_linear_cross_entropy,
 )
-from ..options import between, integer
+from ..options import between, integer, is_unknown
 from .base import Loss
 
 __all__ = ["LinearCrossEntropyLoss"]
@@ -66,7 +66,7 @@ class LinearCrossEntropyLoss(Loss):
     ) -> None:
         super().__init__(reduction)
         self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index)
-        self.label_smoothing = float(between("label_smoothing", label_smoothing, 0, 1))
+        self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
         self.batch_chunk_size = batch_chunk_size
         if batch_chunk_size is not None:
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
@@ -119,6 +119,10 @@ class LinearCrossEntropyLoss(Loss):
         by = F.sum(weights) if self.reduction == "mean" else None
         return F.scalar(total_linear_cross_entropy(F, linear, against, counts, by, chunk))
 
+    def _smoothing(self, F: Any) -> Any:
+        own = self.label_smoothing
+        return F.reshape(own, (1,)) if is_unknown(own) else own
+
     def _is_dense(self, input: Any, linear_weight: Any, target: Any) -> bool:
         """Whether a target is of probabilities: it has an axis of the classes then."""
         rank = len(input.shape) + len(linear_weight.shape) - 2
@@ -140,7 +144,7 @@ class LinearCrossEntropyLoss(Loss):
         """What the logits are compared with, how much each row counts, and towards the mean."""
         probs = F.reshape(_classes_last(F, target, 1), (target.shape[0], linear.weight.shape[0]))
         counts = F.ones((target.shape[0], linear.positions), dtype=linear.rows.dtype)
-        return Target(None, probs, weight, self.label_smoothing), counts, counts
+        return Target(None, probs, weight, self._smoothing(F)), counts, counts
 
     def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
         """The same of classes, of which an ignored one is taken for the first and counts 0."""
@@ -155,7 +159,7 @@ class LinearCrossEntropyLoss(Loss):
             F.reshape(x, (target.shape[0], linear.positions))
             for x in (counts, weights, F.cast(target, "int64"))
         )
-        against = Target(labels, None, weight, self.label_smoothing)
+        against = Target(labels, None, weight, self._smoothing(F))
         return against, weights if against.is_hard else counts, weights
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import regression
-from ..options import number, positive, require_above
+from ..options import is_zero, number, positive, require_above
 from ..shapes import Shape, broadcasts, same
 from .base import Loss
 
@@ -58,7 +58,7 @@ class SmoothL1Loss(Loss):
         require_above("beta", self.beta, 0, closed=True)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
-        if self.beta == 0:
+        if is_zero(self.beta):
             return self._reduce(F, regression.absolute_number(F, input - target))
         return self._reduce(F, regression.huber(F, target - input, self.beta))
 

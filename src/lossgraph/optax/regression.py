@@ -7,8 +7,9 @@ from typing import Any
 from ..errors import InputError
 from ..losses import embedding, regression
 from ..losses.axes import Axis
-from ..options import require_above
+from ..options import is_number, require_above
 from ..shapes import require_same
+from ..signatures import constants
 
 
 def squared_error(F: Any, predictions: Any, targets: Any = None) -> Any:
@@ -101,6 +102,7 @@ def cosine_distance(
     return 1 - cosine_similarity(F, predictions, targets, epsilon=epsilon, axis=axis, where=where)
 
 
+@constants("norm_degree")
 def triplet_margin_loss(
     F: Any,
     anchors: Any,
@@ -138,6 +140,6 @@ def ntxent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> A
 
     Source: Chen et al. (2020), arXiv:2002.05709.
     """
-    if temperature == 0:
+    if is_number(temperature) and temperature == 0:
         raise InputError("temperature: expected a number other than 0")
     return embedding.nt_xent(F, embeddings, labels, temperature)
