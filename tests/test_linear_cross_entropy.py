@@ -425,3 +425,19 @@ def test_put_along_axis():
     assert_close(grads["values"], np.ones((3, 1)))
     given = map(reference.Array, (x, index, values))
     assert_close(body(reference, *given).asnumpy(), expected)
+
+
+def test_tensors_of_the_constructor():
+    """As in torch; a call's own come first, and a graph has them as constants."""
+    rng = np.random.default_rng(0)
+    rows, layer, bias = rng.normal(size=(5, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)
+    weight, labels = rng.uniform(0.5, 2, 4), np.array([0, 3, 1, 2, 2])
+    at_the_call = nn.LinearCrossEntropyLoss()(rows, layer, labels, linear_bias=bias, weight=weight)
+    loss = nn.LinearCrossEntropyLoss(weight=weight, linear_bias=bias * 7)
+    np.testing.assert_allclose(loss(rows, layer, labels, linear_bias=bias), at_the_call)
+    types = {
+        "input": ("float64", ("N", 3)),
+        "linear_weight": ("float64", (4, 3)),
+        "target": ("int64", ("N",)),
+    }
+    assert len(loss.to_onnx(types).graph.input) == 3

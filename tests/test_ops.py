@@ -412,6 +412,8 @@ def flat(graph):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("length", [0, 3, 8, 37])
 def test_every_form_computes_the_same(form, dtype, length):
+    if form == "L2Norm" and length == 0 and newest_opset() < 26:
+        pytest.skip("this old ONNX Runtime has no maximum of nothing, which the norm is scaled by")
     rng = np.random.default_rng(length)
     arity = len(EXAMPLES[form][0][0])
     shapes = [(5, length)] * arity

@@ -15,7 +15,7 @@ from ..losses.linear_cross_entropy import (
     total_linear_cross_entropy,
 )
 from ..options import between, integer, is_unknown
-from .base import Loss
+from .base import Loss, as_tensor
 
 __all__ = ["LinearCrossEntropyLoss"]
 
@@ -39,6 +39,8 @@ class LinearCrossEntropyLoss(Loss):
         label_smoothing: the share, 0 to 1, that all classes have in a target in equal parts.
         batch_chunk_size: how many rows are computed at once, 1 or more; None for as many as
             make 8 million logits, and 64 more. More take more memory, fewer more time.
+        weight: as the input of this name, which a call may give instead.
+        linear_bias: likewise.
 
     Inputs: ``input`` (N, D), or (D,) without a batch; ``linear_weight`` (C, D), or
     (C, d1, .., D), which needs a batch; ``target``, classes (N, d1, ..) or (), or probabilities
@@ -56,6 +58,7 @@ class LinearCrossEntropyLoss(Loss):
     """
 
     number_inputs = ("target",)
+    tensor_options = ("weight", "linear_bias")
 
     def __init__(
         self,
@@ -63,10 +66,14 @@ class LinearCrossEntropyLoss(Loss):
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         batch_chunk_size: int | None = None,
+        *,
+        weight: Any = None,
+        linear_bias: Any = None,
     ) -> None:
         super().__init__(reduction)
         self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index)
         self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
+        self.weight, self.linear_bias = as_tensor(weight), as_tensor(linear_bias)
         self.batch_chunk_size = batch_chunk_size
         if batch_chunk_size is not None:
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
