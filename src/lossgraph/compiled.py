@@ -39,6 +39,7 @@ class Compiled:
         self._runner = Runner(program, providers, opset, threads, tiles)
         self._quick: dict[Any, Any] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
+        self._known = dict.fromkeys(self._names).keys()
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
@@ -85,6 +86,12 @@ class Compiled:
                 return quick(args)
         return self.run(self._given(args, named), out)
 
+    def call(self, arrays: Mapping[str, Any]) -> Any:
+        """The same for arrays by name."""
+        if arrays.keys() == self._known:
+            return self(*[arrays[name] for name in self._names])
+        return self.run(arrays)
+
     def _remember(self, arrays: Mapping[str, Any]) -> None:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
         given = [arrays[name] for name in self._names if name in arrays]
@@ -126,7 +133,7 @@ class Compiled:
         return quick
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
-        """The same for arrays by name."""
+        """The same for arrays by name, which are checked."""
         first = next(iter(arrays.values()), np.empty(0))
         restore = kind_of(first)
         device = common_device(arrays)

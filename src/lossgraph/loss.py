@@ -131,7 +131,7 @@ class Block(Holder):
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self._forward(reference, **arrays, **constants)
         arrays = self._prepared(arrays)
-        return self._compiled(arrays, constants, (), False).run(arrays)
+        return self._compiled(arrays, constants, (), False).call(arrays)
 
     def value_and_grad(
         self, *args: Any, wrt: Sequence[str] | None = None, ct: Any = None, **kwargs: Any
@@ -158,7 +158,7 @@ class Block(Holder):
         compiled = self._compiled(arrays, constants, chosen, ct is not None)
         if ct is not None:
             arrays.update(_cotangents(ct, compiled.program))
-        value, grads = compiled.run(arrays)
+        value, grads = compiled.call(arrays)
         return value, grads
 
     def to_onnx(
