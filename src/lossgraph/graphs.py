@@ -61,6 +61,7 @@ class Graphs:
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
         self._wholes: dict[Target, Graph] = {}
+        self._part_models: dict[tuple[bool, bool], bytes] = {}
         self._parts: dict[tuple[int, bool, bool], Graph] = {}
         if self._provider != "cpu":  # whose driver may be missing, which is better known now
             self.whole({})
@@ -79,7 +80,7 @@ class Graphs:
         An operator of a small graph costs what its call does, and the engine computes beforehand
         what follows from constants.
         """
-        from .lower import DEFAULT_OPSET, lower  # which loads onnx
+        from .lower import lower  # which loads onnx
 
         if self._is_large(sizes):
             return self.whole(sizes)
@@ -90,7 +91,7 @@ class Graphs:
         model = lower(
             renamed[:count],
             dict(zip(outputs, renamed[count:], strict=True)),
-            opset=DEFAULT_OPSET if self._opset is None else self._opset,
+            opset=self._opset,
             target=target,
         )
         return self._load(model, self._providers, self._threads)
@@ -99,14 +100,21 @@ class Graphs:
         """A graph for each thread: one would make them wait for its memory at every step."""
         key = thread, tiled, self.finite
         if key not in self._parts:
+            self._parts[key] = self._load(self._part_model(tiled), None, 1)
+        return self._parts[key]
+
+    def _part_model(self, tiled: bool) -> bytes:
+        """The model that every thread has a session of."""
+        key = tiled, self.finite
+        if key not in self._part_models:
             assert self.batch is not None
             target = replace(TRUSTED, finite=self.finite)
             program, guard = self._program, self._program.guard(target)
             model = part_model(program.inputs, self.batch, guard, target, self._opset, tiled=tiled)
-            self._parts[key] = self._load(model, None, 1)
-        return self._parts[key]
+            self._part_models[key] = model.SerializeToString()
+        return self._part_models[key]
 
-    def _load(self, model: onnx.ModelProto, providers: Any, threads: int | None) -> Graph:
+    def _load(self, model: onnx.ModelProto | bytes, providers: Any, threads: int | None) -> Graph:
         session = make_session(model, providers, threads)
         made = [node.name for node in session.get_outputs()]
         return Graph(

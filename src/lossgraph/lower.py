@@ -46,7 +46,7 @@ def lower(
     inputs: Sequence[Expr],
     outputs: Mapping[str, Expr],
     *,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     name: str = "loss",
     metadata: Mapping[str, str] | None = None,
     target: Target = PORTABLE,
@@ -56,7 +56,7 @@ def lower(
     Args:
         inputs: the graph's inputs, in order; unused ones stay in the signature.
         outputs: expressions by output name, in order.
-        opset: version of the standard operator set, 13 to 26.
+        opset: version of the standard operator set, 13 to 26; 18 by default.
         name: name of the graph.
         metadata: text stored in the model.
         target: where it is to run. In a portable model the bodies of scans read nothing outside,
@@ -66,6 +66,7 @@ def lower(
         InputError: for an opset outside the range, or a name that is used twice.
         LoweringError: for an expression that the opset cannot say.
     """
+    opset = DEFAULT_OPSET if opset is None else opset
     _check_request(inputs, outputs, opset)
     from . import __version__
 

@@ -114,14 +114,14 @@ class Program:
             target: where it is to run; any other than ``PORTABLE`` is ONNX Runtime here, and the
                 model has outputs that say when its results are not to be used.
         """
-        from .lower import DEFAULT_OPSET, lower
+        from .lower import lower
         from .validate import check
 
         outputs = dict(self.outputs) if target.portable else self.to_run(target)
         model = lower(
             self.inputs,
             outputs,
-            opset=DEFAULT_OPSET if opset is None else opset,
+            opset=opset,
             name=self.name,
             metadata=self._metadata(),
             target=target,

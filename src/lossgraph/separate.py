@@ -83,24 +83,19 @@ def _batch(dim: str, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Bat
     axes: dict[str, int | None] = {n.attrs["name"]: lane and lane.axis for n, lane in lanes.items()}
     roots = _with_count(list(outputs.values()), dim)
     lanes[_COUNT] = None
-    sums = _sums_over(roots, lanes, dim)
+    found, sums = _before_and_sums(roots, lanes, dim)
     parts: dict[str, Expr] = {}
     rest: dict[str, Expr] = {}
     for name, root in zip(outputs, roots, strict=True):
-        (rest if _follows(root, sums) else parts)[name] = root
-    found = lanes_of(list(parts.values()), lanes, dim)
-    if any(lane is None or lane.blocks != 1 for lane in found):
+        (parts if root in found else rest)[name] = root
+    if any(found[root] is None or found[root].blocks != 1 for root in parts.values()):
         raise MixedError
     made = {node: variable(f"_sum_{i}", node.type) for i, node in enumerate(sums)}
-    summed = lanes_of([node.args[0] for node in made], lanes, dim)
-    partial = {
-        f"_sum_{i}": _partial(node, lane.axis)
-        for i, (node, lane) in enumerate(zip(made, summed, strict=True))
-    }
+    partial = {f"_sum_{i}": _partial(node, found[node.args[0]].axis) for i, node in enumerate(sums)}
     return Batch(
         dim,
         axes,
-        {name: lane.axis for name, lane in zip(parts, found, strict=True)},
+        {name: found[root].axis for name, root in parts.items()},
         {**parts, **partial},
         dict(zip(rest, substitute(list(rest.values()), made), strict=True)),
     )
@@ -147,8 +142,10 @@ def _computed(size: Size, dim: str) -> Expr:
 # --- sums over the samples ----------------------------------------------------------------
 
 
-def _sums_over(roots: Sequence[Expr], lanes: Mapping[Expr, Any], dim: str) -> list[Expr]:
-    """The sums over samples that outputs follow from, where no sample depends on them."""
+def _before_and_sums(
+    roots: Sequence[Expr], lanes: Mapping[Expr, Any], dim: str
+) -> tuple[dict[Expr, Any], list[Expr]]:
+    """The lanes of what comes before sums over samples, and these sums: no sample needs them."""
     found, sums, after = dict(lanes), [], set[Expr]()
     for node in toposort(roots):
         if node in found:
@@ -163,7 +160,7 @@ def _sums_over(roots: Sequence[Expr], lanes: Mapping[Expr, Any], dim: str) -> li
             after.add(node)
         else:
             found[node] = checked(node, _lane(node, found, dim), dim)
-    return sums
+    return found, sums
 
 
 def _is_sum_over(node: Expr, found: Mapping[Expr, Any]) -> bool:
@@ -171,10 +168,6 @@ def _is_sum_over(node: Expr, found: Mapping[Expr, Any]) -> bool:
         return False
     lane = found[node.args[0]]
     return lane is not None and lane.blocks == 1 and lane.axis in node.attrs["axes"]
-
-
-def _follows(root: Expr, sums: Sequence[Expr]) -> bool:
-    return any(node in sums for node in toposort([root]))
 
 
 def _has(type_: Any, dim: str) -> bool:

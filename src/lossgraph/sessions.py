@@ -84,11 +84,6 @@ def first_provider(providers: Any) -> str:
     return next((short for short, name in _PROVIDERS.items() if name == full), str(full))
 
 
-def on_cpu(providers: Any) -> bool:
-    """Whether providers, as ``resolve_providers`` takes them, are the CPU alone."""
-    return resolve_providers(providers) == [_PROVIDERS["cpu"]]
-
-
 def make_session(
     model: onnx.ModelProto | bytes | str,
     providers: Any = None,

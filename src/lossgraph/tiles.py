@@ -61,7 +61,7 @@ def part_model(
     In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
     given for each tile.
     """
-    from .lower import DEFAULT_OPSET, lower  # which loads onnx
+    from .lower import lower  # which loads onnx
 
     values, doubts = assume(list(batch.parts.values()), target)
     outputs = [*batch.parts, *guard, *doubts]
@@ -72,7 +72,7 @@ def part_model(
     return lower(
         own,
         dict(zip(outputs, values, strict=True)),
-        opset=DEFAULT_OPSET if opset is None else opset,
+        opset=opset,
         target=replace(target, elements=_TILED.elements),
     )
 
