@@ -21,7 +21,7 @@ from lossgraph import __main__, gluon
 from lossgraph.catalogue import entries
 from lossgraph.checks import check_file
 from lossgraph.cli import app, listing
-from lossgraph.cli.output import print_json, print_table
+from lossgraph.cli.output import print_json, print_table, progress
 from lossgraph.export import export_folder
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
@@ -515,3 +515,19 @@ def test_bench_leaves_out_what_cannot_be_compared(monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 0
     (why,) = {case["left_out"]["naive"] for case in json.loads(result.stdout)["cases"]}
     assert why.startswith("cannot compute it: ValueError")
+
+
+def test_progress_is_shown_only_where_somebody_watches(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(progress(iter([1, 2]), "checking", 2)) == [1, 2]
+    assert capsys.readouterr().err == ""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert list(progress([1, 2], "checking")) == [1, 2]
+    assert "checking" in terminal.getvalue()
+    assert capsys.readouterr().out == ""

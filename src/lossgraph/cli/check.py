@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import Json
-from .output import print_json, print_table
+from .output import print_json, print_table, progress
 
 NAME = "check"
 EXAMPLE = "Example: lossgraph check exported/ce"
@@ -34,8 +34,11 @@ def command(
     """
     from ..checks import check_file, find_models
 
+    found = find_models(model)
     checks = [
-        (path, check) for path in find_models(model) for check in check_file(path, rtol, atol)
+        (path, check)
+        for path in progress(found, "checking", len(found))
+        for check in check_file(path, rtol, atol)
     ]
     ok = all(check.ok for _, check in checks)
     if json:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -34,6 +36,19 @@ def print_json(value: Any) -> None:
 def note(text: str) -> None:
     """Something to know that is not data."""
     print(text, file=sys.stderr)
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """The items, with a bar on standard error as long as they last, where somebody watches."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        items, description=label, total=total, console=Console(stderr=True), transient=True
+    )
 
 
 def _draw(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
