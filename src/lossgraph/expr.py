@@ -206,18 +206,17 @@ def toposort(roots: Iterable[Expr]) -> list[Expr]:
 
 def transform(
     roots: Sequence[Expr], rewrite: Callable[[Expr, tuple[Expr, ...]], Expr]
-) -> dict[Expr, Expr]:
-    """Rewrite bottom-up: ``rewrite(node, new_args)`` for every node; the map old -> new."""
+) -> list[Expr]:
+    """The roots rewritten bottom-up, by ``rewrite(node, new_args)`` for every node."""
     done: dict[Expr, Expr] = {}
     for node in toposort(roots):
         done[node] = rewrite(node, tuple(done[arg] for arg in node.args))
-    return done
+    return [done[root] for root in roots]
 
 
 def substitute(roots: Sequence[Expr], replacements: Mapping[Expr, Expr]) -> list[Expr]:
     """The roots with some nodes replaced."""
-    done = transform(roots, lambda node, args: replacements.get(node) or rebuild(node, args))
-    return [done[root] for root in roots]
+    return transform(roots, lambda node, args: replacements.get(node) or rebuild(node, args))
 
 
 def rename_sizes(roots: Sequence[Expr], sizes: Mapping[str, Dim]) -> list[Expr]:
@@ -231,8 +230,7 @@ def rename_sizes(roots: Sequence[Expr], sizes: Mapping[str, Dim]) -> list[Expr]:
             return node
         return _make(node.op, args, map_sizes(node.attrs, sizes))
 
-    done = transform(roots, rewrite)
-    return [done[root] for root in roots]
+    return transform(roots, rewrite)
 
 
 def map_sizes(attrs: Mapping[str, Any], sizes: Mapping[str, Dim]) -> dict[str, Any]:

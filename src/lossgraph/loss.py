@@ -74,6 +74,10 @@ class Block(Holder):
         self.__dict__["_version"] += 1
         object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        return f"{self.name}({options})"
+
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in _NOT_STATE}
 

@@ -23,8 +23,8 @@ _WIDER = {
 
 def widen(roots: Sequence[Expr]) -> list[Expr]:
     """The same roots, of the same types, with every operation between in float32 or int64."""
-    done = transform(roots, lambda node, args: _widened(node, args, {}))
-    return [cast(done[root], root.dtype) for root in roots]
+    wide = transform(roots, lambda node, args: _widened(node, args, {}))
+    return [cast(value, root.dtype) for value, root in zip(wide, roots, strict=True)]
 
 
 def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) -> Expr:
@@ -50,8 +50,8 @@ def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) ->
 def _wide_body(body: Body, inside: Mapping[Expr, Expr]) -> Body:
     wide = {v: variable(v.attrs["name"], _wide_type(v.type)) for v in body.inputs}
     known = {**inside, **wide}
-    done = transform(body.outputs, lambda node, args: _widened(node, args, known))
-    return Body(tuple(wide.values()), tuple(done[root] for root in body.outputs), body.depth)
+    outputs = transform(body.outputs, lambda node, args: _widened(node, args, known))
+    return Body(tuple(wide.values()), tuple(outputs), body.depth)
 
 
 def _wide_type(type_: TensorType) -> TensorType:

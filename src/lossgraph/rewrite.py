@@ -232,8 +232,7 @@ def rewrite(
 
     current = list(roots)
     for _ in range(_MAX_PASSES):
-        done = transform(current, visit)
-        following = [done[root] for root in current]
+        following = transform(current, visit)
         if all(a is b for a, b in zip(current, following, strict=True)):
             return current
         current = following

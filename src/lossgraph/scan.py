@@ -341,8 +341,7 @@ def prune_scans(roots: Sequence[Expr]) -> list[Expr]:
             return _ITEM(args[0], index=kept[node.args[0]].index(node.attrs["index"]))
         return _shortened(node, args, kept[node]) if node.op is _SCAN else rebuild(node, args)
 
-    done = transform(roots, shorten)
-    pruned = [done[root] for root in roots]
+    pruned = transform(roots, shorten)
     # what one scan no longer needs another may have put out for it alone
     return pruned if pruned == list(roots) else prune_scans(pruned)
 

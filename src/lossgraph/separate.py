@@ -123,8 +123,7 @@ def _with_count(roots: Sequence[Expr], dim: str) -> list[Expr]:
             return _computed(node.attrs["size"], dim)
         return rebuild(node, args)
 
-    done = transform(roots, choose)
-    return [done[root] for root in roots]
+    return transform(roots, choose)
 
 
 def _computed(size: Size, dim: str) -> Expr:

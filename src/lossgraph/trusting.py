@@ -28,8 +28,8 @@ def assume(roots: Sequence[Expr], target: Target) -> tuple[list[Expr], dict[str,
         return made, {}
     plain = transform([*made, *silenced], _plain_product)
     # of the graph that is run: the factors may have such products inside
-    doubts = map(_infinite, dict.fromkeys(plain[x] for x in silenced))
-    return [plain[root] for root in made], {UNSURE: functools.reduce(maximum, doubts)}
+    doubts = map(_infinite, dict.fromkeys(plain[len(made) :]))
+    return plain[: len(made)], {UNSURE: functools.reduce(maximum, doubts)}
 
 
 def _silenced(roots: Sequence[Expr]) -> list[Expr]:

@@ -26,10 +26,6 @@ class Loss(Block):
         self._refuse(deprecated)
         self.reduction = one_of("reduction", reduction, self.reductions)
 
-    def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
-        return f"{self.name}({options})"
-
     def _refuse(self, deprecated: dict[str, Any]) -> None:
         unknown = [name for name in deprecated if name not in ("size_average", "reduce")]
         if unknown:

@@ -65,8 +65,7 @@ def settle(roots: Sequence[Expr]) -> list[Expr]:
             return rebuild(node, args)
         return args[1 if any(g in computed for g in _gradients(node.args)) else 0]
 
-    done = transform(roots, choose)
-    return [done[root] for root in roots]
+    return transform(roots, choose)
 
 
 def _computed(roots: Sequence[Expr]) -> set[Expr]:

@@ -435,8 +435,7 @@ def trust_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
             return cast(args[0], "int64")
         return rebuild(node, args)
 
-    done = transform(roots, choose)
-    return [done[root] for root in roots]
+    return transform(roots, choose)
 
 
 def only_select(labels: Sequence[Expr], roots: Sequence[Expr]) -> bool:

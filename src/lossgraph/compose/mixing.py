@@ -1,0 +1,52 @@
+"""A loss of samples that were mixed of two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..functions import as_loss
+from ..loss import Block
+from ..options import one_of
+from ..weighting import weigh
+from .composite import Composite
+
+
+def mixup(loss: Any, label: str = "label") -> Block:
+    r"""A loss against two labels, for samples that were mixed of two.
+
+    .. math:: \ell = \lambda\, \ell(x, y) + (1 - \lambda)\, \ell(x, y')
+
+    Inputs: those of the loss; ``<label>_mixed``, the second label; ``lam``, the share of the
+    first, a number or one for each sample.
+
+    Args:
+        loss: a loss.
+        label: the input that is a label.
+
+    Source: Zhang et al. (2018), ICLR, arXiv:1710.09412.
+    """
+    return Mixup(loss, label)
+
+
+class Mixup(Composite):
+    """See ``mixup``."""
+
+    def __init__(self, loss: Any, label: str = "label") -> None:
+        block = as_loss(loss)
+        one_of("label", label, tuple(block._signature().parameters))
+        self.label, self.other = label, f"{label}_mixed"
+        fixed = [self.other] if label in block.without_gradient else []
+        super().__init__({"loss": block}, [self.other, "lam"], ["lam"], fixed)
+
+    def hybrid_forward(self, F: Any, **given: Any) -> Any:
+        share, other = given.pop("lam"), given.pop(self.other)
+        first, parts = self._value("loss", given)
+        second, others = self._value("loss", {**given, self.label: other})
+
+        def mixed(a: Any, b: Any) -> Any:
+            return weigh(F, a, share) + weigh(F, b, 1 - share)
+
+        total = mixed(first, second)
+        if not parts:
+            return total
+        return total, {name: mixed(part, others[name]) for name, part in parts.items()}

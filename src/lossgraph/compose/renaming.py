@@ -1,0 +1,62 @@
+"""A loss whose inputs have other names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..functions import as_loss
+from ..loss import Block
+from ..options import one_of
+from .composite import Composite
+
+
+def renamed(loss: Any, **names: str) -> Block:
+    """A loss whose inputs have other names: ``renamed(loss, pred="scores")``.
+
+    Args:
+        loss: a loss.
+        **names: the new name of an input, by its own.
+    """
+    return Renamed(loss, names)
+
+
+class Renamed(Composite):
+    """See ``renamed``."""
+
+    def __init__(self, loss: Any, names: Mapping[str, str]) -> None:
+        block = as_loss(loss)
+        inputs = block._signature().parameters
+        for name in names:
+            one_of("renamed", name, tuple(inputs))
+        self.names = {name: names.get(name, name) for name in inputs}
+        if len(set(self.names.values())) < len(self.names):
+            raise InputError(f"renamed: two inputs would have one name: {self.names}")
+        super().__init__({"loss": block})
+        self._inputs = inspect.Signature(
+            [p.replace(name=self.names[name]) for name, p in inputs.items()]
+        )
+        for kind in ("without_gradient", "number_inputs"):
+            setattr(self, kind, tuple(self.names[name] for name in getattr(block, kind)))
+
+    @property
+    def scalar_inputs(self) -> tuple[str, ...]:
+        return tuple(self.names[name] for name in self.losses["loss"].scalar_inputs)
+
+    def with_inputs(self, given: Mapping[str, Any]) -> Any:
+        return super().with_inputs({**given, **self._back(given)})
+
+    def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        prepared = self.losses["loss"].prepare(self._back(arrays))
+        return {self.names[name]: array for name, array in prepared.items()}
+
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.losses["loss"].check_shapes(self._back(shapes))
+
+    def hybrid_forward(self, F: Any, **given: Any) -> Any:
+        return self.losses["loss"](**self._back(given))
+
+    def _back(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: given[new] for name, new in self.names.items() if new in given}
