@@ -209,6 +209,21 @@ def test_a_compiled_loss_takes_it() -> None:
     assert_close(value, huber(2.0).astype("float32"))
 
 
+def test_a_compiled_loss_takes_a_number_for_a_scalar() -> None:
+    types = {**dict.fromkeys(("pred", "label"), ("float32", ("N", 2))), "rho": ("float32", ())}
+    compiled = lg.compile(gluon.HuberLoss(rho=Input("rho")), types)
+    pred, label = (array.astype("float32") for array in (PRED, LABEL))
+    for rho in (2, 0.5, np.float64(0.5)):
+        expected = compiled(pred, label, np.array(rho, "float32"))
+        assert_close(compiled(pred, label, rho), expected)
+        assert_close(compiled(pred, label, rho=rho), expected)
+    for bad in (True, "2", None):
+        with pytest.raises(lg.LossgraphError, match="rho"):
+            compiled(pred, label, rho=bad)
+    with pytest.raises(lg.DtypeError, match="pred"):
+        compiled(1.0, label, 2.0)
+
+
 @pytest.mark.parametrize("samples", [64, 40_000])
 def test_its_gradient_adds_up_over_all_samples(samples: int) -> None:
     """Of batches that are computed in tiles too."""

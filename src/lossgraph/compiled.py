@@ -12,6 +12,7 @@ from .errors import InputError
 from .program import Program
 from .runtime import Runner
 from .sessions import engine_errors
+from .types import numpy_dtype
 
 Array = np.ndarray[Any, Any]
 # Signatures of calls that are known to need no check.
@@ -40,6 +41,8 @@ class Compiled:
         self._quick: dict[Any, Any] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
         self._known = dict.fromkeys(self._names).keys()
+        inputs = zip(self._names, program.inputs, strict=True)
+        self._scalars = {name: node.type for name, node in inputs if not node.type.rank}
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
@@ -134,6 +137,7 @@ class Compiled:
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name, which are checked."""
+        arrays = {name: self._as_array(name, value) for name, value in arrays.items()}
         first = next(iter(arrays.values()), np.empty(0))
         restore = kind_of(first)
         device = common_device(arrays)
@@ -152,6 +156,15 @@ class Compiled:
             for name, value in results.items()
         }
         return self._answer(answers)
+
+    def _as_array(self, name: str, value: Any) -> Any:
+        """A number is an array where the input is a scalar."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return value
+        type_ = self._scalars.get(name)
+        if type_ is None or (isinstance(value, float) and not type_.is_float):
+            return value  # refused with the other arrays that are not of their types
+        return np.asarray(value, numpy_dtype(type_.dtype))
 
     def _answer(self, answers: Mapping[str, Any]) -> Any:
         """The value, or the value and gradients, of outputs by name."""
