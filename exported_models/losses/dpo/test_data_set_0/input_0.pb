@@ -1,0 +1,1 @@
+Bpolicy_chosenJTdó¿J&"À–ð¿¦ãõ¾

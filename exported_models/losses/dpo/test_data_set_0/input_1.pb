@@ -1,0 +1,1 @@
+Bpolicy_rejectedJ‚ãÃ¿ÆZŠ¿Õm˜¿!eû¿

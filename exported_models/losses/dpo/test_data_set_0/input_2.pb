@@ -1,0 +1,1 @@
+Breference_chosenJì¿EŒŞ¿œ€©¿4¦»¿

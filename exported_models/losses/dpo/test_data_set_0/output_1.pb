@@ -1,0 +1,1 @@
+Bgrad_policy_chosenJ	Q½o([½þ‡O½ùYF½

@@ -1,0 +1,1 @@
+Bgrad_policy_rejectedJ	Q=o([=ş‡O=ùYF=

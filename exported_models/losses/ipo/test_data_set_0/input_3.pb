@@ -1,0 +1,1 @@
+Breference_rejectedJ°?•¿c_Ø¿£ùf¿#xÀ

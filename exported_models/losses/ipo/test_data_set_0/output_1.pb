@@ -1,0 +1,1 @@
+Bgrad_policy_chosenJýt-Á;ñLÁ‰(Áw×Á

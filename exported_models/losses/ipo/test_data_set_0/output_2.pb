@@ -1,0 +1,1 @@
+Bgrad_policy_rejectedJıt-A;ñLA‰(Aw×A

@@ -1,0 +1,1 @@
+Bgrad_rejectedJ	ý]=ú„£=wBƒ=¾ž˜=
