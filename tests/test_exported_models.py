@@ -190,6 +190,7 @@ NO_TWINS = {"AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss"}  # modules w
     "entry", [p for p in EVERY if p.values[0].namespace == "nn" and
               p.values[0].own_name not in NO_TWINS]
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:reduction:UserWarning")  # of KLDivLoss, which means "mean"
 def test_torch_says_the_same(entry: Entry) -> None:
     torch = pytest.importorskip("torch")
     inputs = {name: torch.tensor(array) for name, array in tensors(entry, "input").items()}
@@ -198,7 +199,10 @@ def test_torch_says_the_same(entry: Entry) -> None:
     loss = getattr(torch.nn, entry.own_name)()(*inputs.values())
     loss.sum().backward()
     found = {"loss": loss, **{f"grad_{name}": inputs[name].grad for name in entry.predictions}}
-    for name, array in tensors(entry, "output").items():
+    if entry.own_name == "CTCLoss":  # torch's gradient is right behind a log-softmax only
+        del found["grad_log_probs"]
+    for name in found:
+        array = tensors(entry, "output")[name]
         np.testing.assert_allclose(found[name].detach().numpy(), array, rtol=1e-5, atol=1e-6)
 
 

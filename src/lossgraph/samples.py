@@ -177,8 +177,8 @@ def _normal(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
 
 
 def _shares(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
-    """Distributions along the last axis, none of whose events is rare."""
-    weights = _below(2**20, bits, shape) + 2**17
+    """Distributions along the last axis: events differ, but none is very rare."""
+    weights = (_below(2**20, bits, shape) + 2**18) ** 2
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 

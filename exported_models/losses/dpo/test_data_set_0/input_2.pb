@@ -1,1 +1,1 @@
-Breference_chosenJì¿EŒŞ¿œ€©¿4¦»¿
+Breference_chosenJTr¿¹AÀß/¨¿Ğ³Ç¿

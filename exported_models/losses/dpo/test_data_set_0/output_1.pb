@@ -1,1 +1,1 @@
-Bgrad_policy_chosenJ	Q½o([½þ‡O½ùYF½
+Bgrad_policy_chosenJW½d½5T½È–D½

@@ -1,1 +1,1 @@
-Bgrad_policy_rejectedJ	Q=o([=ş‡O=ùYF=
+Bgrad_policy_rejectedJW=d=5T=È–D=

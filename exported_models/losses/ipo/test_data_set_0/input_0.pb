@@ -1,1 +1,1 @@
-Bpolicy_chosenJTdó¿J&"À–ğ¿¦ãõ¾
+Bpolicy_chosenJŠöÀ£uNÀÀ;!p¾

@@ -1,1 +1,1 @@
-Bpolicy_rejectedJ‚ãÃ¿ÆZŠ¿Õm˜¿!eû¿
+Bpolicy_rejectedJF4Ø¿ÏÒm¿pQ¿8WÀ

@@ -1,1 +1,1 @@
-BlossJ¦ëAY$BvèÝA`Ç˜A
+BlossJPB5TBBe÷ŒA

@@ -1,1 +1,1 @@
-Bgrad_policy_chosenJıt-Á;ñLÁ‰(Áw×Á
+Bgrad_policy_chosenJ`5@ÁÜiÁ˜(7Á«SÁ

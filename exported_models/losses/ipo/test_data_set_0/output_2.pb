@@ -1,1 +1,1 @@
-Bgrad_policy_rejectedJýt-A;ñLA‰(Aw×A
+Bgrad_policy_rejectedJ`5@AÜiA˜(7A«SA

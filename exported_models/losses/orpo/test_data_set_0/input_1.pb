@@ -1,1 +1,1 @@
-BrejectedJMõÀv{¿£œœ¿ð»Ë¿
+BrejectedJóíÀþgJ¿°Mš¿2×æ¿

@@ -1,1 +1,1 @@
-Bgrad_chosenJ¯	‡¿.<Š¿F¶ˆ¿Híˆ¿
+Bgrad_chosenJö¯†¿—º‹¿l˜ˆ¿%!‰¿

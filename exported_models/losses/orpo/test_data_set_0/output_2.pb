@@ -1,1 +1,1 @@
-Bgrad_rejectedJ	ı]=ú„£=wBƒ=¾˜=
+Bgrad_rejectedJ‡2T=ÉM¾=Í(y==›=

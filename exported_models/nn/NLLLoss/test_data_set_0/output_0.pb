@@ -1,1 +1,1 @@
-BlossJ\Oи?
+BlossJmОн?

@@ -1,1 +1,1 @@
-BlossJ¬Lv@¬Ôd@' d@O—@
+BlossJiW}@3ål@ef@®ª@
