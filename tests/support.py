@@ -1,6 +1,9 @@
-"""What the tests share: tolerances, engines, samples."""
+"""What the tests share: tolerances, engines, samples, tools."""
 
 from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -129,3 +132,14 @@ def newest_opset():
     major, minor = (int(part) for part in ort.__version__.split(".")[:2])
     limits = {20: 21, 21: 22, 22: 22, 23: 23, 24: 25}
     return limits.get(minor, 26) if major == 1 else 26
+
+
+def load_tool(path):
+    """A file of ``tools/`` as a module; the tests that need it are skipped where it is not."""
+    file = Path(__file__).parents[1] / "tools" / path
+    if not file.exists():
+        pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
+    spec = importlib.util.spec_from_file_location(f"lossgraph_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -18,6 +18,7 @@ COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
 
 
 def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+    (tmp_path / "exported_models").symlink_to(ROOT / "exported_models")
     monkeypatch.chdir(tmp_path)
     exec(compile(PYTHON, "README.md", "exec"), {})
 

@@ -41,7 +41,7 @@ LAYERS = [
     ["compose", "losses"],
     ["gluon", "nn", "optax"],
     ["catalogue"],
-    ["files", "models", "samples"],
+    ["files", "models", "page", "samples"],
     ["export", "checks"],
     ["cli"],
     ["__main__"],

@@ -25,7 +25,7 @@ from lossgraph.catalogue import (
     namespace_entries,
 )
 from lossgraph.examples import example_options
-from lossgraph.examples.example import VALUES, Example
+from lossgraph.page import described, github_math, markdown
 
 PAGE = Path(__file__).parents[1] / "docs" / "losses.md"
 
@@ -165,27 +165,12 @@ def options(entry: Entry) -> str:
     )
 
 
-def described(name: str, example: Example) -> str:
-    dtype, shape = example.type
-    values = "" if example.values == "real" else f", {VALUES[example.values]}"
-    return f"`{name}` {dtype}[{', '.join(map(str, shape))}]{values}"
-
-
 # --- Markdown ---
 
 
 def paragraph(module: ModuleType) -> str:
     """The first sentences of a module's documentation."""
     return markdown(" ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split()))
-
-
-def markdown(text: str) -> str:
-    return text.replace("``", "`")
-
-
-def github_math(formula: str) -> str:
-    r"""GitHub refuses ``\operatorname``."""
-    return re.sub(r"\\operatorname{(\w+)}", r"\\mathop{\\mathrm{\1}}", formula)
 
 
 def link(heading: str, text: str = "") -> str:

@@ -18,19 +18,18 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from .catalogue import formula_of
 from .errors import InputError
 from .evaluate import evaluate
 from .files import write_files
 from .functions import as_loss
 from .loss import InputTypes
 from .lower import DEFAULT_OPSET
+from .page import DATA, MARK, TRAINING, VALUE, page
 from .program import Program
 from .samples import draw_inputs
 from .types import TensorType, numpy_dtype
 
-VALUE, TRAINING, DATA, PAGE = "value.onnx", "training.onnx", "test_data_set_0", "README.md"
-_MARK = "<!-- written by lossgraph export -->"
+PAGE = "README.md"
 _WIDER = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}
 
 Array = np.ndarray[Any, Any]
@@ -73,7 +72,7 @@ def export_folder(
     files |= _tensors("input", arrays)
     files |= _tensors("output", expected(block, full, arrays))
     version = DEFAULT_OPSET if opset is None else opset
-    files[PAGE] = _page(full, formula_of(type(block)), version, list(models)).encode()
+    files[PAGE] = page(block, full, version, list(models)).encode()
     return write_files(folder, files, _leftovers(folder, files))
 
 
@@ -130,40 +129,9 @@ def _leftovers(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     ]
     there = [name for name in there if (folder / name).exists()]
     page = folder / PAGE
-    ours = page.is_file() and page.read_bytes().startswith(_MARK.encode())
+    ours = page.is_file() and page.read_bytes().startswith(MARK.encode())
     if there and not ours:
         raise InputError(
             f"{folder} holds {there[0]}, which is of no earlier export: give another folder"
         )
     return [name for name in there if name not in files]
-
-
-def _page(program: Program, formula: str, opset: int, models: Sequence[str]) -> str:
-    inputs = [(node.attrs["name"], node.type) for node in program.inputs]
-    outputs = [(name, node.type) for name, node in program.outputs.items()]
-    options = [(key, repr(value)) for key, value in program.options.items()]
-    parts = [
-        f"{_MARK}\n\n# {program.name}",
-        f"```math\n{formula}\n```" if formula else "",
-        f"ONNX, standard operators of opset {opset}. " + " ".join(_MODELS[m] for m in models),
-        _table(("input", "type"), inputs),
-        _table(("output", "type"), outputs),
-        _table(("option", "value"), options),
-        "A gradient is that of the sum of the value." if program.wrt else "",
-        f"`{DATA}` holds inputs, and the outputs that belong to them, in the form of ONNX's "
-        "backend tests; `lossgraph check .` compares.",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-_MODELS = {
-    VALUE: f"`{VALUE}` computes the value.",
-    TRAINING: f"`{TRAINING}` computes the value and the gradients.",
-}
-
-
-def _table(head: Sequence[str], rows: Sequence[tuple[str, object]]) -> str:
-    if not rows:
-        return ""
-    lines = [head, ["---"] * len(head), *([f"`{cell}`" for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

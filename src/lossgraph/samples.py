@@ -1,8 +1,14 @@
-"""Plausible, reproducible arrays for the inputs of a graph: test data of exports and checks."""
+"""Plausible, reproducible arrays for the inputs of a graph: test data of exports and checks.
+
+They are made of the raw bits of a PCG64, which NumPy keeps for ever, as it does not keep what the
+methods of a ``Generator`` make of them; and by arithmetic that is exact or rounded once, so that
+every machine has the same bytes.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -68,12 +74,13 @@ def draw(
     arrays = {}
     for name, type_ in types.items():
         # A seed of its own, so that an input's data do not depend on the other inputs.
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        bits = np.random.PCG64(zlib.crc32(name.encode()))
         shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
+        kind = known.get(name, Example()).values
         if name in classes:
-            values = rng.integers(0, max(classes[name], 1), shape)
+            values = _labels(bits, kind, shape, max(classes[name], 1))
         else:
-            values = _values(rng, known.get(name, Example()).values, shape, type_)
+            values = _values(bits, kind, shape, type_)
         arrays[name] = np.asarray(values).astype(numpy_dtype(type_.dtype))
     return arrays
 
@@ -115,33 +122,65 @@ def _tries(usual: int) -> list[int]:
     return [usual, *(n for n in range(1, _LARGEST + 1) if n != usual)]
 
 
-def _values(
-    rng: np.random.Generator, kind: str, shape: tuple[int, ...], type_: TensorType
-) -> Array:
-    if kind == "class":
-        return np.asarray(rng.integers(0, 2, shape))
-    if kind == "mask":
-        chosen = rng.integers(0, 2, shape)
-        chosen[..., :1] = 1
-        return chosen
+def _labels(bits: np.random.PCG64, kind: str, shape: tuple[int, ...], classes: int) -> Array:
+    if kind == "length":
+        return classes - 1 - _below(min(classes, 2), bits, shape)
+    return _below(classes, bits, shape)
+
+
+def _values(bits: np.random.PCG64, kind: str, shape: tuple[int, ...], type_: TensorType) -> Array:
     if kind == "zero":
         return np.zeros(shape)
+    if kind == "mask":
+        chosen = _below(2, bits, shape)
+        chosen[..., :1] = 1
+        return chosen
     if kind == "sign":
         low = 0 if type_.dtype.startswith("u") or type_.dtype == "bool" else -1
-        return np.asarray(rng.choice([low, 1], shape))
+        return np.where(_below(2, bits, shape) == 0, low, 1)
     if kind == "count":
-        return np.asarray(rng.poisson(3.0, shape))
-    if not type_.is_float:
-        return np.asarray(rng.integers(0, 2, shape))
+        return _below(7, bits, shape)
+    if kind == "event":
+        return 1 + _below(2, bits, shape)
+    if kind == "group":  # at random there might be one alone
+        return np.arange(math.prod(shape)).reshape(shape) % 2
+    if kind == "class" or not type_.is_float:
+        return _below(2, bits, shape)
     if kind == "unit":
-        return np.asarray(rng.uniform(0.05, 0.95, shape))
+        return _uniform(0.05, 0.95, bits, shape)
     if kind == "positive":
-        return np.asarray(rng.uniform(0.5, 2.0, shape))
-    real = np.asarray(rng.standard_normal(shape))
+        return _uniform(0.5, 2.0, bits, shape)
+    if kind in ("simplex", "log_simplex") and shape:
+        shares = _shares(bits, shape)
+        return np.log(shares) if kind == "log_simplex" else shares
+    real = _normal(bits, shape)
     if kind == "box":
-        real[..., 2:] = real[..., :2] + rng.uniform(0.5, 2.0, (*shape[:-1], 2))
-        return real
-    if kind == "real" or not shape:
-        return real
-    shares = np.exp(real) / np.exp(real).sum(axis=-1, keepdims=True)
-    return np.log(shares) if kind == "log_simplex" else shares
+        real[..., 2:] = real[..., :2] + _uniform(0.5, 2.0, bits, (*shape[:-1], 2))
+    return real
+
+
+def _below(count: int, bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
+    """Integers from 0 to before ``count``."""
+    half = np.uint64(32)
+    return (((_raw(bits, shape) >> half) * np.uint64(count)) >> half).astype(np.int64)
+
+
+def _uniform(low: float, high: float, bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
+    return low + (high - low) * ((_raw(bits, shape) >> np.uint64(11)) * 2.0**-53)
+
+
+def _normal(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
+    """Of mean 0 and variance 1, nearly normal: sums of four uniform numbers of 16 bits."""
+    quarters = _raw(bits, shape).reshape(-1).view(np.uint16).reshape(*shape, 4)
+    sums = quarters.sum(axis=-1, dtype=np.int64) - 2 * (2**16 - 1)
+    return np.asarray(sums * (math.sqrt(3) / 2**16))
+
+
+def _shares(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
+    """Distributions along the last axis: events differ, but none is very rare."""
+    weights = (_below(2**20, bits, shape) + 2**18) ** 2
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def _raw(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
+    return np.asarray(bits.random_raw(math.prod(shape)), np.uint64).reshape(shape)

@@ -15,9 +15,19 @@ VALUES = {
     "log_simplex": "logarithms of distributions along the last axis",
     "box": "left, top, right, bottom along the last axis",
     "class": "class labels, like 0 and 1",  # whose range the graph does not say
+    "event": "class labels above 0, like 1 and 2",  # 0 being the blank
+    "group": "labels of groups",
+    "length": "lengths, which are the whole or a little less",
     "mask": "not all 0 along the last axis",
     "zero": "0",
 }
+
+
+# What predictions are compared with: it was seen, or comes from a model that stays as it is.
+OBSERVED = frozenset(
+    ("event", "label", "label_paddings", "labels", "log_targets", "logit_paddings",
+     "reference_chosen", "reference_rejected", "relevance", "target", "targets", "teacher", "time")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,9 @@ MATRIX = Example(shape=("N", "D"))
 LABELS = Example("int64", ("N",))
 MASK = Example("bool", values="mask")
 UNIT = Example(values="unit")
+EVENTS = Example("int64", ("N", "L"), "event")
+LENGTHS = Example("int64", ("N",), "length")
+GROUPS = Example("int64", ("N",), "group")
 SIMPLEX = Example(values="simplex")
 LOG_SIMPLEX = Example(values="log_simplex")
 CLASS_SPACE = Example(shape=("N", "H", "C"))  # classes in space

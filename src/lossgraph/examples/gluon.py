@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from .example import MATRIX, SIGNS, Example, Table
+from .example import LENGTHS, MATRIX, SIGNS, Example, Table
 
 TABLE: Table = {
     ("CTCLoss", "label"): (
         Example("int64", ("N", "L"), "class"),
         {("label_layout", "TN"): Example("int64", ("L", "N"), "class")},
     ),
-    ("CTCLoss", "label_lengths"): (Example("int64", ("N",)), {}),
+    ("CTCLoss", "label_lengths"): (LENGTHS, {}),
     ("CTCLoss", "pred"): (
         Example(shape=("N", "T", "C")), {("layout", "TNC"): Example(shape=("T", "N", "C"))}
     ),
-    ("CTCLoss", "pred_lengths"): (Example("int64", ("N",)), {}),
+    ("CTCLoss", "pred_lengths"): (LENGTHS, {}),
     ("CosineEmbeddingLoss", "input1"): (MATRIX, {}),
     ("CosineEmbeddingLoss", "input2"): (MATRIX, {}),
     ("CosineEmbeddingLoss", "label"): (Example(shape=("N",), values="sign"), {}),

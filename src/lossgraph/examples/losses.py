@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from .example import (
     CLASS_SPACE,
+    EVENTS,
+    GROUPS,
     LABELS,
+    LENGTHS,
     MASK,
     MATRIX,
     SHARES,
@@ -21,7 +24,6 @@ _DISTRIBUTION: tuple[Example, dict[Condition, Example]] = (
     SIMPLEX, {("from_logits", True): Example()}
 )  # fmt: skip
 _FLAGS = Example(shape=("N",), values="class")
-_GROUPS = Example("int64", ("N",), "class")
 _LIST = {
     "mask": Example("bool", ("N", "L")),
     "relevance": Example(shape=("N", "L"), values="count"),
@@ -41,7 +43,7 @@ TABLE: Table = {
     **{(loss, "weight"): (Example(shape=("C", "D")), {}) for loss in ("arcface", "cosface")},
     **{(loss, name): (MATRIX, {})
        for loss in ("barlow_twins", "contrastive", "vicreg") for name in ("x1", "x2")},
-    **{(loss, "label"): (_GROUPS, {}) for loss in ("batch_hard_triplet", "circle", "supcon")},
+    **{(loss, "label"): (GROUPS, {}) for loss in ("batch_hard_triplet", "circle", "supcon")},
     ("binary_sparsemax", "labels"): (Example("int64", values="class"), {}),
     **{(loss, name): (_BOXES, {}) for loss in ("ciou", "diou", "giou", "iou")
        for name in ("pred", "target")},
@@ -59,10 +61,10 @@ TABLE: Table = {
        for answer in ("chosen", "rejected")},
     ("entropy", "p"): _DISTRIBUTION,
     ("fenchel_young", "targets"): (SIMPLEX, {}),
-    ("focal_ctc", "input_lengths"): (LABELS, {}),
+    ("focal_ctc", "input_lengths"): (LENGTHS, {}),
     ("focal_ctc", "log_probs"): (Example(shape=("N", "T", "C"), values="log_simplex"), {}),
-    ("focal_ctc", "target_lengths"): (LABELS, {}),
-    ("focal_ctc", "targets"): (Example("int64", ("N", "L"), "class"), {}),
+    ("focal_ctc", "target_lengths"): (LENGTHS, {}),
+    ("focal_ctc", "targets"): (EVENTS, {}),
     **{(loss, name): (example, {}) for loss in ("focal_tversky", "jaccard", "tversky")
        for name, example in (("label", _BINARY), ("prob", UNIT))},
     **{("gamma_nll", name): (_POSITIVE, {}) for name in ("concentration", "rate", "target")},
@@ -89,7 +91,7 @@ TABLE: Table = {
     ("negative_binomial_nll", "target"): (Example(values="count"), {}),
     ("negative_binomial_nll", "total_count"): (_POSITIVE, {}),
     ("nt_xent", "embeddings"): (MATRIX, {}),
-    ("nt_xent", "labels"): (_GROUPS, {}),
+    ("nt_xent", "labels"): (GROUPS, {}),
     ("orpo", "chosen"): (_PROBABILITY, {}),
     ("orpo", "rejected"): (_PROBABILITY, {}),
     ("poly_cross_entropy", "labels"): (SIMPLEX, {}),

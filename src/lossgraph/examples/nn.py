@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .example import MATRIX, SIGNS, Example, Table
+from .example import EVENTS, LENGTHS, MATRIX, SIGNS, Example, Table
 
 CLASSES = Example("int64", ("N",), "class")  # those that may be ignored no graph says the range of
 PER_CLASS = Example(shape=("C",), values="positive")
@@ -23,10 +23,10 @@ TABLE: Table = {
     ("BCEWithLogitsLoss", "pos_weight"): (PER_CLASS, {}),
     ("BCEWithLogitsLoss", "target"): (UNIT, {}),
     ("BCEWithLogitsLoss", "weight"): (PER_CLASS, {}),
-    ("CTCLoss", "input_lengths"): (Example("int64", ("N",)), {}),
+    ("CTCLoss", "input_lengths"): (LENGTHS, {}),
     ("CTCLoss", "log_probs"): (Example(shape=("T", "N", "C"), values="log_simplex"), {}),
-    ("CTCLoss", "target_lengths"): (Example("int64", ("N",)), {}),
-    ("CTCLoss", "targets"): (Example("int64", ("N", "L"), "class"), {}),
+    ("CTCLoss", "target_lengths"): (LENGTHS, {}),
+    ("CTCLoss", "targets"): (EVENTS, {}),
     ("CosineEmbeddingLoss", "input1"): (MATRIX, {}),
     ("CosineEmbeddingLoss", "input2"): (MATRIX, {}),
     ("CosineEmbeddingLoss", "target"): (Example(shape=("N",), values="sign"), {}),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .example import (
     CLASS_SPACE,
+    EVENTS,
+    GROUPS,
     LABELS,
     LOG_SIMPLEX,
     MASK,
@@ -28,13 +30,18 @@ TABLE: Table = {
     ("cosine_distance", "where"): (MASK, {}),
     ("cosine_similarity", "where"): (MASK, {}),
     ("ctc_loss", "label_paddings"): (_LABEL_PADDINGS, {}),
-    ("ctc_loss", "labels"): (Example("int64", ("N", "L"), "class"), {}),
+    ("ctc_loss", "labels"): (EVENTS, {}),
     ("ctc_loss", "logit_paddings"): (_LOGIT_PADDINGS, {}),
     ("ctc_loss", "logits"): (Example(shape=("N", "T", "C")), {}),
-    ("ctc_loss_with_forward_probs", "label_paddings"): (_LABEL_PADDINGS, {}),
-    ("ctc_loss_with_forward_probs", "labels"): (Example("int64", ("N", "L"), "class"), {}),
-    ("ctc_loss_with_forward_probs", "logit_paddings"): (_LOGIT_PADDINGS, {}),
-    ("ctc_loss_with_forward_probs", "logits"): (Example(shape=("N", "T", "C")), {}),
+    # States that cannot be reached have scores near -1e5, which in float32 have no digits left.
+    ("ctc_loss_with_forward_probs", "label_paddings"): (
+        Example("float64", ("N", "L"), "zero"), {}
+    ),
+    ("ctc_loss_with_forward_probs", "labels"): (EVENTS, {}),
+    ("ctc_loss_with_forward_probs", "logit_paddings"): (
+        Example("float64", ("N", "T"), "zero"), {}
+    ),
+    ("ctc_loss_with_forward_probs", "logits"): (Example("float64", ("N", "T", "C")), {}),
     ("dice_loss", "class_weights"): (Example(shape=("C",), values="positive"), {}),
     ("dice_loss", "predictions"): (CLASS_SPACE, {("apply_softmax", False): SHARES}),
     ("dice_loss", "targets"): (SHARES, {}),
@@ -57,7 +64,7 @@ TABLE: Table = {
     ("multiclass_perceptron_loss", "labels"): (LABELS, {}),
     ("multiclass_sparsemax_loss", "labels"): (LABELS, {}),
     ("ntxent", "embeddings"): (MATRIX, {}),
-    ("ntxent", "labels"): (Example("int64", ("N",), "class"), {}),
+    ("ntxent", "labels"): (GROUPS, {}),
     ("perceptron_loss", "targets"): (SIGNS, {}),
     ("poly_loss_cross_entropy", "labels"): (SIMPLEX, {}),
     ("poly_loss_cross_entropy", "where"): (MASK, {}),

@@ -1,0 +1,1 @@
+BlossJyVB«zA´|ŒBÇ˜ÙA

@@ -1,0 +1,1 @@
+BlossJYïA|dA{¨BSšA

@@ -1,0 +1,1 @@
+Bgrad_embeddingJ0]OŠÁ]AªÉÂòºdÀœO5@&-¹¿ÕY¯Á"ðÅÀUyVAF¹Âù> Bòµ%Ã

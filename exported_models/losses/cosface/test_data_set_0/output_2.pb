@@ -1,0 +1,1 @@
+Bgrad_weightJ<Æè{ÁßâÂ.ûAM×¡ªÏËc«Ì€«×›ËA¸LY@q<E@.ÏBÂø¨„B½IëBe©ÈBÄM™@g«”A

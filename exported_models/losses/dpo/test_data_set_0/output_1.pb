@@ -1,0 +1,1 @@
+Bgrad_policy_chosenJW½d½5T½È–D½

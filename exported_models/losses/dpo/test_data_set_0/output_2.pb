@@ -1,0 +1,1 @@
+Bgrad_policy_rejectedJW=d=5T=ȖD=

@@ -1,0 +1,1 @@
+Bgrad_varianceJP_Kþ>€2l¿noÀÚÚƒ=o?1>C".¿D¿å¨b>K_áÀšw½D€>¿>E_‹¾p?UÀhWÁ'û>Î\>µë>yô<¾f½s>

@@ -1,0 +1,1 @@
+Bpolicy_chosenJŠöÀ£uNÀÀ;!p¾

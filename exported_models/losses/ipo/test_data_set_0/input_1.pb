@@ -1,0 +1,1 @@
+Bpolicy_rejectedJF4ь©орm©pQ▐©8Wю

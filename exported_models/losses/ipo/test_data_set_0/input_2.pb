@@ -1,0 +1,1 @@
+Breference_chosenJTr¿¹AÀß/¨¿Ð³Ç¿

@@ -1,0 +1,1 @@
+BlossJPB5TBBe÷ŒA

@@ -1,0 +1,1 @@
+Bgrad_policy_chosenJ`5@ÁÜiÁ˜(7Á«SÁ

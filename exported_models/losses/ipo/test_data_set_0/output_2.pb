@@ -1,0 +1,1 @@
+Bgrad_policy_rejectedJ`5@AÜiA˜(7A«SA

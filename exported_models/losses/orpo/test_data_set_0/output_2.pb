@@ -1,0 +1,1 @@
+Bgrad_rejectedJ‡2T=ÉM¾=Í(y==›=

@@ -1,0 +1,1 @@
+BlossJ®»zA°,-AB)eAÊ”MA

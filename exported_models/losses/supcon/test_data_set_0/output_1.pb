@@ -1,0 +1,1 @@
+Bgrad_embeddingJ0Þ À.4@\(@±]Q@ÔR“À!	˜ÀPjY?Ii3?YKe¿ñŸÁñ"Â§ZcÀ

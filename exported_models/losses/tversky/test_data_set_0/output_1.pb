@@ -1,0 +1,1 @@
+B	grad_probJP–L8¾–L8¾–L8¾–L8¾–L8¾iä;¾iä;¾iä;¾iä;¾iä;¾|â¾q¬c=q¬c=|â¾q¬c=jpT¾jpT¾jpT¾jpT¾jpT¾

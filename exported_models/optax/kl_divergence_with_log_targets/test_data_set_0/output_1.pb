@@ -1,0 +1,1 @@
+Bgrad_log_predictionsJPÀb½úV=¾	âœ¾\ý¾ô±™¾QE:¾ŒTè½vPr¾l†¾ËgR¾Ÿy)½Oÿ	¾\¿±ûI¾MÚp½Èâ®¾;ÇY¾nBè½€™¾œG½

@@ -1,0 +1,1 @@
+Bgrad_predictionsJPÄž4¿Æà¿Fä½eEn?]J?*©z¿Ý%–½^»p?rM?.-¿ÆŒ>¹ÿœ¾äV?AÔk?ƒÒs=qwÖ¾žå,¿ÒKÏ=C`?ˆy>

@@ -1,0 +1,167 @@
+"""The page that an export has: what the loss is, what goes in and comes out, how to use it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .catalogue import Entry, entry_of, examples_of, formula_of
+from .examples.example import VALUES, Example
+from .lower import DEFAULT_OPSET
+from .program import Program
+from .types import TensorType
+
+VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
+MARK = "<!-- written by lossgraph export -->"
+
+_MODELS = {
+    VALUE: f"`{VALUE}` computes the value.",
+    TRAINING: f"`{TRAINING}` computes the value and the gradients.",
+}
+_USE = f"""\
+`{DATA}` holds inputs, and the outputs that belong to them, in the form of ONNX's backend
+tests; those of `{VALUE}` come first. `check` compares the models with them, `run` takes arrays of
+your own."""
+_AGAIN = """\
+`export` writes such a folder again: with other types (`--input`), options (`--set OPTION=VALUE`),
+gradients (`--grad`) and opsets (`--opset`) too."""
+
+
+def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str:
+    """The page in Markdown.
+
+    Args:
+        block: the loss.
+        program: what the largest of the models computes.
+        opset: version of the standard operators.
+        models: the names of the models' files.
+    """
+    entry = entry_of(block)
+    commands = list(_commands(program, opset, models, entry))
+    parts = [
+        f"{MARK}\n\n# {entry.name if entry else program.name}",
+        markdown(entry.summary) if entry else "",
+        f"```math\n{github_math(formula)}\n```" if (formula := formula_of(block)) else "",
+        f"ONNX, standard operators of opset {opset}. " + " ".join(_MODELS[m] for m in models),
+        _table(("input", "type", "values"), _inputs(block, program)),
+        _table(("output", "type", "meaning"), _outputs(program)),
+        _table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
+        "\n".join(_remarks(block, program, entry)),
+        "\n".join([_USE, *([_AGAIN] if len(commands) > 2 else [])]),
+        "\n".join(["```console", *commands, "```"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+# --- Markdown ---
+
+
+def markdown(text: str) -> str:
+    """A text of a docstring."""
+    return text.replace("``", "`")
+
+
+def github_math(formula: str) -> str:
+    r"""A formula without ``\operatorname``, which GitHub refuses."""
+    return re.sub(r"\\operatorname{(\w+)}", r"\\mathop{\\mathrm{\1}}", formula)
+
+
+def described(name: str, example: Example) -> str:
+    """An input with its plausible type and values."""
+    dtype, shape = example.type
+    values = "" if example.values == "real" else f", {VALUES[example.values]}"
+    return f"`{name}` {dtype}[{', '.join(map(str, shape))}]{values}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows] if rows else []
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# --- the parts of the page ---
+
+
+def _inputs(block: Any, program: Program) -> list[tuple[str, str, str]]:
+    examples, labels = examples_of(block), dict(program.labels)
+
+    def values(name: str) -> str:
+        kind = examples.get(name, Example()).values
+        if name in labels and kind != "length":
+            count = labels[name]
+            return f"classes, from 0 to {count - 1 if isinstance(count, int) else f'`{count}` - 1'}"
+        return VALUES[kind]
+
+    given = {node.attrs["name"]: node.type for node in program.inputs}
+    return [(f"`{name}`", f"`{type_}`", values(name)) for name, type_ in given.items()]
+
+
+def _outputs(program: Program) -> list[tuple[str, str, str]]:
+    whole = " and ".join(f"`{name}`" for name in program.values)
+
+    def meaning(name: str) -> str:
+        if name.startswith("grad_"):
+            return f"the gradient of the sum of {whole} by `{name.removeprefix('grad_')}`"
+        return "the value" if name in program.values else f"a part of {whole}"
+
+    return [
+        (f"`{name}`", f"`{node.type}`", meaning(name)) for name, node in program.outputs.items()
+    ]
+
+
+def _option(name: str, value: object, entry: Entry | None) -> tuple[str, str]:
+    shown = _shown(value)
+    usual = _shown(entry.options.get(name, value)) if entry else shown
+    return f"`{name}`", f"`{shown}`" if shown == usual else f"`{shown}` (by default `{usual}`)"
+
+
+def _shown(value: object) -> str:
+    return " ".join(repr(value).split())
+
+
+def _remarks(block: Any, program: Program, entry: Entry | None) -> Iterator[str]:
+    if entry is None:
+        return
+    there = {node.attrs["name"] for node in program.inputs}
+    left = [described(*item) for item in examples_of(block).items() if item[0] not in there]
+    remarks = {
+        "Optional inputs, which these models have not": "; ".join(left),
+        "Follows": f"`{entry.original}`" if entry.original else "",
+        "Same loss, up to options, constant factors and reductions": ", ".join(
+            f"`{name}`" for name in entry.same
+        ),
+        "Source": markdown(entry.paper),
+    }
+    yield from (f"- {title}: {text}" for title, text in remarks.items() if text)
+
+
+def _commands(
+    program: Program, opset: int, models: Sequence[str], entry: Entry | None
+) -> Iterator[str]:
+    names = [node.attrs["name"] for node in program.inputs]
+    yield "$ lossgraph check ."
+    yield _command("run", models[-1], {"--input": [f"{n}={n}.npy" for n in names], "-o": "out.npz"})
+    if entry and set(names) <= set(entry.inputs):
+        usual = entry.make().options
+        changed = {k: v for k, v in program.options.items() if _shown(v) != _shown(usual.get(k))}
+        given = {
+            "--input": [f"{node.attrs['name']}:{_colons(node.type)}" for node in program.inputs],
+            "--grad": program.wrt,
+            "--set": [f"{key}={value}" for key, value in changed.items()],
+            "--opset": [] if opset == DEFAULT_OPSET else [str(opset)],
+            "-o": ".",
+        }
+        yield _command("export", entry.name, given)
+
+
+def _colons(type_: TensorType) -> str:
+    return f"{type_.dtype}:{','.join(map(str, type_.shape))}"
+
+
+def _command(verb: str, subject: str, options: Mapping[str, Sequence[str] | str]) -> str:
+    words = [verb, subject]
+    for option, values in options.items():
+        for value in [values] if isinstance(values, str) else values:
+            words += [option, value]
+    return f"$ lossgraph {shlex.join(words)}"
