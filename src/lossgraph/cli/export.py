@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..catalogue import lookup
+from ..errors import InputError
 from .options import (
     Grad,
     Inputs,
@@ -32,8 +33,8 @@ EXAMPLE = (
 def command(
     loss: Loss,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")
-    ],
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")
+    ] = None,
     input: Inputs = None,
     grad: Grad = None,
     set: Set = None,
@@ -42,9 +43,24 @@ def command(
         list[str] | None,
         typer.Option(metavar="DIM=NUMBER", help="Size of a dim in the test data; repeat."),
     ] = None,
+    triton: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model repository of Triton to write into.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model in the repository; the loss's if none.")
+    ] = None,
+    max_batch_size: Annotated[
+        int, typer.Option(min=0, help="Most samples that Triton may put together; 0, never.")
+    ] = 4096,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Triton is to run it on GPUs.")] = False,
     json: Json = False,
 ) -> None:
-    """Write value.onnx, with --grad training.onnx, test data and a page about them."""
+    """Write value.onnx, with --grad training.onnx, test data and a page about them.
+
+    With --triton, as models NAME and NAME_training of a model repository, with -o or instead.
+    """
+    if output is None and triton is None:
+        raise InputError("say where to write: -o DIR, or --triton DIR")
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     types = types_for(entry, made, input)
@@ -52,10 +68,17 @@ def command(
         taken = [f"{name}:{dtype}:{_dims(shape)}" for name, (dtype, shape) in types.items()]
         note(f"no --input: taking {', '.join(taken)}")
     from ..export import export_folder
+    from ..triton import export_repository
 
-    files = export_folder(made, types, output, names(grad), opset, parse_sizes(size))
+    files: list[Path] = []
+    if output is not None:
+        files += export_folder(made, types, output, names(grad), opset, parse_sizes(size))
+    if triton is not None:
+        files += export_repository(
+            made, types, triton, names(grad), opset, name, max_batch_size, gpu
+        )
     if json:
-        print_json({"loss": entry.name, "folder": output, "files": files})
+        print_json({"loss": entry.name, "folder": output, "triton": triton, "files": files})
     else:
         print("\n".join(map(str, files)))
 
