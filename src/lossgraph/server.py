@@ -62,7 +62,7 @@ def serve(
         registry.update(_Model(model))
     for number in (signal.SIGINT, signal.SIGTERM):  # which the server raises again at its end
         signal.signal(number, lambda *_: None)
-    with _listen(host, port) as listening:
+    with _listen(host, port, "--port") as listening:
         asyncio.run(_serve(_DataPlane(registry), listening, host, grpc_port, ready))
 
 
@@ -80,7 +80,7 @@ async def _serve(
         await rpc.stop(_GRACE)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, option: str) -> socket.socket:
     """A socket that takes connections from now on, though they wait for the server."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -88,7 +88,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise InputError(
             f"cannot listen at {_address(host, port)}: {error.strerror}; "
-            "--port 0 takes any port that is free"
+            f"{option} 0 takes any port that is free"
         ) from error
 
 
@@ -174,6 +174,7 @@ async def _http_error(_: fastapi.Request, error: HTTPException) -> Response:
 
 
 async def _start_grpc(data: DataPlane, host: str, port: int) -> tuple[Any, str]:
+    _listen(host, port, "--grpc-port").close()  # gRPC's own error is three lines of its sources
     server = aio.server(
         interceptors=(ExceptionToStatusInterceptor(),),
         options=[
@@ -183,13 +184,7 @@ async def _start_grpc(data: DataPlane, host: str, port: int) -> tuple[Any, str]:
         ],
     )
     add_servicer(_Servicer(data, _FixedRepository()), server)
-    try:
-        bound = server.add_insecure_port(_address(host, port))
-    except RuntimeError as error:
-        raise InputError(
-            f"cannot listen at {_address(host, port)} for gRPC; "
-            "--grpc-port 0 takes any port that is free"
-        ) from error
+    bound = server.add_insecure_port(_address(host, port))
     await server.start()
     return server, _address(host, bound)
 
