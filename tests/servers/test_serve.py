@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Addresses, first_line, start_serve
 from server_cases import CASES
 from server_clients import TRANSPORTS, Client, assert_answer, connected
+from server_processes import Addresses, first_line, start_serve
 
 import lossgraph
 from lossgraph import gluon

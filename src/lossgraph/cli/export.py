@@ -9,6 +9,7 @@ import typer
 
 from ..catalogue import lookup
 from ..errors import InputError
+from ..triton import MAX_BATCH_SIZE, export_repository
 from .options import (
     Grad,
     Inputs,
@@ -46,13 +47,13 @@ def command(
     triton: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model repository of Triton to write into.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the model in the repository; the loss's if none.")
+    triton_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model's name there; the loss's if none.")
     ] = None,
-    max_batch_size: Annotated[
-        int, typer.Option(min=0, help="Most samples that Triton may put together; 0, never.")
-    ] = 4096,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Triton is to run it on GPUs.")] = False,
+    triton_batch: Annotated[
+        int, typer.Option(min=0, help="Most samples that Triton may put together; 0, none.")
+    ] = MAX_BATCH_SIZE,
+    triton_gpu: Annotated[bool, typer.Option("--triton-gpu", help="Run it on GPUs there.")] = False,
     json: Json = False,
 ) -> None:
     """Write value.onnx, with --grad training.onnx, test data and a page about them.
@@ -61,6 +62,8 @@ def command(
     """
     if output is None and triton is None:
         raise InputError("say where to write: -o DIR, or --triton DIR")
+    if triton is None and (triton_name or triton_gpu):
+        raise InputError("--triton-name and --triton-gpu go with --triton DIR")
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     types = types_for(entry, made, input)
@@ -68,14 +71,13 @@ def command(
         taken = [f"{name}:{dtype}:{_dims(shape)}" for name, (dtype, shape) in types.items()]
         note(f"no --input: taking {', '.join(taken)}")
     from ..export import export_folder
-    from ..triton import export_repository
 
     files: list[Path] = []
     if output is not None:
         files += export_folder(made, types, output, names(grad), opset, parse_sizes(size))
     if triton is not None:
         files += export_repository(
-            made, types, triton, names(grad), opset, name, max_batch_size, gpu
+            made, types, triton, names(grad), opset, triton_name, triton_batch, triton_gpu
         )
     if json:
         print_json({"loss": entry.name, "folder": output, "triton": triton, "files": files})

@@ -42,11 +42,11 @@ def command(
     """
     from ..serving import load_models
 
+    found = load_models(models, provider or None)
     try:
         from ..server import serve
     except ImportError as error:
         raise InputError("serving needs KServe: pip install 'lossgraph[serve]'") from error
-    found = load_models(models, provider or None)
     names = [model.name for model in found]
 
     def ready(url: str, grpc: str | None) -> None:
