@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -344,3 +346,36 @@ def test_an_address_that_is_not_here(exported: Path) -> None:
 def serve_briefly(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lossgraph", "serve", "--port", "0", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ})
+
+
+# --- the page ---
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "serving.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def documented(v2_server: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server of the page, exported and started by its own commands; its address."""
+    folder = tmp_path_factory.mktemp("page")
+    export, serve = re.findall(r"^\$ lossgraph (export .* -o .*|serve .*)$", PAGE, re.MULTILINE)
+    command = [sys.executable, "-m", "lossgraph", *export.split()]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    process = start_serve(folder / serve.split()[1])
+    yield json.loads(first_line(process))["url"].removeprefix("http://")
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_its_commands_print_what_it_says(documented: str) -> None:
+    commands = re.findall(r"^\$ (curl .*?\]\}')\n(.*?)\n```", PAGE, re.DOTALL | re.MULTILINE)
+    assert len(commands) == 2
+    for command, printed in commands:
+        there = command.replace("localhost:8080", documented)
+        assert subprocess.check_output(there, shell=True, text=True) == printed
+
+
+def test_its_python_runs(documented: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (ours,) = (block for block in blocks if "localhost:8080" in block)
+    exec(compile(ours.replace("localhost:8080", documented), "serving.md", "exec"), {})

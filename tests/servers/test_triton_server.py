@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,3 +114,12 @@ def test_a_reduced_loss_checks_its_rank(clients: Clients) -> None:
 
     with pytest.raises(InferenceServerException, match="'input'"):
         clients["http"].ask("mse", {**CASES["mse"].arrays, "input": np.zeros(12, np.float32)})
+
+
+def test_the_python_of_the_page_runs(triton_server: Any) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "serving.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = (block for block in blocks if "localhost:8000" in block)
+    code = code.replace("localhost:8000", triton_server.http)
+    code = code.replace('"ce_training"', '"softmax_ce_training"')
+    exec(compile(code, "serving.md", "exec"), {})
