@@ -60,8 +60,6 @@ def serve(
     registry = ModelRepository()
     for model in models:
         registry.update(_Model(model))
-    for number in (signal.SIGINT, signal.SIGTERM):  # which the server raises again at its end
-        signal.signal(number, lambda *_: None)
     with _listen(host, port, "--port") as listening:
         asyncio.run(_serve(_DataPlane(registry), listening, host, grpc_port, ready))
 
@@ -69,13 +67,22 @@ def serve(
 async def _serve(
     data: DataPlane, listening: socket.socket, host: str, grpc_port: int | None, ready: Ready
 ) -> None:
+    application = _application(data)
+    config = uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=_GRACE)
+    http = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        http.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # The server's own handlers raise the signal again when it has ended: it comes here then,
+        # and before they are there.
+        signal.signal(number, end)
     rpc, rpc_address = None, None
     if grpc_port is not None:
         rpc, rpc_address = await _start_grpc(data, host, grpc_port)
-    application = _application(data)
-    config = uvicorn.Config(application, log_config=None, timeout_graceful_shutdown=_GRACE)
     ready(f"http://{_address(host, listening.getsockname()[1])}", rpc_address)
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await http.serve(sockets=[listening])
     if rpc is not None:
         await rpc.stop(_GRACE)
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 from server_cases import CASES
-from server_processes import TRITON, Addresses, first_line, start_serve, start_triton, wait_for
+from server_processes import TRITON, Addresses, end, first_line, start_serve, start_triton, wait_for
 
 from lossgraph.export import export_folder
 from lossgraph.triton import export_repository
@@ -27,8 +27,7 @@ def v2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     process = start_serve(folder, "--grpc-port", "0")
     said = json.loads(first_line(process))
     yield Addresses(said["url"], said["grpc"])
-    process.terminate()
-    assert process.wait(20) == 0
+    end(process)
 
 
 @pytest.fixture(scope="session")

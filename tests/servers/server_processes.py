@@ -48,6 +48,14 @@ def first_line(process: subprocess.Popen[str], seconds: float = 60) -> str:
     return line
 
 
+def end(process: subprocess.Popen[str]) -> str:
+    """What it has written to stderr; it ends in peace."""
+    process.terminate()
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
+    return stderr
+
+
 def start_triton(
     repository: Path, backends: Path, output: IO[str]
 ) -> tuple[subprocess.Popen[bytes], Addresses]:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from server_cases import CASES
 from server_clients import TRANSPORTS, Client, assert_answer, connected
-from server_processes import Addresses, first_line, start_serve
+from server_processes import Addresses, end, first_line, start_serve
 
 import lossgraph
 from lossgraph import gluon
@@ -362,8 +362,7 @@ def documented(v2_server: Addresses, tmp_path_factory: pytest.TempPathFactory) -
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     process = start_serve(folder / serve.split()[1])
     yield json.loads(first_line(process))["url"].removeprefix("http://")
-    process.terminate()
-    process.wait(20)
+    end(process)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
