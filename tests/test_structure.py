@@ -41,8 +41,10 @@ LAYERS = [
     ["compose", "losses"],
     ["gluon", "nn", "optax"],
     ["catalogue"],
-    ["files", "models", "page", "samples"],
-    ["export", "checks"],
+    ["files", "models", "page", "samples", "protocol"],
+    ["export", "checks", "triton"],
+    ["serving"],
+    ["server"],
     ["cli"],
     ["__main__"],
 ]

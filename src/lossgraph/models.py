@@ -51,6 +51,15 @@ def input_types(model: onnx.ModelProto) -> dict[str, TensorType]:
     return {info.name: _type(info) for info in model.graph.input if info.name not in optional}
 
 
+def output_types(model: onnx.ModelProto) -> dict[str, TensorType]:
+    """The types of the outputs, by name, in order.
+
+    Raises:
+        InputError: for an output that is no tensor of known rank.
+    """
+    return {info.name: _type(info) for info in model.graph.output}
+
+
 def output_dtypes(model: onnx.ModelProto) -> dict[str, str]:
     """The dtypes of the outputs, by name, in order."""
     return {info.name: _dtype(info) for info in model.graph.output}
@@ -103,7 +112,7 @@ def _labels_of(model: onnx.ModelProto, types: Mapping[str, TensorType]) -> dict[
 
 def _type(info: onnx.ValueInfoProto) -> TensorType:
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
-        raise InputError(f"input {info.name!r} is not declared as a tensor of a rank")
+        raise InputError(f"{info.name!r} is not declared as a tensor of a rank")
     dims = info.type.tensor_type.shape.dim
     return TensorType(_dtype(info), tuple(_dim(info.name, i, dim) for i, dim in enumerate(dims)))
 

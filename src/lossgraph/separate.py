@@ -71,6 +71,23 @@ def find_batch(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Batch | N
     return None
 
 
+def sample_dim(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> str | None:
+    """The dim that inputs and outputs all begin with, if no sample's outputs depend on others.
+
+    Nor on how many there are: then batches may be put together, and their outputs taken apart.
+    """
+    dims = {node.shape[0] if node.rank else 1 for node in (*inputs, *outputs)}
+    first = dims.pop()
+    if dims or isinstance(first, int) or not first.name:
+        return None
+    try:
+        lanes = [_input_lane(node, first.name) for node in inputs]
+        found = lanes_of(outputs, dict(zip(inputs, lanes, strict=True)), first.name)
+    except MixedError:
+        return None
+    return first.name if all(lane == Lane(0) for lane in found) else None
+
+
 def _candidates(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> list[str]:
     """Named dims of the first output, and those that an input begins with."""
     first = next(iter(outputs.values()))

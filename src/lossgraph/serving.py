@@ -1,0 +1,137 @@
+"""Models found in a folder, served by name: what they take and give, and their answers.
+
+A folder that holds ``value.onnx`` or ``model.onnx`` is a model of the folder's name; one that holds
+``training.onnx`` is ``NAME_training`` too. Of ``NAME/1/model.onnx``, as in a model repository of
+Triton, the highest version is NAME.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from .dims import Dim
+from .errors import InputError
+from .export import DATA, TRAINING, VALUE
+from .models import ModelRunner, load_model, output_types
+from .protocol import DATATYPES, Tensor, read_request, write_answer
+from .triton import TRAINING_SUFFIX
+from .types import TensorType
+
+Array = np.ndarray[Any, Any]
+
+_SUFFIXES = {VALUE: "", "model.onnx": "", TRAINING: TRAINING_SUFFIX}
+
+
+class ServedModel:
+    """A model with a name, its metadata in the protocol's words, and its answers."""
+
+    def __init__(self, name: str, model: onnx.ModelProto, providers: Any = None) -> None:
+        self.name = name
+        self._runner = ModelRunner(model, providers)
+        self._outputs = output_types(model)
+        self.inputs = _metadata(self._runner.types)
+        self.outputs = _metadata(self._outputs)
+
+    def infer(self, tensors: Iterable[Tensor], outputs: Iterable[str] = ()) -> dict[str, Array]:
+        """The outputs by name, those asked for or all.
+
+        Raises:
+            InputError: for tensors that the model does not take, and outputs that it has not.
+        """
+        wanted = list(outputs) or list(self._outputs)
+        unknown = [name for name in wanted if name not in self._outputs]
+        if unknown:
+            raise InputError(f"the outputs are {list(self._outputs)}: unknown {unknown}")
+        results = self._runner.run(self._arrays(tensors))
+        return {name: results[name] for name in wanted}
+
+    def answer(self, body: bytes, json_size: str | None = None) -> tuple[bytes, int | None]:
+        """The answer to the body of an HTTP request; ``protocol`` says what both are.
+
+        Raises:
+            InputError: for a request that is none, or not one of this model.
+        """
+        request = read_request(body, json_size)
+        results = self.infer(request.tensors, request.outputs)
+        return write_answer(self.name, request, results)
+
+    def _arrays(self, tensors: Iterable[Tensor]) -> dict[str, Array]:
+        arrays: dict[str, Array] = {}
+        for tensor in tensors:
+            if tensor.name in arrays:
+                raise InputError(f"{tensor.name} is given twice")
+            type_ = self._runner.types.get(tensor.name)
+            if type_ is not None and tensor.datatype != DATATYPES[type_.dtype]:
+                raise InputError(
+                    f"{tensor.name}: expected datatype {DATATYPES[type_.dtype]}, "
+                    f"got {tensor.datatype}"
+                )
+            arrays[tensor.name] = tensor.to_array()
+        return arrays
+
+
+def load_models(path: Path, providers: Any = None) -> list[ServedModel]:
+    """The models of a file or of a folder and those below it, by name.
+
+    Raises:
+        InputError: if there are none, two have one name, or one cannot be loaded.
+    """
+    found: dict[str, Path] = {}
+    for name, file in [(path.stem, path)] if path.is_file() else _find(path):
+        if name in found:
+            raise InputError(f"{found[name]} and {file} would both be called {name!r}: rename one")
+        found[name] = file
+    if not found:
+        raise InputError(f"{path} holds no model: expected {', '.join(_SUFFIXES)} in it or below")
+    return [_load(name, file, providers) for name, file in sorted(found.items())]
+
+
+def _load(name: str, file: Path, providers: Any) -> ServedModel:
+    try:
+        return ServedModel(name, load_model(file), providers)
+    except InputError as error:
+        raise type(error)(f"{file}: {error}") from error
+
+
+def _find(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Names and files of models in a folder and below it."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such file or folder")
+    versions = [path for path in _folders(folder) if path.name.isdecimal()]
+    if versions:
+        yield from _models_of(max(versions, key=lambda path: int(path.name)), folder)
+    yield from _models_of(folder, folder)
+    for below in _folders(folder):
+        if below not in versions:
+            yield from _find(below)
+
+
+def _models_of(folder: Path, named: Path) -> Iterator[tuple[str, Path]]:
+    """The models right in a folder, by the name of another."""
+    for file, suffix in _SUFFIXES.items():
+        if (folder / file).is_file():
+            yield named.resolve().name + suffix, folder / file
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name != DATA
+    )
+
+
+def _metadata(types: Mapping[str, TensorType]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "datatype": DATATYPES[type_.dtype], "shape": [*map(_length, type_.shape)]}
+        for name, type_ in types.items()
+    ]
+
+
+def _length(dim: Dim) -> int:
+    return dim if isinstance(dim, int) else -1

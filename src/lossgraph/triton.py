@@ -1,0 +1,183 @@
+"""Model repositories for Triton Inference Server, as its ONNX Runtime backend loads them.
+
+::
+
+    NAME/config.pbtxt             NAME_training/config.pbtxt
+    NAME/1/model.onnx             NAME_training/1/model.onnx
+
+The value and the training graph are two models: a backend computes all outputs of a model, and
+who wants a value shall not wait for gradients.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .expr import substitute, variable
+from .files import write_files
+from .functions import as_loss
+from .loss import InputTypes
+from .ops import reshape
+from .program import Program
+from .protocol import DATATYPES
+from .separate import sample_dim
+from .types import TensorType, shape_names
+
+TRAINING_SUFFIX = "_training"
+MAX_BATCH_SIZE = 4096
+
+_MARK = "# written by lossgraph export"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def export_repository(
+    loss: Any,
+    inputs: InputTypes,
+    out_dir: str | Path,
+    grad: Sequence[str] = (),
+    opset: int | None = None,
+    name: str | None = None,
+    max_batch_size: int = MAX_BATCH_SIZE,
+    gpu: bool = False,
+) -> list[Path]:
+    """Write the models of a loss into a model repository of Triton.
+
+    Models of other names in it are left alone; one of the same name is replaced if it was
+    written by this function.
+
+    Args:
+        loss: a loss, or a function of F.
+        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        out_dir: the repository, made if it is not there.
+        grad: names of the inputs whose gradients are wanted, from a model of their own.
+        opset: version of the standard operators.
+        name: name of the model of the value; the loss's own by default.
+        max_batch_size: how many samples Triton may put together, of a loss that keeps them apart
+            from the first axis of all inputs to that of all outputs; 0 for no such batches.
+        gpu: run on GPUs instead of the CPU.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: for what ``to_onnx`` or Triton refuses, and for a model in the place that is
+            not of an earlier export.
+    """
+    block = as_loss(loss)
+    chosen = _checked_name(block.name if name is None else name)
+    programs = {chosen: block.program(inputs)}
+    if grad:
+        programs[chosen + TRAINING_SUFFIX] = block.program(inputs, grad=grad)
+    files: dict[str, bytes] = {}
+    for model, program in programs.items():
+        _check_place(Path(out_dir) / model)
+        files |= model_files(model, program, opset, max_batch_size, gpu)
+    return write_files(Path(out_dir), files)
+
+
+def model_files(
+    name: str,
+    program: Program,
+    opset: int | None = None,
+    max_batch_size: int = MAX_BATCH_SIZE,
+    gpu: bool = False,
+) -> dict[str, bytes]:
+    """The files of one model, by path below the repository."""
+    batched = max_batch_size > 0 and _is_per_sample(program)
+    served = _without_scalars(program)
+    model = served.to_onnx(opset)
+    return {
+        f"{name}/config.pbtxt": config(
+            name, served, max_batch_size if batched else 0, gpu
+        ).encode(),
+        f"{name}/1/model.onnx": model.SerializeToString(deterministic=True),
+    }
+
+
+def config(name: str, program: Program, max_batch_size: int, gpu: bool) -> str:
+    """The text of ``config.pbtxt``, for a program that has no scalars.
+
+    Raises:
+        InputError: for a length of 0, which Triton's dims cannot be.
+    """
+    inputs = {node.attrs["name"]: node.type for node in program.inputs}
+    outputs = {output: node.type for output, node in program.outputs.items()}
+    lines = [
+        _MARK,
+        f'name: "{name}"',
+        'backend: "onnxruntime"',
+        f"max_batch_size: {max_batch_size}",
+        *_tensors("input", inputs, max_batch_size > 0),
+        *_tensors("output", outputs, max_batch_size > 0),
+        *(["dynamic_batching { }"] if max_batch_size else []),
+        f"instance_group [ {{ kind: {'KIND_GPU' if gpu else 'KIND_CPU'} count: 1 }} ]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _is_per_sample(program: Program) -> bool:
+    """Whether samples of several requests may meet in a batch, with no sample noticing."""
+    dim = sample_dim(program.inputs, list(program.outputs.values()))
+    return dim is not None and all(dim not in shape_names(pair) for pair in program.constraints)
+
+
+def _without_scalars(program: Program) -> Program:
+    """The same with shape (1,) in the place of (), which Triton has not.
+
+    Derived labels, which only a runner of our own looks at, are left behind.
+    """
+    vectors = {
+        node: variable(node.attrs["name"], node.type.with_shape((1,)))
+        for node in program.inputs
+        if not node.rank
+    }
+    scalars = {node: reshape(vector, ()) for node, vector in vectors.items()}
+    roots = substitute(list(program.outputs.values()), scalars)
+    outputs = {
+        name: root if root.rank else reshape(root, (1,))
+        for name, root in zip(program.outputs, roots, strict=True)
+    }
+    inputs = tuple(vectors.get(node, node) for node in program.inputs)
+    return replace(program, inputs=inputs, outputs=outputs, derived=())
+
+
+def _tensors(kind: str, types: Mapping[str, TensorType], batched: bool) -> list[str]:
+    blocks = [_tensor(name, type_, batched) for name, type_ in types.items()]
+    return [f"{kind} [", ",\n".join(blocks), "]"]
+
+
+def _tensor(name: str, type_: TensorType, batched: bool) -> str:
+    """A tensor without the axis of the batch; dims may not be empty, so that a (1,) is a ()."""
+    if 0 in type_.shape:
+        raise InputError(f"{name} is {type_}: Triton takes no axis of length 0")
+    dims = [dim if isinstance(dim, int) else -1 for dim in type_.shape[batched:]]
+    lines = [
+        f"name: {json.dumps(name, ensure_ascii=False)}",
+        f"data_type: TYPE_{DATATYPES[type_.dtype]}",
+        f"dims: [ {', '.join(map(str, dims or [1]))} ]",
+        *([] if dims else ["reshape: { shape: [ ] }"]),
+    ]
+    return "\n".join(["  {", *(f"    {line}" for line in lines), "  }"])
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a model: take letters, digits, '_', '-' and '.', "
+            "beginning with none of the last two"
+        )
+    return name
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse to replace a model that is not ours."""
+    page = folder / "config.pbtxt"
+    ours = page.is_file() and page.read_bytes().startswith(_MARK.encode())
+    if folder.exists() and not ours:
+        raise InputError(f"{folder} is there and of no earlier export: give another name")

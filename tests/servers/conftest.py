@@ -1,0 +1,50 @@
+"""Servers for a session of tests, with the cases exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+from server_cases import CASES
+from server_processes import TRITON, Addresses, end, first_line, start_serve, start_triton, wait_for
+
+from lossgraph.export import export_folder
+from lossgraph.triton import export_repository
+
+WHY = "tools/test --servers makes the environments"
+
+
+@pytest.fixture(scope="session")
+def v2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """``lossgraph serve`` with all cases, as folders."""
+    if find_spec("kserve") is None or find_spec("tritonclient") is None:
+        pytest.skip(f"no kserve or no tritonclient here: {WHY}")
+    folder = tmp_path_factory.mktemp("exported")
+    for name, case in CASES.items():
+        export_folder(case.loss, case.types, folder / name, case.grad)
+    process = start_serve(folder, "--grpc-port", "0")
+    said = json.loads(first_line(process))
+    yield Addresses(said["url"], said["grpc"])
+    end(process)
+
+
+@pytest.fixture(scope="session")
+def triton_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+    """Triton's own program with all cases, in a model repository."""
+    if find_spec("tritonclient") is None or not TRITON.is_dir():
+        pytest.skip(f"no tritonclient, or no {TRITON.name} environment here: {WHY}")
+    folder = tmp_path_factory.mktemp("repository")
+    for name, case in CASES.items():
+        export_repository(case.loss, case.types, folder, case.grad, name=name)
+    backends = tmp_path_factory.mktemp("backends")
+    log = tmp_path_factory.mktemp("log") / "triton.txt"
+    with log.open("w") as output:
+        process, addresses = start_triton(folder, backends, output)
+        try:
+            wait_for(f"{addresses.url}/v2/health/ready", process, log)
+            yield addresses
+        finally:
+            process.terminate()
+            process.wait(20)
