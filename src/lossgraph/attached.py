@@ -88,9 +88,8 @@ def attach(
             "predictions are floats"
         )
     spelled = {identifier(name): name for name in ends.dims}
-    given = {name: type_ for name, type_ in stated.items() if name not in bound}
     wrt = _arguments(block, grad, bound, names)
-    program = _program(block, _guesses(block, types, given, spelled), wrt)
+    program = _program(block, _guesses(block, types, stated, spelled), wrt)
     part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
     merging.declare(result, (*ends.outputs.values(), *part.graph.input), bound)
@@ -210,21 +209,21 @@ def _agreed(name: str, found: TensorType, stated: TensorType) -> TensorType:
     return stated.with_shape([a if isinstance(a, int) else b for a, b in pairs])
 
 
-def _guesses(block: Block, bound: Types, given: Types, taken: Collection[str]) -> Iterator[Types]:
+def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -> Iterator[Types]:
     """Types of all inputs that a loss must have: one guess, several where ranks leave a choice.
 
     Args:
         block: the loss.
         bound: types of the inputs that the model gives.
-        given: types that were given for others, in dims of the model or of the catalogue.
+        stated: types that the user gave, with dims of the model or of the catalogue.
         taken: names of dims of the model.
     """
     usual = {name: tensor_type(*example.type) for name, example in examples_of(block).items()}
-    missing = [name for name in example_types(block) if name not in {**bound, **given}]
-    dims = _meanings(usual, bound)
+    missing = [name for name in example_types(block) if name not in {**bound, **stated}]
+    dims = _meanings(usual, bound) | _meanings(stated, bound)
     own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
     known = {name: dim for name, dim in dims.items() if name not in own}
-    fixed = bound | {name: _substituted(type_, known) for name, type_ in given.items()}
+    fixed = {name: _substituted(type_, known) for name, type_ in stated.items()} | bound
     for name in missing:
         for dim in shape_names(usual[name].shape) - set(dims):
             dims[dim] = named(f"{name}_{dim}" if dim in taken else dim)
@@ -239,12 +238,12 @@ def _guesses(block: Block, bound: Types, given: Types, taken: Collection[str]) -
         yield {name: found[name] for name in (*block.arguments, *found) if name in found}
 
 
-def _meanings(usual: Types, bound: Types) -> dict[str, Dim]:
-    """What the catalogue's dims are in a model, seen from inputs of the ranks that it knows."""
+def _meanings(other: Types, bound: Types) -> dict[str, Dim]:
+    """What dims of the catalogue or the user are in the model, seen from inputs of equal ranks."""
     dims: dict[str, Dim] = {}
     for name, type_ in bound.items():
-        if name in usual and usual[name].rank == type_.rank:
-            for dim, found in zip(usual[name].shape, type_.shape, strict=True):
+        if name in other and other[name].rank == type_.rank:
+            for dim, found in zip(other[name].shape, type_.shape, strict=True):
                 if isinstance(dim, Size) and dim.name:
                     dims.setdefault(dim.name, found)
     return dims
@@ -349,9 +348,9 @@ def _describe(model: onnx.ModelProto, program: Program, bound: Mapping[str, str]
 
 def _set_ir(model: onnx.ModelProto, needed: int, target_ort: str | None) -> None:
     """The version of the IR: the model's, or what is needed if that is newer."""
-    if model.functions:
-        needed = max(needed, 10 if any(f.overload for f in model.functions) else 8)
+    if any(function.overload for function in model.functions):
+        needed = max(needed, 10)
     model.ir_version = max(model.ir_version, needed)
     if target_ort is not None:
-        releases.require_ir(target_ort, needed, "a function in a model")
+        releases.require_ir(target_ort, needed, "a function with overloads")
         model.ir_version = min(model.ir_version, releases.release(target_ort).ir)

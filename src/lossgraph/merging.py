@@ -18,6 +18,7 @@ from onnx import TensorProto, checker, shape_inference, version_converter
 from .errors import InputError
 
 _STANDARD = ("", "ai.onnx")  # two names of the domain of the standard operators
+_DEFAULTS_SINCE = 4  # the IR in which an input may have a default; before, weights were listed
 _LARGE = 1024  # elements of a constant on which no shape depends
 _CONVERSION_ERRORS = (RuntimeError, checker.ValidationError, shape_inference.InferenceError)
 
@@ -128,6 +129,8 @@ def convert(model: onnx.ModelProto, low: int, high: int, usual: int) -> onnx.Mod
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    if copy.ir_version < _DEFAULTS_SINCE:
+        _drop_defaults(copy)
     found = opset_of(model)
     if found is None:
         copy.opset_import.add(version=usual)
@@ -139,10 +142,10 @@ def convert(model: onnx.ModelProto, low: int, high: int, usual: int) -> onnx.Mod
     if model.functions:
         raise InputError(f"{failed}: it drops functions; inline them with onnx.inliner first")
     try:
-        converted = version_converter.convert_version(_without_weights(model), wanted)
+        converted = version_converter.convert_version(_without_weights(copy), wanted)
     except _CONVERSION_ERRORS as error:
         raise InputError(f"{failed}: {error}") from error
-    _restore_weights(converted, model)
+    _restore_weights(converted, copy)
     converted.ClearField("metadata_props")  # which not every release of the converter keeps
     converted.metadata_props.extend(model.metadata_props)
     problem = check(converted)
@@ -219,6 +222,18 @@ def _add_functions(model: onnx.ModelProto, other: onnx.ModelProto) -> dict[tuple
     return names
 
 
+def _drop_defaults(model: onnx.ModelProto) -> None:
+    """Bring a model to an IR in which a weight that is listed as an input could be replaced.
+
+    Engines take weights that cannot for constants, and so do other arithmetic with them.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [info for info in model.graph.input if info.name not in weights]
+    model.graph.ClearField("input")
+    model.graph.input.extend(inputs)
+    model.ir_version = _DEFAULTS_SINCE
+
+
 def _graphs(graph: onnx.GraphProto) -> Graphs:
     """A graph and those in it."""
     yield graph
@@ -257,22 +272,26 @@ def _rename(graph: onnx.GraphProto, name_of: Callable[[str], str]) -> None:
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with inputs in the place of its weights."""
+    """The model with inputs in the place of its weights.
+
+    Sparse ones too: engines make them dense, which ONNX's inference knows nothing of.
+    """
     light = onnx.ModelProto()
     for field, value in model.ListFields():
         if field.name != "graph":
             _set(light, field.name, value)
     for field, value in model.graph.ListFields():
-        if field.name != "initializer":
+        if field.name not in ("initializer", "sparse_initializer"):
             _set(light.graph, field.name, value)
+    light.graph.initializer.extend(t for t in model.graph.initializer if not _is_weight(t))
+    weights = [(t.name, t.data_type, t.dims) for t in filter(_is_weight, model.graph.initializer)]
+    weights += [(s.values.name, s.values.data_type, s.dims) for s in model.graph.sparse_initializer]
     inputs = {info.name for info in model.graph.input}
-    for tensor in model.graph.initializer:
-        if not _is_weight(tensor):
-            light.graph.initializer.append(tensor)
-        elif tensor.name not in inputs:
-            type_ = light.graph.input.add(name=tensor.name).type.tensor_type
-            type_.elem_type = tensor.data_type
-            type_.shape.dim.extend(Dimension(dim_value=size) for size in tensor.dims)
+    for name, code, dims in weights:
+        if name not in inputs:
+            type_ = light.graph.input.add(name=name).type.tensor_type
+            type_.elem_type = code
+            type_.shape.dim.extend(Dimension(dim_value=size) for size in dims)
             type_.shape.SetInParent()
     return light
 
@@ -284,6 +303,7 @@ def _restore_weights(light: onnx.ModelProto, model: onnx.ModelProto) -> None:
     light.graph.ClearField("input")
     light.graph.input.extend(inputs)
     light.graph.initializer.extend(filter(_is_weight, model.graph.initializer))
+    light.graph.sparse_initializer.extend(model.graph.sparse_initializer)
 
 
 def _is_weight(tensor: TensorProto) -> bool:

@@ -17,7 +17,7 @@ from .dims import Dim, plain_sizes
 from .errors import GradientError, InputError
 from .expr import Expr, variable
 from .ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
-from .releases import opset_for, require_ir
+from .releases import opset_for
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans, prune_scans
@@ -141,8 +141,6 @@ class Program:
         )
         if as_function:
             model = wrap(model)
-        if target_ort is not None:
-            require_ir(target_ort, model.ir_version, "a function in a model")
         check(model, {name: value.type for name, value in outputs.items()})
         return model
 

@@ -23,13 +23,8 @@ class Release:
     ir: int
 
 
+# Those before 1.12 refuse some models that are right.
 RELEASES = {
-    "1.6": Release(13, 7),
-    "1.7": Release(13, 7),
-    "1.8": Release(14, 7),
-    "1.9": Release(15, 8),
-    "1.10": Release(15, 8),
-    "1.11": Release(16, 8),
     "1.12": Release(17, 8),
     "1.13": Release(17, 8),
     "1.14": Release(18, 8),
