@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from lossgraph.expr import inputs_of, variable
 from lossgraph.lower import lower
+from lossgraph.releases import release
 from lossgraph.types import numpy_dtype, tensor_type
 
 # (rtol, atol) by dtype. float64: some hundred roundings. float32: as many, and the engine's
@@ -129,9 +130,7 @@ def sample(rng, type_, domain=(-3.0, 3.0)):
 
 def newest_opset():
     """The newest opset that the installed ONNX Runtime loads."""
-    major, minor = (int(part) for part in ort.__version__.split(".")[:2])
-    limits = {20: 21, 21: 22, 22: 22, 23: 23, 24: 25}
-    return limits.get(minor, 26) if major == 1 else 26
+    return release(ort.__version__).opset
 
 
 def load_tool(path):

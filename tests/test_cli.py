@@ -410,7 +410,7 @@ def test_a_provider_that_is_not_there_is_no_silent_cpu(folder: Path) -> None:
 
 def test_help_has_an_example_and_the_version_is_the_package_s() -> None:
     assert ok("--version") == f"lossgraph {lossgraph.__version__}\n"
-    for command in ([], ["list"], ["show"], ["export"], ["run"], ["check"]):
+    for command in ([], ["list"], ["show"], ["export"], ["attach"], ["run"], ["check"]):
         assert "Example: lossgraph" in ok(*command, "--help")
 
 

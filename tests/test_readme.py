@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -27,8 +28,12 @@ def test_commands_run_in_order(tmp_path):
     pytest.importorskip("typer", reason="the command line needs lossgraph[cli]")
     np.save(tmp_path / "pred.npy", np.zeros((2, 3), np.float32))
     np.save(tmp_path / "label.npy", np.array([0, 2]))
+    network = re.search(r'text = """(.*?)"""', README, re.DOTALL)[1]
+    onnx.save(onnx.parser.parse_model(network), tmp_path / "net.onnx")
     ours = [shlex.split(line) for line in COMMANDS if line.startswith("lossgraph ")]
-    assert {words[1] for words in ours} == {"list", "show", "export", "check", "run", "bench"}
+    assert {words[1] for words in ours} == {
+        "list", "show", "export", "attach", "check", "run", "bench",
+    }  # fmt: skip
     for words in ours:
         subprocess.run(
             [sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True

@@ -19,7 +19,7 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
+    ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts", "releases"],
     ["types", "lanes", "inputs"],
     ["expr"],
     ["ops"],
@@ -29,7 +29,7 @@ LAYERS = [
     ["symbolic"],
     ["trace", "shapes", "options"],
     ["weighting", "reductions"],
-    ["lower", "validate"],
+    ["lower", "validate", "wrapping", "merging"],
     ["program", "sessions", "tiles"],
     ["graphs"],
     ["parts"],
@@ -41,8 +41,8 @@ LAYERS = [
     ["compose", "losses"],
     ["gluon", "nn", "optax"],
     ["catalogue"],
-    ["files", "models", "page", "samples", "protocol"],
-    ["export", "checks", "triton"],
+    ["files", "models", "page", "samples", "protocol", "weights"],
+    ["export", "checks", "triton", "attached"],
     ["serving"],
     ["server"],
     ["cli"],
@@ -103,7 +103,7 @@ def test_no_file_is_too_long():
 def test_public_names_are_these():
     assert sorted(lg.__all__) == [
         "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
-        "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
+        "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
         "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
         "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip

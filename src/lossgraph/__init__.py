@@ -5,6 +5,7 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 from . import gluon, losses, nn, optax, reference, symbolic
+from .attached import attach
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
     DtypeError,
@@ -22,7 +23,7 @@ from .symbolic.symbol import Symbol
 
 __all__ = [
     "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
-    "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol", "symbolic",
-    "uncertainty_weighted", "vjp", "weighted_sum",
+    "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
+    "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
+    "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
 ]  # fmt: skip

@@ -23,7 +23,6 @@ from .evaluate import evaluate
 from .files import write_files
 from .functions import as_loss
 from .loss import InputTypes
-from .lower import DEFAULT_OPSET
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .program import Program
 from .samples import draw_inputs
@@ -42,6 +41,9 @@ def export_folder(
     grad: Sequence[str] = (),
     opset: int | None = None,
     sizes: Mapping[str, int] | None = None,
+    *,
+    as_function: bool = False,
+    target_ort: str | None = None,
 ) -> list[Path]:
     """Write the models of a loss, test data and a page about them into a folder.
 
@@ -54,6 +56,8 @@ def export_folder(
         grad: names of the inputs whose gradients are wanted too.
         opset: version of the standard operators.
         sizes: values of named dims in the test data, instead of small usual ones.
+        as_function: make each graph one node, of a function in the model.
+        target_ort: release of ONNX Runtime that is to load the models, like ``1.16``.
 
     Returns:
         The files written.
@@ -67,11 +71,15 @@ def export_folder(
     value = block.program(inputs)
     full = block.program(inputs, grad=grad) if grad else value
     models = {VALUE: value} | ({TRAINING: full} if grad else {})
-    files = {name: _bytes(program.to_onnx(opset)) for name, program in models.items()}
+    made = {
+        name: program.to_onnx(opset, as_function=as_function, target_ort=target_ort)
+        for name, program in models.items()
+    }
+    files = {name: _bytes(model) for name, model in made.items()}
     arrays = draw_inputs(block, full, sizes)
     files |= _tensors("input", arrays)
     files |= _tensors("output", expected(block, full, arrays))
-    version = DEFAULT_OPSET if opset is None else opset
+    version = made[VALUE].opset_import[0].version
     files[PAGE] = page(block, full, version, list(models)).encode()
     return write_files(folder, files, _leftovers(folder, files))
 
@@ -89,10 +97,11 @@ def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[
     }
     sizes = _bound(program, arrays)
     values = evaluate(list(wide.outputs.values()), feeds, sizes)
-    return {
-        name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
-        for name, value in zip(wide.outputs, values, strict=True)
-    }
+    with np.errstate(over="ignore"):  # what is too large for 16 bits is infinite
+        return {
+            name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
+            for name, value in zip(wide.outputs, values, strict=True)
+        }
 
 
 def _bound(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:

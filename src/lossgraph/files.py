@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .errors import InputError
 
 
-def write_files(folder: Path, files: Mapping[str, bytes], remove: Iterable[str] = ()) -> list[Path]:
+def write_files(
+    folder: Path, files: Mapping[str, bytes | Path], remove: Iterable[str] = ()
+) -> list[Path]:
     """Write files below a folder, all of them or none.
 
     Everything is written under temporary names beside its place first; only when all of it is
@@ -17,7 +20,7 @@ def write_files(folder: Path, files: Mapping[str, bytes], remove: Iterable[str] 
 
     Args:
         folder: made if it is not there.
-        files: content by path below the folder.
+        files: content by path below the folder, or a file to copy.
         remove: paths below the folder of files to delete in the end, if they are there.
 
     Raises:
@@ -57,10 +60,13 @@ def write_file(path: Path, content: bytes) -> Path:
     return write_files(path.parent, {path.name: content})[0]
 
 
-def _write_aside(path: Path, content: bytes) -> Path:
+def _write_aside(path: Path, content: bytes | Path) -> Path:
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_bytes(content)
+        if isinstance(content, Path):
+            shutil.copyfile(content, aside)
+        else:
+            aside.write_bytes(content)
     except OSError:
         aside.unlink(missing_ok=True)
         raise

@@ -112,6 +112,11 @@ class Block(Holder):
         return type(self).__name__
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names that a call takes, in order: inputs, and options of a call."""
+        return tuple(self._signature().parameters)
+
+    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the inputs whose names depend on the options, so that no signature has them."""
         return {}
@@ -170,6 +175,9 @@ class Block(Holder):
         inputs: InputTypes,
         grad: Sequence[str] = (),
         opset: int | None = None,
+        *,
+        as_function: bool = False,
+        target_ort: str | None = None,
         **constants: Any,
     ) -> onnx.ModelProto:
         """A checked ONNX model of the value, and of gradients.
@@ -178,9 +186,14 @@ class Block(Holder):
             inputs: ``{"pred": ("float32", ("N", 10)), ..}``; a dim is an int or a name.
             grad: names of the inputs whose gradients are outputs too, as ``grad_<name>``.
             opset: version of the standard operators, 13 to 26; 18 by default.
+            as_function: make the graph one node, whose operator is a function in the model of the
+                domain ``lossgraph``. Results are the same, to the bit.
+            target_ort: the release of ONNX Runtime that is to load the model, like ``1.16``: no
+                newer operators are used than it has.
             **constants: options of the call that are no arrays.
         """
-        return self.program(inputs, grad=grad, **constants).to_onnx(opset)
+        program = self.program(inputs, grad=grad, **constants)
+        return program.to_onnx(opset, as_function=as_function, target_ort=target_ort)
 
     def program(
         self,

@@ -24,8 +24,12 @@ Array = np.ndarray[Any, Any]
 _DTYPES = {Builder.dtype_code(name): name for name in DTYPES}
 
 
-def load_model(path: Path) -> onnx.ModelProto:
+def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
     """The model in a file.
+
+    Args:
+        path: the file.
+        weights: load those that are in other files too.
 
     Raises:
         InputError: if there is no such file, or it holds no ONNX model.
@@ -33,7 +37,7 @@ def load_model(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=weights)
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         raise InputError(f"{path} is not an ONNX model: {error}") from error
     if not model.graph.output:
@@ -48,7 +52,9 @@ def input_types(model: onnx.ModelProto) -> dict[str, TensorType]:
         InputError: for an input that is no tensor of known rank.
     """
     optional = {tensor.name for tensor in model.graph.initializer}
-    return {info.name: _type(info) for info in model.graph.input if info.name not in optional}
+    return {
+        info.name: declared_type(info) for info in model.graph.input if info.name not in optional
+    }
 
 
 def output_types(model: onnx.ModelProto) -> dict[str, TensorType]:
@@ -57,12 +63,30 @@ def output_types(model: onnx.ModelProto) -> dict[str, TensorType]:
     Raises:
         InputError: for an output that is no tensor of known rank.
     """
-    return {info.name: _type(info) for info in model.graph.output}
+    return {info.name: declared_type(info) for info in model.graph.output}
 
 
 def output_dtypes(model: onnx.ModelProto) -> dict[str, str]:
     """The dtypes of the outputs, by name, in order."""
     return {info.name: _dtype(info) for info in model.graph.output}
+
+
+def declared_type(info: onnx.ValueInfoProto) -> TensorType:
+    """The type that an input or output is declared with.
+
+    Raises:
+        InputError: if that is no tensor of known rank.
+    """
+    if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
+        raise InputError(f"{info.name!r} is not declared as a tensor of a rank")
+    dims = info.type.tensor_type.shape.dim
+    return TensorType(_dtype(info), tuple(_dim(info.name, i, dim) for i, dim in enumerate(dims)))
+
+
+def identifier(text: str) -> str:
+    """The name of a dim for one that another tool has named."""
+    plain = re.sub(r"\W", "_", text)
+    return plain if plain.isidentifier() else f"_{plain}"
 
 
 class ModelRunner:
@@ -110,13 +134,6 @@ def _labels_of(model: onnx.ModelProto, types: Mapping[str, TensorType]) -> dict[
     return {k: known[v] for k, v in labels.items() if k in types and v in known}
 
 
-def _type(info: onnx.ValueInfoProto) -> TensorType:
-    if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
-        raise InputError(f"{info.name!r} is not declared as a tensor of a rank")
-    dims = info.type.tensor_type.shape.dim
-    return TensorType(_dtype(info), tuple(_dim(info.name, i, dim) for i, dim in enumerate(dims)))
-
-
 def _dtype(info: onnx.ValueInfoProto) -> str:
     code = info.type.tensor_type.elem_type
     if code not in _DTYPES:
@@ -127,14 +144,9 @@ def _dtype(info: onnx.ValueInfoProto) -> str:
 
 def _dim(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> Dim:
     """A declared dim; other tools name them as they like, or not at all."""
-    if dim.HasField("dim_value"):
+    if dim.HasField("dim_value") and dim.dim_value >= 0:  # some tools write -1 for any
         return int(dim.dim_value)
-    return named(_identifier(dim.dim_param or f"{name}_{axis}"))
-
-
-def _identifier(text: str) -> str:
-    plain = re.sub(r"\W", "_", text)
-    return plain if plain.isidentifier() else f"_{plain}"
+    return named(identifier(dim.dim_param or f"{name}_{axis}"))
 
 
 def _short(error: Exception) -> str:

@@ -17,6 +17,7 @@ from .dims import Dim, plain_sizes
 from .errors import GradientError, InputError
 from .expr import Expr, variable
 from .ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from .releases import opset_for
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans, prune_scans
@@ -106,17 +107,29 @@ class Program:
         by_name = {node.attrs["name"]: node for node in self.inputs}
         return [*((by_name[name], classes) for name, classes in self.labels), *self.derived]
 
-    def to_onnx(self, opset: int | None = None, target: Target = PORTABLE) -> onnx.ModelProto:
+    def to_onnx(
+        self,
+        opset: int | None = None,
+        target: Target = PORTABLE,
+        *,
+        as_function: bool = False,
+        target_ort: str | None = None,
+    ) -> onnx.ModelProto:
         """The program as a checked ONNX model.
 
         Args:
             opset: version of the standard operators.
             target: where it is to run; any other than ``PORTABLE`` is ONNX Runtime here, and the
                 model has outputs that say when its results are not to be used.
+            as_function: make it one node, of a function in the model.
+            target_ort: release of ONNX Runtime that is to load it, like ``1.16``.
         """
-        from .lower import lower
+        from .lower import DEFAULT_OPSET, lower
         from .validate import check
+        from .wrapping import wrap
 
+        if target_ort is not None:
+            opset = opset_for(target_ort, opset, DEFAULT_OPSET)
         outputs = dict(self.outputs) if target.portable else self.to_run(target)
         model = lower(
             self.inputs,
@@ -126,6 +139,8 @@ class Program:
             metadata=self._metadata(),
             target=target,
         )
+        if as_function:
+            model = wrap(model)
         check(model, {name: value.type for name, value in outputs.items()})
         return model
 

@@ -41,10 +41,10 @@ def export_repository(
     inputs: InputTypes,
     out_dir: str | Path,
     grad: Sequence[str] = (),
-    opset: int | None = None,
     name: str | None = None,
     max_batch_size: int = MAX_BATCH_SIZE,
     gpu: bool = False,
+    **how: Any,
 ) -> list[Path]:
     """Write the models of a loss into a model repository of Triton.
 
@@ -56,11 +56,11 @@ def export_repository(
         inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
         out_dir: the repository, made if it is not there.
         grad: names of the inputs whose gradients are wanted, from a model of their own.
-        opset: version of the standard operators.
         name: name of the model of the value; the loss's own by default.
         max_batch_size: how many samples Triton may put together, of a loss that keeps them apart
             from the first axis of all inputs to that of all outputs; 0 for no such batches.
         gpu: run on GPUs instead of the CPU.
+        **how: ``opset``, ``target_ort`` and ``as_function`` as of ``to_onnx``.
 
     Returns:
         The files written.
@@ -77,21 +77,21 @@ def export_repository(
     files: dict[str, bytes] = {}
     for model, program in programs.items():
         _check_place(Path(out_dir) / model)
-        files |= model_files(model, program, opset, max_batch_size, gpu)
+        files |= model_files(model, program, max_batch_size, gpu, **how)
     return write_files(Path(out_dir), files)
 
 
 def model_files(
     name: str,
     program: Program,
-    opset: int | None = None,
     max_batch_size: int = MAX_BATCH_SIZE,
     gpu: bool = False,
+    **how: Any,
 ) -> dict[str, bytes]:
     """The files of one model, by path below the repository."""
     batched = max_batch_size > 0 and _is_per_sample(program)
     served = _without_scalars(program)
-    model = served.to_onnx(opset)
+    model = served.to_onnx(**how)
     return {
         f"{name}/config.pbtxt": config(
             name, served, max_batch_size if batched else 0, gpu

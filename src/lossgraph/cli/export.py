@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..catalogue import lookup
 from ..errors import InputError
+from ..loss import as_types
 from ..triton import MAX_BATCH_SIZE, export_repository
+from ..types import TensorType
 from .options import (
+    AsFunction,
     Grad,
     Inputs,
     Json,
     Loss,
     Opset,
     Set,
+    TargetOrt,
     names,
     parse_options,
     parse_sizes,
@@ -40,6 +44,12 @@ def command(
     grad: Grad = None,
     set: Set = None,
     opset: Opset = None,
+    target_ort: TargetOrt = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Dtype of the typical float inputs: float16, bfloat16, float64."),
+    ] = None,
+    as_function: AsFunction = False,
     size: Annotated[
         list[str] | None,
         typer.Option(metavar="DIM=NUMBER", help="Size of a dim in the test data; repeat."),
@@ -66,24 +76,24 @@ def command(
         raise InputError("--triton-name and --triton-gpu go with --triton DIR")
     entry = lookup(loss)
     made = entry.make(parse_options(set))
-    types = types_for(entry, made, input)
+    types = as_types(types_for(entry, made, input, dtype))
     if not input:
-        taken = [f"{name}:{dtype}:{_dims(shape)}" for name, (dtype, shape) in types.items()]
+        taken = [f"{name}:{type_.dtype}:{_dims(type_)}" for name, type_ in types.items()]
         note(f"no --input: taking {', '.join(taken)}")
     from ..export import export_folder
 
+    how: dict[str, Any] = {"opset": opset, "as_function": as_function, "target_ort": target_ort}
     files: list[Path] = []
     if output is not None:
-        files += export_folder(made, types, output, names(grad), opset, parse_sizes(size))
+        files += export_folder(made, types, output, names(grad), sizes=parse_sizes(size), **how)
     if triton is not None:
-        files += export_repository(
-            made, types, triton, names(grad), opset, triton_name, triton_batch, triton_gpu
-        )
+        batch, gpu = triton_batch, triton_gpu
+        files += export_repository(made, types, triton, names(grad), triton_name, batch, gpu, **how)
     if json:
         print_json({"loss": entry.name, "folder": output, "triton": triton, "files": files})
     else:
         print("\n".join(map(str, files)))
 
 
-def _dims(shape: tuple[str | int, ...]) -> str:
-    return ",".join(map(str, shape))
+def _dims(type_: TensorType) -> str:
+    return ",".join(map(str, type_.shape))

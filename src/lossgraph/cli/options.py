@@ -11,7 +11,7 @@ import typer
 from ..catalogue import Entry, example_types
 from ..errors import InputError
 from ..loss import Block
-from ..types import TensorType, tensor_type
+from ..types import FLOATS, TensorType, tensor_type
 
 Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
 Inputs = Annotated[
@@ -32,6 +32,13 @@ Set = Annotated[
     typer.Option("--set", metavar="OPTION=VALUE", help="Option of the loss; repeat."),
 ]
 Opset = Annotated[int | None, typer.Option(help="Version of the operators, 13 to 26.")]
+TargetOrt = Annotated[
+    str | None,
+    typer.Option(metavar="RELEASE", help="Release of ONNX Runtime that is to load it, like 1.16."),
+]
+AsFunction = Annotated[
+    bool, typer.Option("--as-function", help="One node, of a function in the model.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -91,15 +98,31 @@ def parse_sizes(texts: Sequence[str] | None) -> dict[str, int]:
     return {name: int(value) for name, value in pairs.items()}
 
 
-def types_for(entry: Entry, loss: Block, texts: Sequence[str] | None) -> dict[str, Any]:
+def types_for(
+    entry: Entry, loss: Block, texts: Sequence[str] | None, dtype: str | None = None
+) -> dict[str, Any]:
     """The input types given, in the order of the loss's arguments; typical ones for none.
 
     The order matters: the first input's dtype is that of the computation.
+
+    Raises:
+        InputError: if a ``dtype`` of the floats is given too, and is not that of the inputs given.
     """
     given = parse_types(texts)
     order = [name for name in entry.inputs if name in given]
     order += [name for name in given if name not in order]  # refused later, with the names
-    return {name: given[name] for name in order} or dict(example_types(loss))
+    if dtype is None:
+        return {name: given[name] for name in order} or dict(example_types(loss))
+    if dtype not in FLOATS:
+        raise InputError(f"--dtype {dtype}: expected one of {', '.join(FLOATS)}")
+    for name, type_ in given.items():
+        if type_.is_float and type_.dtype != dtype:
+            raise InputError(f"--dtype {dtype} and --input {name} of {type_}: leave one out")
+    typical = {name: tensor_type(*type_) for name, type_ in example_types(loss).items()}
+    return {name: given[name] for name in order} or {
+        name: type_.with_dtype(dtype) if type_.is_float else type_
+        for name, type_ in typical.items()
+    }
 
 
 def names(texts: Sequence[str] | None) -> tuple[str, ...]:

@@ -1,0 +1,356 @@
+"""Models with a loss attached: the loss goes on where the model ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import releases
+from .catalogue import example_types, examples_of
+from .dims import Dim, Size, named, substitute
+from .errors import GradientError, InputError, ValidationError
+from .functions import as_loss
+from .loss import Block, InputTypes, as_types
+from .program import Program
+from .types import TensorType, shape_names, tensor_type
+
+if TYPE_CHECKING:
+    import onnx
+
+    from .merging import Ends
+
+Types = dict[str, TensorType]
+Shape = tuple[Dim, ...]
+
+
+def attach(
+    model: onnx.ModelProto | str | Path,
+    loss: Any,
+    output: str | None = None,
+    *,
+    bind: Mapping[str, str] | None = None,
+    inputs: InputTypes | None = None,
+    grad: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    as_function: bool = False,
+    target_ort: str | None = None,
+) -> onnx.ModelProto:
+    """A model that also computes a loss of its outputs.
+
+    It has the inputs of the model and those of the loss that the model does not give, the outputs
+    of the model and those of the loss, named as by ``to_onnx``. What the model computed is not
+    touched: operators of other domains, functions, metadata and weights in other files stay as
+    they are. The loss is made of operators of the model's opset; a model of an opset before 13
+    is converted by ONNX's version converter.
+
+    Dims of the loss's inputs have the names that they have in the model. Types of those that are
+    not given are the typical ones of the catalogue, for the shapes and floats of the model.
+
+    Args:
+        model: a model or its file; it is not changed.
+        loss: a loss, or a function of F.
+        output: the output that is the loss's first input; the only one by default.
+        bind: further inputs of the loss, with the outputs or inputs of the model that they are,
+            ``{"positive": "embedding_2"}``.
+        inputs: types of the loss's inputs, where the typical ones are not meant, and of bound ones
+            where the model does not say them: ``{"label": ("int64", ("N",))}``.
+        grad: names of outputs and inputs whose gradients are outputs too, as ``grad_<name>``;
+            they are those of the sum of the loss.
+        rename: other names for inputs and outputs of the loss, ``{"label": "target"}``.
+        as_function: add the loss as one node, as ``to_onnx`` does.
+        target_ort: release of ONNX Runtime that is to load the model, like ``1.16``; a model of a
+            newer opset is converted too.
+
+    Returns:
+        A model that ONNX's checker has passed.
+
+    Raises:
+        InputError: for names and types that do not fit, and a model that cannot be converted.
+    """
+    from . import merging
+    from .lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
+    from .models import identifier, load_model
+
+    block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
+    source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    newest = releases.release(target_ort).opset if target_ort else MAX_OPSET
+    result = merging.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
+    ends = merging.ends(result)
+    bound = _bound(block, ends, output, bind or {})
+    types = {name: _type_of(name, ends[value], stated.get(name)) for name, value in bound.items()}
+    if not types[block.arguments[0]].is_float:
+        raise InputError(
+            f"{block.arguments[0]}: {bound[block.arguments[0]]!r} is {types[block.arguments[0]]}, "
+            "predictions are floats"
+        )
+    spelled = {identifier(name): name for name in ends.dims}
+    wrt = _arguments(block, grad, bound, names)
+    program = _program(block, _guesses(block, types, stated, spelled), wrt)
+    part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
+    merging.name_dims((*part.graph.input, *part.graph.output), spelled)
+    merging.declare(result, (*ends.outputs.values(), *part.graph.input), bound)
+    merging.append(result, part, _public(program, bound, names, ends))
+    _describe(result, program, bound)
+    _set_ir(result, part.ir_version, target_ort)
+    problem = merging.check(result)
+    if problem and merging.check(source):
+        raise InputError(f"ONNX's checker refuses the model as it is given: {problem}")
+    if problem:
+        raise ValidationError(f"ONNX's checker refuses the model with the loss: {problem}")
+    return result
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What ``attach_file`` wrote.
+
+    Attributes:
+        model: the model with the loss.
+        inputs: types of the inputs that the model had not.
+        outputs: types of the outputs that it had not.
+        files: the files written.
+    """
+
+    model: onnx.ModelProto
+    inputs: Types
+    outputs: Types
+    files: list[Path]
+
+    @property
+    def opset(self) -> int:
+        """The version of the standard operators."""
+        return next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
+
+
+def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
+    """Write the model of a file with a loss attached; ``attach`` says how.
+
+    Weights in files beside the model are not read, but copied beside the new file, under other
+    names where other files have theirs. Nothing is replaced before everything is written.
+
+    Args:
+        model: the file of the model.
+        target: the file to write.
+        loss: a loss, or a function of F.
+        **how: further arguments of ``attach``.
+
+    Raises:
+        InputError: for what ``attach`` refuses, and files that cannot be read or written.
+    """
+    from .files import write_files
+    from .models import declared_type, load_model
+    from .weights import move_weights
+
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: give the name of a file to write")
+    source = load_model(model, weights=False)
+    made = attach(source, loss, **how)
+    files: dict[str, bytes | Path] = {**move_weights(made, model.parent, target)}
+    files[target.name] = made.SerializeToString(deterministic=True)
+    inputs, outputs = len(source.graph.input), len(source.graph.output)
+    return Attached(
+        made,
+        {info.name: declared_type(info) for info in made.graph.input[inputs:]},
+        {info.name: declared_type(info) for info in made.graph.output[outputs:]},
+        write_files(target.parent, files),
+    )
+
+
+# --- which values of the model are inputs of the loss, and of what types ---
+
+
+def _bound(block: Block, ends: Ends, output: str | None, bind: Mapping[str, str]) -> dict[str, str]:
+    """The values of the model that are inputs of the loss, by the names of those."""
+    first, outputs = block.arguments[0], list(ends.outputs)
+    if output is not None and bind.get(first, output) != output:
+        raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")
+    if output is None and first not in bind and len(outputs) > 1:
+        raise InputError(f"{first}: which output of the model is it? There are {outputs}")
+    found = {first: output or outputs[0], **bind}
+    for name, value in found.items():
+        if value not in ends:
+            raise InputError(
+                f"{name}: the model has no output {value!r}: its outputs are {outputs}, "
+                f"its inputs {list(ends.inputs)}"
+            )
+    return found
+
+
+def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) -> TensorType:
+    """The type of a bound input: the model's, and where that says nothing the one stated."""
+    from .models import declared_type
+
+    kind = info.type.WhichOneof("value") or "tensor_type"
+    if kind != "tensor_type":
+        raise InputError(f"{name}: {info.name!r} is a {kind.removesuffix('_type')}, not a tensor")
+    tensor = info.type.tensor_type
+    if tensor.elem_type and tensor.HasField("shape"):
+        found = declared_type(info)
+    elif stated is None:
+        raise InputError(
+            f"{name}: the model does not say the {'rank' if tensor.elem_type else 'dtype'} of "
+            f"{info.name!r}: say it, as in --input {name}:float32:N,10"
+        )
+    else:
+        return stated
+    return found if stated is None else _agreed(name, found, stated)
+
+
+def _agreed(name: str, found: TensorType, stated: TensorType) -> TensorType:
+    """A type that both say; names of dims are those stated."""
+    pairs = list(zip(found.shape, stated.shape, strict=False))
+    sizes_differ = any(a != b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
+    if found.dtype != stated.dtype or found.rank != stated.rank or sizes_differ:
+        raise InputError(f"{name}: {stated} was given, the model says {found}")
+    return stated.with_shape([a if isinstance(a, int) else b for a, b in pairs])
+
+
+def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -> Iterator[Types]:
+    """Types of all inputs that a loss must have: one guess, several where ranks leave a choice.
+
+    Args:
+        block: the loss.
+        bound: types of the inputs that the model gives.
+        stated: types that the user gave, with dims of the model or of the catalogue.
+        taken: names of dims of the model.
+    """
+    usual = {name: tensor_type(*example.type) for name, example in examples_of(block).items()}
+    missing = [name for name in example_types(block) if name not in {**bound, **stated}]
+    dims = _meanings(usual, bound) | _meanings(stated, bound)
+    own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
+    known = {name: dim for name, dim in dims.items() if name not in own}
+    fixed = {name: _substituted(type_, known) for name, type_ in stated.items()} | bound
+    for name in missing:
+        for dim in shape_names(usual[name].shape) - set(dims):
+            dims[dim] = named(f"{name}_{dim}" if dim in taken else dim)
+    first = block.arguments[0]
+    choices = []
+    for name in missing:
+        type_ = usual[name].with_dtype(bound[first].dtype) if usual[name].is_float else usual[name]
+        shapes = _shapes(type_.shape, usual[first].shape, bound[first].shape)
+        choices.append([type_.with_shape(s) for s in shapes] or [_substituted(type_, dims)])
+    for chosen in itertools.product(*choices):
+        found = {**fixed, **dict(zip(missing, chosen, strict=True))}
+        yield {name: found[name] for name in (*block.arguments, *found) if name in found}
+
+
+def _meanings(other: Types, bound: Types) -> dict[str, Dim]:
+    """What dims of the catalogue or the user are in the model, seen from inputs of equal ranks."""
+    dims: dict[str, Dim] = {}
+    for name, type_ in bound.items():
+        if name in other and other[name].rank == type_.rank:
+            for dim, found in zip(other[name].shape, type_.shape, strict=True):
+                if isinstance(dim, Size) and dim.name:
+                    dims.setdefault(dim.name, found)
+    return dims
+
+
+def _substituted(type_: TensorType, dims: Mapping[str, Dim]) -> TensorType:
+    return type_.with_shape([substitute(dim, dims) for dim in type_.shape])
+
+
+def _shapes(wanted: Shape, first: Shape, actual: Shape) -> list[Shape]:
+    """What a shape may be where the loss's first input has another rank than the catalogue says.
+
+    It is that of the first input again, or lacks one of its axes, or has the first alone.
+    """
+    if len(first) == len(actual):
+        return []
+    if wanted == first:
+        return [actual]
+    if wanted in _without_one(first):
+        return [actual[:1], *_without_one(actual)]
+    return []
+
+
+def _without_one(shape: Shape) -> list[Shape]:
+    return [shape[:axis] + shape[axis + 1 :] for axis in range(len(shape))]
+
+
+def _program(block: Block, guesses: Iterator[Types], wrt: Sequence[str]) -> Program:
+    """The program for the one guess that the loss takes."""
+    found: dict[str, Program] = {}
+    refused: InputError | None = None
+    for types in guesses:
+        listed = ", ".join(f"{name} {type_}" for name, type_ in types.items())
+        try:
+            found[listed] = block.program(types, grad=wrt)
+        except GradientError:
+            raise
+        except InputError as error:
+            refused = InputError(f"{block.name} of {listed}: {error} (--input states other types)")
+    if len(found) > 1:
+        choice = " or of ".join(found)
+        raise InputError(f"{block.name} may be of {choice}: say which with --input")
+    if not found:
+        assert refused is not None
+        raise refused
+    return next(iter(found.values()))
+
+
+# --- names ---
+
+
+def _arguments(
+    block: Block, grad: Sequence[str], bound: Mapping[str, str], rename: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The inputs of the loss that have these names in the model with the loss."""
+    places: dict[str, list[str]] = {}
+    for name in dict.fromkeys((*bound, *block.arguments)):
+        places.setdefault(bound.get(name) or rename.get(name, name), []).append(name)
+    for name in grad:
+        if name not in places:
+            raise InputError(f"no gradient for {name!r}: expected one of {list(places)}")
+        if len(places[name]) > 1:
+            raise InputError(f"no gradient for {name!r}: it is bound to {places[name]}")
+    return tuple(places[name][0] for name in grad)
+
+
+def _public(
+    program: Program, bound: Mapping[str, str], rename: Mapping[str, str], ends: Ends
+) -> dict[str, str]:
+    """The names that inputs and outputs of the loss have in the model, by those in the loss."""
+    inputs = [node.attrs["name"] for node in program.inputs]
+    names = {name: bound.get(name) or rename.get(name, name) for name in inputs}
+    usual = {name: name for name in inputs if name not in bound}
+    for name in program.outputs:
+        wrt = name.removeprefix("grad_")
+        usual[name] = f"grad_{names[wrt]}" if wrt in program.wrt and wrt != name else name
+        names[name] = rename.get(usual[name], usual[name])
+    for name in rename:
+        if name not in usual.values():
+            raise InputError(f"--rename {name}: the loss has {list(usual.values())}")
+    new = [names[name] for name in usual]
+    for name, own in usual.items():
+        if names[name] in ends.names or new.count(names[name]) > 1:
+            raise InputError(
+                f"the model has an input or output {names[name]!r} already: give the loss's "
+                f"another name, as in --rename {own}={own}_2"
+            )
+    return names
+
+
+# --- what the model says of itself ---
+
+
+def _describe(model: onnx.ModelProto, program: Program, bound: Mapping[str, str]) -> None:
+    """Say in the metadata what was attached."""
+    there = {prop.key for prop in model.metadata_props}
+    numbered = (f"lossgraph_{number}" for number in itertools.count(2))
+    key = next(key for key in itertools.chain(["lossgraph"], numbered) if key not in there)
+    said = {"loss": program.name, "options": dict(program.options), "bound": dict(bound)}
+    model.metadata_props.add(key=key, value=json.dumps(said, sort_keys=True, default=str))
+
+
+def _set_ir(model: onnx.ModelProto, needed: int, target_ort: str | None) -> None:
+    """The version of the IR: the model's, or what is needed if that is newer."""
+    if any(function.overload for function in model.functions):
+        needed = max(needed, 10)
+    model.ir_version = max(model.ir_version, needed)
+    if target_ort is not None:
+        releases.require_ir(target_ort, needed, "a function with overloads")
+        model.ir_version = min(model.ir_version, releases.release(target_ort).ir)

@@ -1,0 +1,93 @@
+"""``lossgraph attach``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..catalogue import lookup
+from .options import (
+    AsFunction,
+    Inputs,
+    Json,
+    Set,
+    TargetOrt,
+    names,
+    parse_options,
+    parse_pairs,
+    parse_types,
+)
+from .output import note, print_json
+
+NAME = "attach"
+EXAMPLE = (
+    "Example: lossgraph attach model.onnx --loss softmax_ce --output logits --grad logits "
+    "-o scored.onnx"
+)
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="An .onnx file.")],
+    loss: Annotated[str, typer.Option(metavar="LOSS", help="A name or alias of `lossgraph list`.")],
+    target: Annotated[Path, typer.Option("-o", metavar="FILE", help="The file to write.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Output that is the loss's first input; the only one if none."
+        ),
+    ] = None,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=NAME", help="Input of the loss that the model computes or has; repeat."
+        ),
+    ] = None,
+    input: Inputs = None,
+    grad: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Output or input to differentiate by; repeat."),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NEW", help="Other name for an input or output of the loss; repeat."
+        ),
+    ] = None,
+    set: Set = None,
+    as_function: AsFunction = False,
+    target_ort: TargetOrt = None,
+    json: Json = False,
+) -> None:
+    """Attach a loss to a model: it goes on with the loss, and what it computed stays as it was.
+
+    The new file has the inputs and outputs of the model, those inputs of the loss that the model
+    does not give, and the loss. --input names inputs of the loss: those that the model gives only
+    where it does not say their type itself.
+    """
+    entry = lookup(loss)
+    from ..attached import attach_file
+
+    made = attach_file(
+        model,
+        target,
+        entry.make(parse_options(set)),
+        output=output,
+        bind=parse_pairs(bind, "--bind"),
+        inputs=parse_types(input),
+        grad=names(grad),
+        rename=parse_pairs(rename, "--rename"),
+        as_function=as_function,
+        target_ort=target_ort,
+    )
+    inputs = {name: str(type_) for name, type_ in made.inputs.items()}
+    outputs = {name: str(type_) for name, type_ in made.outputs.items()}
+    if json:
+        versions = {"opset": made.opset, "ir_version": made.model.ir_version}
+        described = {"loss": entry.name, "inputs": inputs, "outputs": outputs, **versions}
+        print_json({**described, "files": made.files})
+    else:
+        listed = [f"{name} {type_}" for name, type_ in (inputs | outputs).items()]
+        note(f"new: {', '.join(listed)}")
+        print("\n".join(map(str, made.files)))

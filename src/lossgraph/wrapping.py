@@ -1,0 +1,53 @@
+"""A model as one node, whose operator is a function that the model brings along."""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+
+DOMAIN = "lossgraph"
+FUNCTIONS_SINCE = 8  # the IR that has functions in models
+
+
+def wrap(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model, its graph one node ``lossgraph.<name of the graph>``.
+
+    Engines put the body in the node's place before anything else, so results are the same; who
+    looks at the model sees one node. The function has no attributes; its constants are nodes, as
+    a function has no initializers.
+
+    Args:
+        model: a model of standard operators, without functions.
+    """
+    operator = re.sub(r"\W", "_", model.graph.name)
+    wrapped = onnx.ModelProto()
+    wrapped.CopyFrom(model)
+    graph = wrapped.graph
+    function = wrapped.functions.add(
+        domain=DOMAIN,
+        name=operator,
+        input=[info.name for info in graph.input],
+        output=[info.name for info in graph.output],
+        opset_import=model.opset_import,
+    )
+    function.node.extend(map(_constant, graph.initializer))
+    function.node.extend(graph.node)
+    graph.ClearField("node")
+    graph.ClearField("initializer")
+    graph.node.add(
+        domain=DOMAIN,
+        op_type=operator,
+        name=operator,
+        input=function.input,
+        output=function.output,
+    )
+    wrapped.opset_import.add(domain=DOMAIN, version=1)
+    wrapped.ir_version = max(wrapped.ir_version, FUNCTIONS_SINCE)
+    return wrapped
+
+
+def _constant(tensor: onnx.TensorProto) -> onnx.NodeProto:
+    node = onnx.NodeProto(op_type="Constant", name=f"{tensor.name}/Constant", output=[tensor.name])
+    node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR, t=tensor)
+    return node
