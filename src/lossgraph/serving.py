@@ -16,8 +16,8 @@ import onnx
 
 from .dims import Dim
 from .errors import InputError
-from .export import DATA, TRAINING, VALUE
 from .models import ModelRunner, load_model, output_types
+from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX
 from .types import TensorType
