@@ -15,7 +15,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from lossgraph import files, gluon
+import lossgraph as lg
+from lossgraph import files, gluon, nn
 from lossgraph.catalogue import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.errors import InputError, LoweringError
@@ -67,6 +68,34 @@ def test_the_page_says_formula_types_options_and_opset(tmp_path: Path) -> None:
         "| `grad_pred` | `float32[N,C]` |", "opset 20", "`training.onnx` computes",
     ):  # fmt: skip
         assert part in page
+
+
+def test_the_page_names_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    types = {"input": ("float64", ("N", 3)), "target": ("int64", ("N",))}
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum")
+    export_folder(loss, types, tmp_path, grad=["input"], opset=20)
+    page = (tmp_path / "README.md").read_text()
+    for part in (
+        "| `label_smoothing` | `0.1` (by default `0.0`) |",
+        "- Optional inputs, which these models have not: `weight` float32[C], above 0\n",
+        "- Follows: `torch.nn.CrossEntropyLoss`",
+        "$ lossgraph export nn.CrossEntropyLoss --input input:float64:N,3 --input target:int64:N "
+        "--grad input --set reduction=sum --set label_smoothing=0.1 --opset 20 -o .\n",
+    ):
+        assert part in page
+
+
+def test_a_page_has_no_command_that_would_not_work(tmp_path: Path) -> None:
+    """The command line takes no tensors, options as inputs or losses of one's own."""
+    types = {"input": ("float32", ("N", 3)), "target": ("int64", ("N",))}
+    weighed = nn.CrossEntropyLoss(weight=np.array([1.0, 2.0, 0.5]))
+    export_folder(weighed, types, tmp_path / "tensor")
+    export_folder(gluon.HuberLoss(rho=lg.Input("rho")), REGRESSION, tmp_path / "input")
+    export_folder(lambda F, pred, label: F.abs(pred - label), REGRESSION, tmp_path / "own")
+    for name in ("tensor", "input", "own"):
+        page = (tmp_path / name / "README.md").read_text()
+        assert "$ lossgraph run value.onnx" in page
+        assert "lossgraph export" not in page.partition("-->")[2]
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)

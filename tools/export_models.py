@@ -122,7 +122,7 @@ def index(files: Mapping[str, bytes]) -> str:
 def table(namespace: str, files: Mapping[str, bytes]) -> Iterator[str]:
     """The losses of a namespace."""
     yield f"## lossgraph.{namespace}\n"
-    yield "| loss | | inputs | gradients by | bytes |"
+    yield "| loss | | inputs | gradients by | bytes, value + training |"
     yield "| --- | --- | --- | --- | ---: |"
     for entry in namespace_entries(namespace):
         sizes = (len(files[f"{place(entry)}/{model}"]) for model in (VALUE, TRAINING))
@@ -176,7 +176,7 @@ def same(name: str, there: bytes, wanted: bytes) -> bool:
 
 
 def write(root: Path, wanted: Mapping[str, bytes]) -> None:
-    """Write a gallery, and remove what is left of an earlier one.
+    """Write what of a gallery is not there yet, and remove what is left of an earlier one.
 
     Raises:
         InputError: for a folder that holds other things.
@@ -185,7 +185,8 @@ def write(root: Path, wanted: Mapping[str, bytes]) -> None:
     if there and not there.get(INDEX, b"").startswith(MARK.encode()):
         raise InputError(f"{root} is there and is no gallery: give another folder")
     left = [name for name in there if name not in wanted]
-    write_files(root, wanted, left)
+    right = {name for name in there if name in wanted and same(name, there[name], wanted[name])}
+    write_files(root, {name: wanted[name] for name in wanted if name not in right}, left)
     for path in sorted((root / name for name in left), reverse=True):
         for folder in (path.parent, path.parent.parent):
             if folder != root and folder.is_dir() and not any(folder.iterdir()):
@@ -196,7 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the gallery, or say what of it is not as it would be written."""
     parser = argparse.ArgumentParser(prog="tools/export_models", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if it is stale")
-    parser.add_argument("-o", "--output", type=Path, default=GALLERY, help="default: %(default)s")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=GALLERY, help="default: exported_models"
+    )
     given = parser.parse_args(arguments)
     wanted = whole()
     if not given.check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str
         models: the names of the models' files.
     """
     entry = entry_of(block)
-    commands = list(_commands(program, opset, models, entry))
+    commands = list(_commands(block, program, opset, models, entry))
     parts = [
         f"{MARK}\n\n# {entry.name if entry else program.name}",
         markdown(entry.summary) if entry else "",
@@ -137,14 +138,16 @@ def _remarks(block: Any, program: Program, entry: Entry | None) -> Iterator[str]
 
 
 def _commands(
-    program: Program, opset: int, models: Sequence[str], entry: Entry | None
+    block: Any, program: Program, opset: int, models: Sequence[str], entry: Entry | None
 ) -> Iterator[str]:
     names = [node.attrs["name"] for node in program.inputs]
     yield "$ lossgraph check ."
     yield _command("run", models[-1], {"--input": [f"{n}={n}.npy" for n in names], "-o": "out.npz"})
-    if entry and set(names) <= set(entry.inputs):
-        usual = entry.make().options
-        changed = {k: v for k, v in program.options.items() if _shown(v) != _shown(usual.get(k))}
+    if entry is None:
+        return
+    usual, chosen = _made_with(entry.make(), entry), _made_with(block, entry)
+    changed = {k: v for k, v in chosen.items() if _shown(v) != _shown(usual.get(k))}
+    if set(names) <= set(entry.inputs) and all(map(_can_be_written, changed.values())):
         given = {
             "--input": [f"{node.attrs['name']}:{_colons(node.type)}" for node in program.inputs],
             "--grad": program.wrt,
@@ -153,6 +156,20 @@ def _commands(
             "-o": ".",
         }
         yield _command("export", entry.name, given)
+
+
+def _made_with(block: Any, entry: Entry) -> dict[str, Any]:
+    """What a loss was made with, tensors and functions too, which are none of its ``options``."""
+    state = {key.lstrip("_"): value for key, value in vars(block).items()} | block.options
+    return {name: state[name] for name in entry.options if name in state}
+
+
+def _can_be_written(value: object) -> bool:
+    """Whether the command line reads the value from its text, as it reads no tensor."""
+    try:
+        return bool(ast.literal_eval(str(value)) == value)
+    except (ValueError, SyntaxError):
+        return isinstance(value, str)
 
 
 def _colons(type_: TensorType) -> str:
