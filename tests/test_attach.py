@@ -169,6 +169,16 @@ def test_a_function_of_f_needs_the_types_of_what_the_model_has_not() -> None:
     assert_close(got["loss"], got["logits"])
 
 
+def test_inputs_that_a_loss_of_one_s_own_counts() -> None:
+    class Spread(gluon.Loss):
+        def hybrid_forward(self, F: Any, *inputs: Any) -> Any:
+            return F.abs(inputs[0] - inputs[1])
+
+    made = lg.attach(classifier(), Spread(None, 0), inputs={"inputs_1": ("float32", ("batch", 3))})
+    got = outputs(made, x=X, inputs_1=np.zeros((5, 3), np.float32))
+    assert_close(got["loss"], got["logits"])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_predictions_of_other_floats(dtype: str) -> None:
     made = lg.attach(identity(("N", 3), dtype), nn.HuberLoss(reduction="none"), grad=["y"])
@@ -264,10 +274,15 @@ def test_a_rank_that_nobody_knows_is_to_be_said() -> None:
 
 
 def test_a_rank_that_is_not_declared_may_be_inferred() -> None:
+    """Of an output too that has the name of another input of the loss."""
     net = classifier()
-    net.graph.output[0].type.tensor_type.ClearField("shape")
-    made = lg.attach(net, CE)
+    net.graph.node.append(helper.make_node("ReduceSum", ["logits"], ["pred"], keepdims=0))
+    net.graph.output.append(tensor("pred", ()))
+    for info in net.graph.output:
+        info.type.tensor_type.ClearField("shape")
+    made = lg.attach(net, CE, "logits")
     assert types(made)["logits"][1:] == ("batch", 3)
+    assert types(made)["pred"][1:] == ()
     assert types(made)["label"][1:] == ("batch",)
 
 

@@ -26,6 +26,11 @@ from support import newest_opset, reference_evaluator, run_model
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 
+scans = pytest.mark.skipif(
+    onnx.__version__.startswith("1.21."),
+    reason="this onnx takes as many states of a Scan as it has sequences",
+)
+
 
 def call(*args: object) -> Any:
     return CliRunner().invoke(app, [str(arg) for arg in args])
@@ -180,6 +185,7 @@ def test_all_floats_are_of_the_dtype(loss: str, dtype: str, tmp_path: Path) -> N
     assert stored == [code, *labels, code, code]
 
 
+@scans
 def test_what_is_too_large_for_the_dtype_is_infinite(tmp_path: Path) -> None:
     """The log-probability of a state that cannot be reached is near -1e5."""
     exported(tmp_path, "optax.ctc_loss_with_forward_probs", "--dtype", "float16")
@@ -196,6 +202,7 @@ def test_dtype_and_input_may_agree(tmp_path: Path) -> None:
     assert "--dtype int64: expected one of float16, bfloat16, float32, float64" in result.stderr
 
 
+@scans
 def test_all_at_once(tmp_path: Path) -> None:
     args = ("ctc", "--dtype", "float16", "--as-function", "--target-ort", "1.16", "--json")
     result = call("export", *args, "--grad", "pred", "-o", tmp_path)

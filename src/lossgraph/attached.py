@@ -82,17 +82,17 @@ def attach(
     ends = merging.ends(result)
     bound = _bound(block, ends, output, bind or {})
     types = {name: _type_of(name, ends[value], stated.get(name)) for name, value in bound.items()}
-    if not types[block.arguments[0]].is_float:
-        raise InputError(
-            f"{block.arguments[0]}: {bound[block.arguments[0]]!r} is {types[block.arguments[0]]}, "
-            "predictions are floats"
-        )
+    first = block.arguments[0]
+    if not types[first].is_float:
+        raise InputError(f"{first}: {bound[first]!r} is {types[first]}, predictions are floats")
     spelled = {identifier(name): name for name in ends.dims}
     wrt = _arguments(block, grad, bound, names)
     program = _program(block, _guesses(block, types, stated, spelled), wrt)
     part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
-    merging.declare(result, (*ends.outputs.values(), *part.graph.input), bound)
+    declared = {name: info.type for name, info in ends.outputs.items()}
+    declared |= {bound[i.name]: i.type for i in part.graph.input if i.name in bound}
+    merging.declare(result, declared)
     merging.append(result, part, _public(program, bound, names, ends))
     _describe(result, program, bound)
     _set_ir(result, part.ir_version, target_ort)

@@ -23,7 +23,7 @@ from .expr import Expr
 from .inputs import Holder, Input, check_options, with_scalars
 from .parted import compiled
 from .program import Program, build
-from .signatures import flat_arguments, in_place, is_known, without_first
+from .signatures import flat_arguments, in_place, is_array_parameter, is_known, without_first
 from .symbolic.symbol import Symbol
 from .types import TensorType, dtype_name, numpy_dtype, tensor_type
 
@@ -113,8 +113,10 @@ class Block(Holder):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names that a call takes, in order: inputs, and options of a call."""
-        return tuple(self._signature().parameters)
+        """The names of the arrays that a call may take, in order; the first of ``*inputs``."""
+        parameters = self._signature().parameters
+        found = tuple(name for name, p in parameters.items() if is_array_parameter(p))
+        return found or tuple(f"{name}_0" for name in parameters)
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:

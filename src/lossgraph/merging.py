@@ -20,7 +20,6 @@ from .errors import InputError
 _STANDARD = ("", "ai.onnx")  # two names of the domain of the standard operators
 _DEFAULTS_SINCE = 4  # the IR in which an input may have a default; before, weights were listed
 _LARGE = 1024  # elements of a constant on which no shape depends
-_CONVERSION_ERRORS = (RuntimeError, checker.ValidationError, shape_inference.InferenceError)
 
 Dimension = onnx.TensorShapeProto.Dimension
 Graphs = Iterator[onnx.GraphProto]
@@ -127,8 +126,7 @@ def convert(model: onnx.ModelProto, low: int, high: int, usual: int) -> onnx.Mod
     Raises:
         InputError: if ONNX's version converter cannot bring it there.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = _copy(model)
     if copy.ir_version < _DEFAULTS_SINCE:
         _drop_defaults(copy)
     found = opset_of(model)
@@ -143,7 +141,7 @@ def convert(model: onnx.ModelProto, low: int, high: int, usual: int) -> onnx.Mod
         raise InputError(f"{failed}: it drops functions; inline them with onnx.inliner first")
     try:
         converted = version_converter.convert_version(_without_weights(copy), wanted)
-    except _CONVERSION_ERRORS as error:
+    except Exception as error:  # it raises whatever it runs into
         raise InputError(f"{failed}: {error}") from error
     _restore_weights(converted, copy)
     converted.ClearField("metadata_props")  # which not every release of the converter keeps
@@ -190,11 +188,8 @@ def append(model: onnx.ModelProto, other: onnx.ModelProto, public: Mapping[str, 
     model.opset_import.extend(e for e in other.opset_import if e.domain not in imported)
 
 
-def declare(
-    model: onnx.ModelProto, infos: Iterable[onnx.ValueInfoProto], names: Mapping[str, str]
-) -> None:
-    """Declare outputs that have no rank as elsewhere, where they may have another name."""
-    types = {names.get(info.name, info.name): info.type for info in infos}
+def declare(model: onnx.ModelProto, types: Mapping[str, onnx.TypeProto]) -> None:
+    """Declare the outputs that have no rank, by types by name."""
     for output in model.graph.output:
         if _has_no_rank(output):
             output.type.CopyFrom(types[output.name])
@@ -276,13 +271,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Sparse ones too: engines make them dense, which ONNX's inference knows nothing of.
     """
-    light = onnx.ModelProto()
-    for field, value in model.ListFields():
-        if field.name != "graph":
-            _set(light, field.name, value)
-    for field, value in model.graph.ListFields():
-        if field.name not in ("initializer", "sparse_initializer"):
-            _set(light.graph, field.name, value)
+    light = _bare(model)
     light.graph.initializer.extend(t for t in model.graph.initializer if not _is_weight(t))
     weights = [(t.name, t.data_type, t.dims) for t in filter(_is_weight, model.graph.initializer)]
     weights += [(s.values.name, s.values.data_type, s.dims) for s in model.graph.sparse_initializer]
@@ -302,8 +291,29 @@ def _restore_weights(light: onnx.ModelProto, model: onnx.ModelProto) -> None:
     inputs = [info for info in light.graph.input if info.name in declared]
     light.graph.ClearField("input")
     light.graph.input.extend(inputs)
-    light.graph.initializer.extend(filter(_is_weight, model.graph.initializer))
+    _add_tensors(light, filter(_is_weight, model.graph.initializer))
     light.graph.sparse_initializer.extend(model.graph.sparse_initializer)
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What ``CopyFrom`` would do, which fails for messages of more than 2 GiB."""
+    copy = _bare(model)
+    _add_tensors(copy, model.graph.initializer)
+    copy.graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    return copy
+
+
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without initializers."""
+    bare = onnx.ModelProto()
+    _set_fields(bare, model, "graph")
+    _set_fields(bare.graph, model.graph, "initializer", "sparse_initializer")
+    return bare
+
+
+def _add_tensors(model: onnx.ModelProto, tensors: Iterable[TensorProto]) -> None:
+    for tensor in tensors:
+        _set_fields(model.graph.initializer.add(), tensor)
 
 
 def _is_weight(tensor: TensorProto) -> bool:
@@ -311,12 +321,15 @@ def _is_weight(tensor: TensorProto) -> bool:
     return tensor.data_location == TensorProto.EXTERNAL or math.prod(tensor.dims) > _LARGE
 
 
-def _set(message: Any, name: str, value: Any) -> None:
-    """Set a field to a value, whatever its kind."""
-    if isinstance(value, (int, float, str, bytes)):
-        setattr(message, name, value)
-    else:
-        getattr(message, name).MergeFrom(value)
+def _set_fields(message: Any, other: Any, *without: str) -> None:
+    """Set the fields of a message to those of another, one by one."""
+    for field, value in other.ListFields():
+        if field.name in without:
+            continue
+        if isinstance(value, (int, float, str, bytes)):
+            setattr(message, field.name, value)
+        else:
+            getattr(message, field.name).MergeFrom(value)
 
 
 def _dims(info: onnx.ValueInfoProto) -> Sequence[Dimension]:
