@@ -42,7 +42,7 @@ LAYERS = [
     ["gluon", "nn", "optax"],
     ["catalogue"],
     ["files", "models", "samples"],
-    ["export", "checks"],
+    ["export", "checks", "curves"],
     ["cli"],
     ["__main__"],
 ]

@@ -26,7 +26,7 @@ from .functions import as_loss
 from .loss import InputTypes
 from .lower import DEFAULT_OPSET
 from .program import Program
-from .samples import draw_inputs
+from .samples import bound_sizes, draw_inputs
 from .types import TensorType, numpy_dtype
 
 VALUE, TRAINING, DATA, PAGE = "value.onnx", "training.onnx", "test_data_set_0", "README.md"
@@ -88,20 +88,11 @@ def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[
         name: np.asarray(array).astype(numpy_dtype(types[name].dtype))
         for name, array in arrays.items()
     }
-    sizes = _bound(program, arrays)
+    sizes = bound_sizes(program, arrays)
     values = evaluate(list(wide.outputs.values()), feeds, sizes)
     return {
         name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
         for name, value in zip(wide.outputs, values, strict=True)
-    }
-
-
-def _bound(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:
-    return {
-        dim.name: length
-        for node in program.inputs
-        for dim, length in zip(node.shape, arrays[node.attrs["name"]].shape, strict=True)
-        if not isinstance(dim, int) and dim.name
     }
 
 
