@@ -31,19 +31,20 @@ def first(value):
 def test_every_loss_has_a_curve_with_the_slope_that_its_gradient_says(entry):
     loss = entry.make()
     sweep = sweep_of(loss)
-    found = curve(loss, sweep, 41)
+    at = np.linspace(sweep.low, sweep.high, 25)[1:-1]
+    found = curve(loss, sweep, np.concatenate([at - STEP, at, at + STEP]))
     assert np.isfinite(found.value).all()
     assert np.isfinite(found.gradient).all()
-    assert found.x[0] == sweep.low
-    assert found.x[-1] == sweep.high
     assert np.ptp(found.value) > 0, "it does not move"
     if entry.own_name in CONSTANTS:
         return
-    kinks = np.array([kink.x for kink in found.kinks])
-    at = np.array([x for x in found.x[1:-1:4] if not (np.abs(kinks - x) < 2 * STEP).any()])
-    slope = curve(loss, sweep, at).gradient
-    expected = slopes(loss, sweep, at, STEP)
-    assert slope == pytest.approx(expected, rel=1e-4, abs=1e-4 * max(1, np.ptp(expected) / 10))
+    left, _, right = found.value.reshape(-1, 3).T
+    expected, slope = (right - left) / (2 * STEP), found.gradient[1::3]
+    near = (np.array([kink.x for kink in found.kinks])[:, None], found.x[1::3])
+    smooth = (np.abs(near[0] - near[1]) > 2 * STEP).all(axis=0)
+    scale = max(1, np.ptp(expected) / 10)
+    assert slope[smooth] == pytest.approx(expected[smooth], rel=1e-4, abs=1e-4 * scale)
+    assert smooth.sum() > 20
 
 
 @pytest.mark.parametrize(
