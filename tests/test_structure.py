@@ -19,6 +19,8 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
+    ["formulas", "layered"],
+    ["drawing"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts", "releases"],
     ["types", "lanes", "inputs"],
     ["expr"],
@@ -42,9 +44,9 @@ LAYERS = [
     ["gluon", "nn", "optax"],
     ["catalogue"],
     ["files", "models", "page", "samples", "protocol", "weights"],
-    ["export", "checks", "triton", "attached"],
-    ["serving"],
-    ["server"],
+    ["export", "checks", "triton", "attached", "curves"],
+    ["serving", "plotting"],
+    ["server", "webpage"],
     ["cli"],
     ["__main__"],
 ]

@@ -25,7 +25,7 @@ from .functions import as_loss
 from .loss import InputTypes
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .program import Program
-from .samples import draw_inputs
+from .samples import bound_sizes, draw_inputs
 from .types import TensorType, numpy_dtype
 
 PAGE = "README.md"
@@ -95,22 +95,13 @@ def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[
         name: np.asarray(array).astype(numpy_dtype(types[name].dtype))
         for name, array in arrays.items()
     }
-    sizes = _bound(program, arrays)
+    sizes = bound_sizes(program, arrays)
     values = evaluate(list(wide.outputs.values()), feeds, sizes)
     with np.errstate(over="ignore"):  # what is too large for 16 bits is infinite
         return {
             name: np.asarray(value).astype(numpy_dtype(program.outputs[name].dtype))
             for name, value in zip(wide.outputs, values, strict=True)
         }
-
-
-def _bound(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:
-    return {
-        dim.name: length
-        for node in program.inputs
-        for dim, length in zip(node.shape, arrays[node.attrs["name"]].shape, strict=True)
-        if not isinstance(dim, int) and dim.name
-    }
 
 
 def _widened(type_: TensorType) -> TensorType:

@@ -56,6 +56,17 @@ def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def values_of(
+    name: str, type_: TensorType, program: Program, examples: Mapping[str, Example]
+) -> str:
+    """What the numbers of an input are, in words, code between double backquotes."""
+    labels, kind = dict(program.labels), examples.get(name, Example()).values
+    if name in labels and kind != "length":
+        count = labels[name]
+        return f"classes, from 0 to {count - 1 if isinstance(count, int) else f'``{count}`` - 1'}"
+    return "whole numbers" if kind == "real" and not type_.is_float else VALUES[kind]
+
+
 # --- Markdown ---
 
 
@@ -85,17 +96,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _inputs(block: Any, program: Program) -> list[tuple[str, str, str]]:
-    examples, labels = examples_of(block), dict(program.labels)
-
-    def values(name: str) -> str:
-        kind = examples.get(name, Example()).values
-        if name in labels and kind != "length":
-            count = labels[name]
-            return f"classes, from 0 to {count - 1 if isinstance(count, int) else f'`{count}` - 1'}"
-        return VALUES[kind]
-
-    given = {node.attrs["name"]: node.type for node in program.inputs}
-    return [(f"`{name}`", f"`{type_}`", values(name)) for name, type_ in given.items()]
+    examples = examples_of(block)
+    given = [(node.attrs["name"], node.type) for node in program.inputs]
+    return [
+        (f"`{name}`", f"`{type_}`", markdown(values_of(name, type_, program, examples)))
+        for name, type_ in given
+    ]
 
 
 def _outputs(program: Program) -> list[tuple[str, str, str]]:

@@ -55,6 +55,16 @@ def draw_inputs(
     return draw(types, chosen, examples_of(loss), program.labels)
 
 
+def bound_sizes(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The sizes of named dims, as the arrays have them."""
+    return {
+        dim.name: length
+        for node in program.inputs
+        for dim, length in zip(node.shape, arrays[node.attrs["name"]].shape, strict=True)
+        if not isinstance(dim, int) and dim.name
+    }
+
+
 def draw(
     types: Mapping[str, TensorType],
     sizes: Mapping[str, int],
