@@ -61,7 +61,7 @@ def command(
     With --triton, as models NAME and NAME_training of a model repository, with -o or instead.
     """
     if output is None and triton is None:
-        raise InputError("say where to write: -o DIR, or --triton DIR")
+        raise InputError("say where to write: --output DIR, or --triton DIR")
     if triton is None and (triton_name or triton_gpu):
         raise InputError("--triton-name and --triton-gpu go with --triton DIR")
     entry = lookup(loss)
