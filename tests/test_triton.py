@@ -260,7 +260,7 @@ def test_the_command_writes_a_repository(tmp_path: Path) -> None:
 
 
 def test_the_command_needs_a_place(tmp_path: Path) -> None:
-    assert "say where to write: -o DIR, or --triton DIR" in refused("export", "huber")
+    assert "say where to write: --output DIR, or --triton DIR" in refused("export", "huber")
     assert "cannot name a model" in refused(
         "export", "huber", *ARGS, "--triton", tmp_path, "--triton-name", "a b"
     )

@@ -28,7 +28,13 @@ _SUFFIXES = {VALUE: "", "model.onnx": "", TRAINING: TRAINING_SUFFIX}
 
 
 class ServedModel:
-    """A model with a name, its metadata in the protocol's words, and its answers."""
+    """A model with a name, its metadata in the protocol's words, and its answers.
+
+    Attributes:
+        name: the name that requests call it by.
+        inputs: name, datatype and shape of each input, -1 for a length that may vary.
+        outputs: the same of each output.
+    """
 
     def __init__(self, name: str, model: onnx.ModelProto, providers: Any = None) -> None:
         self.name = name

@@ -89,13 +89,11 @@ def model_files(
     **how: Any,
 ) -> dict[str, bytes]:
     """The files of one model, by path below the repository."""
-    batched = max_batch_size > 0 and _is_per_sample(program)
     served = _without_scalars(program)
     model = served.to_onnx(**how)
+    most = max_batch_size if _is_per_sample(program) else 0
     return {
-        f"{name}/config.pbtxt": config(
-            name, served, max_batch_size if batched else 0, gpu
-        ).encode(),
+        f"{name}/config.pbtxt": config(name, served, most, gpu).encode(),
         f"{name}/1/model.onnx": model.SerializeToString(deterministic=True),
     }
 

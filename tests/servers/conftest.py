@@ -13,14 +13,19 @@ from server_processes import TRITON, Addresses, end, first_line, start_serve, st
 from lossgraph.export import export_folder
 from lossgraph.triton import export_repository
 
-WHY = "tools/test --servers makes the environments"
+NEEDED = ("kserve", "tritonclient", "geventhttpclient")
 
 
 @pytest.fixture(scope="session")
-def v2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+def environment() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not here: tools/test --servers makes the environments")
+
+
+@pytest.fixture(scope="session")
+def v2_server(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     """``lossgraph serve`` with all cases, as folders."""
-    if find_spec("kserve") is None or find_spec("tritonclient") is None:
-        pytest.skip(f"no kserve or no tritonclient here: {WHY}")
     folder = tmp_path_factory.mktemp("exported")
     for name, case in CASES.items():
         export_folder(case.loss, case.types, folder / name, case.grad)
@@ -31,10 +36,12 @@ def v2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
 
 
 @pytest.fixture(scope="session")
-def triton_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+def triton_server(
+    environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Addresses]:
     """Triton's own program with all cases, in a model repository."""
-    if find_spec("tritonclient") is None or not TRITON.is_dir():
-        pytest.skip(f"no tritonclient, or no {TRITON.name} environment here: {WHY}")
+    if not TRITON.is_dir():
+        pytest.skip(f"no {TRITON} here: tools/test --servers makes it")
     folder = tmp_path_factory.mktemp("repository")
     for name, case in CASES.items():
         export_repository(case.loss, case.types, folder, case.grad, name=name)
