@@ -294,7 +294,10 @@ def test_only_outputs_may_differ_by_a_rounding() -> None:
     def tensor(*values: float, name: str = "loss") -> bytes:
         return numpy_helper.from_array(np.float32(values), name).SerializeToString()
 
-    output, other = "nn/MSELoss/test_data_set_0/output_0.pb", np.nextafter(np.float32(1), 2)
+    output, other = (
+        "nn/MSELoss/test_data_set_0/output_0.pb",
+        np.nextafter(np.float32(1), np.float32(2)),
+    )
     assert tool.same(output, tensor(1, 2), tensor(other, 2))
     assert not tool.same(output.replace("output", "input"), tensor(1, 2), tensor(other, 2))
     for wrong in (tensor(1, 2.001), tensor(1), tensor(1, 2, name="grad")):

@@ -102,7 +102,8 @@ def _save(path: Path, results: Mapping[str, Array]) -> None:
     from ..files import write_file
 
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(results))
+    named: dict[str, Any] = dict(results)
+    np.savez(buffer, **named)
     write_file(path, buffer.getvalue())
 
 
