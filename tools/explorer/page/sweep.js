@@ -1,0 +1,94 @@
+// Curves: a model run at each x, the value summed and the gradient of the entry that moves.
+
+import { session, tensor } from "./engine.js";
+
+export const POINTS = 201;
+const COARSE = 8; // every how many points come first, where all of them take long
+const SLICE = 12; // milliseconds of work between two moments for the page
+const PATIENCE = 60; // milliseconds after which a coarse curve is shown
+
+// Of the variants of a loss the one whose choices a state names.
+export function variantOf(loss, state) {
+  return loss.variants.find((variant) =>
+    Object.entries(variant.choices).every(
+      ([name, text]) => text === (state.options[name] ?? loss.options.find((o) => o.name === name).value),
+    ),
+  );
+}
+
+// What stays: the arrays with their label, and the options that are inputs of the graph.
+export function arraysOf(loss, state) {
+  const variant = variantOf(loss, state);
+  const arrays = structuredClone(variant.arrays);
+  const { label } = variant;
+  if (label && state.label !== null) place(arrays[label.input].data, label, state.label);
+  for (const option of loss.options) {
+    if (option.kind !== "number") continue;
+    const value = Number(state.options[option.name] ?? option.value);
+    arrays[option.name] = { dtype: "float32", shape: [], data: [value] };
+  }
+  return arrays;
+}
+
+function place(data, label, value) {
+  if (label.kind === "one_hot") {
+    for (let i = 0; i < label.classes; i++) data[label.place + i] = Number(i === value);
+  } else {
+    data[label.place] = value;
+  }
+}
+
+export function range(variant, state) {
+  return [state.from ?? variant.low, state.to ?? variant.high];
+}
+
+export function points([from, to]) {
+  return Float32Array.from({ length: POINTS }, (_, i) => from + ((to - from) * i) / (POINTS - 1));
+}
+
+// A function of x: the value and the gradient there.
+export async function along(loss, state) {
+  const variant = variantOf(loss, state);
+  const model = await session(variant.model);
+  const arrays = arraysOf(loss, state);
+  const feeds = Object.fromEntries(Object.entries(arrays).map(([k, a]) => [k, tensor(a)]));
+  const moving = feeds[variant.input];
+  return async (x) => {
+    moving.data[variant.place] = x;
+    const results = await model.run(feeds);
+    let value = 0;
+    for (const number of results[variant.value].data) value += number;
+    return [value, results[`grad_${variant.input}`].data[variant.place]];
+  };
+}
+
+// Yields the curve, and before it a coarse one if that takes long. What is not known yet is
+// undefined. Whoever is no longer interested stops iterating.
+export async function* sweep(loss, state, x) {
+  const run = await along(loss, state);
+  const curve = { x, value: new Array(x.length), gradient: new Array(x.length) };
+  const all = [...x.keys()];
+  const order = [...all.filter((i) => i % COARSE === 0), ...all.filter((i) => i % COARSE)];
+  const begun = performance.now();
+  let rested = begun;
+  for (const [done, i] of order.entries()) {
+    [curve.value[i], curve.gradient[i]] = await run(x[i]);
+    const now = performance.now();
+    const shown = done === Math.floor(x.length / COARSE) && now - begun > PATIENCE;
+    if (shown || now - rested > SLICE) {
+      yield { curve, shown, complete: false };
+      await breath();
+      rested = performance.now();
+    }
+  }
+  yield { curve, shown: true, complete: true };
+}
+
+// Lets the page draw and hear its user.
+function breath() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+}
