@@ -186,11 +186,16 @@ def test_other_dtypes_move_in_their_own_numbers():
     assert [kink.x for kink in found.kinks] == [0]
 
 
+def test_the_values_line_has_its_corner_between_points():
+    found = curve(gluon.HingeLoss(), sweep_of(gluon.HingeLoss()), [0, 3])
+    assert [values.tolist() for values in found.value_line] == [[0, 1, 3], [1, 0, 0]]
+
+
 def test_the_gradients_line_has_a_gap_at_a_kink():
     found = curve(gluon.L1Loss(), sweep_of(gluon.L1Loss()), [-1, 0, 1])
-    assert found.kinks == (Kink(0, -1, 1),)
+    assert found.kinks == (Kink(0, -1, 1, 0),)
     assert found.gradient.tolist() == [-1, 0, 1]
-    x, y = found.drawn
+    x, y = found.gradient_line
     assert x.tolist() == [-1, 0, 0, 0, 1]
     np.testing.assert_equal(y, [-1, -1, np.nan, 1, 1])
 

@@ -19,7 +19,7 @@ ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).
 LAYERS = [
     ["errors"],
-    ["layered"],
+    ["formulas", "layered"],
     ["drawing"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
     ["types", "lanes", "inputs"],

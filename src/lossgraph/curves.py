@@ -25,6 +25,7 @@ from .types import numpy_dtype
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]
+Run = Callable[[float], tuple[float, float]]  # the value and the slope at a point
 
 CLASSES = 3  # of a classification that stands at scores of 0
 _LABELS = ("label", "labels", "target", "targets", "relevance", "event", "teacher", "p")
@@ -32,6 +33,7 @@ _PREDICTION = "q"  # where it is not the first input: distributions p are compar
 _REDUCED = ("gluon", "nn")  # namespaces whose losses take means over what they keep apart
 
 _EDGE = 1e-3  # how near a range comes to a bound where there may be a pole
+_REAL = (-np.inf, np.inf)
 _UNIT = (0.0, 1.0)
 _POSITIVE = (0.0, np.inf)
 _NEGATIVE = (-np.inf, 0.0)
@@ -103,6 +105,7 @@ class Sweep:
         entry: which entry of it.
         low: where the range begins that is worth drawing.
         high: where it ends.
+        limits: the numbers beyond which the loss is not defined.
         arrays: all inputs, the label at its default.
         label: what the prediction is compared with; None where there is nothing of that kind.
     """
@@ -111,6 +114,7 @@ class Sweep:
     entry: Place
     low: float
     high: float
+    limits: tuple[float, float]
     arrays: Mapping[str, Array]
     label: Label | None
 
@@ -138,11 +142,12 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Kink:
-    """Where the gradient jumps, and from where to where."""
+    """Where the gradient jumps, from where to where, and the value there."""
 
     x: float
     left: float
     right: float
+    value: float
 
 
 @dataclass(frozen=True)
@@ -162,21 +167,22 @@ class Curve:
     kinks: tuple[Kink, ...] = ()
 
     @property
-    def drawn(self) -> tuple[Array, Array]:
-        """The gradient's line: beside each kink its two limits, and a NaN between them."""
-        if not self.kinks:
-            return self.x, self.gradient
-        points = [
-            (x, order, y)
-            for kink in self.kinks
-            for order, (x, y) in enumerate(
-                [(kink.x, kink.left), (kink.x, np.nan), (kink.x, kink.right)]
-            )
-        ]
+    def value_line(self) -> tuple[Array, Array]:
+        """The value's line, which has its corners at the kinks."""
+        return self._with([(kink.x, kink.value) for kink in self.kinks], self.value)
+
+    @property
+    def gradient_line(self) -> tuple[Array, Array]:
+        """The gradient's line: at each kink its two limits, and a NaN between them."""
+        sides = [(k.x, y) for k in self.kinks for y in (k.left, np.nan, k.right)]
+        return self._with(sides, self.gradient)
+
+    def _with(self, points: Sequence[tuple[float, float]], y: Array) -> tuple[Array, Array]:
+        """The points of a line, with others in the place of those at kinks."""
         away = ~np.isin(self.x, [kink.x for kink in self.kinks])
-        points += [(x, 0, y) for x, y in zip(self.x[away], self.gradient[away], strict=True)]
-        points.sort(key=lambda point: point[:2])
-        return np.array([x for x, _, _ in points]), np.array([y for _, _, y in points])
+        x = np.concatenate([self.x[away], [x for x, _ in points]])
+        order = np.argsort(x, kind="stable")
+        return x[order], np.concatenate([y[away], [y for _, y in points]])[order]
 
 
 def sweep_of(loss: Block, dtype: str = "float64") -> Sweep:
@@ -224,7 +230,7 @@ def curve(loss: Block, sweep: Sweep, points: int | Sequence[float] | Array = 401
     run = _runner(loss, sweep)
     found = np.array([run(at) for at in x]).reshape(-1, 2)
     value, gradient = found[:, 0], found[:, 1]
-    return Curve(x, value, gradient, _kinks(lambda at: run(at)[1], x, gradient, dtype))
+    return Curve(x, value, gradient, _kinks(run, x, gradient, dtype))
 
 
 # --- what moves and what stays ---
@@ -347,21 +353,21 @@ class _Stage:
     def _sweep(
         self, arrays: Mapping[str, Array], entry: Place, label: Label | None = None
     ) -> Sweep:
-        low, high = _LIMITS.get(self._moved.values, (-np.inf, np.inf))
+        limits = _LIMITS.get(self._moved.values, _REAL)
         if self._moved.values == "box":
-            high = _BOXES[0][entry[-1] + 2]  # beyond, it is none
-        low = -_REACH if low < -_REACH else low + _EDGE
-        high = _REACH if high > _REACH else high - _EDGE
+            limits = (-np.inf, _BOXES[0][entry[-1] + 2])  # beyond, it is none
+        low = max(-_REACH, limits[0] + _EDGE)
+        high = min(_REACH, limits[1] - _EDGE)
         if label is None and self.label is not None:
             label = self._plain_label(self.label, arrays, entry)
-        return Sweep(self.moving, entry, low, high, arrays, label)
+        return Sweep(self.moving, entry, low, high, limits, arrays, label)
 
     def _plain_label(self, name: str, arrays: Mapping[str, Array], entry: Place) -> Label:
         """The entry of the label that belongs to the one that moves, or its first."""
         example, array = self.examples[name], arrays[name]
         if example.shape != self._moved.shape:
             entry = (0,) * array.ndim
-        low, high = _LIMITS.get(example.values, (-np.inf, np.inf))
+        low, high = _LIMITS.get(example.values, _REAL)
         choices = self._choices(name, arrays)
         kind = "class" if example.dtype.startswith("int") else "number"
         return Label(name, entry, kind, array[entry].item(), choices, low, high)
@@ -379,7 +385,7 @@ class _Stage:
 # --- values and kinks ---
 
 
-def _runner(loss: Block, sweep: Sweep) -> Callable[[float], tuple[float, float]]:
+def _runner(loss: Block, sweep: Sweep) -> Run:
     """The value and slope at a point; of several values the first."""
     sample = loss(**sweep.arrays)
     ct = None
@@ -394,9 +400,7 @@ def _runner(loss: Block, sweep: Sweep) -> Callable[[float], tuple[float, float]]
     return run
 
 
-def _kinks(
-    slope: Callable[[float], float], x: Array, gradient: Array, dtype: np.dtype[Any]
-) -> tuple[Kink, ...]:
+def _kinks(run: Run, x: Array, gradient: Array, dtype: np.dtype[Any]) -> tuple[Kink, ...]:
     """Where the gradient jumps, found by bisection between points where it changes most."""
     steps = np.abs(np.diff(gradient))
     known = np.where(np.isfinite(steps), steps, 0)
@@ -405,16 +409,14 @@ def _kinks(
     chosen = [i for i in np.argsort(-known, kind="stable")[:_MOST_KINKS] if known[i] > least]
     kinks: list[Kink] = []
     for i in sorted(chosen):
-        kink = _jump(slope, x[i : i + 2], gradient[i : i + 2], dtype)
+        kink = _jump(run, x[i : i + 2], gradient[i : i + 2], dtype)
         # One on a point is found from both sides.
         if kink and not (kinks and kink.x - kinks[-1].x < _NEAR * (x[i + 1] - x[i])):
             kinks.append(kink)
     return tuple(kinks)
 
 
-def _jump(
-    slope: Callable[[float], float], ends: Array, slopes: Array, dtype: np.dtype[Any]
-) -> Kink | None:
+def _jump(run: Run, ends: Array, slopes: Array, dtype: np.dtype[Any]) -> Kink | None:
     """The jump between two points, if what changes does so at one place."""
     (left, right), (below, above) = ends.tolist(), slopes.tolist()
     least, near = _KEPT * abs(above - below), _NEAR * (right - left) / 4
@@ -422,7 +424,7 @@ def _jump(
         middle = float(dtype.type((left + right) / 2))
         if not left < middle < right or right - left < near / 4:
             break
-        at = slope(middle)
+        _, at = run(middle)
         if abs(at - below) >= abs(above - at):
             right, above = middle, at
         else:
@@ -431,5 +433,11 @@ def _jump(
             return None
     # At the place itself the loss may have a choice between the sides.
     away = max(near, 4 * float(np.spacing(dtype.type(max(abs(left), abs(right))))))
-    x = min((left, right), key=lambda place: len(repr(place)))  # the rounder of the two: 0, 1.5
-    return Kink(x, slope(x - away), slope(x + away))
+    x = _round(left, right)
+    return Kink(x, run(x - away)[1], run(x + away)[1], run(x)[0])
+
+
+def _round(left: float, right: float) -> float:
+    """The number between two that has the fewest digits: kinks stand at numbers like 0 and 1.5."""
+    tries = (round((left + right) / 2, digits) for digits in range(16))
+    return next((x for x in tries if left <= x <= right), left) + 0.0  # not -0

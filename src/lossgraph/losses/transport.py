@@ -79,7 +79,7 @@ def sinkhorn(
 ) -> Any:
     r"""The cost of the entropic plan of transport, by Sinkhorn's iterations.
 
-    .. math:: \ell = \langle P, C \rangle, \quad P = \arg\min_P \langle P, C \rangle
+    .. math:: \ell = \langle P, C \rangle, \quad P = \operatorname{argmin}_P \langle P, C \rangle
         + \epsilon D_{KL}(P \,\|\, a b^\top), \quad P 1 = a,\ P^\top 1 = b
 
     In logarithms, so that a small epsilon does not underflow. The gradient is that of the plan
