@@ -16,6 +16,7 @@ from lossgraph.catalogue import Entry, example_types, examples_of
 from lossgraph.curves import Label, Sweep, sweep_of
 from lossgraph.drawing import svg
 from lossgraph.examples.example import VALUES, Example
+from lossgraph.formulas import mathml
 
 from . import knobs
 
@@ -71,8 +72,8 @@ def _inputs(entry: Entry) -> list[dict[str, str]]:
 
 
 def _described(example: Example) -> str:
-    dims = ", ".join(map(str, example.shape))
-    return f"{example.dtype}[{dims}], {VALUES[example.values]}"
+    values = "" if example.values == "real" else f", {VALUES[example.values]}"
+    return f"{example.dtype}[{', '.join(map(str, example.shape))}]{values}"
 
 
 # --- options ---
@@ -152,9 +153,3 @@ def _text(model: onnx.ModelProto) -> str:
     """The bytes that an export has."""
     return base64.b64encode(model.SerializeToString(deterministic=True)).decode()
 
-
-# STUB
-def mathml(tex):
-    import latex2mathml.converter
-
-    return latex2mathml.converter.convert(tex)

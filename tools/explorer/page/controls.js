@@ -35,7 +35,7 @@ export function numberControl(name, value, scale, change) {
     field.removeAttribute("aria-invalid");
   };
   slider.addEventListener("input", () => {
-    const number = scale.whole ? Number(slider.value) : number_at(Number(slider.value), scale);
+    const number = scale.whole ? Number(slider.value) : numberAt(Number(slider.value), scale);
     field.value = number;
     field.removeAttribute("aria-invalid");
     slider.setAttribute("aria-valuetext", short(number));
@@ -58,7 +58,7 @@ function position(number, { low, high, log }) {
   return Math.round(STEPS * share);
 }
 
-function number_at(step, { low, high, log }) {
+function numberAt(step, { low, high, log }) {
   if (step === 0) return low;
   if (step === STEPS) return high;
   const share = step / STEPS;

@@ -36,7 +36,15 @@ export class List {
       else link.removeAttribute("aria-current");
     }
     this.filter();
-    this.#current()?.scrollIntoView({ block: "nearest" });
+    this.#reveal(this.#current());
+  }
+
+  // Scrolls the list alone: scrollIntoView would scroll the page too.
+  #reveal(link) {
+    if (!link) return;
+    const [outer, inner] = [this.host, link].map((one) => one.getBoundingClientRect());
+    const hidden = inner.top < outer.top + inner.height || inner.bottom > outer.bottom;
+    if (hidden) this.host.scrollTop += inner.top - outer.top - outer.height / 2;
   }
 
   #shown = () => this.links.filter((link) => !link.parentElement.hidden);

@@ -50,6 +50,7 @@ function choose(option, text) {
 }
 
 async function enter(next) {
+  address = location.hash;
   const known = index().some((entry) => entry.name === next.loss);
   if (known) fail(null);
   else fail(new Error(`No loss is called ${next.loss}: this is ${FIRST}`));
@@ -92,10 +93,13 @@ function allowed(wanted, found) {
 const inside = (number, label) => label && number >= label.low && number <= label.high;
 
 let writing = null;
+let address = null; // that the state came from, or that was written for it
 function write() {
   writing ??= setTimeout(() => {
     writing = null;
+    if (location.hash !== address) return; // somebody goes elsewhere
     history.replaceState(null, "", format(state));
+    address = location.hash;
   }, WRITTEN);
 }
 
@@ -223,14 +227,12 @@ async function pinned(kept, x) {
 
 // What the graph is given now, and how it is exported like this.
 function note(variant) {
-  const all = arraysOf(loss, state);
   const marked = {};
   const set = (name, spot, what) => (marked[name] ??= new Map()).set(spot, what);
   const { label } = variant;
   for (let i = 0; label && i < (label.classes ?? 1); i++) set(label.input, label.place + i, "label");
   set(variant.input, variant.place, "moving");
-  const options = loss.options.map((option) => option.name);
-  $("arrays").replaceChildren(...sheet.arrays(all, marked, options));
+  $("arrays").replaceChildren(...sheet.arrays(arraysOf(variant, state), marked));
   $("command").textContent = sheet.command(loss, state, variant.input);
   $("pin").setAttribute("aria-pressed", String(Boolean(state.pinned)));
   $("pin").textContent = state.pinned ? "Unpin curve" : "Pin curve";

@@ -7,13 +7,12 @@ import { short } from "./plot.js";
 const ROWS = 8; // of an array that are shown
 const COLUMNS = 8;
 
-// The arrays that the graph is given, with what moves marked. `marked` maps the name of an array
-// to a map from places to classes.
-export function arrays(all, marked, options) {
+// Arrays that the graph is given, with what moves marked. `marked` maps the name of an array to a
+// map from places to classes.
+export function arrays(all, marked) {
   return Object.entries(all).map(([name, array]) => {
-    const type = `${array.dtype}[${array.shape.join(", ")}]`;
-    const kind = options.includes(name) ? " (option)" : "";
-    const head = element("p", {}, element("code", {}, name), ` ${type}${kind}`);
+    const type = ` ${array.dtype}[${array.shape.join(", ")}]`;
+    const head = element("p", {}, element("code", {}, name), type);
     return element("div", { class: "array" }, head, table(array, marked[name] ?? new Map()));
   });
 }

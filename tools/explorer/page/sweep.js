@@ -16,18 +16,23 @@ export function variantOf(loss, state) {
   );
 }
 
-// What stays: the arrays with their label, and the options that are inputs of the graph.
-export function arraysOf(loss, state) {
-  const variant = variantOf(loss, state);
+// What stays, with the label where it was moved to.
+export function arraysOf(variant, state) {
   const arrays = structuredClone(variant.arrays);
   const { label } = variant;
   if (label && state.label !== null) place(arrays[label.input].data, label, state.label);
-  for (const option of loss.options) {
-    if (option.kind !== "number") continue;
-    const value = Number(state.options[option.name] ?? option.value);
-    arrays[option.name] = { dtype: "float32", shape: [], data: [value] };
-  }
   return arrays;
+}
+
+// The options that are inputs of the graph.
+function scalarsOf(loss, state) {
+  const scalars = loss.options.filter((option) => option.kind === "number");
+  return Object.fromEntries(
+    scalars.map(({ name, value }) => {
+      const data = [Number(state.options[name] ?? value)];
+      return [name, { dtype: "float32", shape: [], data }];
+    }),
+  );
 }
 
 function place(data, label, value) {
@@ -47,10 +52,10 @@ export function points([from, to]) {
 }
 
 // A function of x: the value and the gradient there.
-export async function along(loss, state) {
+async function along(loss, state) {
   const variant = variantOf(loss, state);
   const model = await session(variant.model);
-  const arrays = arraysOf(loss, state);
+  const arrays = { ...arraysOf(variant, state), ...scalarsOf(loss, state) };
   const feeds = Object.fromEntries(Object.entries(arrays).map(([k, a]) => [k, tensor(a)]));
   const moving = feeds[variant.input];
   return async (x) => {
