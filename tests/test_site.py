@@ -113,14 +113,12 @@ def browser():
 def page(site, browser):
     """The page, which several tests use one after the other: the engine takes a second."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
-    opened.on("pageerror", lambda error: pytest.fail(str(error)))
-    opened.goto(address(site))
+    errors = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto((site / "index.html").as_uri())
     settle(opened)
-    return opened
-
-
-def address(site, state=""):
-    return f"{(site / 'index.html').as_uri()}#{state}"
+    yield opened
+    assert errors == []
 
 
 def settle(page):
@@ -264,6 +262,25 @@ def test_exact_numbers_labels_and_ranges_are_typed(page):
     }  # fmt: skip
 
 
+def test_a_range_is_dragged_in_a_panel_and_a_point_clicked(page):
+    show(page, "gluon.HuberLoss")
+    panel = page.locator("#plots .u-over").first
+    box = panel.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.25, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
+    page.mouse.up()
+    settle(page)
+    assert drawn(page)["x"][[0, -1]] == pytest.approx([-2.5, 2.5], abs=0.05)
+    assert_drawn(page, "gluon.HuberLoss")
+    panel.click(position={"x": box["width"] * 0.9, "y": 20})
+    assert page.evaluate("explorer.state.at") == pytest.approx(2, abs=0.05)
+    panel.dblclick(position={"x": 40, "y": 20})
+    settle(page)
+    assert drawn(page)["x"][[0, -1]].tolist() == [-5, 5]
+
+
 def test_numbers_that_a_loss_refuses_are_marked_and_not_taken(page):
     show(page, "gluon.HuberLoss")
     with pytest.raises(lg.InputError):
@@ -323,6 +340,15 @@ def test_it_can_be_used_from_the_keyboard_alone(page):
     focus_by_tab(page, "at", "Shift+Tab")
     page.keyboard.press("ArrowLeft")
     assert page.locator("#reading").inner_text() != said
+
+
+def test_a_choice_keeps_the_focus(page):
+    show(page, "nn.CrossEntropyLoss")
+    page.get_by_label("reduction").focus()
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    assert page.evaluate("explorer.state.options") == {"reduction": "sum"}
+    assert page.evaluate("document.activeElement.id") == "control-reduction"
 
 
 def focus_by_tab(page, wanted, key="Tab"):

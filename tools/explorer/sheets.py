@@ -152,4 +152,3 @@ def _place(array: np.ndarray[Any, Any], entry: tuple[int, ...]) -> int:
 def _text(model: onnx.ModelProto) -> str:
     """The bytes that an export has."""
     return base64.b64encode(model.SerializeToString(deterministic=True)).decode()
-

@@ -7,7 +7,8 @@ import { List } from "./list.js";
 import { Plot, short } from "./plot.js";
 import * as sheet from "./sheet.js";
 import { format, parse } from "./state.js";
-import { arraysOf, points, POINTS, range, sweep, variantOf } from "./sweep.js";
+import { sweep } from "./sweep.js";
+import { allowed, arraysOf, points, POINTS, range, spelled, variantOf } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const FIRST = "gluon.HuberLoss";
@@ -69,29 +70,6 @@ async function enter(next) {
   }
 }
 
-// A state without what this loss does not have: addresses are written by people too.
-function allowed(wanted, found) {
-  const options = {};
-  for (const option of found.options) {
-    const text = wanted.options[option.name];
-    if (text === undefined || option.kind === "text") continue;
-    const number = Number(text);
-    const good =
-      option.kind === "choice"
-        ? option.choices.includes(text)
-        : number >= option.low && number <= option.high;
-    if (good) options[option.name] = text;
-  }
-  const next = { ...wanted, options };
-  const { label } = variantOf(found, next);
-  const fits = label?.choices ? label.choices.includes(next.label) : inside(next.label, label);
-  if (!fits) next.label = null;
-  if (!(next.from < next.to)) next.from = next.to = null;
-  return next;
-}
-
-const inside = (number, label) => label && number >= label.low && number <= label.high;
-
 let writing = null;
 let address = null; // that the state came from, or that was written for it
 function write() {
@@ -126,7 +104,9 @@ function build() {
   });
   if (variant.label) knobs.push(labelControl(variant.label));
   knobs.push(rangeControl(range(variant, state), (from, to) => move({ from, to })));
+  const focused = document.activeElement.id;
   $("knobs").replaceChildren(...knobs);
+  if (focused) $(focused)?.focus();
   $("moving").textContent =
     `x is ${variant.moving}, all else stays. The value is the sum of the loss's; the gradient is its ` +
     "derivative by x. Drag in a panel to zoom, double-click to go back.";
@@ -237,12 +217,6 @@ function note(variant) {
   $("pin").setAttribute("aria-pressed", String(Boolean(state.pinned)));
   $("pin").textContent = state.pinned ? "Unpin curve" : "Pin curve";
   $("pinned").textContent = state.pinned ? `Dashed: ${spelled(state.pinned)}` : "";
-}
-
-function spelled({ loss: name, options, label }) {
-  const settings = Object.entries(options).map(([key, text]) => `${key}=${text}`);
-  if (label !== null) settings.push(`label ${label}`);
-  return settings.length ? `${name}, ${settings.join(", ")}` : name;
 }
 
 function texts() {

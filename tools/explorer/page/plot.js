@@ -16,19 +16,17 @@ export class Plot {
     this.host = host;
     this.events = events;
     this.at = null;
-    this.data = null;
+    this.curve = null;
     this.panels = PANELS.map((panel) => this.#panel(panel));
     new ResizeObserver(() => this.#resize()).observe(host);
   }
 
   draw(curve, pinned, at) {
-    this.data = { curve, pinned };
+    this.curve = curve;
     this.at = at;
     for (const { name, chart } of this.panels) {
-      const lines = [curve[name], pinned ? pinned[name] : curve.x].map((line, which) =>
-        Array.from(line, (y) => (y === undefined || (which && !pinned) ? undefined : finite(y))),
-      );
-      chart.setData([curve.x, lines[1], lines[0]]);
+      const behind = pinned?.[name] ?? new Array(curve.x.length);
+      chart.setData([curve.x, drawable(behind), drawable(curve[name])]);
     }
   }
 
@@ -117,10 +115,9 @@ export class Plot {
 
   // A line at the x that is read out, and a dot on the curve.
   #drawMark(chart, color) {
-    const curve = this.data?.curve;
-    if (this.at === null || !curve) return;
+    if (!this.curve) return;
     const { ctx, bbox } = chart;
-    const x = chart.valToPos(curve.x[this.at], "x", true);
+    const x = chart.valToPos(this.curve.x[this.at], "x", true);
     ctx.save();
     ctx.strokeStyle = shade("--muted");
     ctx.lineWidth = devicePixelRatio;
@@ -148,7 +145,9 @@ export class Plot {
   }
 }
 
-const finite = (y) => (Number.isFinite(y) ? y : null);
+// Null is a gap; what is undefined is passed over.
+const drawable = (line) =>
+  Array.from(line, (y) => (y === undefined || Number.isFinite(y) ? y : null));
 
 const shade = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 

@@ -1,55 +1,11 @@
 // Curves: a model run at each x, the value summed and the gradient of the entry that moves.
 
 import { session, tensor } from "./engine.js";
+import { arraysOf, scalarsOf, variantOf } from "./view.js";
 
-export const POINTS = 201;
 const COARSE = 8; // every how many points come first, where all of them take long
 const SLICE = 12; // milliseconds of work between two moments for the page
 const PATIENCE = 60; // milliseconds after which a coarse curve is shown
-
-// Of the variants of a loss the one whose choices a state names.
-export function variantOf(loss, state) {
-  return loss.variants.find((variant) =>
-    Object.entries(variant.choices).every(
-      ([name, text]) => text === (state.options[name] ?? loss.options.find((o) => o.name === name).value),
-    ),
-  );
-}
-
-// What stays, with the label where it was moved to.
-export function arraysOf(variant, state) {
-  const arrays = structuredClone(variant.arrays);
-  const { label } = variant;
-  if (label && state.label !== null) place(arrays[label.input].data, label, state.label);
-  return arrays;
-}
-
-// The options that are inputs of the graph.
-function scalarsOf(loss, state) {
-  const scalars = loss.options.filter((option) => option.kind === "number");
-  return Object.fromEntries(
-    scalars.map(({ name, value }) => {
-      const data = [Number(state.options[name] ?? value)];
-      return [name, { dtype: "float32", shape: [], data }];
-    }),
-  );
-}
-
-function place(data, label, value) {
-  if (label.kind === "one_hot") {
-    for (let i = 0; i < label.classes; i++) data[label.place + i] = Number(i === value);
-  } else {
-    data[label.place] = value;
-  }
-}
-
-export function range(variant, state) {
-  return [state.from ?? variant.low, state.to ?? variant.high];
-}
-
-export function points([from, to]) {
-  return Float32Array.from({ length: POINTS }, (_, i) => from + ((to - from) * i) / (POINTS - 1));
-}
 
 // A function of x: the value and the gradient there.
 async function along(loss, state) {
