@@ -45,6 +45,8 @@ LAYERS = [
     ["catalogue"],
     ["files", "models", "samples"],
     ["export", "checks", "curves"],
+    ["plotting"],
+    ["page"],
     ["cli"],
     ["__main__"],
 ]

@@ -135,6 +135,14 @@ class Sweep:
         return {**self.arrays, self.input: moved}
 
     @property
+    def standing(self) -> float | None:
+        """Where the label stands: its value, or its index in a row; None where there is none."""
+        if self.label is None:
+            return None
+        found = self.arrays[self.label.input][self.label.entry]
+        return float(np.argmax(found)) if self.label.kind == "one_hot" else float(found)
+
+    @property
     def moving(self) -> str:
         """What moves, as a user writes it: ``pred[0, 1]``."""
         return f"{self.input}[{', '.join(map(str, self.entry))}]"

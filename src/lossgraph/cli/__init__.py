@@ -1,4 +1,4 @@
-"""The command line: ``lossgraph list``, ``show``, ``export``, ``run``, ``check`` and
+"""The command line: ``lossgraph list``, ``show``, ``plot``, ``export``, ``run``, ``check`` and
 ``bench``.
 
 One command a module. Standard output carries only data; what is said about it goes to

@@ -36,18 +36,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def parse_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Options from ``key=value``; a value that is no Python literal is a string."""
+    """Options from ``key=value``."""
     options: dict[str, Any] = {}
     for text in texts or ():
         key, found, value = text.partition("=")
         if not found or not key:
             raise InputError(f"--set {text}: expected OPTION=VALUE, like axis=1")
         _once(options, key, f"--set {text}")
-        try:
-            options[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[key] = value
+        options[key] = literal(value)
     return options
+
+
+def literal(text: str) -> Any:
+    """A Python literal, an infinity, or else a string."""
+    if text in ("inf", "-inf"):
+        return float(text)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def parse_types(texts: Sequence[str] | None) -> dict[str, TensorType]:

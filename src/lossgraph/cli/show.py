@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from ..catalogue import Entry, lookup
 from ..program import Program
@@ -23,15 +26,27 @@ def command(
     grad: Grad = None,
     set: Set = None,
     opset: Opset = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with curves and pictures of the graphs."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a loss: formula, options, the expression compiled from it, the ONNX graph."""
     entry = lookup(loss)
     made = entry.make(parse_options(set))
-    program = made.program(types_for(entry, made, input), grad=names(grad))
+    types = types_for(entry, made, input)
+    program = made.program(types, grad=names(grad))
+    if html is not None:
+        from ..files import write_file
+        from ..page import page
+
+        write_file(html, page(entry, made, types, names(grad), opset).encode())
     described = _describe(entry, program, opset)
     if json:
         print_json(described)
+    elif html is not None:
+        print(html)
     else:
         print(_page(described))
 

@@ -1,0 +1,140 @@
+"""A loss as a page: formula, types, curves and graphs in one HTML file that asks for nothing else.
+
+Text is escaped by the template; what is markup already, pictures and formulas, says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnx import printer
+
+from . import __version__
+from .catalogue import Entry, examples_of
+from .curves import Sweep, curve, sweep_of
+from .drawing import svg
+from .errors import InputError, LossgraphError
+from .examples.example import VALUES, Example
+from .formulas import mathml
+from .loss import Block, InputTypes
+from .lower import DEFAULT_OPSET
+from .plotting import Line, inline_svg
+from .program import Program
+from .show import text
+from .types import TensorType
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(
+    entry: Entry,
+    loss: Block,
+    types: InputTypes,
+    grad: Sequence[str] = (),
+    opset: int | None = None,
+) -> str:
+    """The page of a loss of the catalogue.
+
+    Args:
+        entry: what the catalogue says of it.
+        loss: the loss, with its options.
+        types: types of its inputs.
+        grad: inputs whose gradients the training graph has; by default the prediction.
+        opset: version of the standard operators.
+
+    Raises:
+        InputError: if what draws and writes pages is not installed, and for what a program refuses.
+    """
+    template = _environment().get_template("loss.html")
+    sweep = _sweep(loss)
+    prediction = sweep.input if sweep and sweep.input in types else next(iter(types))
+    training = loss.program(types, grad=tuple(grad) or (prediction,))
+    programs = {"Value": loss.program(types), "Value and gradient": training}
+    examples = examples_of(loss)
+    inputs = [(node.attrs["name"], node.type) for node in training.inputs]
+    return template.render(
+        name=entry.name,
+        summary=entry.summary,
+        aliases=entry.aliases,
+        formula=_markup(mathml(entry.formula)) if entry.formula else "",
+        inputs=[(name, type_, _values(name, type_, training, examples)) for name, type_ in inputs],
+        outputs=[(name, value.type) for name, value in training.outputs.items()],
+        options=_options(entry, loss),
+        curves=_curves(loss, sweep),
+        graphs=[_graph(f"{entry.name}, {n.lower()}", n, p, opset) for n, p in programs.items()],
+        expression=text(training.outputs, training.inputs),
+        source=entry.paper,
+        original=entry.original,
+        same=entry.same,
+        version=__version__,
+        opset=DEFAULT_OPSET if opset is None else opset,
+    )
+
+
+def _graph(name: str, title: str, program: Program, opset: int | None) -> tuple[str, Any, str]:
+    model = program.to_onnx(opset)
+    return title, _markup(svg(model, name)), printer.to_text(model)
+
+
+def _values(name: str, type_: TensorType, program: Program, examples: Mapping[str, Example]) -> str:
+    """What the numbers of an input are, in words."""
+    if name in dict(program.labels):
+        return f"whole numbers below {dict(program.labels)[name]}"
+    kind = examples[name].values if name in examples else "real"
+    return "whole numbers" if kind == "real" and not type_.is_float else VALUES[kind]
+
+
+def _options(entry: Entry, loss: Block) -> list[tuple[str, str, str]]:
+    own = loss.options
+    return [(key, repr(own.get(key, value)), repr(value)) for key, value in entry.options.items()]
+
+
+def _sweep(loss: Block) -> Sweep | None:
+    """None for options with which the loss does not take the inputs that are usual for it."""
+    try:
+        return sweep_of(loss)
+    except LossgraphError:
+        return None
+
+
+def _curves(loss: Block, sweep: Sweep | None) -> dict[str, Any] | None:
+    if sweep is None:
+        return None
+    return {
+        "drawing": _markup(inline_svg([Line("", curve(loss, sweep))], sweep.moving)),
+        "moves": sweep.moving,
+        "label": sweep.standing,
+    }
+
+
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ImportError:
+        raise InputError("pages need jinja2: pip install 'lossgraph[html]'") from None
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["code"] = _code
+    return environment
+
+
+def _code(value: object) -> Any:
+    """Text in which what stands between double backquotes is code."""
+    parts = re.split(r"``(.+?)``", str(value))
+    return _markup("").join(
+        _markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
+    )
+
+
+def _markup(content: str) -> Any:
+    """What is not escaped again."""
+    from markupsafe import Markup
+
+    return Markup(content)

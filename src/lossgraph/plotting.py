@@ -1,0 +1,183 @@
+"""Curves of losses as a picture: values above, gradients below, by matplotlib."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .curves import Curve
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+
+# Okabe and Ito's colors, which people with any color vision tell apart, but the yellow.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_INK = "#010203"  # a color of its own, to be found again
+_SIZE = (7.0, 6.4)  # of a picture, in inches
+_INLINE_SIZE = (5.4, 5.0)  # in a page, which may be narrow
+_MOST_IN_LEGEND = 6  # inside a panel; more stand beside it
+# What lies this many times as far outside as the middle nine tenths are wide goes to a pole.
+_POLE = 4.0
+
+Array = np.ndarray[Any, Any]
+Limits = tuple[float, float]
+
+
+class Line(NamedTuple):
+    """A curve with its name in the legend."""
+
+    name: str
+    curve: Curve
+
+
+def picture(
+    lines: Sequence[Line], format: str, x_name: str, title: str = "", ordered: bool = False
+) -> bytes:
+    """A picture of curves in one of ``FORMATS``; the same bytes for the same curves.
+
+    Args:
+        lines: the curves.
+        format: of the file.
+        x_name: what moves.
+        title: what all curves have in common.
+        ordered: whether they are of one family, in the order of an option.
+
+    Raises:
+        InputError: for another format, and if matplotlib is not installed.
+    """
+    if format not in FORMATS:
+        raise InputError(f"a picture is one of {', '.join(FORMATS)}, not {format!r}")
+    with _matplotlib():
+        figure = _figure(lines, x_name, title, ordered, "black")
+        figure.set_size_inches(_SIZE)
+        return _file(figure, format, "white")
+
+
+def inline_svg(lines: Sequence[Line], x_name: str) -> str:
+    """The same as an ``svg`` element in the color of the text around it, on its ground."""
+    with _matplotlib():
+        figure = _figure(lines, x_name, "", False, _INK)
+        figure.set_size_inches(_INLINE_SIZE)
+        content = _file(figure, "svg", "none").decode()
+    element = content[content.index("<svg ") :].replace(_INK, "currentColor")
+    element = element.replace("*{", ".curves *{", 1)  # its style is for itself
+    told = escape(f"value and gradient along {x_name}")
+    return element.replace("<svg ", f'<svg class="curves" role="img" aria-label="{told}" ', 1)
+
+
+@contextmanager
+def _matplotlib() -> Iterator[None]:
+    """Its own settings, whatever a user has set."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise InputError("plots need matplotlib: pip install 'lossgraph[plot]'") from None
+    ours: dict[Any, Any] = {
+        "font.family": "sans-serif", "font.size": 10.0, "lines.linewidth": 1.8,
+        "axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False,
+        "svg.fonttype": "none", "svg.hashsalt": "lossgraph", "pdf.fonttype": 42,
+    }  # fmt: skip
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(ours)
+        yield
+
+
+def _file(figure: Figure, format: str, ground: str) -> bytes:
+    buffer = io.BytesIO()
+    dates = {"svg": ("Date", "Creator", "Format", "Type"), "pdf": ("CreationDate",)}
+    metadata = dict.fromkeys(dates.get(format, ()))
+    figure.savefig(buffer, format=format, dpi=144, facecolor=ground, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool, ink: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    styles = _ordered_styles(len(lines)) if ordered else _styles(len(lines))
+    for line, style in zip(lines, styles, strict=True):
+        above.plot(*line.curve.value_line, label=line.name, **style)
+        below.plot(*line.curve.gradient_line, **style)
+        for kink in line.curve.kinks:  # the jump, faintly
+            jump = {**style, "linestyle": (0, (1, 2)), "linewidth": 0.9}
+            below.plot([kink.x, kink.x], [kink.left, kink.right], **jump)
+    above.set(ylabel="value", title=title, ylim=_shown([line.curve.value for line in lines]))
+    below.set(ylabel="gradient", xlabel=x_name, ylim=_shown([_slopes(line) for line in lines]))
+    for axes in (above, below):
+        axes.set_facecolor("none")
+        axes.tick_params(colors=ink)
+        axes.title.set_color(ink)
+        axes.xaxis.label.set_color(ink)
+        axes.yaxis.label.set_color(ink)
+        axes.grid(color=ink, alpha=0.12, linewidth=0.6)
+        axes.axhline(0, color=ink, alpha=0.5, linewidth=0.7, zorder=1)
+        for spine in axes.spines.values():
+            spine.set_color(ink)
+    _add_legend(figure, above, len(lines), ink)
+    return figure
+
+
+def _styles(count: int) -> Iterator[dict[str, Any]]:
+    """Color and dashes, so that a picture without color can be read too."""
+    for i in range(count):
+        yield {
+            "color": _COLORS[i % len(_COLORS)],
+            "linestyle": _DASHES[(i + i // len(_COLORS)) % len(_DASHES)],
+        }
+
+
+def _ordered_styles(count: int) -> Iterator[dict[str, Any]]:
+    """From dark to light, which everybody can put in order."""
+    import matplotlib as mpl
+
+    colors = mpl.colormaps["viridis"](np.linspace(0, 0.85, count))
+    yield from ({"color": color} for color in colors)
+
+
+def _add_legend(figure: Figure, axes: Any, count: int, ink: str) -> None:
+    if count == 1:
+        return
+    if count <= _MOST_IN_LEGEND:
+        axes.legend(labelcolor=ink)
+    else:
+        figure.legend(loc="outside right upper", labelcolor=ink)
+
+
+def _slopes(line: Line) -> Array:
+    sides = itertools.chain.from_iterable((kink.left, kink.right) for kink in line.curve.kinks)
+    return np.array([*line.curve.gradient, *sides])
+
+
+def _shown(lines: Sequence[Array]) -> Limits | None:
+    """The range to show: all of what there is, but poles only as far as they tell something."""
+    finite = [line[np.isfinite(line)] for line in lines]
+    ranges = [_range(line) for line in finite if line.size]
+    if not ranges:
+        return None
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _range(line: Array) -> Limits:
+    low, high = float(line.min()), float(line.max())
+    first, last = np.percentile(line, [5, 95])
+    wide = _POLE * (last - first)
+    # A line that is flat but for a few points has no middle to compare with.
+    if wide and low < first - wide:
+        low = float(first - (last - first))
+    if wide and high > last + wide:
+        high = float(last + (last - first))
+    return low, high
