@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tools/site: {error}", file=sys.stderr)
         return 2
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(f"{given.output / 'index.html'}: {len(chosen)} losses, {size:.1f} MB")
+    print(f"{given.output / 'index.html'}: {len(chosen)} of {len(entries())} losses, {size:.1f} MB")
     return 0
 
 
