@@ -300,7 +300,7 @@ def test_an_address_holds_the_view_and_its_nonsense_is_left_out(page):
 
 
 def test_a_loss_that_there_is_not_is_said(page):
-    go(page, "#loss=gluon.NoLoss")
+    go(page, "#loss=gluon.NoLoss&pinned=loss%3Dgluon.NoLoss")
     page.wait_for_selector("#failure:not([hidden])")
     assert "gluon.NoLoss" in page.locator("#failure").inner_text()
 
@@ -317,6 +317,10 @@ def test_a_pinned_curve_stays_behind_others(page):
     page.get_by_role("button", name="Unpin").click()
     settle(page)
     assert page.evaluate("explorer.pinned") is None
+    for name in ("Pin curve", "Unpin curve", "Pin curve"):
+        page.get_by_role("button", name=name, exact=True).click()
+        settle(page)
+    assert_drawn(page, "optax.hinge_loss", what="pinned")
 
 
 def test_it_can_be_used_from_the_keyboard_alone(page):

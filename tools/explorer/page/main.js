@@ -50,12 +50,15 @@ function choose(option, text) {
   move({ options, label: null, from: null, to: null, at: null }, true);
 }
 
+const isKnown = (name) => index().some((entry) => entry.name === name);
+
 async function enter(next) {
   address = location.hash;
-  const known = index().some((entry) => entry.name === next.loss);
+  const known = isKnown(next.loss);
   if (known) fail(null);
   else fail(new Error(`No loss is called ${next.loss}: this is ${FIRST}`));
   state = known ? next : blank(FIRST);
+  if (state.pinned && !isKnown(state.pinned.loss)) state.pinned = null;
   busy(true);
   try {
     const found = await load(state.loss);
@@ -194,15 +197,15 @@ async function once(stale) {
   plot.describe(texts());
 }
 
-let pinnedFor = null;
-async function pinned(kept, x) {
-  const key = `${format(kept)} ${x[0]} ${x.at(-1)}`;
-  if (key !== pinnedFor) {
-    const found = await load(kept.loss);
-    for await (const step of sweep(found, allowed(kept, found), x)) pinnedCurve = step.curve;
-    pinnedFor = key;
+const kept = { key: null, curve: null }; // the pinned curve that was computed last
+async function pinned(view, x) {
+  const key = `${format(view)} ${x[0]} ${x.at(-1)}`;
+  if (key !== kept.key) {
+    const found = await load(view.loss);
+    for await (const { curve: line } of sweep(found, allowed(view, found), x)) kept.curve = line;
+    kept.key = key;
   }
-  return pinnedCurve;
+  return kept.curve;
 }
 
 // What the graph is given now, and how it is exported like this.
@@ -214,7 +217,6 @@ function note(variant) {
   set(variant.input, variant.place, "moving");
   $("arrays").replaceChildren(...sheet.arrays(arraysOf(variant, state), marked));
   $("command").textContent = sheet.command(loss, state, variant.input);
-  $("pin").setAttribute("aria-pressed", String(Boolean(state.pinned)));
   $("pin").textContent = state.pinned ? "Unpin curve" : "Pin curve";
   $("pinned").textContent = state.pinned ? `Dashed: ${spelled(state.pinned)}` : "";
 }
@@ -247,7 +249,9 @@ const tidy = (x) => Number(x.toPrecision(3));
 
 // --- what the user does ---
 
-$("at").addEventListener("input", () => move({ at: Number(curve.x[$("at").value].toPrecision(5)) }));
+$("at").addEventListener("input", () => {
+  if (curve) move({ at: Number(curve.x[$("at").value].toPrecision(5)) });
+});
 $("reset").addEventListener("click", () => move({ ...blank(state.loss), pinned: state.pinned }, true));
 $("pin").addEventListener("click", () => {
   move({ pinned: state.pinned ? null : { ...state, pinned: null, from: null, to: null, at: null } });
