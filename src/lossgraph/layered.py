@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .errors import InputError
 
 GAP, LAYER_GAP, LINE = 22.0, 38.0, 10.0  # between boxes, between layers, the room of an edge
-_ROUNDS = 40  # of moving towards neighbors
+_ROUNDS = 24  # of moving towards neighbors
 _STRAIGHT = 8.0  # how much more a straight line counts than a box below its parent
 
 Edge = tuple[int, int]

@@ -176,7 +176,7 @@ def _write(path: Path, drawn: Sequence[Drawn]) -> None:
         lines,
         path.suffix.removeprefix("."),
         moving.pop() if len(moving) == 1 else "prediction",
-        " ".join(title),
+        " ".join(part for part in title if part),
         ordered=family,
     )
     write_file(path, content)
