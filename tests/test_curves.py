@@ -201,6 +201,24 @@ def test_the_gradients_line_has_a_gap_at_a_kink():
     np.testing.assert_equal(y, [-1, -1, np.nan, 1, 1])
 
 
-def test_numbers_are_those_of_a_value_that_is_not_finite():
+def test_at_their_limits_losses_have_the_values_that_they_have():
     found = curve(nn.BCELoss(), sweep_of(nn.BCELoss()), [0.0, 0.5])
     assert found.value.tolist() == pytest.approx([100, np.log(2)])  # torch's clamp
+    found = curve(losses.gamma_nll, sweep_of(losses.gamma_nll), [0.0, 1.0, 2.0])
+    assert found.value.tolist() == pytest.approx([np.inf, 1, 1])
+    assert found.gradient[0] == -np.inf
+    assert found.kinks == ()
+
+
+@pytest.mark.parametrize(
+    ("loss", "value"),
+    [
+        (gluon.LogisticLoss(label_format="binary"), np.log1p(np.exp(-X))),
+        (nn.MSELoss(reduction="none"), X**2),
+        (nn.HuberLoss(reduction="sum", delta=10), X**2 / 2),
+        (nn.CrossEntropyLoss(reduction="none"), np.log(2 + np.exp(X)) - X),
+        (gluon.PoissonNLLLoss(from_logits=True), np.exp(X) - X),
+    ],
+)
+def test_options_change_what_stands_there(loss, value):
+    assert curve(loss, sweep_of(loss), X).value == pytest.approx(value)

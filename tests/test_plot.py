@@ -165,6 +165,12 @@ def test_a_pole_is_cut_off_and_nothing_else() -> None:
         assert _range(whole) == (whole.min(), whole.max())
 
 
+def test_what_is_infinite_is_left_out(tmp_path: Path) -> None:
+    assert call("gamma_nll", "bce", "--from", -1, "-o", tmp_path / "a.png").exit_code == 0
+    (found,) = numbers("gamma_nll", "--from", -1, "--points", 3)
+    assert (found["x"][0], found["value"][0], found["gradient"][0]) == (0, "inf", "-inf")
+
+
 def test_users_settings_make_no_difference(tmp_path: Path) -> None:
     call("l1", "-o", tmp_path / "a.svg")
     before = dict(mpl.rcParams)

@@ -269,10 +269,6 @@ class _Stage:
         return self.examples[self.moving]
 
     @property
-    def _compared(self) -> Example | None:
-        return self.examples[self.label] if self.label else None
-
-    @property
     def _apart(self) -> bool:
         """Whether samples do not see each other."""
         batch = find_batch(self.program.inputs, self.program.outputs)
@@ -290,10 +286,9 @@ class _Stage:
             value = self.program.outputs[self.program.values[0]]
             return tuple(map(str, value.shape)) == tuple(map(str, shape)) and self._apart
         kinds = {example.values for example in self.examples.values()}
-        compared = self._compared
         return (
-            compared is not None
-            and compared.dtype.startswith("float")
+            self.label is not None
+            and self.examples[self.label].dtype.startswith("float")
             and not kinds & {"simplex", "log_simplex"}
         )
 
@@ -410,11 +405,13 @@ def _runner(loss: Block, sweep: Sweep) -> Run:
 
 def _kinks(run: Run, x: Array, gradient: Array, dtype: np.dtype[Any]) -> tuple[Kink, ...]:
     """Where the gradient jumps, found by bisection between points where it changes most."""
-    steps = np.abs(np.diff(gradient))
-    known = np.where(np.isfinite(steps), steps, 0)
-    low, high = np.nanpercentile(gradient, [5, 95]) if np.isfinite(gradient).any() else (0, 0)
+    finite = np.isfinite(gradient)
+    if not finite.any():
+        return ()
+    low, high = np.percentile(gradient[finite], [5, 95])
     least = max(_LEAST * (high - low), _LEAST**2)
-    chosen = [i for i in np.argsort(-known, kind="stable")[:_MOST_KINKS] if known[i] > least]
+    steps = np.abs(np.diff(np.where(finite, gradient, 0))) * (finite[1:] & finite[:-1])
+    chosen = [i for i in np.argsort(-steps, kind="stable")[:_MOST_KINKS] if steps[i] > least]
     kinks: list[Kink] = []
     for i in sorted(chosen):
         kink = _jump(run, x[i : i + 2], gradient[i : i + 2], dtype)
