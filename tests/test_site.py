@@ -262,6 +262,18 @@ def test_exact_numbers_labels_and_ranges_are_typed(page):
     }  # fmt: skip
 
 
+def test_an_address_may_be_a_name_alone(page):
+    for address, name in {
+        "#losses.dice": "losses.dice", "#set.rho=2": "gluon.HuberLoss", "#": "gluon.HuberLoss",
+    }.items():  # fmt: skip
+        go(page, address)
+        settle(page)
+        assert page.locator("#name").inner_text() == name
+    go(page, "#set.rho=2")
+    settle(page)
+    assert_drawn(page, "gluon.HuberLoss", rho=2)
+
+
 def test_a_range_is_dragged_in_a_panel_and_a_point_clicked(page):
     show(page, "gluon.HuberLoss")
     panel = page.locator("#plots .u-over").first

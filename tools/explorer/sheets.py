@@ -105,7 +105,7 @@ def _variant(
     sweep = sweep_of(entry.make(chosen), DTYPE)
     loss = entry.make({**chosen, **{name: lg.Input(name) for name in numbers}})
     known = examples_of(loss)
-    types = {name: known[name].type for name in sweep.arrays}
+    types = {name: (a.dtype.name, known[name].shape) for name, a in sweep.arrays.items()}
     program = loss.program(types, grad=(sweep.input,))
     arrays = dict(sweep.arrays)
     if program.several:  # of several values the first is drawn

@@ -6,12 +6,11 @@ import { index, load } from "./library.js";
 import { List } from "./list.js";
 import { Plot, short } from "./plot.js";
 import * as sheet from "./sheet.js";
-import { format, parse } from "./state.js";
+import { FIRST, format, parse } from "./state.js";
 import { sweep } from "./sweep.js";
 import { allowed, arraysOf, points, POINTS, range, spelled, variantOf } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const FIRST = "gluon.HuberLoss";
 const WRITTEN = 200; // milliseconds between changes of the address; browsers refuse many
 
 const blank = (loss) => ({ ...parse(""), loss });
@@ -294,4 +293,4 @@ globalThis.explorer = {
 };
 
 $("foot").textContent = globalThis.lossgraph.about;
-enter(parse(location.hash || format(blank(FIRST))));
+enter(parse(location.hash));

@@ -1,12 +1,16 @@
 // What the page shows, as it stands in the address:
 //   #loss=gluon.HuberLoss&set.rho=0.5&label=1&from=-2&to=2&at=0.3&pinned=..
-// What is left out is the loss's own default; `pinned` is a state again.
+// What is left out is the loss's own default; `pinned` is a state again. The name of a loss will do:
+//   #gluon.HuberLoss
 
+export const FIRST = "gluon.HuberLoss"; // where none is named
 const NUMBERS = ["label", "from", "to", "at"];
 
 export function parse(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
-  const state = { loss: fields.get("loss"), options: {}, pinned: null };
+  const [first] = fields.keys();
+  const loss = fields.get("loss") ?? (fields.get(first) ? FIRST : first || FIRST);
+  const state = { loss, options: {}, pinned: null };
   for (const name of NUMBERS) {
     const text = fields.get(name);
     state[name] = text && Number.isFinite(Number(text)) ? Number(text) : null;
