@@ -57,18 +57,14 @@ def picture(
     """
     if format not in FORMATS:
         raise InputError(f"a picture is one of {', '.join(FORMATS)}, not {format!r}")
-    with _matplotlib():
-        figure = _figure(lines, x_name, title, ordered, "black")
-        figure.set_size_inches(_SIZE)
-        return _file(figure, format, "white")
+    with _matplotlib("black", _SIZE):
+        return _file(_figure(lines, x_name, title, ordered), format, "white")
 
 
 def inline_svg(lines: Sequence[Line], x_name: str) -> str:
     """The same as an ``svg`` element in the color of the text around it, on its ground."""
-    with _matplotlib():
-        figure = _figure(lines, x_name, "", False, _INK)
-        figure.set_size_inches(_INLINE_SIZE)
-        content = _file(figure, "svg", "none").decode()
+    with _matplotlib(_INK, _INLINE_SIZE):
+        content = _file(_figure(lines, x_name, "", False), "svg", "none").decode()
     element = content[content.index("<svg ") :].replace(_INK, "currentColor")
     element = element.replace("*{", ".curves *{", 1)  # its style is for itself
     told = escape(f"value and gradient along {x_name}")
@@ -76,15 +72,19 @@ def inline_svg(lines: Sequence[Line], x_name: str) -> str:
 
 
 @contextmanager
-def _matplotlib() -> Iterator[None]:
-    """Its own settings, whatever a user has set."""
+def _matplotlib(ink: str, size: tuple[float, float]) -> Iterator[None]:
+    """Our settings, whatever a user's are."""
     try:
         import matplotlib as mpl
     except ImportError:
         raise InputError("plots need matplotlib: pip install 'lossgraph[plot]'") from None
     ours: dict[Any, Any] = {
         "font.family": "sans-serif", "font.size": 10.0, "lines.linewidth": 1.8,
+        "figure.figsize": size, "figure.constrained_layout.use": True, "text.color": ink,
+        "axes.facecolor": "none", "axes.edgecolor": ink, "axes.labelcolor": ink,
         "axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False,
+        "xtick.color": ink, "ytick.color": ink,
+        "axes.grid": True, "grid.color": ink, "grid.alpha": 0.12, "grid.linewidth": 0.6,
         "svg.fonttype": "none", "svg.hashsalt": "lossgraph", "pdf.fonttype": 42,
     }  # fmt: skip
     with mpl.rc_context():
@@ -101,10 +101,11 @@ def _file(figure: Figure, format: str, ground: str) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool, ink: str) -> Figure:
+def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool) -> Figure:
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    figure = Figure(layout="constrained")
+    figure = Figure()
     above, below = figure.subplots(2, 1, sharex=True)
     styles = _ordered_styles(len(lines)) if ordered else _styles(len(lines))
     for line, style in zip(lines, styles, strict=True):
@@ -116,16 +117,11 @@ def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool, ink: 
     above.set(ylabel="value", title=title, ylim=_shown([line.curve.value for line in lines]))
     below.set(ylabel="gradient", xlabel=x_name, ylim=_shown([_slopes(line) for line in lines]))
     for axes in (above, below):
-        axes.set_facecolor("none")
-        axes.tick_params(colors=ink)
-        axes.title.set_color(ink)
-        axes.xaxis.label.set_color(ink)
-        axes.yaxis.label.set_color(ink)
-        axes.grid(color=ink, alpha=0.12, linewidth=0.6)
-        axes.axhline(0, color=ink, alpha=0.5, linewidth=0.7, zorder=1)
-        for spine in axes.spines.values():
-            spine.set_color(ink)
-    _add_legend(figure, above, len(lines), ink)
+        axes.axhline(0, color=rcParams["text.color"], alpha=0.5, linewidth=0.7, zorder=1)
+    if 1 < len(lines) <= _MOST_IN_LEGEND:
+        above.legend()
+    elif len(lines) > 1:
+        figure.legend(loc="outside right upper")
     return figure
 
 
@@ -144,15 +140,6 @@ def _ordered_styles(count: int) -> Iterator[dict[str, Any]]:
 
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.85, count))
     yield from ({"color": color} for color in colors)
-
-
-def _add_legend(figure: Figure, axes: Any, count: int, ink: str) -> None:
-    if count == 1:
-        return
-    if count <= _MOST_IN_LEGEND:
-        axes.legend(labelcolor=ink)
-    else:
-        figure.legend(loc="outside right upper", labelcolor=ink)
 
 
 def _slopes(line: Line) -> Array:

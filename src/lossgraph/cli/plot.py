@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -161,30 +162,29 @@ def _write(path: Path, drawn: Sequence[Drawn]) -> None:
     from ..files import write_file
     from ..plotting import Line, picture
 
-    losses, labels = {one.name for one in drawn}, {_label(one.sweep) for one in drawn}
-    family = len(losses) == 1 and len(drawn) > 1
+    told = [_told(one) for one in drawn]
+    differs = [len({*texts}) > 1 for texts in zip(*told, strict=True)]
+    lines = [
+        Line(" ".join(filter(None, itertools.compress(texts, differs))), one.curve)
+        for texts, one in zip(told, drawn, strict=True)
+    ]
+    title = " ".join(filter(None, itertools.compress(told[0], (not each for each in differs))))
     moving = {one.sweep.moving for one in drawn}
-    lines = []
-    for one in drawn:
-        options = ", ".join(f"{key}={value}" for key, value in one.options.items())
-        label = _label(one.sweep) if len(labels) > 1 else ""
-        loss = "" if family else one.name
-        lines.append(Line(" ".join(part for part in (loss, options, label) if part), one.curve))
-    title = [losses.pop()] if family else [line.name for line in lines][: len(drawn) == 1]
-    title += labels if len(labels) == 1 else []
     content = picture(
         lines,
         path.suffix.removeprefix("."),
         moving.pop() if len(moving) == 1 else "prediction",
-        " ".join(part for part in title if part),
-        ordered=family,
+        title,
+        ordered=len(drawn) > 1 and not differs[0],
     )
     write_file(path, content)
 
 
-def _label(sweep: Sweep) -> str:
-    """Where the label stands, in words."""
-    return "" if sweep.standing is None else f"at label {sweep.standing:.4g}"
+def _told(drawn: Drawn) -> tuple[str, str, str]:
+    """The loss, its options, where its label stands; empty if there is nothing to tell."""
+    options = ", ".join(f"{key}={value}" for key, value in drawn.options.items())
+    standing = drawn.sweep.standing
+    return drawn.name, options, "" if standing is None else f"at label {standing:.4g}"
 
 
 def _described(drawn: Drawn) -> dict[str, Any]:
