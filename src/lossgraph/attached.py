@@ -121,9 +121,11 @@ class Attached:
     files: list[Path]
 
     @property
-    def opset(self) -> int:
+    def opset(self) -> int | None:
         """The version of the standard operators."""
-        return next(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
+        from .merging import opset_of
+
+        return opset_of(self.model)
 
 
 def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:

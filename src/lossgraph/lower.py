@@ -1,7 +1,7 @@
 """Lowering: expressions to an ONNX model of standard operators.
 
-The only module that builds ONNX. Which operators an operation becomes is said where the
-operation is declared; what differs between opsets is here.
+The only module that makes ONNX of expressions. Which operators an operation becomes is said
+where the operation is declared; what differs between opsets is here.
 """
 
 from __future__ import annotations
