@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import InputError
-from .examples import Example, example, example_options
+from .examples import OBSERVED, Example, example, example_options
 from .functions import FunctionLoss
 from .loss import Block
 from .signatures import is_array_parameter
@@ -182,6 +182,17 @@ class Entry:
             method = inspect.signature(self.source.hybrid_forward)
             parameters = list(method.parameters.values())[2:]
         return {p.name: p.default is p.empty for p in parameters if is_array_parameter(p)}
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """The inputs that training differentiates by: what a model predicts or learns.
+
+        They are those that must be given, are real numbers and were not observed; for a loss that
+        has only such as were, these.
+        """
+        given = example_types(self.make())
+        real = tuple(name for name, (dtype, _) in given.items() if dtype.startswith("float"))
+        return tuple(name for name in real if name not in OBSERVED) or real
 
     def make(self, options: Mapping[str, Any] | None = None) -> Block:
         """The loss with some options.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, LossgraphError, LoweringError
-from . import bench, check, export, listing, run, show
+from . import bench, check, compare, export, listing, run, show
 
 _WRONG_USE = (InputError, LoweringError)
 
@@ -54,5 +54,5 @@ def _main(
     pass
 
 
-for _module in (listing, show, export, run, check, bench):
+for _module in (listing, show, export, run, check, compare, bench):
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

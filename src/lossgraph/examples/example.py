@@ -20,6 +20,13 @@ VALUES = {
 }
 
 
+# What predictions are compared with: it was seen, or comes from a model that stays as it is.
+OBSERVED = frozenset(
+    ("event", "label", "label_paddings", "labels", "log_targets", "logit_paddings",
+     "reference_chosen", "reference_rejected", "relevance", "target", "targets", "teacher", "time")
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Example:
     """A plausible input.
