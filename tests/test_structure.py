@@ -106,7 +106,7 @@ def test_public_names_are_these():
         "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp",
         "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
-        "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
+        "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+from importlib import import_module
+from typing import Any
+
 from . import gluon, losses, nn, optax, reference, symbolic
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
@@ -24,5 +27,12 @@ __all__ = [
     "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "compile", "gluon", "grad", "jvp", "losses",
     "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol", "symbolic",
-    "uncertainty_weighted", "vjp", "weighted_sum",
+    "testing", "uncertainty_weighted", "vjp", "weighted_sum",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """``lossgraph.testing``, which is imported when it is first used."""
+    if name == "testing":
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -96,7 +96,7 @@ def outputs_of(framework: str, python: str | None, jobs: Sequence[Job]) -> list[
     Raises:
         MissingError: if that Python does not have the framework.
     """
-    plain = [(job, *_widened(job.arrays)) for job in jobs]
+    plain = [(job, *widened(job.arrays)) for job in jobs]
     if python is None:
         return [_here(framework, *each) for each in plain]
     with TemporaryDirectory(prefix="lossgraph-") as name:
@@ -118,7 +118,7 @@ def _here(
     return found
 
 
-def _widened(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[str]]:
+def widened(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[str]]:
     """Arrays that any numpy knows, and names of those that are bfloat16."""
     narrow = [name for name, array in arrays.items() if array.dtype.name == "bfloat16"]
     plain = {n: a.astype(np.float32) if n in narrow else a for n, a in arrays.items()}

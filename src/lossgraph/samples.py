@@ -54,6 +54,7 @@ def draw(
     sizes: Mapping[str, int],
     examples: Mapping[str, Example] | None = None,
     labels: Sequence[tuple[str, Dim]] = (),
+    seed: int = 0,
 ) -> dict[str, Array]:
     """An array for each type, the same in every run.
 
@@ -62,13 +63,14 @@ def draw(
         sizes: the value of each named dim.
         examples: what the elements are, for the inputs where that is known.
         labels: inputs of class labels, with the number of classes.
+        seed: for other arrays.
     """
     classes = {name: evaluate(count, sizes) for name, count in labels}
     known = examples or {}
     arrays = {}
     for name, type_ in types.items():
         # A seed of its own, so that an input's data do not depend on the other inputs.
-        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        rng = np.random.default_rng([zlib.crc32(name.encode()), *([seed] if seed else [])])
         shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
         if name in classes:
             values = rng.integers(0, max(classes[name], 1), shape)

@@ -20,8 +20,8 @@ from .by_torch import to_numpy as _from_torch
 from .shared import Function, changed, keyword_only, values_of
 
 __all__ = [
-    "FRAMEWORKS", "JAX", "MXNET", "TORCH", "Function", "compute", "find", "jax_call", "mxnet_call",
-    "torch_call", "version",
+    "FRAMEWORKS", "JAX", "MXNET", "TORCH", "Function", "call", "compute", "find", "jax_call",
+    "mxnet_call", "torch_call", "values_of", "version",
 ]  # fmt: skip
 
 # The tables, and the namespace of lossgraph whose losses a framework has by their very names.
@@ -102,7 +102,7 @@ def compute(
         function = find(FRAMEWORKS[framework][0], module, name, options, defaults, list(arrays))
         if function is None:
             return f"no counterpart of {name} with these options and inputs is known"
-        value, grads = _CALLS[framework](module, function, arrays, grad, narrow)
+        value, grads = call(framework, function, arrays, grad, narrow)
     except ImportError:
         raise
     except Exception as error:  # whatever a framework raises for inputs that it does not take
@@ -111,6 +111,21 @@ def compute(
     names = ["loss"] if len(values) == 1 else [f"loss_{k}" for k in range(len(values))]
     outputs = dict(zip(names, values))  # noqa: B905, which Python 3.8 has not
     return {**outputs, **{f"grad_{n}": gradient for n, gradient in grads.items()}}
+
+
+def call(
+    framework: str,
+    function: Any,
+    arrays: Mapping[str, Any],
+    grad: Sequence[str],
+    narrow: Sequence[str] = (),
+) -> Any:
+    """``(value, grads)`` of a function of a framework's arrays, as numpy arrays.
+
+    Raises:
+        ImportError: if the framework is not here.
+    """
+    return _CALLS[framework](import_module(framework), function, arrays, grad, narrow)
 
 
 def version(framework: str) -> str:
