@@ -181,7 +181,9 @@ def test_options_reach_a_counterpart(framework: str) -> None:
     made, arrays = gluon.HuberLoss(rho=0.3), sample("gluon.HuberLoss")[1]
     options = lookup("huber").options
     function = counterparts.find(table, module, "gluon.HuberLoss", {"rho": 0.3}, options)
-    assert sample_difference(made(**arrays), np.asarray(make(module, function, arrays)()[0])) < APART
+    assert (
+        sample_difference(made(**arrays), np.asarray(make(module, function, arrays)()[0])) < APART
+    )
 
 
 def test_losses_of_torch_are_their_own_counterparts() -> None:

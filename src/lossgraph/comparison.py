@@ -132,7 +132,7 @@ def compare(
         except MissingError as error:
             found.left_out[name] = str(error)
             continue
-        given = {case: out for case, out in zip(inputs, theirs, strict=True)}
+        given = dict(zip(inputs, theirs, strict=True))
         _judge(found, name, ours, given, tolerance)
         if any(row.framework == name for row in found.rows):
             found.versions[name] = version

@@ -48,7 +48,7 @@ _DIGITS = {2: 5, 4: 9, 8: 17}
 class Element(NamedTuple):
     """An element that differs: where, and what both have there."""
 
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     actual: Any
     expected: Any
 
@@ -152,9 +152,9 @@ def worst(
 def ulp_distance(a: Array, b: Array) -> Array:
     """How many numbers of their dtype lie from one to the other, element by element, exactly.
 
-    0 of equal ones, signed zeros and NaNs included; the largest number there is (``NOT_COMPARABLE``)
-    between a number and NaN. Infinity is the neighbor of the largest number. Of integers and truth
-    values this is the difference.
+    0 of equal ones, signed zeros and NaNs included; ``NOT_COMPARABLE``, the largest number there
+    is, between a number and NaN. Infinity is the neighbor of the largest number. Of integers and
+    truth values this is the difference.
 
     Args:
         a: an array.
@@ -164,7 +164,8 @@ def ulp_distance(a: Array, b: Array) -> Array:
         An array of uint64.
     """
     if not _is_float(a.dtype):
-        return _distance(*(x.astype(np.uint64 if x.dtype.kind == "u" else np.int64) for x in (a, b)))
+        wide = np.uint64 if a.dtype.kind == "u" else np.int64
+        return _distance(a.astype(wide), b.astype(wide))
     distance = _distance(_ordered(a), _ordered(b))
     nan = np.isnan(a), np.isnan(b)
     distance = np.where(nan[0] ^ nan[1], np.uint64(NOT_COMPARABLE), distance)
@@ -224,7 +225,8 @@ def _ordered(array: Array) -> Array:
 def _distance(a: Array, b: Array) -> Array:
     """``|a - b|`` of integers; in uint64, where it cannot overflow."""
     low, high = np.minimum(a, b).astype(np.uint64), np.maximum(a, b).astype(np.uint64)
-    return high - low  # modulo 2^64
+    with np.errstate(over="ignore"):
+        return np.asarray(high - low)  # modulo 2^64
 
 
 def _gap(actual: Array, expected: Array, units: Array) -> Array:
@@ -261,7 +263,7 @@ def _wrong(name: str, first: Element | None, share: Array) -> str:
     count = int((share > 1).sum())
     if first is None or not count:
         return ""
-    place = f"{name}{list(first.index)}" if first.index else name
+    place = f"{name}{list(first.place)}" if first.place else name
     others = f" ({count} of {share.size} elements)" if share.size > 1 else ""
     actual, expected = (_short(value) for value in first[1:])
     if actual == expected:

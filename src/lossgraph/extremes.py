@@ -35,7 +35,7 @@ def kind_of(array: Array) -> str:
 def cases(
     arrays: Mapping[str, Array], kinds: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Array]]:
-    """The inputs with some of them moved to extremes, by what is extreme; none that changes nothing.
+    """The inputs with some of them moved to extremes, by what is extreme: those that it changes.
 
     Args:
         arrays: inputs.
@@ -61,7 +61,13 @@ def _sums_to_one(array: Array) -> bool:
 
 
 def _of_size(size: float) -> Callable[[Array], Array]:
-    return lambda array: np.where(array < 0, -size, size)
+    """Numbers of about a size, in the order in which they were: ties would be kinks."""
+
+    def moved(array: Array) -> Array:
+        share = np.abs(array) / np.maximum(np.abs(array).max(), np.finfo(np.float64).tiny)
+        return np.copysign(size * (1 + share) / 2, array)
+
+    return moved
 
 
 def _one_hot(array: Array) -> Array:

@@ -72,7 +72,7 @@ def find_python(framework: str, asked: str | None = None) -> str | None:
     if own.exists():
         return str(own.absolute())
     raise MissingError(
-        f"not installed here: --python {framework}=PATH names a Python or an environment that has it"
+        f"not installed here: --python {framework}=PATH names a Python or environment that has it"
     )
 
 

@@ -15,7 +15,17 @@ from ..errors import InputError
 from ..loss import Block, as_types
 from ..samples import draw_inputs
 from ..types import FLOATS, TensorType, dtype_name, numpy_dtype
-from .options import Grad, Inputs, Json, Set, names, parse_options, parse_pairs, parse_sizes, types_for
+from .options import (
+    Grad,
+    Inputs,
+    Json,
+    Set,
+    names,
+    parse_options,
+    parse_pairs,
+    parse_sizes,
+    types_for,
+)
 from .output import note, print_json, print_table
 from .run import load_array
 
@@ -29,9 +39,7 @@ def command(
     loss: Annotated[
         str | None, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")
     ] = None,
-    named: Annotated[
-        str | None, typer.Option("--loss", metavar="LOSS", help="The same.")
-    ] = None,
+    named: Annotated[str | None, typer.Option("--loss", metavar="LOSS", help="The same.")] = None,
     against: Annotated[
         str,
         typer.Option(
@@ -67,9 +75,7 @@ def command(
             metavar="NAME=PATH", help="Python or environment that has a framework; repeat."
         ),
     ] = None,
-    mxnet: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The same for mxnet.")
-    ] = None,
+    mxnet: Annotated[str | None, typer.Option(metavar="PATH", help="The same for mxnet.")] = None,
     json: Json = False,
 ) -> None:
     """Compare a loss with other frameworks: value, and gradient of its sum, by all predictions.
@@ -192,7 +198,7 @@ def _first(row: Any) -> str:
     if first is None:
         return str(row.deviation.wrong)
     mine, its = number_text(first.actual), number_text(first.expected)
-    return f"{list(first.index)}: {mine}, {row.framework} {its}"
+    return f"{list(first.place)}: {mine}, {row.framework} {its}"
 
 
 def _described(subject: Any, found: Any) -> dict[str, Any]:

@@ -81,7 +81,11 @@ def load_array(option: str, name: str, text: str, type_: TensorType | None = Non
         raise InputError(f"{option} {name}={text}: cannot read {file}: {error.strerror}") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:  # what is no array may be a pickle
         raise InputError(f"{option} {name}={text}: {file} is no .npy or .npz of numbers") from error
-    array = loaded if isinstance(loaded, np.ndarray) else _member(f"{option} {name}={text}", loaded, member)
+    array = (
+        loaded
+        if isinstance(loaded, np.ndarray)
+        else _member(f"{option} {name}={text}", loaded, member)
+    )
     return _as_bfloat16(array, type_)
 
 

@@ -169,9 +169,7 @@ def _nn_gaussian_nll(
 def _nn_hinge_embedding(
     jax: Any, input: Any, target: Any, *, margin: float = 1.0, reduction: str = "mean"
 ) -> Any:
-    return reduced(
-        jax.numpy.where(target == 1, input, jax.nn.relu(margin - input)), reduction
-    )
+    return reduced(jax.numpy.where(target == 1, input, jax.nn.relu(margin - input)), reduction)
 
 
 def _nn_huber(
@@ -339,7 +337,9 @@ def jax_call(
     be bfloat16.
     """
     inputs = [
-        jax.device_put(array).astype(jax.numpy.bfloat16) if name in narrow else jax.device_put(array)
+        jax.device_put(array).astype(jax.numpy.bfloat16)
+        if name in narrow
+        else jax.device_put(array)
         for name, array in arrays.items()
     ]
     wrt = tuple(list(arrays).index(name) for name in grad)

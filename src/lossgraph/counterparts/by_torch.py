@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .shared import Call, Function, sample_mean, total
+from .shared import Call, Function, reduced, sample_mean, total
 
 
 def native(torch: Any, name: str, options: Mapping[str, Any], inputs: Sequence[str]) -> Any:
@@ -134,7 +134,8 @@ def _nn_linear_cross_entropy(
     """By its definition, which older releases have too."""
     return torch.nn.functional.cross_entropy(
         torch.nn.functional.linear(input, linear_weight), target, reduction=reduction,
-        label_smoothing=label_smoothing, ignore_index=-100 if ignore_index is None else ignore_index,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        label_smoothing=label_smoothing,
     )  # fmt: skip
 
 
@@ -230,9 +231,7 @@ def _gaussian_nll(torch: Any, mean: Any, variance: Any, target: Any) -> Any:
     return -torch.distributions.Normal(mean, variance.sqrt()).log_prob(target)
 
 
-def _gaussian_nll_by_log_variance(
-    torch: Any, mean: Any, log_variance: Any, target: Any
-) -> Any:
+def _gaussian_nll_by_log_variance(torch: Any, mean: Any, log_variance: Any, target: Any) -> Any:
     return -torch.distributions.Normal(mean, (log_variance / 2).exp()).log_prob(target)
 
 

@@ -34,6 +34,7 @@ def load() -> Any:
 
 
 def main() -> None:
+    """Do what the command line says."""
     # The files beside this one are no modules to others, whatever they are called.
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -46,14 +47,13 @@ def main() -> None:
     for number, job in enumerate(json.loads((folder / "jobs.json").read_text())):
         with np.load(folder / f"in_{number}.npz") as file:
             arrays = {name: file[f"array_{k}"] for k, name in enumerate(job["inputs"])}
-        options = ({k: _hashable(v) for k, v in job[which].items()} for which in _WHICH)
+        options = (
+            {k: _hashable(v) for k, v in job[which].items()} for which in ("options", "defaults")
+        )
         found = counterparts.compute(
             framework, job["loss"], *options, arrays, job["grad"], job["narrow"]
         )
         write(folder, number, found)
-
-
-_WHICH = ("options", "defaults")
 
 
 def write(folder: Path, number: int, found: Any) -> None:

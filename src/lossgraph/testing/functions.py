@@ -67,11 +67,10 @@ def outputs_by(
     return named_outputs(found)
 
 
-def _by_numpy(
-    call: Callable[..., Any], arrays: Mapping[str, Array], wrt: Sequence[str]
-) -> Arrays:
+def _by_numpy(call: Callable[..., Any], arrays: Mapping[str, Array], wrt: Sequence[str]) -> Arrays:
     """The value, and gradients that the function returns beside it, or its slopes in float64."""
-    result = call(*arrays.values())
+    with np.errstate(all="ignore"):  # what it is at extremes is seen in the numbers
+        result = call(*arrays.values())
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict):
         value, grads = result
         return named_outputs((value, {name: grads[name] for name in wrt}))
@@ -105,7 +104,7 @@ def _is_class_of_losses(function: Any) -> bool:
 def _spoken_of(function: Any) -> set[str]:
     """The frameworks among the globals that a Python function names, F for one of lossgraph."""
     if not inspect.isfunction(function) and not inspect.ismethod(function):
-        function = getattr(type(function), "__call__", function)
+        function = type(function).__call__
     code = getattr(function, "__code__", None)
     if code is None:
         return set()
@@ -133,5 +132,3 @@ def _cells(function: Any) -> list[Any]:
         with suppress(ValueError):  # not filled yet
             found.append(cell.cell_contents)
     return found
-
-

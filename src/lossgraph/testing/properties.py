@@ -9,11 +9,12 @@ import numpy as np
 
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
-from ..differences import TOLERANCES, Tolerance, deviation
+from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation
 from ..dims import Size
 from ..errors import InputError, LossgraphError
 from ..extremes import cases
 from ..loss import Block, symbolic_shapes
+from ..program import Program
 from ..separate import find_batch
 from ..types import FLOATS, TensorType
 from .gradients import compare, gradcheck, places_of, slopes
@@ -39,7 +40,7 @@ BATCHES = (0, 1, 2, 7)
 EXTENDED = np.dtype(np.longdouble)  # 80 bits where the processor has them
 # A derivative in float32, at numbers of 1e4, by differences of a value of up to 1e8.
 _EXTREME_STEP, _EXTREME_ENTRIES = 2.0**-10, 12
-_EXTREME_RELATIVE, _EXTREME_OF_LARGEST = 1e-3, 1e-4
+_EXTREME_OF_LARGEST = SAMPLE_TOLERANCES["float32"]
 _UNITS = 16  # roundings of an input that intermediate results may be worth
 
 
@@ -111,9 +112,7 @@ def check_extremes(
     return report
 
 
-def _at_extreme(
-    block: Block, arrays: Arrays, names: Sequence[str]
-) -> tuple[list[str], str]:
+def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[list[str], str]:
     """What is wrong, and what was compared."""
     mine = outputs_of(block, arrays, names)
     wide = outputs_of(block, in_dtype(arrays, "float64"), names)
@@ -133,7 +132,8 @@ def _at_extreme(
         compared += int(there.sum())
         given = np.where(there, mine[name], np.float32(0))
         with np.errstate(over="ignore"):
-            found = deviation(name, given, np.where(there, right, 0).astype(np.float32))
+            rounded = np.where(there, right, 0).astype(np.float32)
+        found = deviation(name, given, rounded, _rounding(arrays))
         wrong += [found.wrong] if found.wrong else []
     values = exact or {n: a for n, a in wide.items() if not n.startswith("grad_")}
     if wrong or not all(np.isfinite(value).all() for value in values.values()):
@@ -141,7 +141,7 @@ def _at_extreme(
 
     def total(given: Mapping[str, Array]) -> Any:
         if not exact:
-            return summed(outputs_of(block, given, ()))
+            return summed(outputs_of(block, given, names))
         return summed(values_by_numpy(block, given, EXTENDED))
 
     spread = {n: a.astype(EXTENDED if exact else np.float64) if a.dtype.name in FLOATS else a
@@ -149,10 +149,16 @@ def _at_extreme(
     for name in names:
         places = places_of(arrays[name], name, _EXTREME_ENTRIES)
         found_slopes = slopes(total, spread, name, places, _EXTREME_STEP)
-        wrong += compare(
-            name, mine[f"grad_{name}"], found_slopes, arrays, _EXTREME_RELATIVE, _EXTREME_OF_LARGEST
-        )
+        tolerance = _EXTREME_OF_LARGEST, _EXTREME_OF_LARGEST
+        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, tolerance)
     return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
+
+
+def _rounding(arrays: Arrays) -> Tolerance:
+    """The tolerance of float32, with one rounding of the largest number that goes in."""
+    largest = max(np.abs(a).max(initial=0) for a in arrays.values() if a.dtype == np.float32)
+    relative, absolute = TOLERANCES["float32"][:2]
+    return Tolerance(relative, max(absolute, float(np.spacing(np.float32(largest)))))
 
 
 def _fits(array: Array) -> Array:
@@ -285,6 +291,7 @@ def check_shapes(
     if not axes:
         report.lines.append("no input has samples")
         return report
+    declared = _declared(block, arrays, names, axes)
     for count in BATCHES:
         batch = _batch(arrays, axes, count)
         try:
@@ -295,22 +302,24 @@ def check_shapes(
         except Exception as error:
             wrong.append(f"{count} samples: {type(error).__name__}: {error}".splitlines()[0])
             continue
-        found = _misshapen(block, batch, outputs, names, count)
+        found = _misshapen(block, declared, batch, outputs, count)
         wrong += [f"{count} samples: {each}" for each in found]
         report.lines.append(f"{count} samples: {_shapes(outputs)}")
-    apart = _says_apart(block, arrays, names, axes) if independent is None else independent
-    if apart and not wrong:
-        wrong += _dependent(block, arrays, names, axes)
+    places = _places_of_samples(declared)
+    if independent is False:
+        places = {}
+    elif independent and "loss" not in places and "loss_0" not in places:
+        places |= {next(iter(outputs_of(block, arrays, ()))): 0}
+    if places and not wrong:
+        wrong += _dependent(block, arrays, names, axes, places)
         report.lines.append("samples are independent")
     fail(f"{name_of(loss)}: wrong for some batches", wrong, [reproduced(arrays)])
     return report
 
 
-def _sample_axes(
-    block: Block, inputs: Mapping[str, Any] | None, arrays: Arrays
-) -> dict[str, int]:
+def _sample_axes(block: Block, inputs: Mapping[str, Any] | None, arrays: Arrays) -> dict[str, int]:
     """The axis of the samples in each input that has one."""
-    types = {name: example.type for name, example in examples_of(block).items()}
+    types: dict[str, Any] = {name: example.type for name, example in examples_of(block).items()}
     types |= {n: v for n, v in (inputs or {}).items() if isinstance(v, (tuple, TensorType))}
     named = {}
     for name, array in arrays.items():
@@ -336,59 +345,71 @@ def _batch(arrays: Arrays, axes: Mapping[str, int], count: int) -> Arrays:
     }
 
 
+def _declared(
+    block: Block, arrays: Arrays, names: Sequence[str], axes: Mapping[str, int]
+) -> Program | None:
+    """The graph for any number of samples; None for a loss that needs sizes as numbers."""
+    several = _batch(arrays, axes, max(BATCHES))
+    shapes = symbolic_shapes(several)
+    types = {n: TensorType(a.dtype.name, shapes[n]) for n, a in several.items()}
+    try:
+        return block.program(types, grad=names)
+    except LossgraphError:
+        return None
+
+
 def _misshapen(
-    block: Block, batch: Arrays, outputs: Arrays, names: Sequence[str], count: int
+    block: Block, declared: Program | None, batch: Arrays, outputs: Arrays, count: int
 ) -> list[str]:
-    types = {n: TensorType(a.dtype.name, a.shape) for n, a in batch.items()}
-    declared = block.program(types, grad=names).outputs
     wrong = []
     for name, output in outputs.items():
-        if output.shape != declared[name].shape:
-            wrong.append(f"{name} has shape {output.shape} instead of {declared[name].shape}")
+        if declared is not None and output.ndim != declared.outputs[name].rank:
+            wrong.append(f"{name} has shape {output.shape}, declared {declared.outputs[name].type}")
         if name.startswith("grad_") and output.shape != batch[name[5:]].shape:
             wrong.append(f"{name} has shape {output.shape}, its input {batch[name[5:]].shape}")
-        if count and np.isnan(output.astype(np.float64)).any():
-            wrong.append(f"{name} has NaN")
+    lost = [n for n, output in outputs.items() if np.isnan(output.astype(np.float64)).any()]
+    if count and lost and _is_number(block, batch):
+        wrong.append(f"NaN in {', '.join(lost)}")
     return wrong
+
+
+def _is_number(block: Block, batch: Arrays) -> bool:
+    """Whether the value of a batch is one by the loss's body on numpy arrays."""
+    exact = values_by_numpy(block, batch, np.dtype(np.float64))
+    return not any(np.isnan(value).any() for value in exact.values())
 
 
 def _shapes(outputs: Arrays) -> str:
     return ", ".join(f"{name} {list(output.shape)}" for name, output in outputs.items())
 
 
-def _says_apart(
-    block: Block, arrays: Arrays, names: Sequence[str], axes: Mapping[str, int]
-) -> bool:
-    """Whether the graph keeps samples apart, and gives a value for each."""
-    several = _batch(arrays, axes, max(BATCHES))
-    shapes = symbolic_shapes(several)
-    types = {n: TensorType(a.dtype.name, shapes[n]) for n, a in several.items()}
-    try:
-        program = block.program(types, grad=names)
-    except LossgraphError:  # it needs sizes as numbers
-        return False
-    found = find_batch(program.inputs, program.outputs)
-    return found is not None and program.values[0] in found.outputs
+def _places_of_samples(declared: Program | None) -> dict[str, int]:
+    """The axis of the samples in each output that has numbers for each, as the graph says."""
+    found = find_batch(declared.inputs, declared.outputs) if declared is not None else None
+    if found is None or declared is None or declared.values[0] not in found.outputs:
+        return {}
+    return dict(found.outputs)
 
 
 def _dependent(
-    block: Block, arrays: Arrays, names: Sequence[str], axes: Mapping[str, int]
+    block: Block,
+    arrays: Arrays,
+    names: Sequence[str],
+    axes: Mapping[str, int],
+    places: Mapping[str, int],
 ) -> list[str]:
     """The samples whose value or gradient is another one alone."""
     length = min(arrays[name].shape[axis] for name, axis in axes.items())
     together = outputs_of(block, arrays, names)
+    for name, axis in places.items():
+        if together[name].ndim <= axis or together[name].shape[axis] != length:
+            return [f"{name} of shape {together[name].shape} has not a number for each sample"]
     wrong = []
     for sample in range(length):
         one = {n: np.take(a, [sample], axes[n]) if n in axes else a for n, a in arrays.items()}
         alone = outputs_of(block, one, names)
-        for name, output in together.items():
-            axis = axes.get(name[5:]) if name.startswith("grad_") else 0
-            if axis is None:
-                continue
-            if output.ndim <= axis or output.shape[axis] != length:
-                wrong.append(f"{name} of shape {output.shape} has not a number for each sample")
-                return wrong
-            part = np.take(output, [sample], axis)
+        for name, axis in places.items():
+            part = np.take(together[name], [sample], axis)
             found = deviation(name, part, alone[name].reshape(part.shape))
             if found.wrong:
                 wrong.append(f"sample {sample} in its batch and alone: {found}")

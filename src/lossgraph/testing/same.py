@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..comparison import as_ours
+from ..compiled import Compiled
 from ..differences import Deviation, deviation, number_text, tolerance_of
 from ..types import dtype_name
 from .functions import framework_of, outputs_by
@@ -23,7 +24,6 @@ from .subjects import (
     outputs_of,
     reproduced,
 )
-from ..compiled import Compiled
 
 
 def assert_same(
@@ -75,8 +75,10 @@ def assert_same(
     for name, mine in ours.items():
         allowed = tolerance_of(mine.dtype.name, rtol, atol, ulp)
         its = theirs.get(name)
-        found = deviation(name, mine, _shaped(mine, its), allowed) if its is not None else Deviation(
-            np.inf, np.inf, f"{name}: {home} gives no such output"
+        found = (
+            deviation(name, mine, _shaped(mine, its), allowed)
+            if its is not None
+            else Deviation(np.inf, np.inf, f"{name}: {home} gives no such output")
         )
         report.lines.append(f"{name}: {found}")
         if found.wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -96,7 +97,7 @@ def chosen_wrt(
 def outputs_of(loss: Any, arrays: Mapping[str, Array], wrt: Sequence[str]) -> Arrays:
     """Value and gradients as a user gets them, by the names of a model's outputs."""
     if isinstance(loss, Compiled):
-        result = loss(**arrays)
+        result = loss.call(arrays)
         value, grads = result if loss.program.wrt else (result, {})
         if not set(wrt) <= set(grads):
             raise InputError(f"{name_of(loss)} was compiled with grad={list(loss.program.wrt)}")
@@ -153,16 +154,17 @@ def generator(*words: object) -> np.random.Generator:
 
 
 def _literal(array: Array) -> str:
-    wide = array.astype(np.float64) if array.dtype.name == "bfloat16" else array
-    text = repr(wide.tolist() if wide.dtype != np.float32 else _shortest(wide))
-    return text.replace("nan", "np.nan").replace("inf", "np.inf")
+    """Numbers as Python has them, those of float32 with the digits that they need."""
+    text = repr(_plain(array))
+    return re.sub(r"\b(nan|inf)\b", r"np.\1", text)
 
 
-def _shortest(array: Array) -> Any:
-    """Nested lists of float32 with the digits that they need."""
+def _plain(array: Array) -> Any:
     if array.ndim:
-        return [_shortest(item) for item in array]
-    return float(str(array))
+        return [_plain(item) for item in array]
+    if array.dtype.kind in "fV":
+        return float(str(array)) if array.dtype == np.float32 else float(array)
+    return array.item()
 
 
 def _is_type(value: Any) -> bool:
