@@ -27,7 +27,9 @@ def test_commands_run_in_order(tmp_path):
     np.save(tmp_path / "pred.npy", np.zeros((2, 3), np.float32))
     np.save(tmp_path / "label.npy", np.array([0, 2]))
     ours = [shlex.split(line) for line in COMMANDS if line.startswith("lossgraph ")]
-    assert {words[1] for words in ours} == {"list", "show", "export", "check", "run", "bench"}
+    assert {words[1] for words in ours} == {
+        "list", "show", "export", "check", "run", "bench", "compare",
+    }  # fmt: skip
     for words in ours:
         subprocess.run(
             [sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True
