@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -28,6 +28,10 @@ from .options import (
 )
 from .output import note, print_json, print_table
 from .run import load_array
+
+if TYPE_CHECKING:
+    from ..comparison import Comparison, Row, Subject
+    from ..differences import Element
 
 NAME = "compare"
 EXAMPLE = "Example: lossgraph compare cross_entropy --against torch,jax,mxnet --extremes"
@@ -85,11 +89,11 @@ def command(
     and optax its own losses. A framework may live in another Python. What is not installed is left
     out. The exit code is 1 if numbers differ by more than the tolerance, 2 if nothing is left.
     """
-    from ..comparison import ALL, Subject, compare
+    from ..comparison import ALL, compare
 
     entry, given = lookup(_one_loss(loss, named)), parse_options(set)
     made = entry.make(given)
-    subject = _subject(Subject, entry, made, given, (input, grad, size, data), dtype)
+    subject = _subject(entry, made, given, (input, grad, size, data), dtype)
     pythons = parse_pairs(python, "--python") | ({"mxnet": mxnet} if mxnet else {})
     wanted = names([against]) or ALL
     found = compare(
@@ -116,14 +120,15 @@ def _one_loss(loss: str | None, named: str | None) -> str:
 
 
 def _subject(
-    make: Any,
     entry: Entry,
     made: Block,
     options: Mapping[str, Any],
     texts: Sequence[list[str] | None],
     dtype: str | None,
-) -> Any:
+) -> Subject:
     """The loss with its inputs: drawn, but for those from files."""
+    from ..comparison import Subject
+
     input, grad, size, data = texts
     types = as_types(types_for(entry, made, input))
     files = parse_pairs(data, "--data")
@@ -137,17 +142,18 @@ def _subject(
         if wide not in FLOATS:
             raise InputError(f"--dtype {dtype}: expected one of {FLOATS}")
         types = {n: t.with_dtype(wide) if t.is_float else t for n, t in types.items()}
+    known = _dims(types)
+    unknown = [name for name in sizes if name not in known]
+    if unknown:
+        raise InputError(f"--size {unknown[0]}: no input has this dim: {sorted(known)}")
     wrt = names(grad) or tuple(name for name in entry.predictions if name in types)
     program = made.program(types, grad=wrt)
-    drawn = draw_inputs(made, program, {n: k for n, k in sizes.items() if n in _dims(types)})
+    drawn = draw_inputs(made, program, sizes)
     arrays = {
         name: loaded[name].astype(numpy_dtype(types[name].dtype)) if name in loaded else array
         for name, array in drawn.items()
     }
-    unknown = [name for name in sizes if name not in _dims(types)]
-    if unknown:
-        raise InputError(f"--size {unknown[0]}: no input has this dim: {sorted(_dims(types))}")
-    return make(entry, made, program, arrays, options)
+    return Subject(entry, made, program, arrays, options)
 
 
 def _type_of(array: Array, declared: TensorType | None, sizes: dict[str, int]) -> TensorType:
@@ -173,7 +179,7 @@ def _dims(types: Mapping[str, TensorType]) -> set[str]:
 # --- what is printed ---
 
 
-def _print(subject: Any, found: Any) -> None:
+def _print(subject: Subject, found: Comparison) -> None:
     shapes = (f"{n} {a.dtype}{list(a.shape)}" for n, a in subject.arrays.items())
     note(f"{subject.entry.name}: {', '.join(shapes)}")
     rows = [
@@ -190,7 +196,7 @@ def _print(subject: Any, found: Any) -> None:
         note(f"{name}: left out: {reason}")
 
 
-def _first(row: Any) -> str:
+def _first(row: Row) -> str:
     """The first element that is wrong: lossgraph's and theirs."""
     if row.ok:
         return "-"
@@ -201,7 +207,7 @@ def _first(row: Any) -> str:
     return f"{list(first.place)}: {mine}, {row.framework} {its}"
 
 
-def _described(subject: Any, found: Any) -> dict[str, Any]:
+def _described(subject: Subject, found: Comparison) -> dict[str, Any]:
     rows = [
         {
             "framework": row.framework,
@@ -228,7 +234,7 @@ def _described(subject: Any, found: Any) -> dict[str, Any]:
     }
 
 
-def _element(first: Any) -> dict[str, Any] | None:
+def _element(first: Element | None) -> dict[str, Any] | None:
     if first is None:
         return None
     index, mine, its = first

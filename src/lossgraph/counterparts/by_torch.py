@@ -26,7 +26,7 @@ def native(torch: Any, name: str, options: Mapping[str, Any], inputs: Sequence[s
 
     def compute(*arrays: Any) -> Any:
         given = dict(zip(inputs, arrays))  # noqa: B905, which Python 3.8 has not
-        module = made(**options, **{n: given[n] for n in constructor})
+        module = made(**{**options, **{n: given[n] for n in constructor}})
         args = tuple(given[n] for n in call)
         if not others:
             return module(*args)
