@@ -20,7 +20,8 @@ ROOT = Path(lg.__file__).parent
 LAYERS = [
     ["errors"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts"],
-    ["differences", "extremes", "foreign"],
+    ["differences"],
+    ["extremes", "foreign"],
     ["types", "lanes", "inputs"],
     ["expr"],
     ["ops"],

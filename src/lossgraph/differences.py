@@ -163,7 +163,7 @@ def ulp_distance(a: Array, b: Array) -> Array:
     Returns:
         An array of uint64.
     """
-    if not _is_float(a.dtype):
+    if not is_float(a.dtype):
         wide = np.uint64 if a.dtype.kind == "u" else np.int64
         return _distance(a.astype(wide), b.astype(wide))
     distance = _distance(_ordered(a), _ordered(b))
@@ -200,16 +200,17 @@ def ulp_text(units: int) -> str:
 
 def number_text(value: Any) -> str:
     """A number with so many digits that no other of its dtype has the same."""
-    if not _is_float(value.dtype):
+    if not is_float(value.dtype):
         return str(value)
     return f"{float(value):.{_DIGITS[value.dtype.itemsize]}g}"
 
 
 def _short(value: Any) -> str:
-    return f"{float(value):.7g}" if _is_float(value.dtype) else str(value)
+    return f"{float(value):.7g}" if is_float(value.dtype) else str(value)
 
 
-def _is_float(dtype: np.dtype[Any]) -> bool:
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is one of the floating-point ones, bfloat16 included."""
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
@@ -231,7 +232,7 @@ def _distance(a: Array, b: Array) -> Array:
 
 def _gap(actual: Array, expected: Array, units: Array) -> Array:
     """The differences: infinite between a number and what is none, 0 of what is equal."""
-    if not _is_float(expected.dtype):
+    if not is_float(expected.dtype):
         return units.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         gap = np.abs(actual.astype(np.float64) - expected.astype(np.float64))

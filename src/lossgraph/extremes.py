@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .differences import is_float
+
 Array = np.ndarray[Any, Any]
 
 _SURE = -1e4  # the logarithm of a probability that is none
@@ -18,7 +20,7 @@ def kind_of(array: Array) -> str:
     Of floats: distributions or their logarithms along the last axis, numbers within [0, 1], signs,
     numbers above 0, else real numbers. Empty for anything else.
     """
-    if array.dtype.kind not in "fV" or not array.size:
+    if not is_float(array.dtype) or not array.size:
         return ""
     wide = array.astype(np.float64)
     if set(np.unique(wide)) <= {-1.0, 1.0}:
@@ -47,7 +49,7 @@ def cases(
         moved = {
             name: changes[known[name]](array.astype(np.float64)).astype(array.dtype)
             for name, array in arrays.items()
-            if known[name] in changes and array.dtype.kind in "fV" and array.size
+            if known[name] in changes and is_float(array.dtype) and array.size
         }
         if any(not np.array_equal(moved[name], arrays[name]) for name in moved):
             found[title] = {**arrays, **moved}

@@ -9,14 +9,14 @@ import numpy as np
 
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
-from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation
+from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, is_float
 from ..dims import Size
 from ..errors import InputError, LossgraphError
 from ..extremes import cases
 from ..loss import Block, symbolic_shapes
 from ..program import Program
 from ..separate import find_batch
-from ..types import FLOATS, TensorType
+from ..types import TensorType
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail
 from .subjects import (
@@ -144,7 +144,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
             return summed(outputs_of(block, given, names))
         return summed(values_by_numpy(block, given, EXTENDED))
 
-    spread = {n: a.astype(EXTENDED if exact else np.float64) if a.dtype.name in FLOATS else a
+    spread = {n: a.astype(EXTENDED if exact else np.float64) if is_float(a.dtype) else a
               for n, a in arrays.items()}  # fmt: skip
     for name in names:
         places = places_of(arrays[name], name, _EXTREME_ENTRIES)

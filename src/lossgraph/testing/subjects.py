@@ -13,13 +13,14 @@ from ..arrays import to_numpy
 from ..catalogue import entry_of, example_types, examples_of
 from ..comparison import named_outputs
 from ..compiled import Compiled
+from ..differences import is_float
 from ..errors import InputError, LossgraphError
 from ..examples import OBSERVED
 from ..functions import as_loss
 from ..loss import Block, as_types
 from ..samples import choose_sizes, draw
 from ..sessions import engine_errors
-from ..types import FLOATS, TensorType, numpy_dtype
+from ..types import TensorType, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
@@ -72,7 +73,7 @@ def arrays_of(loss: Any, inputs: Mapping[str, Any] | None, seed: int = 0) -> Arr
 def default_wrt(loss: Any, arrays: Mapping[str, Array]) -> tuple[str, ...]:
     """The inputs to differentiate by if none are said: floats that are no labels or weights."""
     labels = loss.labels_among(_types(arrays)) if isinstance(loss, Block) else ()
-    real = [n for n, a in arrays.items() if _is_float(a) and n not in labels]
+    real = [n for n, a in arrays.items() if is_float(a.dtype) and n not in labels]
     chosen = [name for name in real if name not in OBSERVED and "weight" not in name]
     return tuple(chosen or real[:1])
 
@@ -117,7 +118,7 @@ def summed(outputs: Mapping[str, Array]) -> Any:
 
 def in_dtype(arrays: Mapping[str, Array], dtype: str) -> Arrays:
     """The inputs with floats of another dtype."""
-    return {n: a.astype(numpy_dtype(dtype)) if _is_float(a) else a for n, a in arrays.items()}
+    return {n: a.astype(numpy_dtype(dtype)) if is_float(a.dtype) else a for n, a in arrays.items()}
 
 
 def refused(error: BaseException) -> bool:
@@ -162,7 +163,7 @@ def _literal(array: Array) -> str:
 def _plain(array: Array) -> Any:
     if array.ndim:
         return [_plain(item) for item in array]
-    if array.dtype.kind in "fV":
+    if is_float(array.dtype):
         return float(str(array)) if array.dtype == np.float32 else float(array)
     return array.item()
 
@@ -172,10 +173,6 @@ def _is_type(value: Any) -> bool:
         return True
     pair = isinstance(value, tuple) and len(value) == 2
     return pair and isinstance(value[0], (str, type, np.dtype)) and isinstance(value[1], Sequence)
-
-
-def _is_float(array: Array) -> bool:
-    return array.dtype.name in FLOATS
 
 
 def _types(arrays: Mapping[str, Array]) -> dict[str, TensorType]:
