@@ -32,7 +32,7 @@ def test_commands_run_in_order(tmp_path):
     onnx.save(onnx.parser.parse_model(network), tmp_path / "net.onnx")
     ours = [shlex.split(line) for line in COMMANDS if line.startswith("lossgraph ")]
     assert {words[1] for words in ours} == {
-        "list", "show", "export", "attach", "check", "run", "bench", "plot",
+        "list", "show", "export", "attach", "check", "run", "bench", "plot", "compare",
     }  # fmt: skip
     for words in ours:
         subprocess.run(

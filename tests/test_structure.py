@@ -22,6 +22,8 @@ LAYERS = [
     ["formulas", "layered"],
     ["drawing"],
     ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts", "releases"],
+    ["differences"],
+    ["extremes", "foreign"],
     ["types", "lanes", "inputs"],
     ["expr"],
     ["ops"],
@@ -45,8 +47,8 @@ LAYERS = [
     ["catalogue"],
     ["files", "models", "page", "samples", "protocol", "weights"],
     ["export", "checks", "triton", "attached", "curves"],
-    ["serving", "plotting"],
-    ["server", "webpage"],
+    ["serving", "plotting", "comparison"],
+    ["server", "webpage", "testing"],
     ["cli"],
     ["__main__"],
 ]
@@ -107,7 +109,7 @@ def test_public_names_are_these():
         "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
         "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
-        "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
+        "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
+from importlib import import_module
+from typing import Any
+
 from . import gluon, losses, nn, optax, reference, symbolic
 from .attached import attach
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
@@ -25,5 +28,12 @@ __all__ = [
     "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
     "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
-    "symbolic", "uncertainty_weighted", "vjp", "weighted_sum",
+    "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """``lossgraph.testing``, which is imported when it is first used."""
+    if name == "testing":
+        return import_module(".testing", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
 Rounds = Sequence[Sequence[float]]
 T = TypeVar("T")
 
@@ -126,28 +125,6 @@ def geometric_mean(ratios: Iterable[float]) -> float:
     """The mean of ratios: twice as fast and half as fast are 1. NaN of none."""
     logarithms = [math.log(ratio) for ratio in ratios]
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else math.nan
-
-
-# --- whether they compute the same ---
-
-
-def difference(a: Array, b: Array) -> float:
-    """How far arrays are apart, relative to the larger: of all samples the worst.
-
-    A sample is compared as a whole and in its worst entry, for single entries of a gradient may
-    be as small as the rounding of its largest.
-    """
-    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return math.inf
-    if not a.size:
-        return 0.0
-    a, b = (x.astype(np.float64).reshape(len(x) if x.ndim else 1, -1) for x in (a, b))
-    worst = 0.0
-    for order in (2, np.inf):
-        sizes = [np.linalg.norm(x, order, axis=1) for x in (a, b)]
-        scale = np.maximum(np.maximum(*sizes), np.finfo(np.float32).tiny)
-        worst = max(worst, float((np.linalg.norm(a - b, order, axis=1) / scale).max()))
-    return worst
 
 
 # --- words ---

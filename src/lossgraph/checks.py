@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from . import validate
+from .differences import deviation, tolerance_of, ulp_text
 from .errors import InputError, LossgraphError, ValidationError
 from .models import ModelRunner, input_types, load_model
 from .samples import choose_sizes, draw
@@ -23,12 +24,6 @@ from .sessions import engine_errors, make_session, onnxruntime
 Array = np.ndarray[Any, Any]
 
 MODELS = ("value.onnx", "training.onnx", "model.onnx")
-TOLERANCES = {  # (relative, absolute), between engines that sum in different orders
-    "float16": (1e-2, 1e-3),
-    "bfloat16": (4e-2, 1e-2),
-    "float32": (1e-4, 1e-5),
-    "float64": (1e-9, 1e-10),
-}
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,7 @@ def _runs(subject: _Subject) -> str:
 def _reference(subject: _Subject) -> str:
     details = []
     for data, result in zip(subject.data, subject.results, strict=True):
-        details.append(_agreement(result, _evaluate(subject.model, data.inputs), subject))
+        details.append(_agreement(result, evaluate_model(subject.model, data.inputs), subject))
     return details[-1] if len(details) == 1 else "; ".join(details)
 
 
@@ -231,7 +226,12 @@ def _tensor(path: Path) -> onnx.TensorProto:
     return tensor
 
 
-def _evaluate(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def evaluate_model(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of a model by ONNX's reference evaluator.
+
+    Raises:
+        ValidationError: if it fails.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
@@ -250,28 +250,12 @@ def _agreement(actual: Mapping[str, Array], desired: Mapping[str, Array], subjec
     """
     found = []
     for name, value in desired.items():
-        rtol, atol = TOLERANCES.get(actual[name].dtype.name, (0.0, 0.0))
-        rtol = rtol if subject.rtol is None else subject.rtol
-        atol = atol if subject.atol is None else subject.atol
-        found.append(f"{name} within {_difference(name, actual[name], value, rtol, atol):.2g}")
+        tolerance = tolerance_of(value.dtype.name, subject.rtol, subject.atol)
+        apart = deviation(name, actual.get(name), value, tolerance)
+        if apart.wrong:
+            raise ValidationError(
+                f"ONNX Runtime differs: {apart} "
+                f"(rtol={tolerance.relative:g}, atol={tolerance.absolute:g})"
+            )
+        found.append(f"{name} within {apart.absolute:.2g}, {ulp_text(apart.ulp)} ULP")
     return ", ".join(found)
-
-
-def _difference(name: str, actual: Array, desired: Array, rtol: float, atol: float) -> float:
-    if actual.shape != desired.shape or actual.dtype != desired.dtype:
-        raise ValidationError(
-            f"{name}: ONNX Runtime gives {actual.dtype}{list(actual.shape)}, "
-            f"expected {desired.dtype}{list(desired.shape)}"
-        )
-    wide = "float64" if actual.dtype.kind not in "iub" else actual.dtype
-    left, right = actual.astype(wide), desired.astype(wide)
-    wrong = ~np.isclose(left, right, rtol, atol, equal_nan=True)
-    if wrong.any():
-        first = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValidationError(
-            f"{name}{list(first)}: ONNX Runtime gives {actual[first]}, expected {desired[first]} "
-            f"({int(wrong.sum())} of {wrong.size} elements differ; rtol={rtol:g}, atol={atol:g})"
-        )
-    finite = np.isfinite(left) & np.isfinite(right)
-    gaps = np.abs(left[finite].astype("float64") - right[finite].astype("float64"))
-    return float(gaps.max(initial=0.0))

@@ -70,6 +70,7 @@ def draw(
     sizes: Mapping[str, int],
     examples: Mapping[str, Example] | None = None,
     labels: Sequence[tuple[str, Dim]] = (),
+    seed: int = 0,
 ) -> dict[str, Array]:
     """An array for each type, the same in every run.
 
@@ -78,13 +79,14 @@ def draw(
         sizes: the value of each named dim.
         examples: what the elements are, for the inputs where that is known.
         labels: inputs of class labels, with the number of classes.
+        seed: for other arrays.
     """
     classes = {name: evaluate(count, sizes) for name, count in labels}
     known = examples or {}
     arrays = {}
     for name, type_ in types.items():
         # A seed of its own, so that an input's data do not depend on the other inputs.
-        bits = np.random.PCG64(zlib.crc32(name.encode()))
+        bits = np.random.PCG64([zlib.crc32(name.encode()), *([seed] if seed else [])])
         shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
         kind = known.get(name, Example()).values
         if name in classes:

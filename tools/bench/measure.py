@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lossgraph.bench import calls_in, difference, in_turn
+from lossgraph.bench import calls_in, in_turn
+from lossgraph.differences import SAMPLE_TOLERANCES, sample_difference
 
 from .losses import Array, Case
 from .meter import Meter
 from .workers import Worker
 
-TOLERANCE = 2e-3
+TOLERANCE = SAMPLE_TOLERANCES["float32"]
 COMPILING = "compiling"
 
 Progress = Callable[[Case, str], None]  # the case, and COMPILING or whose turn it is
@@ -75,7 +76,7 @@ def check(values: Mapping[str, Mapping[str, Array]], case: Case) -> None:
     apart = []
     for (one, ours), (other, theirs) in itertools.combinations(values.items(), 2):
         for name in {**ours, **theirs} if case.gradient else ("loss",):
-            by = difference(ours[name], theirs[name])
+            by = sample_difference(ours[name], theirs[name])
             if not by <= TOLERANCE:
                 apart.append(f"{one} and {other} differ in the {name} by {by:.1e}")
     if apart:

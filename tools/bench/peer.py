@@ -74,10 +74,14 @@ def load(file: str | Path) -> type[Peer]:
 
 
 def load_module(file: str | Path) -> ModuleType:
-    """A file as a module of this package, wherever it is."""
+    """A file as a module of this package, or a folder as a package in it, wherever it is."""
     path = Path(file)
     name = f"{__package__}.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, str(path))
+    inside = [str(path)] if path.is_dir() else None
+    start = path / "__init__.py" if inside else path
+    spec = importlib.util.spec_from_file_location(
+        name, str(start), submodule_search_locations=inside
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
     module = importlib.util.module_from_spec(spec)
@@ -89,7 +93,7 @@ def load_module(file: str | Path) -> ModuleType:
 def counterparts() -> Any:
     """``lossgraph.counterparts``, which needs no lossgraph around it."""
     known = sys.modules.get(f"{__package__}.counterparts")
-    return known or load_module(SOURCES / "lossgraph" / "counterparts.py")
+    return known or load_module(SOURCES / "lossgraph" / "counterparts")
 
 
 def numbers(gradient: bool, as_numpy: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:

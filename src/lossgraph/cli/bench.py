@@ -10,8 +10,9 @@ import numpy as np
 import typer
 
 from .. import counterparts
-from ..bench import Summary, difference, duration_text, interleave, ratio_text, summarize
+from ..bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..catalogue import Entry, lookup
+from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError
 from ..functions import compile_loss
 from ..loss import Block
@@ -26,8 +27,6 @@ EXAMPLE = "Example: lossgraph bench softmax_ce --size N=4096,C=1000 --against na
 
 RIVALS = ("naive", "torch", "jax")
 USUAL = {"N": 1024, "C": 1000, "D": 256, "T": 100, "L": 20}
-TOLERANCE = {"float64": 1e-6, "float32": 2e-3}  # of a sample; others are coarser than both
-COARSE = 2e-2
 
 Array = np.ndarray[Any, Any]
 Call = Callable[[], Any]  # -> (value, gradients by name)
@@ -184,8 +183,8 @@ def _check(calls: dict[str, Call], loss: str) -> dict[str, str]:
             del calls[name]
             continue
         for output, value in ours.items():
-            apart = difference(value, shaped[output])
-            if not apart <= TOLERANCE.get(value.dtype.name, COARSE):
+            apart = sample_difference(value, shaped[output])
+            if not apart <= SAMPLE_TOLERANCES[value.dtype.name]:
                 note(f"Error: {loss}: lossgraph and {name} differ in {output} by {apart:.1e}")
                 raise typer.Exit(1)
     return failed

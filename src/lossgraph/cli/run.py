@@ -47,7 +47,7 @@ def command(
 
     files = parse_pairs(input, "--input")
     runner = ModelRunner(load_model(_model_of(model)), provider or None)
-    arrays = {name: _load(name, file, runner.types) for name, file in files.items()}
+    arrays = {n: load_array("--input", n, f, runner.types.get(n)) for n, f in files.items()}
     results = runner.run(arrays)
     if output is not None:
         _save(output, results)
@@ -66,27 +66,33 @@ def _model_of(path: Path) -> Path:
     return found.get("training.onnx") or next(iter(found.values()))
 
 
-def _load(name: str, text: str, types: Mapping[str, TensorType]) -> Array:
-    """An array from ``file.npy`` or ``file.npz:member``."""
+def load_array(option: str, name: str, text: str, type_: TensorType | None = None) -> Array:
+    """An array from ``file.npy`` or ``file.npz:member``, as an option gives it.
+
+    Raises:
+        InputError: for what cannot be read.
+    """
     file, found, member = text.rpartition(":")
     if not found or not file.endswith(".npz"):
         file, member = text, ""
     try:
         loaded = np.load(file, allow_pickle=False)
     except OSError as error:
-        raise InputError(f"--input {name}={text}: cannot read {file}: {error.strerror}") from error
+        raise InputError(f"{option} {name}={text}: cannot read {file}: {error.strerror}") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:  # what is no array may be a pickle
-        raise InputError(f"--input {name}={text}: {file} is no .npy or .npz of numbers") from error
-    array = loaded if isinstance(loaded, np.ndarray) else _member(name, text, loaded, member)
-    return _as_bfloat16(array, types.get(name))
+        raise InputError(f"{option} {name}={text}: {file} is no .npy or .npz of numbers") from error
+    array = (
+        loaded
+        if isinstance(loaded, np.ndarray)
+        else _member(f"{option} {name}={text}", loaded, member)
+    )
+    return _as_bfloat16(array, type_)
 
 
-def _member(name: str, text: str, loaded: Any, member: str) -> Array:
+def _member(given: str, loaded: Any, member: str) -> Array:
     with loaded:
         if member not in loaded.files:
-            raise InputError(
-                f"--input {name}={text}: name one of its arrays, FILE.npz:ARRAY: {loaded.files}"
-            )
+            raise InputError(f"{given}: name one of its arrays, FILE.npz:ARRAY: {loaded.files}")
         array: Array = loaded[member]
         return array
 
