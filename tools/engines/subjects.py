@@ -6,8 +6,8 @@ The folders are those of ONNX's backend tests, and of ``lossgraph export``: ``mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lossgraph.checks import DataSet, find_models, read_data
@@ -41,18 +41,22 @@ class Subject:
 
 
 def read_folder(
-    folder: Path, name: str | None = None, tolerance: Tolerance | None = None
+    folder: Path,
+    name: str | None = None,
+    tolerance: Tolerance | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> list[Subject]:
-    """The models of a folder.
+    """The models of a folder; ``labels`` are other names for its data sets.
 
     Raises:
         InputError: if there is no model, or one has no data to compare with.
     """
-    places = _data_folders(folder)
+    places, names = _data_folders(folder), labels or {}
     subjects = []
     for path in find_models(folder):
         model = load_model(path)
-        data = tuple(read_data(place, model) for place in places)
+        sets = (read_data(place, model) for place in places)
+        data = tuple(replace(each, label=names.get(each.label, each.label)) for each in sets)
         if not data or not all(each.outputs for each in data):
             raise InputError(
                 f"{folder} holds no outputs to compare with: expected "
