@@ -16,18 +16,29 @@ Array = np.ndarray[Any, Any]
 NUMBERS: Mapping[str, tuple[float, ...]] = {
     "real": (1e4, -1e4, 0.0, 1.0),
     "unit": (0.0, 1.0, 0.5),
-    "positive": (1e-4, 1.0, 1e4),
-    "count": (0.0, 1.0, 1000.0),
+    "positive": (0.01, 1.0, 100.0),
+    "count": (0.0, 1.0, 100.0),
 }
 
+# Differences of squares of 1e4, which float32 knows to 8 or so, in an exponential or a hinge: there
+# no float32 knows the result.
+SQUARES = {"gluon.SDMLLoss", "gluon.TripletLoss", "losses.vicreg"}
+_SQUARED = (100.0, -100.0, 0.0, 1.0)
 
-def extreme(loss: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
+
+def extreme(name: str, loss: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Inputs of a loss with the numbers that are not class labels, signs or such at extremes."""
-    kinds = {name: example.values for name, example in examples_of(loss).items()}
-    return {name: _replaced(name, array, kinds.get(name, "")) for name, array in arrays.items()}
+    numbers = {**NUMBERS, "real": _SQUARED} if name in SQUARES else NUMBERS
+    kinds = {each: example.values for each, example in examples_of(loss).items()}
+    return {
+        each: _replaced(each, array, kinds.get(each, ""), numbers)
+        for each, array in arrays.items()
+    }
 
 
-def _replaced(name: str, array: Array, kind: str) -> Array:
+def _replaced(
+    name: str, array: Array, kind: str, numbers: Mapping[str, tuple[float, ...]]
+) -> Array:
     rng = np.random.default_rng(zlib.crc32(f"extreme {name}".encode()))
     if array.dtype.kind != "f" or not array.size:
         return array
@@ -35,6 +46,6 @@ def _replaced(name: str, array: Array, kind: str) -> Array:
         certain = np.eye(array.shape[-1])[rng.integers(0, array.shape[-1], array.shape[:-1])]
         certain = certain if kind == "simplex" else np.where(certain == 1, 0.0, -1e4)
         return certain.astype(array.dtype)
-    if kind not in NUMBERS:
+    if kind not in numbers:
         return array
-    return rng.choice(NUMBERS[kind], array.shape).astype(array.dtype)
+    return rng.choice(numbers[kind], array.shape).astype(array.dtype)

@@ -84,7 +84,8 @@ def judge(subject: Subject, outcomes: Sequence[Outcome]) -> Cell:
         if isinstance(outcome, Refusal):
             reasons.append((data.label, outcome.reason))
         else:
-            run = worst(outcome, data.outputs, subject.tolerance)
+            tolerance = subject.tolerances.get(data.label, subject.tolerance)
+            run = worst(outcome, data.outputs, tolerance)
             found.append(replace(run, wrong=run.wrong and f"{data.label}: {run.wrong}"))
     furthest = max(found, key=lambda run: run.share, default=None)
     return Cell(

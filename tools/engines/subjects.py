@@ -7,7 +7,7 @@ The folders are those of ONNX's backend tests, and of ``lossgraph export``: ``mo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lossgraph.checks import DataSet, find_models, read_data
@@ -27,12 +27,14 @@ class Subject:
         model: its file.
         data: inputs and expected outputs; each is a run of the model as it was loaded once.
         tolerance: instead of that of the dtypes.
+        tolerances: instead of that, for the data of some labels.
     """
 
     name: str
     model: Path
     data: tuple[DataSet, ...]
     tolerance: Tolerance | None = None
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
 
     @property
     def job(self) -> Job:
