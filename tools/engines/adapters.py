@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -70,7 +70,7 @@ def engines(environments: Path = ENVIRONMENTS) -> tuple[Engine, ...]:
         _python(
             "onnxruntime-1.16", environments / "onnxruntime-1.16", "python_worker.py", "onnxruntime"
         ),
-        _python("iree", environments / "iree", "iree_worker.py"),
+        replace(_python("iree", environments / "iree", "iree_worker.py"), kinds=("training",)),
     )
 
 
@@ -85,12 +85,14 @@ class Process:
         command: the program and its first arguments.
         home: the folder that is there if the engine is installed.
         seconds: how long it may take for a model.
+        kinds: of the models that it runs unless it is asked for by name; all if none are given.
     """
 
     name: str
     command: tuple[str, ...]
     home: Path
     seconds: float = SECONDS_A_MODEL
+    kinds: tuple[str, ...] = ()
 
     def version(self) -> str:
         if not self.home.exists() or shutil.which(self.command[0]) is None:

@@ -30,7 +30,7 @@ EMPTY = (
 _PRED = ("float32", ("N", "T", "C"))
 _LABEL = ("int64", ("N", "L"))
 _GLUON = Case(
-    "gluon.CTCLoss",
+    "gluon.CTCLoss, no lengths",
     "gluon.CTCLoss",
     {"pred": _PRED, "label": _LABEL},
     SIZES,

@@ -29,7 +29,7 @@ FLAGS = (
 )  # fmt: skip
 
 # What a message of the compiler is about: the first thing that it could not do.
-_ABOUT = re.compile(r"error: (.*)")
+_ABOUT = re.compile(r"(?:error|Error invoking function): (?:\S+:\d+: )?(.*)")
 
 
 def main() -> None:
