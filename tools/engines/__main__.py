@@ -138,9 +138,7 @@ def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Na
         "--loss", action="append", metavar="NAME",
         help="a loss of `lossgraph list` with typical inputs, instead of the gallery; repeat",
     )  # fmt: skip
-    parser.add_argument(
-        "--dtype", choices=DTYPES, help="of the inputs that are not integers"
-    )
+    parser.add_argument("--dtype", choices=DTYPES, help="of the inputs that are not integers")
     parser.add_argument("--static", action="store_true", help="also with static shapes")
     parser.add_argument("--opset", type=int, help="version of the standard operators")
     parser.add_argument(

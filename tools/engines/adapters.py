@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,10 +166,8 @@ def _python(name: str, environment: Path, worker: str, *arguments: str) -> Proce
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """What a process started ends with it."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -131,13 +131,17 @@ class Case:
         """The same at its first sizes only, by a model without a dim that varies."""
         return replace(self, name=f"{self.name}, static", sizes=self.sizes[:1], static=True)
 
-
     def in_dtype(self, dtype: str) -> Case:
         """The same with inputs of another float dtype."""
         types = {n: (_exchanged(own, dtype), s) for n, (own, s) in self.input_types.items()}
         # Roundings of the data are of one dtype, and so is the tolerance that they ask for.
-        return replace(self, name=f"{self.name}, {dtype}", types=types, tolerance=None,
-            slopes=self.slopes and dtype != "float64")
+        return replace(
+            self,
+            name=f"{self.name}, {dtype}",
+            types=types,
+            tolerance=None,
+            slopes=self.slopes and dtype != "float64",
+        )
 
 
 def write(case: Case, folder: Path, opset: int | None = None) -> list[Subject]:

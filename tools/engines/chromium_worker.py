@@ -16,10 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from playwright.sync_api import Error
+
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from browser import chromium  # noqa: E402: beside this folder, in no package
+from browser import chromium  # noqa: E402
 
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript",
@@ -37,7 +39,10 @@ def main() -> None:
         page = browser.new_page()
         with _served(package / "dist", Path(argument)) as address:
             page.goto(f"{address}/chromium.html")
-            page.evaluate("run()")
+            try:
+                page.evaluate("run()")
+            except Error as error:  # the page's memory is spoilt, or the page is gone
+                sys.exit(error.message.partition("\n")[0])
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -19,7 +19,8 @@ Array = np.ndarray[Any, Any]
 Value = Callable[[Mapping[str, Array]], Array]
 
 # A central difference is off by the square of its step times a third derivative, of size 1 to 1e5
-# here, and by the rounding of the values, 1e-16 of them, over the step: for logits of 1e4 about as much.
+# here, and by the rounding of the values, 1e-16 of them, over the step: for logits of 1e4 about as
+# much.
 STEP = 1e-5
 
 

@@ -31,8 +31,7 @@ def extreme(name: str, loss: Any, arrays: Mapping[str, Array]) -> dict[str, Arra
     numbers = {**NUMBERS, "real": _SQUARED} if name in SQUARES else NUMBERS
     kinds = {each: example.values for each, example in examples_of(loss).items()}
     return {
-        each: _replaced(each, array, kinds.get(each, ""), numbers)
-        for each, array in arrays.items()
+        each: _replaced(each, array, kinds.get(each, ""), numbers) for each, array in arrays.items()
     }
 
 

@@ -26,6 +26,9 @@ class Known(NamedTuple):
 
 
 _TIES = "its TopK takes equal numbers in any order, where ONNX says the first one first"
+_STACKED = "of what a Scan stacks along dims that have names it keeps one element"
+_STATES = "it takes the state of a Scan for what its first value is, and not for what its body says"
+_SLOW = "it takes longer to compile the model than it is given here"
 _NOTHING = "its sum over no elements has no element, where it ought to be 0"
 
 KNOWN = (
@@ -45,6 +48,9 @@ KNOWN = (
     Known("openvino", "losses.lovasz_hinge training", "extremes: grad_logits", _TIES),
     Known("openvino", "losses.lovasz_softmax training", "extremes: grad_prob", _TIES),
     Known("openvino", "losses.wasserstein_1d training", "extremes: grad_", _TIES),
+    Known("iree", "CTC", "mismatching contracting dimension", _STACKED),
+    Known("iree", "CTC", "'torch.prim.Loop' op along control flow edge", _STATES),
+    Known("iree", "", "compiling took longer than", _SLOW),
     Known("onnxruntime-1.16", "", "N=0: ", _NOTHING),
     Known("onnxruntime-1.16", "CTCLoss, empty axes", "L=0: ", _NOTHING),
     Known(

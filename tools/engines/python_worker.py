@@ -1,4 +1,4 @@
-"""Runs jobs in an engine that is a package of the Python that runs this: ENGINE (FOLDER | --version)
+"""Runs jobs in a package of the Python that runs this: ENGINE (FOLDER | --version)
 
 It needs nothing but numpy and the engine: onnxruntime of any release, or onnx's reference.
 """

@@ -47,16 +47,15 @@ class Notes:
 
     def cite(self, engine: str, model: str, cell: Cell) -> int:
         """The number of the reason of a cell; a known defect is the same whatever it says."""
-        for number, note in enumerate(self.all, 1):
-            if note.engine == engine and note.text.startswith(_reason(cell)):
+        reason = _reason(cell)
+        for note in self.all:
+            if note.engine == engine and note.text.startswith(reason):
                 break
         else:
-            example = f" ({_short(cell.said)})" if cell.known else ""
-            note = Note(engine, _reason(cell) + example)
+            note = Note(engine, f"{reason} ({_short(cell.said)})" if cell.known else reason)
             self.all.append(note)
-            number = len(self.all)
         note.models.append(model)
-        return number
+        return self.all.index(note) + 1
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,9 @@ def markdown(report: Report) -> str:
         tables.append(f"## {namespace}\n\n{_piped(lines)}")
     lines = [["engine", "version", "models", *STATES[:-1]], ["---"] * 7]
     for column in report.columns:
-        numbers = [str(column.counts[state]) for state in STATES[:-1]] if column.cells else ["-"] * 4
+        numbers = (
+            [str(column.counts[state]) for state in STATES[:-1]] if column.cells else ["-"] * 4
+        )
         count = str(column.counts.total()) if column.cells else "-"
         lines.append([column.engine, column.version or "not installed", count, *numbers])
     listed = "\n".join(
