@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from .matrix import STATES, Column, Row
-from .report import MEANING, TITLE, Notes, Report, cell_text
+from .report import MEANING, METHOD, TITLE, Notes, Report, cell_text
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --faint: #59636e;
@@ -44,6 +44,7 @@ def html(report: Report) -> str:
         f"<p>{_marked(report.origin)}</p>",
         f"<p>{escape(TITLE)}: of the value's model, then of the model of value and gradients. "
         f"{_marked(MEANING)}</p>",
+        f"<p>{_marked(METHOD)}</p>",
         _summary(report.columns),
         _reasons(notes),
         *tables,
@@ -75,7 +76,7 @@ def _reasons(notes: Notes) -> str:
     if not notes.all:
         return "<p>Everything is right.</p>"
     items = [
-        f'<li id="note-{number}"><b>{escape(note.engine)}</b>: {escape(note.text)}'
+        f'<li id="note-{number}"><b>{escape(note.engine)}</b>: {_marked(note.text)}'
         f"<details><summary><small>{_counted(len(note.models))}</small></summary>"
         f"{escape(', '.join(note.models))}</details></li>"
         for number, note in enumerate(notes.all, 1)
@@ -111,4 +112,4 @@ def _line(row: Row, columns: Sequence[Column], notes: Notes) -> str:
 def _marked(text: str) -> str:
     """The little markup that the texts have."""
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
-    return re.sub(r"\*(\w+)\*", r"<em>\1</em>", marked)
+    return re.sub(r"(?<!\w)\*(\w+)\*(?!\w)", r"<em>\1</em>", marked)

@@ -141,6 +141,7 @@ def markdown(report: Report) -> str:
         "# Conformance",
         report.origin,
         f"{TITLE}: of the value's model, then of the model of value and gradients. {MEANING}",
+        METHOD,
         _piped(lines),
         f"## What is not right\n\n{listed}" if listed else "Everything is right.",
         *tables,
@@ -152,6 +153,14 @@ MEANING = (
     "*wrong* is a number that is further off than its dtype excuses, or NaN or infinite where "
     "it should not be; *refused* is none at all; *known* is either of them by a defect of the "
     "engine that is understood."
+)
+
+
+METHOD = (
+    "Expected is what numpy computes in float64 from the body of the loss, and slopes of that. "
+    "Each model is run at several sizes, N=0 among them, and at extremes: logits of 1e4, "
+    "distributions with zeros. There, and where a loss stops a gradient, the gradients are those "
+    "of its rules in float64, and float32 may be off by the rounding of a logarithm of 1e4."
 )
 
 
