@@ -7,14 +7,17 @@ import importlib.util
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from lossgraph import gluon
+from lossgraph.catalogue import entries
 from lossgraph.export import export_folder
 from test_ctc import oracle
 
@@ -23,6 +26,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 if not (TOOLS / "engines").is_dir():
     pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
 pytest.importorskip("rich")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def load(name):
@@ -51,18 +55,41 @@ def exported(tmp_path):
     return tmp_path / "l2"
 
 
-def fake(change, name="fake"):
+@dataclass
+class Fake:
     """An engine that changes what ONNX Runtime gives."""
 
-    def load(path):
-        run = adapters._onnxruntime(path)
-        return lambda feed: {key: change(value) for key, value in run(feed).items()}
+    name: str
+    change: Any = None
+    kinds: tuple[str, ...] = ()
 
-    return adapters.InProcess(name, "numpy", load)
+    def version(self):
+        if self.change is None:
+            raise adapters.MissingError("it is a fake")
+        return "1.0"
+
+    def run(self, jobs, step=lambda: None):
+        found = []
+        for job in jobs:
+            session = onnxruntime.InferenceSession(job.model, providers=["CPUExecutionProvider"])
+            names = [output.name for output in session.get_outputs()]
+            found.append([self._changed(names, session.run(None, feed)) for feed in job.feeds])
+            step()
+        return found
+
+    def _changed(self, names, values):
+        try:
+            return {n: self.change(value) for n, value in zip(names, values, strict=True)}
+        except NotImplementedError as error:
+            return exchange.Refusal(f"NotImplementedError: {error}")
+
+
+def fake(change, name="fake"):
+    return Fake(name, change)
 
 
 ORT = fake(lambda value: value, "right")
-ABSENT = adapters.InProcess("absent", "a_module_that_is_not_there", lambda path: None)
+ABSENT = Fake("absent")
 
 
 # --- comparing ---
@@ -128,7 +155,7 @@ def test_the_worst_output_is_found():
 # --- what is expected ---
 
 
-@pytest.mark.parametrize("name", ["gluon.CTCLoss", "gluon.CTCLoss, lengths"])
+@pytest.mark.parametrize("name", ["gluon.CTCLoss, no lengths", "gluon.CTCLoss, lengths"])
 def test_what_is_expected_is_the_sum_over_alignments(name, tmp_path):
     subject = cases.write(SMALL[name], tmp_path)[1]
     for data in subject.data:
@@ -163,7 +190,8 @@ def test_rows_of_all_kinds():
 
 
 def test_names_of_the_gallery_are_its_own():
-    assert len(SMALL) == len(gallery.CASES)
+    names = [case.name for case in gallery.CASES] + [entry.name for entry in entries()]
+    assert len(set(names)) == len(names)
     assert all(len(case.sizes) > 1 for case in gallery.CASES)
 
 
@@ -173,6 +201,7 @@ def test_names_of_the_gallery_are_its_own():
 @pytest.mark.parametrize("name", ["gluon.CTCLoss, lengths", "nn.CTCLoss, none"])
 def test_engines_agree_with_what_is_expected(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "CASES", [SMALL[name]])
+    monkeypatch.setattr(command, "entries", tuple)
     page, results = tmp_path / "page.md", tmp_path / "results.json"
     chosen = [f"--engine={engine}" for engine in HERE]
     assert command.main([*chosen, f"--markdown={page}", f"--json={results}"]) == 0
@@ -185,9 +214,11 @@ def test_engines_agree_with_what_is_expected(name, tmp_path, monkeypatch, capsys
     assert [model["name"] for model in found["models"]] == [f"{name} value", f"{name} training"]
     for model in found["models"]:
         assert model["runs"] == 2
-        assert all(0 < result["error"] < 1e-5 for result in model["results"].values())
-    head = page.read_text().splitlines()[2]
-    assert head == f"| model | {' | '.join(f'{e} {adapter_version(e)}' for e in HERE)} |"
+        assert 0 < max(result["error"] for result in model["results"].values()) < 1e-5
+    lines = page.read_text().splitlines()
+    assert f"| loss | {' | '.join(HERE)} |" in lines
+    for engine in HERE:
+        assert f"| {engine} | {adapter_version(engine)} | 2 | 0 | 0 | 0 | 2 |" in lines
 
 
 def adapter_version(name):
@@ -222,7 +253,7 @@ def test_an_engine_that_refuses_fails(exported, tmp_path, capsys):
     page = tmp_path / "page.md"
     assert command.main([str(exported), f"--markdown={page}"], [fake(refuse)]) == 1
     assert "[1] fake: NotImplementedError: no such operator | ever" in capsys.readouterr().out
-    assert "refused [1]" in page.read_text()
+    assert r"refused \[1\]" in page.read_text()
     assert r"no such operator \| ever" in page.read_text()
 
 
@@ -241,7 +272,65 @@ def test_an_engine_that_is_not_installed_is_left_out(exported, tmp_path, capsys)
     captured = capsys.readouterr()
     assert "not installed" in captured.out
     assert "absent: not installed" in captured.err
-    assert "absent not installed |" in page.read_text()
+    assert "| absent | not installed | - | - | - | - | - |" in page.read_text()
+
+
+def test_an_engine_that_is_named_has_to_be_installed(exported, capsys):
+    assert command.main([str(exported), "--engine=absent"], [ORT, ABSENT]) == 2
+    assert "absent: not installed: it is a fake" in capsys.readouterr().err
+
+
+def test_an_engine_may_run_some_models_unless_it_is_named(exported, capsys):
+    slow = replace(ORT, name="slow", kinds=("training",))
+    assert command.main([str(exported)], [ORT, slow]) == 0
+    assert "slow: 1 models: 1 right" in capsys.readouterr().out
+    assert command.main([str(exported), "--engine=slow"], [ORT, slow]) == 0
+    assert "slow: 2 models: 2 right" in capsys.readouterr().out
+
+
+def test_folders_of_namespaces(tmp_path, capsys):
+    for namespace in ("gluon", "nn"):
+        folder = tmp_path / namespace / "L1Loss"
+        types = dict(zip(("pred", "label"), INPUTS.values(), strict=True))
+        export_folder(gluon.L1Loss(), types, folder, grad=("pred",))
+    assert command.main([str(tmp_path)], [ORT]) == 0
+    out = capsys.readouterr().out
+    assert "gluon.L1Loss training" in out
+    assert "nn.L1Loss value" in out
+
+
+def test_a_page(exported, tmp_path):
+    def change(value):
+        if value.ndim == 2:
+            raise NotImplementedError("<b>&")
+        return value + np.float32(1e-2)
+
+    path = tmp_path / "page.html"
+    assert command.main([str(exported), f"--html={path}"], [ORT, fake(change), ABSENT]) == 1
+    page = path.read_text()
+    assert '<td class="wrong">wrong <a href="#note-1">[1]</a>, refused' in page
+    assert '<td class="right">' in page
+    assert "NotImplementedError: &lt;b&gt;&amp;" in page
+    assert page.index('id="note-2"') < page.index("<h2>others</h2>")
+    assert "not installed" in page
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+
+
+class Balance(HTMLParser):
+    """Notices elements that are not closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
 
 
 @pytest.mark.parametrize("engine", adapters.engines(Path("nowhere"))[2:], ids=lambda e: e.name)
@@ -256,7 +345,7 @@ def test_a_known_defect_does_not_fail(exported, monkeypatch, capsys):
     off = fake(lambda value: value + np.float32(1e-2))
     assert command.main([str(exported)], [off]) == 1
     assert "known [1]" in (out := capsys.readouterr().out)
-    assert "[1] fake: it adds: test_data_set_0: loss[0]" in out
+    assert "[1] fake: it adds (test_data_set_0: loss[0]" in out
     monkeypatch.setattr(known, "KNOWN", (entry, entry._replace(model="l2 training", says="grad_")))
     assert command.main([str(exported)], [off]) == 0
 
@@ -309,6 +398,48 @@ def test_a_loss_of_the_catalogue(capsys):
     out = capsys.readouterr().out
     assert "gluon.HuberLoss training" in out
     assert "gluon.HuberLoss, static value" in out
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_loss_in_another_dtype(dtype, tmp_path, capsys):
+    arguments = ["--loss", "huber", "--dtype", dtype, "-o", str(tmp_path)]
+    assert command.main(arguments, [ORT]) == 0
+    assert f"gluon.HuberLoss, {dtype} training" in capsys.readouterr().out
+    (model, *_) = tmp_path.glob("*/training.onnx")
+    elements = {info.type.tensor_type.elem_type for info in onnx.load(model).graph.input}
+    assert elements == {onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))}
+
+
+def test_a_case_of_the_catalogue_is_run_at_other_sizes_and_at_extremes(tmp_path):
+    _, training = cases.write(cases.from_catalogue("nn.CrossEntropyLoss"), tmp_path)
+    assert [data.label for data in training.data] == [
+        "usual sizes", "N=3, C=7, D=4", "N=1", "N=0", "extremes",
+    ]  # fmt: skip
+    logits, label = training.data[-1].inputs.values()
+    assert set(np.unique(np.abs(logits))) <= {0, 1, 1e4}
+    wide = logits.astype(np.float64)
+    shares = np.exp(wide - wide.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    expected = (shares - np.eye(logits.shape[1])[label]) / len(label)
+    np.testing.assert_allclose(training.data[-1].outputs["grad_input"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "wrt"), [
+    ("nn.CrossEntropyLoss", ("input",)), ("losses.dpo", None), ("nn.TripletMarginLoss", None),
+])  # fmt: skip
+def test_gradients_by_all_that_is_predicted(name, wrt):
+    case = cases.from_catalogue(name)
+    assert case.wrt == (wrt or tuple(case.input_types))
+
+
+def test_kinds_of_numbers_at_extremes():
+    extremes = load("extremes")
+    block = cases.from_catalogue("gluon.KLDivLoss").block
+    shares = np.full((4, 5), 0.2, np.float32)
+    found = extremes.extreme("gluon.KLDivLoss", block, {"pred": np.log(shares), "label": shares})
+    assert set(np.unique(found["pred"])) == {0, -1e4}
+    np.testing.assert_array_equal(found["label"].sum(axis=1), 1)
+    assert set(np.unique(found["label"])) == {0, 1}
 
 
 # --- engines in other processes ---
@@ -383,7 +514,8 @@ const session = {
   release: async () => {},
 };
 const create = async (bytes, { executionProviders }) => {
-  if (bytes.toString() !== "model" || executionProviders[0] !== "cpu") throw new Error("no model");
+  const model = Buffer.from(bytes).toString();
+  if (model !== "model" || executionProviders[0] !== "cpu") throw new Error("no model");
   return session;
 };
 module.exports = { Tensor, InferenceSession: { create }, env: {} };
@@ -405,3 +537,46 @@ def test_tensors_survive_javascript(tmp_path):
     assert_same(same, FEED)
     assert failed == exchange.Refusal("no number")
     assert refused == exchange.Refusal("no model")
+
+
+SCRIPT = """\
+window.ort = {
+  env: { wasm: {} },
+  Tensor: class { constructor(type, data, dims) { Object.assign(this, { type, data, dims }); } },
+  InferenceSession: { create: async (bytes, { executionProviders }) => {
+    const model = new TextDecoder().decode(bytes);
+    if (model === "deadly") throw new WebAssembly.RuntimeError("unreachable");
+    if (model !== "model" || executionProviders[0] !== "wasm") throw new Error("no model");
+    return { run: async (feeds) => feeds, release: async () => {} };
+  } },
+};
+"""
+
+
+def test_tensors_survive_a_browser(tmp_path):
+    pytest.importorskip("playwright")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("there is no Chromium")
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "ort.wasm.min.js").write_text(SCRIPT)
+    (tmp_path / "package.json").write_text('{"version": "7.8.9"}')
+    for name in ("model", "other", "deadly"):
+        (tmp_path / name).write_text(name)
+    worker = str(TOOLS / "engines" / "chromium_worker.py")
+    engine = adapters.Process("chromium", (sys.executable, worker, str(tmp_path)), tmp_path)
+    assert engine.version().endswith(", onnxruntime-web 7.8.9")
+    jobs = [exchange.Job(tmp_path / name, (FEED,)) for name in ("other", "deadly", "model")]
+    (refused,), (dead,), (same,) = engine.run(jobs)
+    assert refused == exchange.Refusal("no model")
+    assert "RuntimeError: unreachable" in dead.reason
+    assert_same(same, FEED)
+
+
+def test_an_engine_that_hangs_is_ended(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text("import sys, time\ntime.sleep(60 if len(sys.argv[1]) > 9 else 0)")
+    engine = adapters.Process("slow", (sys.executable, str(script)), tmp_path, seconds=0.5)
+    steps = []
+    ((refused,),) = engine.run([exchange.Job(tmp_path / "x", ({},))], lambda: steps.append(1))
+    assert refused == exchange.Refusal("the process took longer than 0 s")
+    assert steps == [1]

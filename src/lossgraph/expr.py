@@ -52,6 +52,8 @@ class Op:
         commutative: whether two arguments may change places.
         forms: other ways to lower it, by name, equal in accuracy: where a target is known, the one
             that costs least there is taken (see ``costs``).
+        portable: the way to lower it for an engine that is not known, where ``lower`` is right in
+            ONNX Runtime and not in all others.
         along: ``(node, lanes, batch) -> lane``, how the axis of a batch passes through it (see
             ``lanes``); None if samples do not stay apart.
     """
@@ -66,6 +68,7 @@ class Op:
     commutative: bool = False
     along: Callable[..., Any] | None = None
     forms: Mapping[str, Lower] = field(default_factory=dict)
+    portable: Lower | None = None
 
     def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
         return _make(self, _coerce_all(self, args), attrs)

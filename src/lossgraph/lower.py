@@ -290,10 +290,13 @@ class Builder:
         fixed = body.inputs[states + read :]
         beside = [inner._capture(n, v.type) for n, v in zip(outside, fixed, strict=True)]
         inner._lowered.update(zip(body.inputs, [*inputs, *beside], strict=True))
+        values = [inner.lower(output) for output in body.outputs]
+        if states and self._target.portable and not _is_read(body, range(states, states + read)):
+            values[0] = inner._chosen_by(inputs[states], values[0], inputs[0])
         names = []
-        for output in body.outputs:
+        for value in values:
             names.append(inner._fresh("out"))
-            inner._copy(inner.lower(output), names[-1])
+            inner._copy(value, names[-1])
         declared = [_value_info(name, v.type) for name, v in zip(inputs, body.inputs, strict=False)]
         types = [output.type for output in body.outputs]
         kept = [inner._fresh("out") for _ in inner._captured]
@@ -309,6 +312,15 @@ class Builder:
             inner.live_initializers(),
         )
         return graph, list(inner._captured)
+
+    def _chosen_by(self, element: str, new: str, old: str) -> str:
+        """The new state, and not the old one, by what the body is given of a sequence.
+
+        OpenVINO takes one step alone of a scan whose body reads none of its sequences.
+        """
+        number = self.add("Cast", element, to=TensorProto.INT64)
+        number = self.add("Reshape", number, self.const([], "int64"))
+        return self.add("Where", self.add("Equal", number, number), new, old)
 
     def _capture(self, outside: str, type_: TensorType) -> str:
         """The name, inside a body, of a value outside."""
@@ -401,6 +413,12 @@ class Builder:
             number += 1
         self._taken.add(f"{stem}_{number}")
         return f"{stem}_{number}"
+
+
+def _is_read(body: Body, positions: Sequence[int]) -> bool:
+    """Whether a body reads one of its inputs, or they are more than the number of a step."""
+    inputs = [body.inputs[k] for k in positions]
+    return not set(inputs).isdisjoint(toposort(body.outputs)) or inputs[0].shape not in ((), (1,))
 
 
 def _graph(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-import numpy as np
-
-from .exchange import Job, Outcome, Refusal, Tensors, read_results, write_jobs
+from .exchange import Job, Outcome, Refusal, read_results, result_path, write_jobs
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / ".venvs"
 SECONDS_A_MODEL = 60
+_PAUSE = 0.05  # seconds between two looks at how far an engine is
 
-Run = Callable[[Tensors], Tensors]
+Step = Callable[[], object]
 
 
 class MissingError(Exception):
@@ -45,93 +47,32 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
-        """What comes of every run of every job."""
+    def run(self, jobs: Sequence[Job], step: Step = ...) -> list[list[Outcome]]:
+        """What comes of every run of every job; ``step`` is called after each job."""
         ...
 
 
 def engines(environments: Path = ENVIRONMENTS) -> tuple[Engine, ...]:
     """All engines, those that are not installed too."""
-    openvino, modules = environments / "openvino", environments / "node" / "node_modules"
-    python = openvino / "bin" / "python"
+    modules = environments / "node" / "node_modules"
+    web = modules / "onnxruntime-web"
+    node, program = shutil.which("node") or "node", str(HERE / "run.mjs")
     return (
-        InProcess("onnxruntime", "onnxruntime", _onnxruntime),
-        InProcess("onnx.reference", "onnx", _reference),
-        Process("openvino", (str(python), str(HERE / "openvino_worker.py")), openvino),
-        _node("onnxruntime-node", modules),
-        _node("onnxruntime-web", modules),
+        _python("onnxruntime", Path(sys.prefix), "python_worker.py", "onnxruntime"),
+        _python("onnx.reference", Path(sys.prefix), "python_worker.py", "onnx.reference"),
+        _python("openvino", environments / "openvino", "openvino_worker.py"),
+        Process(
+            "onnxruntime-node",
+            (node, program, "onnxruntime-node", str(modules)),
+            modules / "onnxruntime-node",
+        ),
+        Process("onnxruntime-web", (node, program, "onnxruntime-web", str(modules)), web),
+        _python("chromium", environments / "browser", "chromium_worker.py", str(web)),
+        _python(
+            "onnxruntime-1.16", environments / "onnxruntime-1.16", "python_worker.py", "onnxruntime"
+        ),
+        replace(_python("iree", environments / "iree", "iree_worker.py"), kinds=("training",)),
     )
-
-
-# --- in this process ---
-
-
-@dataclass(frozen=True)
-class InProcess:
-    """An engine that is a package of this Python.
-
-    Attributes:
-        name: of the engine.
-        module: that has to be there, whose version is the engine's.
-        load: from the file of a model to what runs it.
-    """
-
-    name: str
-    module: str
-    load: Callable[[Path], Run]
-
-    def version(self) -> str:
-        try:
-            return str(importlib.import_module(self.module).__version__)
-        except ImportError as error:
-            raise MissingError(f"there is no {self.module} in {sys.prefix}") from error
-
-    def run(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
-        return [self._run(job) for job in jobs]
-
-    def _run(self, job: Job) -> list[Outcome]:
-        try:
-            run = self.load(job.model)
-        except Exception as error:  # engines raise what they like
-            return [_refusal(error)] * len(job.feeds)
-        return [_attempt(run, feed) for feed in job.feeds]
-
-
-def _attempt(run: Run, feed: Tensors) -> Outcome:
-    try:
-        return run(feed)
-    except Exception as error:
-        return _refusal(error)
-
-
-def _refusal(error: Exception) -> Refusal:
-    return Refusal(f"{type(error).__name__}: {error}")
-
-
-def _onnxruntime(path: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda feed: dict(zip(names, session.run(names, feed), strict=True))
-
-
-def _reference(path: Path) -> Run:
-    from onnx.reference import ReferenceEvaluator
-
-    evaluator = ReferenceEvaluator(str(path))
-
-    def run(feed: Tensors) -> Tensors:
-        with np.errstate(all="ignore"):  # it computes what it then does not choose
-            values = evaluator.run(None, feed)
-        return {n: np.asarray(v) for n, v in zip(evaluator.output_names, values, strict=True)}
-
-    return run
-
-
-# --- in a process of its own ---
 
 
 @dataclass(frozen=True)
@@ -144,60 +85,90 @@ class Process:
         name: of the engine.
         command: the program and its first arguments.
         home: the folder that is there if the engine is installed.
+        seconds: how long it may take for a model.
+        kinds: of the models that it runs unless it is asked for by name; all if none are given.
     """
 
     name: str
     command: tuple[str, ...]
     home: Path
+    seconds: float = SECONDS_A_MODEL
+    kinds: tuple[str, ...] = ()
 
     def version(self) -> str:
         if not self.home.exists() or shutil.which(self.command[0]) is None:
             raise MissingError("tools/conformance --install makes its environment")
-        try:
-            return self._start("--version", SECONDS_A_MODEL).stdout.strip()
-        except _EndedError as error:
-            raise MissingError(f"it does not start: {error}") from error
+        with TemporaryDirectory(prefix="conformance-") as name:
+            said = Path(name, "version")
+            reason = self._start("--version", Path(name), said=said)
+            if reason:
+                raise MissingError(f"it does not start: {reason}")
+            return said.read_text().strip()
 
-    def run(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+    def run(self, jobs: Sequence[Job], step: Step = lambda: None) -> list[list[Outcome]]:
         found: list[list[Outcome]] = []
         while len(found) < len(jobs):
-            found += self._some(jobs[len(found) :])
+            found += self._some(jobs[len(found) :], step)
         return found
 
-    def _some(self, jobs: Sequence[Job]) -> list[list[Outcome]]:
+    def _some(self, jobs: Sequence[Job], step: Step) -> list[list[Outcome]]:
         """Results of the first jobs, up to the last or the first at which the process ended."""
         with TemporaryDirectory(prefix="conformance-") as name:
             write_jobs(Path(name), jobs)
-            reason = "the process ended without a result"
-            try:
-                self._start(name, SECONDS_A_MODEL * len(jobs))
-            except _EndedError as error:
-                reason = str(error)
+            reason = self._start(name, Path(name), step)
             found = read_results(Path(name), len(jobs))
         if len(found) < len(jobs):
+            reason = reason or "the process ended without a result"
             found.append([Refusal(reason)] * len(jobs[len(found)].feeds))
+            step()
         return found
 
-    def _start(self, argument: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        command = [*self.command, argument]
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired as error:
-            raise _EndedError(f"the process took longer than {seconds:.0f} s") from error
-        if ended.returncode:
-            raise _EndedError(
-                f"the process ended with {ended.returncode}{_last_line(ended.stderr)}"
+    def _start(
+        self, argument: str, folder: Path, step: Step = lambda: None, said: Path | None = None
+    ) -> str:
+        """Why the process ended before it was done; empty if it was done."""
+        errors = folder / "errors"
+        with (said or folder / "said").open("wb") as out, errors.open("wb") as error:
+            process = subprocess.Popen(
+                [*self.command, argument], stdout=out, stderr=error, start_new_session=True
             )
-        return ended
+            try:
+                in_time = self._watch(process, folder, step)
+            finally:
+                _end(process)
+        if not in_time:
+            return f"the process took longer than {self.seconds:.0f} s"
+        if process.returncode:
+            last = _last_line(errors.read_text(errors="replace"))
+            return f"the process ended with {process.returncode}{last}"
+        return ""
+
+    def _watch(self, process: subprocess.Popen[bytes], folder: Path, step: Step) -> bool:
+        """Count results until the process ends: whether it does before one takes too long."""
+        done, since = 0, time.monotonic()
+        while True:
+            ended = process.poll() is not None  # asked first, that no last result is missed
+            while result_path(folder, done).is_file():
+                step()
+                done, since = done + 1, time.monotonic()
+            if ended:
+                return True
+            if time.monotonic() - since > self.seconds:
+                return False
+            time.sleep(_PAUSE)
 
 
-class _EndedError(Exception):
-    """A process ended before it was done."""
+def _python(name: str, environment: Path, worker: str, *arguments: str) -> Process:
+    """An engine that a Python of its own runs."""
+    python = environment / "bin" / "python"
+    return Process(name, (str(python), str(HERE / worker), *arguments), environment)
 
 
-def _node(engine: str, modules: Path) -> Process:
-    node = shutil.which("node") or "node"
-    return Process(engine, (node, str(HERE / "run.mjs"), engine, str(modules)), modules / engine)
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """What a process started ends with it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _last_line(text: str) -> str:

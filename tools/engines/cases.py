@@ -1,12 +1,13 @@
 """Cases: losses of the catalogue, exported with inputs and what ought to come out.
 
-One model, exported with dims that have names, is run with data of all the sizes of its case.
+One model, exported with dims that have names, is run with data of all the sizes of its case, and
+with data at the extremes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from lossgraph.catalogue import example_types, examples_of, lookup
-from lossgraph.samples import choose_sizes, draw
-from lossgraph.types import TensorType, tensor_type
+from lossgraph.catalogue import example_types, lookup
+from lossgraph.errors import InputError
+from lossgraph.samples import draw_inputs
 
 from .compare import Tolerance
-from .expected import expected_outputs
+from .expected import expected_outputs, outputs_by_rules
+from .extremes import extreme
 from .subjects import Subject, read_folder
 
 Array = np.ndarray[Any, Any]
@@ -28,13 +30,41 @@ Types = Mapping[str, tuple[str, Shape]]
 Sizes = Mapping[str, int]
 Data = Callable[["Case", Sizes, int], dict[str, Array]]
 
+EXTREMES = "extremes"
+
+# A logarithm of the size of 1e4 is rounded by up to 5e-4 in float32, and an entry of a gradient
+# is the exponential of a sum of some of them.
+ROUNDED = Tolerance(1e-4, 2e-3)
+
+# Of a loss of the catalogue: the usual ones, others, one sample, and none.
+SIZES = ({}, {"N": 3, "C": 7, "D": 4}, {"N": 1}, {"N": 0})
+_SUMS_OF_LARGE = {"optax.ctc_loss_with_forward_probs"}  # of -1e5, known to 8e-3
+_UNDEFINED = {
+    "losses.batch_hard_triplet": {"N": 0},  # has no hardest sample
+    "losses.orpo": {"N": 1},  # the share of the only sample is all, whose odds are infinite
+}
+_WITHOUT_SLOPES = {
+    "losses.ciou",  # takes a factor that depends on the boxes for a constant, as its paper does
+    "optax.ctc_loss_with_forward_probs",  # gives sums of -1e5 too, in which a step is lost
+}
+
+
+# Inputs that are given, not predicted; that a framework has gradients by some is another matter.
+_GIVEN = {
+    "event", "label", "label_paddings", "labels", "log_targets", "logit_paddings", "relevance",
+    "target", "targets", "time",
+}  # fmt: skip
+
 
 def typical(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
-    """Plausible inputs, as an export has them."""
-    types = {name: tensor_type(*type_) for name, type_ in case.input_types.items()}
-    program = case.block.program(types, grad=case.wrt)
-    chosen = choose_sizes(types, program.constraints, _known(sizes, types))
-    return draw(types, chosen, examples_of(case.block), program.labels)
+    """Plausible inputs, as an export has them, of these sizes where the loss can have them."""
+    program = case.block.program(case.input_types, grad=case.wrt)
+    return draw_inputs(case.block, program, usual=sizes)
+
+
+def at_extremes(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
+    """Inputs of the same types and sizes whose numbers are as large, or small, as they may be."""
+    return extreme(case.loss, case.block, typical(case, sizes, seed))
 
 
 @dataclass(frozen=True)
@@ -48,10 +78,12 @@ class Case:
             are given.
         sizes: values of those names, for each run.
         options: of the loss.
-        grad: inputs to differentiate by; the first if none are given.
+        grad: inputs to differentiate by; the predictions if none are given.
         data: draws the inputs of a run.
+        extremes: draws those of one run more, of the first sizes, where slopes are no gradients.
         apart: the name of the dim whose samples have nothing to do with each other, of which the
             value has one each: slopes are then quick to take.
+        slopes: whether slopes are its gradients; else they are expected as the rules have them.
         tolerance: instead of that of the dtype; say why.
         static: whether the model is for one size alone.
     """
@@ -63,7 +95,9 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     grad: tuple[str, ...] = ()
     data: Data = typical
+    extremes: Data | None = None
     apart: str = ""
+    slopes: bool = True
     tolerance: Tolerance | None = None
     static: bool = False
 
@@ -80,7 +114,11 @@ class Case:
     @property
     def wrt(self) -> tuple[str, ...]:
         """The inputs to differentiate by."""
-        return self.grad or (next(iter(self.input_types)),)
+        return self.grad or tuple(
+            name
+            for name, (dtype, _) in self.input_types.items()
+            if dtype.startswith("float") and name not in _GIVEN
+        )
 
     def export_types(self) -> Types:
         """The types of the model, which has no names if it is static."""
@@ -93,6 +131,18 @@ class Case:
         """The same at its first sizes only, by a model without a dim that varies."""
         return replace(self, name=f"{self.name}, static", sizes=self.sizes[:1], static=True)
 
+    def in_dtype(self, dtype: str) -> Case:
+        """The same with inputs of another float dtype."""
+        types = {n: (_exchanged(own, dtype), s) for n, (own, s) in self.input_types.items()}
+        # Roundings of the data are of one dtype, and so is the tolerance that they ask for.
+        return replace(
+            self,
+            name=f"{self.name}, {dtype}",
+            types=types,
+            tolerance=None,
+            slopes=self.slopes and dtype != "float64",
+        )
+
 
 def write(case: Case, folder: Path, opset: int | None = None) -> list[Subject]:
     """Export a case into a folder of its own below a folder, and read it back."""
@@ -101,22 +151,56 @@ def write(case: Case, folder: Path, opset: int | None = None) -> list[Subject]:
     for stem, grad in (("value", ()), ("training", case.wrt)):
         model = case.block.to_onnx(case.export_types(), grad=grad, opset=opset)
         (place / f"{stem}.onnx").write_bytes(model.SerializeToString())
-    for number, sizes in enumerate(case.sizes):
-        inputs = case.data(case, sizes, number)
-        outputs = expected_outputs(case.block, inputs, case.wrt, _axes(case))
-        _write_data(place / f"test_data_set_{number}", inputs, outputs)
-    return read_folder(place, case.name, case.tolerance)
+    labels = {}
+    for number, (label, inputs, outputs) in enumerate(_runs(case)):
+        data = place / f"test_data_set_{number}"
+        labels[data.name] = label
+        _write_data(data, inputs, outputs)
+    subjects = read_folder(place, case.name, case.tolerance, labels)
+    return [replace(each, tolerances={EXTREMES: ROUNDED}) for each in subjects]
 
 
 def from_catalogue(name: str) -> Case:
-    """A case for a loss of the catalogue, with its typical inputs."""
-    return Case(lookup(name).name, lookup(name).name)
+    """A case for a loss of the catalogue, with its typical inputs and at the extremes."""
+    full = lookup(name).name
+    without = _UNDEFINED.get(full)
+    sizes = tuple(each for each in SIZES if each != without)
+    return Case(
+        full,
+        full,
+        sizes=sizes,
+        extremes=at_extremes,
+        slopes=full not in _WITHOUT_SLOPES,
+        tolerance=ROUNDED if full in _SUMS_OF_LARGE else None,
+    )
 
 
-def _known(sizes: Sizes, types: Mapping[str, TensorType]) -> dict[str, int]:
-    """The sizes of dims that there are."""
-    names = {str(dim) for type_ in types.values() for dim in type_.shape}
-    return {name: size for name, size in sizes.items() if name in names}
+def _runs(case: Case) -> Iterator[tuple[str, dict[str, Array], dict[str, Array]]]:
+    """Label, inputs and outputs of each run."""
+    for number, sizes in enumerate(case.sizes):
+        inputs = case.data(case, sizes, number)
+        label = ", ".join(f"{name}={size}" for name, size in sizes.items()) or "usual sizes"
+        yield label, inputs, _expected(case, inputs, case.slopes)
+    if case.extremes is not None:
+        inputs = case.extremes(case, case.sizes[0], len(case.sizes))
+        yield EXTREMES, inputs, _expected(case, inputs, slopes=False)
+
+
+def _expected(case: Case, inputs: Mapping[str, Array], slopes: bool) -> dict[str, Array]:
+    """Values by numpy, gradients by slopes, and by rules what neither of them has."""
+    outputs = outputs_by_rules(case.block, case.input_types, inputs, case.wrt)
+    try:
+        found = expected_outputs(case.block, inputs, case.wrt if slopes else (), _axes(case))
+    except InputError:  # as numpy has no largest one of no numbers
+        return outputs
+    for name, array in found.items():
+        unknown = np.isnan(array) & name.startswith("grad_")  # a value that is NaN has no slopes
+        outputs[name] = np.where(unknown, outputs[name], array)
+    return outputs
+
+
+def _exchanged(own: str, dtype: str) -> str:
+    return dtype if own.startswith("float") else own
 
 
 def _axes(case: Case) -> dict[str, int] | None:

@@ -56,6 +56,11 @@ def read_jobs(folder: Path) -> Iterator[Job]:
         yield Job(Path(job["model"]), tuple(_fetch(folder, run) for run in job["runs"]))
 
 
+def result_path(folder: Path, number: int) -> Path:
+    """Where the result of a job is to be."""
+    return folder / f"result_{number}.json"
+
+
 def write_result(folder: Path, number: int, outcomes: Sequence[Outcome]) -> None:
     """What became of a job: it is there as a whole or not at all, should the process end."""
     runs = [
@@ -64,7 +69,7 @@ def write_result(folder: Path, number: int, outcomes: Sequence[Outcome]) -> None
         else {"outputs": _store(folder, f"out_{number}_{r}", outcome)}
         for r, outcome in enumerate(outcomes)
     ]
-    path = folder / f"result_{number}.json"
+    path = result_path(folder, number)
     aside = path.with_suffix(".part")
     aside.write_text(json.dumps({"runs": runs}))
     aside.replace(path)
@@ -74,7 +79,7 @@ def read_results(folder: Path, count: int) -> list[list[Outcome]]:
     """What became of the jobs, up to the first that has no result."""
     found: list[list[Outcome]] = []
     for number in range(count):
-        path = folder / f"result_{number}.json"
+        path = result_path(folder, number)
         if not path.is_file():
             break
         found.append([_outcome(folder, run) for run in json.loads(path.read_text())["runs"]])

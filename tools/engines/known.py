@@ -25,18 +25,40 @@ class Known(NamedTuple):
     why: str
 
 
+_TIES = "its TopK takes equal numbers in any order, where ONNX says the first one first"
+_STACKED = "of what a Scan stacks along dims that have names it keeps one element"
+_STATES = "it takes the state of a Scan for what its first value is, and not for what its body says"
+_SLOW = "it takes longer to compile the model than it is given here"
+_NOTHING = "its sum over no elements has no element, where it ought to be 0"
+
 KNOWN = (
-    Known(
-        "onnx.reference",
-        "gluon.CTCLoss, logits of 1e4",
-        "loss[0] is 0 instead of",
-        "its LogSoftmax is the logarithm of a Softmax, so -inf 104 below the largest logit",
-    ),
     Known(
         "openvino",
         "CTCLoss, empty axes, static",
         "the process ended with -8",
         "it divides by zero when it compiles a Gather whose indices are none by their static type",
+    ),
+    Known(
+        "openvino",
+        "",
+        "Input shape dimension equal 0 cannot be broadcasted (numpy mode) to 1",
+        "it moves an Expand behind the arithmetic that follows, and then takes the larger one of "
+        "a length of 0 and a 1 that is broadcast",
+    ),
+    Known("openvino", "losses.lovasz_hinge training", "extremes: grad_logits", _TIES),
+    Known("openvino", "losses.lovasz_softmax training", "extremes: grad_prob", _TIES),
+    Known("openvino", "losses.wasserstein_1d training", "extremes: grad_", _TIES),
+    Known("iree", "CTC", "mismatching contracting dimension", _STACKED),
+    Known("iree", "CTC", "'torch.prim.Loop' op along control flow edge", _STATES),
+    Known("iree", "", "compiling took longer than", _SLOW),
+    Known("onnxruntime-1.16", "", "N=0: ", _NOTHING),
+    Known("onnxruntime-1.16", "CTCLoss, empty axes", "L=0: ", _NOTHING),
+    Known(
+        "onnxruntime-1.16",
+        "losses.sinkhorn training",
+        "",
+        "it plans the memory of a Scan at the first run, and the second one is wrong: "
+        "`enable_mem_pattern = False` in the session's options helps",
     ),
 )
 

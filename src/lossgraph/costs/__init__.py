@@ -40,8 +40,10 @@ class Target:
         return self.name == "portable"
 
     def form(self, op: Op, dtype: str) -> Lower:
-        """The way to lower an operation that costs least; the plain one if nothing is known."""
-        if not op.forms or self.portable:
+        """The way to lower an operation: that which costs least, or is right in any engine."""
+        if self.portable:
+            return op.portable or op.lower
+        if not op.forms:
             return op.lower
         costs = self._costs(op, dtype, self.elements)
         best = min(costs, key=costs.__getitem__, default=PLAIN)

@@ -112,7 +112,10 @@ def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
     near = F.gammaln(small) - small * F.log(b) - weighed_log(F, small - 1, y) + b * y
     # around its mean the large terms cancel: what is left is a (t - log(1+t))
     t = F.where(large, (b * y - bound) / bound, F.zeros_like(y))
-    far = bound * (t - F.log1p(t)) - F.log(bound) / 2 + _stirling(bound)
+    around = F.abs(t) < 0.5  # else 1+t has not the digits of the quotient
+    quotient = F.where(around, one, b * y / bound)
+    log_quotient = F.where(around, F.log1p(F.where(around, t, 0 * one)), F.log(quotient))
+    far = bound * (t - log_quotient) - F.log(bound) / 2 + _stirling(bound)
     return F.where(large, far + F.log(F.where(large, y, one)) + HALF_LOG_TWO_PI, near)
 
 

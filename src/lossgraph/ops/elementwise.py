@@ -85,6 +85,7 @@ def _unary(
     lower: Lower | None = None,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
     infer: Callable[..., TensorType] = float_only,
+    portable: Lower | None = None,
 ) -> Op:
     return register(
         Op(
@@ -95,6 +96,7 @@ def _unary(
             lower or name,
             domain,
             along=pointwise,
+            portable=portable,
         )
     )
 
@@ -108,6 +110,7 @@ def _binary(
     lower: Lower | None = None,
     commutative: bool = False,
     forms: Mapping[str, Lower] | None = None,
+    portable: Lower | None = None,
 ) -> Op:
     return register(
         Op(
@@ -120,6 +123,7 @@ def _binary(
             commutative=commutative,
             along=pointwise,
             forms=forms or {},
+            portable=portable,
         )
     )
 
@@ -139,11 +143,25 @@ def _int_div(x: Array, y: Array) -> Array:
     return np.trunc(np.divide(x, y)).astype(x.dtype)
 
 
+def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
+    """The divisor of a 1 that has more axes gets those first.
+
+    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes; in WebAssembly it then
+    refuses the model.
+    """
+    numerator, divisor = node.args
+    if is_const(numerator) and divisor.rank < node.rank:
+        before = divisor.shape
+        y = b.reshape(y, before, (*(1,) * (node.rank - divisor.rank), *before))
+    return str(b.add("Div", x, y))
+
+
 div = _binary(
     "Div",
     _int_div,
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
+    portable=_div_of_equal_ranks,
 )
 
 
@@ -214,19 +232,24 @@ def _step_vjp(ct: Expr, out: Expr, x: Expr) -> None:
     return None
 
 
-def _lower_saturating(low: float) -> Callable[..., str]:
+def _lower_saturating(low: float, portable: bool = False) -> Callable[..., str]:
     """Clip x*huge to [low, 1]: a sign or a step in three cheap operators, NaN to NaN.
 
     Two factors, because the smallest subnormal times the largest power of two is below one.
+    OpenVINO multiplies them first, which is infinite, and 0 times that is not 0; so where the
+    engine is not known a Clip stands between the two.
     """
 
     def lower(b: Any, node: Expr, x: str) -> str:
         if not node.type.is_float:
             return str(b.add("Sign", x))
+        bounds = b.const(low, node.dtype), b.const(1, node.dtype)
         exponent = np.finfo(numpy_dtype(node.dtype)).maxexp - 1
         huge = b.add("Mul", x, b.const(2.0**exponent, node.dtype))
+        if portable:
+            huge = b.add("Clip", huge, *bounds)
         huge = b.add("Mul", huge, b.const(2.0**64, node.dtype))
-        return str(b.add("Clip", huge, b.const(low, node.dtype), b.const(1, node.dtype)))
+        return str(b.add("Clip", huge, *bounds))
 
     return lower
 
@@ -237,8 +260,17 @@ step = _unary(  # 1 above 0, 0 at and below it
     _step_vjp,
     lower=_lower_saturating(0.0),
     domain=POSITIVE,
+    portable=_lower_saturating(0.0, portable=True),
 )
-sign = _unary("Sign", np.sign, _step_vjp, _lower_saturating(-1.0), POSITIVE, number_only)
+sign = _unary(
+    "Sign",
+    np.sign,
+    _step_vjp,
+    _lower_saturating(-1.0),
+    POSITIVE,
+    number_only,
+    portable=_lower_saturating(-1.0, portable=True),
+)
 absolute = _unary(
     "Abs", np.abs, lambda ct, out, x: ct * sign(x), domain=POSITIVE, infer=number_only
 )

@@ -61,9 +61,22 @@ def _reduction(
     infer: Callable[..., TensorType] = _keepdims,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
     forms: Mapping[str, Callable[..., str]] | None = None,
+    portable: Callable[..., str] | None = None,
 ) -> Callable[[Expr, Sequence[int]], Expr]:
     lower = lower or _lower_reduction(name)
-    op = register(Op(name, infer, ref, vjp, lower, domain, along=reduction, forms=forms or {}))
+    op = register(
+        Op(
+            name,
+            infer,
+            ref,
+            vjp,
+            lower,
+            domain,
+            along=reduction,
+            forms=forms or {},
+            portable=portable,
+        )
+    )
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
@@ -313,6 +326,12 @@ def _lower_log_softmax(b: Any, node: Expr, x: str) -> str:
     axes = node.attrs["axes"]
     if len(axes) == 1:
         return str(b.add("LogSoftmax", x, axis=axes[0]))
+    return _portable_log_softmax(b, node, x)
+
+
+def _portable_log_softmax(b: Any, node: Expr, x: str) -> str:
+    """Of several axes, or where LogSoftmax may be the logarithm of a Softmax, which is of 0."""
+    axes = node.attrs["axes"]
     shifted = b.add("Sub", x, b.reduce("ReduceMax", x, axes))
     total = b.reduce("ReduceSum", b.add("Exp", shifted), axes)
     return str(b.add("Sub", shifted, b.add("Log", total)))
@@ -342,7 +361,12 @@ softmax: Callable[[Expr, Sequence[int]], Expr] = _reduction(
     "Softmax", _softmax_ref, _softmax_vjp, _lower_softmax, _float_same
 )
 log_softmax = _reduction(
-    "LogSoftmax", _log_softmax_ref, _log_softmax_vjp, _lower_log_softmax, _float_same
+    "LogSoftmax",
+    _log_softmax_ref,
+    _log_softmax_vjp,
+    _lower_log_softmax,
+    _float_same,
+    portable=_portable_log_softmax,
 )
 
 # --- along one axis -----------------------------------------------------------------------
