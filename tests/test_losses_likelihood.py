@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 from scipy import stats
 from sklearn import metrics
 
@@ -288,3 +289,18 @@ def test_cox_at_its_ends():
     assert value.shape == (0,)
     with pytest.raises(lg.InputError, match="ties: expected 'breslow' or 'efron'"):
         losses.cox_partial_likelihood(**COX, ties="exact")
+
+
+def test_a_gamma_far_from_its_mean():
+    """Where ``rate * target`` is so far below the shape that 1+t keeps none of its digits."""
+    concentration, rate, target = (np.float32(x) for x in ([1e4, 100], [1, 1], [1e-4, 0.01]))
+    value, grads = losses.gamma_nll.value_and_grad(
+        concentration, rate, target, wrt=("rate", "concentration")
+    )
+    wide = [x.astype(np.float64) for x in (concentration, rate, target)]
+    assert_close(
+        value, -stats.gamma.logpdf(wide[2], wide[0], scale=1 / wide[1]), tolerance=(1e-6, 0)
+    )
+    assert_close(grads["rate"], wide[2] - wide[0] / wide[1], tolerance=(1e-6, 0))
+    slope = scipy.special.digamma(wide[0]) - np.log(wide[1]) - np.log(wide[2])
+    assert_close(grads["concentration"], slope, tolerance=(1e-6, 0))

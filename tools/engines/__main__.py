@@ -37,7 +37,7 @@ those of value and gradient alone unless --engine names it. The exit code is 0 i
 that is installed gives what is expected of every model, or what it is known to get wrong, 1 if
 one does not, 2 for wrong use."""
 
-DTYPES = ("float16", "float32", "float64")
+DTYPES = ("float16", "float64")  # beside float32
 
 
 class _UsageError(Exception):

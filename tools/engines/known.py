@@ -26,9 +26,11 @@ class Known(NamedTuple):
 
 
 _TIES = "its TopK takes equal numbers in any order, where ONNX says the first one first"
-_STACKED = "of what a Scan stacks along dims that have names it keeps one element"
+_STACKED = (
+    "of what a Scan stacks along dims that have names it keeps one element; right with --static"
+)
+_UNBOUNDED = "it finds no place for arrays whose dims have names; right with --static"
 _STATES = "it takes the state of a Scan for what its first value is, and not for what its body says"
-_SLOW = "it takes longer to compile the model than it is given here"
 _NOTHING = "its sum over no elements has no element, where it ought to be 0"
 
 KNOWN = (
@@ -49,8 +51,11 @@ KNOWN = (
     Known("openvino", "losses.lovasz_softmax training", "extremes: grad_prob", _TIES),
     Known("openvino", "losses.wasserstein_1d training", "extremes: grad_", _TIES),
     Known("iree", "CTC", "mismatching contracting dimension", _STACKED),
+    Known("iree", "losses.focal_ctc", "mismatching contracting dimension", _STACKED),
+    Known("iree", "gluon.CTCLoss, empty axes", "grad_pred", _STACKED),
+    Known("iree", "losses.sinkhorn", "grad_cost", _STACKED),
+    Known("iree", "", "expected no unbounded stack allocations", _UNBOUNDED),
     Known("iree", "CTC", "'torch.prim.Loop' op along control flow edge", _STATES),
-    Known("iree", "", "compiling took longer than", _SLOW),
     Known("onnxruntime-1.16", "", "N=0: ", _NOTHING),
     Known("onnxruntime-1.16", "CTCLoss, empty axes", "L=0: ", _NOTHING),
     Known(
