@@ -246,6 +246,12 @@ def test_an_engine_that_gives_another_shape_is_noticed(exported, capsys):
     assert "loss is float32[1, 4] instead of float32[4]" in capsys.readouterr().out
 
 
+def test_an_engine_that_is_only_tried_fails_nothing(exported, capsys):
+    off = fake(lambda value: value + 1, known.TRIED[0])
+    assert command.main([str(exported)], [ORT, off]) == 0
+    assert "wrong" in capsys.readouterr().out
+
+
 def test_an_engine_that_refuses_fails(exported, tmp_path, capsys):
     def refuse(value):
         raise NotImplementedError("no such operator | ever")

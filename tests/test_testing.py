@@ -38,6 +38,7 @@ def fails(function, *args, says, **named):
 # What a check cannot hold true of, and why.
 BY_DEFINITION = {
     ("losses.ciou", "gradcheck"): "its weight of the aspect ratio is a constant, as in the paper",
+    ("losses.circle", "check_extremes"): "its weights of the pairs are constants, as in the paper",
     ("optax.ctc_loss_with_forward_probs", "check_dtypes"): "-1e5 is one of its own numbers",
 }
 # All checks pass on all losses but those; other tests hold every gradient and dtype too.
@@ -51,7 +52,8 @@ def test_losses_of_the_catalogue(entry):
     if entry.namespace in WHOLE:
         checks += [gradcheck, check_dtypes, check_shapes]
     for each in checks:
-        assert each(loss).lines or each is check_extremes
+        if (entry.name, each.__name__) not in BY_DEFINITION:
+            assert each(loss).lines or each is check_extremes
 
 
 @pytest.mark.parametrize(("name", "which"), BY_DEFINITION)
@@ -100,8 +102,8 @@ def test_a_wrong_gradient_is_found():
     def wrong(F, x):
         return F.mean(F.with_gradient(F.square(x), [x], [x]), axis=1)
 
-    message = fails(gradcheck, wrong, X, says=["grad_x[0, 0] is -0.302", "the slope is -0.604"])
-    assert "x[0, 0] = -0.907" in message
+    message = fails(gradcheck, wrong, X, says=["grad_x[0, 0] is -0.0656", "the slope is -0.131"])
+    assert "x[0, 0] = -0.197" in message
     assert "inputs = {\n      'x': np.array([[" in message
 
 

@@ -45,7 +45,7 @@ _LIMITS = {  # of the numbers of a kind; of others there are none
     "count": _POSITIVE,
 }
 _REACH = 5.0  # how far a range goes where nothing limits it
-_CHOICES = {"sign": (-1, 1), "class": (0, 1)}
+_CHOICES = {"sign": (-1, 1), "class": (0, 1), "group": (0, 1)}
 _ELEMENT = {"real": 0.0, "zero": 0.0, "log_simplex": -1.0}  # where a single one stands; others at 1
 _BOXES = ((-1.0, -1.0, 1.0, 1.0), (0.0, 0.0, 2.0, 2.0))  # they overlap
 _SIMILAR = ("contrastive",)  # of samples further apart than the margin the label 1 makes nothing
@@ -342,7 +342,7 @@ class _Stage:
             array[...] = bound_sizes(self.program, arrays)[dim]
         elif example.values == "box":
             array[...] = _BOXES[name != self.moving]
-        elif (example.values, example.shape[-1]) == ("class", "L"):
+        elif _is_sequence(example):
             array[...] = np.arange(1, array.shape[-1] + 1)
         elif (example.values, example.shape) == ("log_simplex", ("N",)):
             array[...] = -1.0
@@ -380,9 +380,14 @@ class _Stage:
         classes, example = dict(self.program.labels).get(name), self.examples[name]
         if classes is not None:
             return tuple(range(evaluate(classes, bound_sizes(self.program, arrays))))
-        if example.shape[-1] == "L" and example.values == "class":
+        if _is_sequence(example):
             return tuple(range(1, arrays[self.moving].shape[-1] - 1))  # the blank is an end
         return _CHOICES.get(example.values, ())
+
+
+def _is_sequence(example: Example) -> bool:
+    """Whether it is the labels of sequences."""
+    return example.values in ("class", "event") and example.shape[-1] == "L"
 
 
 # --- values and kinks ---

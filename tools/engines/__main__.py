@@ -33,9 +33,9 @@ names it."""
 EPILOG = """\
 `tools/conformance --install` first makes the environments of the engines; those in JavaScript need
 a Node.js, and that in a browser a Chromium. IREE, which takes seconds to compile a model, runs
-those of value and gradient alone unless --engine names it. The exit code is 0 if every engine
-that is installed gives what is expected of every model, or what it is known to get wrong, 1 if
-one does not, 2 for wrong use."""
+those of value and gradient alone unless --engine names it, and is run as far as it gets. The exit
+code is 0 if every other engine that is installed gives what is expected of every model, or what it
+is known to get wrong, 1 if one does not, 2 for wrong use."""
 
 DTYPES = ("float16", "float64")  # beside float32
 

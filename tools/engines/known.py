@@ -9,6 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+# Engines that are run as far as they get: what they refuse or get wrong is shown, and fails nothing.
+TRIED = ("iree",)
+
+
 class Known(NamedTuple):
     """A defect of an engine.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .adapters import Engine, MissingError, Step
 from .compare import worst
 from .exchange import Outcome, Refusal
-from .known import cause
+from .known import TRIED, cause
 from .subjects import Subject
 
 STATES = ("wrong", "refused", "known", "right", "not run")  # the worst first
@@ -62,8 +62,8 @@ class Column:
 
     @property
     def ok(self) -> bool:
-        """Whether all is as expected; of what is not installed nothing is."""
-        return all(cell.ok for cell in (self.cells or {}).values())
+        """Whether it gives no cause for alarm: what is only tried, or not installed, never does."""
+        return self.engine in TRIED or all(cell.ok for cell in (self.cells or {}).values())
 
     @property
     def counts(self) -> Counter[str]:

@@ -144,7 +144,7 @@ def gradcheck(
     for name in names:
         gradient = gradients[f"grad_{name}"]
         found = slopes(total, arrays, name, places_of(arrays[name], name), step)
-        wrong += compare(name, gradient, found, total, arrays, (rtol, OF_LARGEST))
+        wrong += compare(name, gradient, found, total, arrays, (rtol, OF_LARGEST, 0.0))
         kinks = int(found.bent.sum())
         if not kinks:
             wrong += _along(total, arrays, name, gradient, step, rtol, found.noise)
@@ -160,7 +160,7 @@ def compare(
     found: Slopes,
     total: Total,
     arrays: Mapping[str, Array],
-    tolerance: tuple[float, float],
+    tolerance: tuple[float, float, float],
 ) -> list[str]:
     """What is wrong with a gradient, by its slopes; slopes that are not finite tell nothing.
 
@@ -170,7 +170,7 @@ def compare(
         found: the slopes.
         total: the function that has them, at ``arrays``.
         arrays: its inputs.
-        tolerance: relative to a slope, and to the largest.
+        tolerance: relative to a slope, to the largest, and absolute.
     """
     low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
     most = float(np.finfo(np.float32).max if gradient.dtype.itemsize == 4 else np.inf)
@@ -179,7 +179,8 @@ def compare(
         return []
     largest = float(np.maximum(np.abs(low), np.abs(high))[known].max())
     middle = (low + high) / 2
-    room = tolerance[0] * np.abs(middle) + tolerance[1] * largest + 10 * found.noise
+    relative, of_largest, absolute = tolerance
+    room = relative * np.abs(middle) + of_largest * largest + absolute + 10 * found.noise
     low, high = (np.where(found.bent, end, middle) for end in (low, high))
     mine = np.array([float(gradient[place]) for place in found.places])
     right = (low - room <= mine) & (mine <= high + room)

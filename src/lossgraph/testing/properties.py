@@ -40,7 +40,9 @@ BATCHES = (0, 1, 2, 7)
 EXTENDED = np.dtype(np.longdouble)  # 80 bits where the processor has them
 # A derivative in float32, at numbers of 1e4, by differences of a value of up to 1e8.
 _EXTREME_STEP, _EXTREME_ENTRIES = 2.0**-10, 12
-_EXTREME_OF_LARGEST = SAMPLE_TOLERANCES["float32"]
+# An entry of a gradient may be a difference of probabilities, numbers up to 1, which it rounds.
+_SHARE = SAMPLE_TOLERANCES["float32"]
+_EXTREME = (_SHARE, _SHARE, float(np.finfo(np.float32).eps))
 _UNITS = 16  # roundings of an input that intermediate results may be worth
 
 
@@ -149,8 +151,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
     for name in names:
         places = places_of(arrays[name], name, _EXTREME_ENTRIES)
         found_slopes = slopes(total, spread, name, places, _EXTREME_STEP)
-        tolerance = _EXTREME_OF_LARGEST, _EXTREME_OF_LARGEST
-        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, tolerance)
+        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, _EXTREME)
     return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
 
 
