@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
-# Engines that are run as far as they get: what they refuse or get wrong is shown, and fails nothing.
+# Engines that are run as far as they get: what they refuse or get wrong is shown and fails nothing.
 TRIED = ("iree",)
 
 
