@@ -520,7 +520,7 @@ def test_bench_leaves_out_what_cannot_be_compared(monkeypatch: pytest.MonkeyPatc
 def test_progress_is_shown_only_where_somebody_watches(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert list(progress(iter([1, 2]), "checking", 2)) == [1, 2]
+    assert list(progress([1, 2], "checking")) == [1, 2]
     assert capsys.readouterr().err == ""
 
     class Terminal(io.StringIO):

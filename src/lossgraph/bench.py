@@ -44,6 +44,7 @@ def interleave(
     rounds: int,
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    watch: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> dict[str, list[list[float]]]:
     """The seconds of all calls, by name and round.
 
@@ -52,10 +53,11 @@ def interleave(
         rounds: how often each has its turn.
         seconds: how long a turn takes.
         clock: tells the time in seconds.
+        watch: gives the rounds one by one, and may show how many are done.
     """
     counts = {name: calls_in(seconds, warm(call, clock)) for name, call in calls.items()}
     found: dict[str, list[list[float]]] = {name: [] for name in calls}
-    for turn in range(rounds):
+    for turn in watch(range(rounds)):
         for name in in_turn(list(calls), turn):
             call = calls[name]
             call()  # for caches that others have used meanwhile

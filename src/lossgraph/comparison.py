@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,7 @@ def compare(
     pythons: Mapping[str, str] | None = None,
     extremes: bool = False,
     tolerance: Callable[[str], Tolerance] | None = None,
+    watch: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> Comparison:
     """Compare a loss with what others make of it: value and gradient of its sum.
 
@@ -113,6 +114,7 @@ def compare(
         pythons: paths of Pythons that have a framework, by its name.
         extremes: also at large logits, at zeros and so on.
         tolerance: from the name of a dtype to how far numbers may be apart.
+        watch: gives the names one by one, and may show how many are done.
 
     Raises:
         InputError: for a name that there is not.
@@ -126,7 +128,7 @@ def compare(
         inputs |= cases(subject.arrays, kinds)
     ours = {case: named_outputs(_run(subject, arrays)) for case, arrays in inputs.items()}
     found = Comparison()
-    for name in against:
+    for name in watch(against):
         try:
             version, theirs = _ask(name, subject, list(inputs.values()), pythons or {})
         except MissingError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -20,7 +21,7 @@ from ..program import Program
 from ..samples import draw_inputs
 from ..sessions import make_session, run_session
 from .options import Grad, Inputs, Json, Loss, Set, names, parse_options, parse_sizes, types_for
-from .output import note, print_json, print_table
+from .output import note, print_json, print_table, progress
 
 NAME = "bench"
 EXAMPLE = "Example: lossgraph bench softmax_ce --size N=4096,C=1000 --against naive,torch"
@@ -74,13 +75,9 @@ def command(
     for chosen in ((), wrt):
         calls, left_out = _calls(entry, made, given, types, arrays, chosen, rivals, threads)
         left_out |= _check(calls, loss)
-        contests.append(
-            Contest(
-                " + ".join(["value", *(f"grad_{name}" for name in chosen)]),
-                summarize(interleave(calls, rounds, seconds), "lossgraph"),
-                left_out,
-            )
-        )
+        what = " + ".join(["value", *(f"grad_{name}" for name in chosen)])
+        times = interleave(calls, rounds, seconds, watch=partial(progress, label=what))
+        contests.append(Contest(what, summarize(times, "lossgraph"), left_out))
     _print(entry.name, arrays, contests, json)
 
 

@@ -37,7 +37,7 @@ def command(
     found = find_models(model)
     checks = [
         (path, check)
-        for path in progress(found, "checking", len(found))
+        for path in progress(found, "checking")
         for check in check_file(path, rtol, atol)
     ]
     ok = all(check.ok for _, check in checks)

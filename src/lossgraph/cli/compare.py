@@ -26,7 +26,7 @@ from .options import (
     parse_sizes,
     types_for,
 )
-from .output import note, print_json, print_table
+from .output import note, print_json, print_table, progress
 from .run import load_array
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def command(
     found = compare(
         subject, wanted, pythons, extremes,
         partial(tolerance_of, relative=rtol, absolute=atol, ulp=ulp),
+        partial(progress, label="comparing"),
     )  # fmt: skip
     if json:
         print_json(_described(subject, found))

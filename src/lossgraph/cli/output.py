@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,17 +38,22 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+def progress(items: Sequence[T], label: str) -> Iterator[T]:
     """The items, with a bar on standard error as long as they last, where somebody watches."""
     if not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(
-        items, description=label, total=total, console=Console(stderr=True), transient=True
-    )
+    # Drawn between the items: a thread that draws would be noise in what is measured.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(label, total=len(items))
+        bar.refresh()
+        for item in items:
+            yield item
+            bar.advance(task)
+            bar.refresh()
 
 
 def _draw(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -65,7 +65,7 @@ def command(
     families = list(_families(chosen, parse_options(set), sweep))
     drawn = [
         _drawn(name, entry, options, dtype, label, (low, high, points))
-        for name, entry, options in progress(families, "computing", len(families))
+        for name, entry, options in progress(families, "computing")
     ]
     if output is not None:
         _write(output, drawn)
