@@ -1,5 +1,4 @@
-"""The command line: ``lossgraph list``, ``show``, ``plot``, ``export``, ``run``, ``check`` and
-``bench``.
+"""The command line, ``lossgraph COMMAND``.
 
 One command a module. Standard output carries only data; what is said about it goes to
 standard error. The exit code is 0, 1 if a check failed, 2 for wrong use.

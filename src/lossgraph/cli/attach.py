@@ -60,11 +60,11 @@ def command(
     target_ort: TargetOrt = None,
     json: Json = False,
 ) -> None:
-    """Attach a loss to a model: it goes on with the loss, and what it computed stays as it was.
+    """Attach a loss to the end of a model.
 
-    The new file has the inputs and outputs of the model, those inputs of the loss that the model
-    does not give, and the loss. --input names inputs of the loss: those that the model gives only
-    where it does not say their type itself.
+    What the model computed stays as it was. The new file has the inputs and outputs of the model,
+    those inputs of the loss that the model does not give, and the loss. --input names inputs of the
+    loss: those that the model gives only where it does not say their type itself.
     """
     entry = lookup(loss)
     from ..attached import attach_file

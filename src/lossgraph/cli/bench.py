@@ -58,12 +58,12 @@ def command(
     threads: Annotated[int | None, typer.Option(min=1, help="For each; all if not given.")] = None,
     json: Json = False,
 ) -> None:
-    """Time a loss, alone and with its gradient, against others that are installed here.
+    """Time a loss against the same in other frameworks.
 
-    naive is the exported graph, run whole by ONNX Runtime; torch and jax are the same loss in
-    these frameworks, where it is known. All take turns in this process, JAX with all threads.
-    Ratios are times relative to lossgraph's: above 1, lossgraph is faster. The exit code is 1 if
-    they compute different numbers.
+    Timed are the value alone, and the value with gradients. naive is the exported graph, run whole
+    by ONNX Runtime; torch and jax are the same loss in these frameworks, where it is known. All
+    take turns in this process, JAX with all threads. Ratios are times relative to lossgraph's:
+    above 1, lossgraph is faster. The exit code is 1 if they compute different numbers.
     """
     entry, given = lookup(loss), parse_options(set)
     made, rivals = entry.make(given), _rivals(against)

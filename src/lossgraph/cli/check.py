@@ -27,10 +27,11 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check models: the ONNX checker, loading, agreement with onnx.reference and test data.
+    """Check models, and compare them with their test data.
 
-    The exit code is 1 if a check failed. Test data beside the model are used; without them,
-    data are made up from the types of the inputs.
+    They have to pass the ONNX checker, to be loaded by ONNX Runtime, and to agree with
+    onnx.reference. The exit code is 1 if a check failed. Test data beside the model are used;
+    without them, data are made up from the types of the inputs.
     """
     from ..checks import check_file, find_models
 

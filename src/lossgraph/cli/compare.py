@@ -82,12 +82,13 @@ def command(
     mxnet: Annotated[str | None, typer.Option(metavar="PATH", help="The same for mxnet.")] = None,
     json: Json = False,
 ) -> None:
-    """Compare a loss with other frameworks: value, and gradient of its sum, by all predictions.
+    """Compare a loss with the same in other frameworks.
 
-    numpy is the loss's own body on arrays, in float64; onnx.reference and onnxruntime run the
-    exported graph; torch, jax and mxnet are the same loss in these frameworks, where it is known,
-    and optax its own losses. A framework may live in another Python. What is not installed is left
-    out. The exit code is 1 if numbers differ by more than the tolerance, 2 if nothing is left.
+    Compared are the value, and the gradient of its sum by all predictions. numpy is the loss's own
+    body on arrays, in float64; onnx.reference and onnxruntime run the exported graph; torch, jax
+    and mxnet are the same loss in these frameworks, where it is known, and optax its own losses. A
+    framework may live in another Python. What is not installed is left out. The exit code is 1 if
+    numbers differ by more than the tolerance, 2 if nothing is left.
     """
     from ..comparison import ALL, compare
 

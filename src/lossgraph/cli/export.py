@@ -66,9 +66,10 @@ def command(
     triton_gpu: Annotated[bool, typer.Option("--triton-gpu", help="Run it on GPUs there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write value.onnx, with --grad training.onnx, test data and a page about them.
+    """Export a loss: models, test data and a page about them.
 
-    With --triton, as models NAME and NAME_training of a model repository, with -o or instead.
+    They are value.onnx, with --grad training.onnx, test_data_set_0 and README.md. With --triton, as
+    models NAME and NAME_training of a model repository, with -o or instead.
     """
     if output is None and triton is None:
         raise InputError("say where to write: --output DIR, or --triton DIR")

@@ -53,11 +53,12 @@ def command(
     dtype: Annotated[str, typer.Option(help="Compute in this dtype.")] = "float64",
     json: Json = False,
 ) -> None:
-    """Draw value and gradient of losses while one entry of the prediction moves.
+    """Draw the values and gradients of losses.
 
-    Losses of single elements stand at the label 0, those of signs and classes at 1 with other
-    scores 0, all others at sample data. An option goes to the losses that have it; LOSS.OPTION
-    to one. A gradient that jumps is drawn as a jump, and a pole is cut off.
+    One entry of the prediction moves. Losses of single elements stand at the label 0, those of
+    signs and classes at 1 with other scores 0, all others at sample data. An option goes to the
+    losses that have it; LOSS.OPTION to one. A gradient that jumps is drawn as a jump, and a pole is
+    cut off.
     """
     if output is None and not json:
         raise InputError("nothing to do: give a picture to write, like -o curves.png, or --json")

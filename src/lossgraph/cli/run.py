@@ -39,9 +39,10 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run a model on arrays from files; print the value and the shapes of gradients.
+    """Run a model on arrays from files.
 
-    Of an exported folder this is training.onnx, or value.onnx if that is all there is.
+    Prints the value and the shapes of gradients. Of an exported folder this is training.onnx, or
+    value.onnx if that is all there is.
     """
     from ..models import ModelRunner, load_model
 

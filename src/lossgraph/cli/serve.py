@@ -35,10 +35,11 @@ def command(
         bool, typer.Option("--json", help="Print addresses and models as a line of JSON.")
     ] = False,
 ) -> None:
-    """Serve models over the Open Inference Protocol (version 2) until interrupted.
+    """Serve models over the Open Inference Protocol.
 
-    A folder FOLDER is the model FOLDER, which gives the value, and FOLDER_training, which gives
-    gradients too. A line on standard error says when requests are answered.
+    That is its version 2; Ctrl-C ends it. A folder FOLDER is the model FOLDER, which gives the
+    value, and FOLDER_training, which gives gradients too. A line on standard error says when
+    requests are answered.
     """
     from ..serving import load_models
 

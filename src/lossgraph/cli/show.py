@@ -32,7 +32,7 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a loss: formula, options, the expression compiled from it, the ONNX graph."""
+    """Show a loss: formula, options, expression and ONNX graph."""
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     types = types_for(entry, made, input)
