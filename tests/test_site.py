@@ -113,12 +113,18 @@ def browser():
 def page(site, browser):
     """The page, which several tests use one after the other: the engine takes a second."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(60_000)  # the machine may do other things
     errors = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto((site / "index.html").as_uri())
     settle(opened)
     yield opened
     assert errors == []
+
+
+def wait_for(page, condition):
+    """Wait until it holds; asked by the clock, as a browser without a window may draw no frames."""
+    page.wait_for_function(condition, polling=50)
 
 
 def settle(page):
@@ -254,7 +260,7 @@ def test_exact_numbers_labels_and_ranges_are_typed(page):
     assert_drawn(page, "gluon.HuberLoss", 1.5, rho=0.75)
     assert drawn(page)["x"][-1] == 8
     assert page.locator("#arrays td.label").inner_text() == "1.5"
-    page.wait_for_function("location.hash.includes('rho')")
+    wait_for(page, "location.hash.includes('rho')")
     fields = urllib.parse.parse_qs(page.evaluate("location.hash.slice(1)"))
     assert fields == {
         "loss": ["gluon.HuberLoss"], "set.rho": ["0.75"], "label": ["1.5"], "from": ["-5"],
@@ -321,7 +327,7 @@ def test_a_pinned_curve_stays_behind_others(page):
     show(page, "gluon.HuberLoss", rho=0.5)
     page.get_by_role("button", name="Pin curve").click()
     page.get_by_role("link", name="hinge_loss").click()
-    page.wait_for_function("explorer.state.loss === 'optax.hinge_loss'")
+    wait_for(page, "explorer.state.loss === 'optax.hinge_loss'")
     settle(page)
     assert_drawn(page, "optax.hinge_loss")
     assert_drawn(page, "gluon.HuberLoss", rho=0.5, what="pinned")
@@ -342,7 +348,7 @@ def test_it_can_be_used_from_the_keyboard_alone(page):
     assert page.locator("#count").inner_text() == "1 loss"
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    page.wait_for_function("explorer.state.loss === 'losses.dice'")
+    wait_for(page, "explorer.state.loss === 'losses.dice'")
     settle(page)
     before = drawn(page)
     focus_by_tab(page, "control-smooth")
@@ -432,7 +438,7 @@ def test_narrow_screens_need_no_scrolling_sideways(page, width):
         page.get_by_role("button", name="Losses", exact=True).click()
         assert page.locator("#list").is_visible()
         page.get_by_role("link", name="HuberLoss").click()
-        page.wait_for_function("explorer.state.loss === 'gluon.HuberLoss'")
+        wait_for(page, "explorer.state.loss === 'gluon.HuberLoss'")
         assert page.locator("#list").is_hidden()
         settle(page)
     finally:
