@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 import threading
+import time
 import urllib.parse
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,8 +124,11 @@ def page(site, browser):
 
 
 def wait_for(page, condition):
-    """Wait until it holds; asked by the clock, as a browser without a window may draw no frames."""
-    page.wait_for_function(condition, polling=50)
+    """Wait until it holds; asked from here, as the page lets nobody evaluate a text in it."""
+    deadline = time.monotonic() + 60
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(20)
 
 
 def settle(page):
