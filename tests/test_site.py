@@ -264,7 +264,7 @@ def test_exact_numbers_labels_and_ranges_are_typed(page):
     assert_drawn(page, "gluon.HuberLoss", 1.5, rho=0.75)
     assert drawn(page)["x"][-1] == 8
     assert page.locator("#arrays td.label").inner_text() == "1.5"
-    wait_for(page, "location.hash.includes('rho')")
+    wait_for(page, "location.hash.includes('to=8')")
     fields = urllib.parse.parse_qs(page.evaluate("location.hash.slice(1)"))
     assert fields == {
         "loss": ["gluon.HuberLoss"], "set.rho": ["0.75"], "label": ["1.5"], "from": ["-5"],
