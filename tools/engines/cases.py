@@ -45,15 +45,9 @@ _UNDEFINED = {
 }
 _WITHOUT_SLOPES = {
     "losses.ciou",  # takes a factor that depends on the boxes for a constant, as its paper does
+    "losses.circle",  # likewise the weights of its pairs
     "optax.ctc_loss_with_forward_probs",  # gives sums of -1e5 too, in which a step is lost
 }
-
-
-# Inputs that are given, not predicted; that a framework has gradients by some is another matter.
-_GIVEN = {
-    "event", "label", "label_paddings", "labels", "log_targets", "logit_paddings", "relevance",
-    "target", "targets", "time",
-}  # fmt: skip
 
 
 def typical(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
@@ -114,11 +108,8 @@ class Case:
     @property
     def wrt(self) -> tuple[str, ...]:
         """The inputs to differentiate by."""
-        return self.grad or tuple(
-            name
-            for name, (dtype, _) in self.input_types.items()
-            if dtype.startswith("float") and name not in _GIVEN
-        )
+        predictions = lookup(self.loss).predictions
+        return self.grad or tuple(name for name in self.input_types if name in predictions)
 
     def export_types(self) -> Types:
         """The types of the model, which has no names if it is static."""

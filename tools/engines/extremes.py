@@ -20,15 +20,18 @@ NUMBERS: Mapping[str, tuple[float, ...]] = {
     "count": (0.0, 1.0, 100.0),
 }
 
-# Differences of squares of 1e4, which float32 knows to 8 or so, in an exponential or a hinge: there
-# no float32 knows the result.
-SQUARES = {"gluon.SDMLLoss", "gluon.TripletLoss", "losses.vicreg"}
-_SQUARED = (100.0, -100.0, 0.0, 1.0)
+# Differences of squares or products of 1e4, which float32 knows to 8 or so, in an exponential, a
+# hinge or a choice of the largest: there no float32 knows the result.
+PRODUCTS = {
+    "gluon.SDMLLoss", "gluon.TripletLoss", "losses.batch_hard_triplet", "losses.vicreg",
+    "nn.AdaptiveLogSoftmaxWithLoss",
+}  # fmt: skip
+_FACTORS = (100.0, -100.0, 0.0, 1.0)
 
 
 def extreme(name: str, loss: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Inputs of a loss with the numbers that are not class labels, signs or such at extremes."""
-    numbers = {**NUMBERS, "real": _SQUARED} if name in SQUARES else NUMBERS
+    numbers = {**NUMBERS, "real": _FACTORS} if name in PRODUCTS else NUMBERS
     kinds = {each: example.values for each, example in examples_of(loss).items()}
     return {
         each: _replaced(each, array, kinds.get(each, ""), numbers) for each, array in arrays.items()
