@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InputError
+from .limits import finite
 
 
 def cox_partial_likelihood(
@@ -33,8 +34,12 @@ def cox_partial_likelihood(
     log_share = F.log(F.cast(F.broadcast_lesser_equal(rows, columns), dtype=log_risk.dtype))
     if ties == "efron":
         log_share = log_share + F.log1p(-_lost(F, rows, columns, event))
-    seen = F.broadcast_add(log_share, F.expand_dims(log_risk, axis=0))
-    return event * (F.logsumexp(seen, axis=1) - log_risk)
+    risks = F.expand_dims(log_risk, axis=0)
+    # of differences from about the largest that is seen, so that large risks lose no digits
+    largest = F.max(F.broadcast_add(log_share, risks), axis=1, keepdims=True, finite=True)
+    base = F.stop_gradient(finite(F, largest))
+    seen = F.logsumexp(log_share + F.broadcast_sub(risks, base), axis=1)
+    return event * (seen - (log_risk - F.squeeze(base, axis=1)))
 
 
 def _lost(F: Any, rows: Any, columns: Any, event: Any) -> Any:
