@@ -26,11 +26,12 @@ def triplet(F: Any, anchor: Any, positive: Any, negative: Any, margin: float, ax
 
     Sums over all axes but ``axis``.
     """
-    near, far, apart = positive - anchor, negative - anchor, positive - negative
-    # the difference of their squares, as a product that keeps its digits far from the anchor
-    slopes = [-2 * apart, 2 * near, -2 * far]
-    gap = F.with_gradient(apart * (near + far), [anchor, positive, negative], slopes)
-    return F.relu(F.sum(gap, axis=axis, exclude=True) + margin)
+    near, away, apart = positive - anchor, anchor - negative, negative - positive
+    # half the difference of squares, as a product that keeps its digits far from the anchor
+    half = F.with_gradient(
+        apart * ((away - near) * 0.5), [anchor, positive, negative], [apart, near, away]
+    )
+    return F.relu(2 * F.sum(half, axis=axis, exclude=True) + margin)
 
 
 def cosine_similarity(F: Any, x: Any, y: Any, epsilon: float = COSINE_EPSILON) -> Any:

@@ -36,13 +36,11 @@ def dice(
     arXiv:1706.05721.
     """
     rank, classes = len(predictions.shape), predictions.shape[-1]
-    shares, missed = shares_of(F, predictions) if from_logits else (predictions, 1 - predictions)
+    shares = shares_of(F, predictions) if from_logits else predictions
     axes = tuple(range(1, rank - 1)) if axis is None else axes_of(axis, rank)
-    parts = (shares * targets, shares * (1 - targets), missed * targets)
-    overlap, false, lost = (total(F, x, axes) for x in parts)
-    # what is lacking itself: as a difference of 1 it and its gradient would keep few digits
-    lacking = alpha * false + beta * lost
-    loss = lacking / (overlap + lacking + smooth)
+    overlap, predicted, true = (total(F, x, axes) for x in (shares * targets, shares, targets))
+    union = overlap + alpha * (predicted - overlap) + beta * (true - overlap) + smooth
+    loss = 1 - (overlap + smooth) / union
     if class_weights is not None:
         loss = loss * class_weights
     if ignore_background and not same_size(classes, 1):
@@ -50,20 +48,9 @@ def dice(
     return loss
 
 
-def shares_of(F: Any, logits: Any) -> tuple[Any, Any]:
-    """Probabilities of classes along the last axis, and 1 minus them; of one class against none.
-
-    The largest one is what the others leave, so that digits near 0 and 1 are kept, and so is the
-    gradient where a class is nearly sure.
-    """
-    if same_size(logits.shape[-1], 1):
-        return F.sigmoid(logits), F.sigmoid(-logits)
-    shares = F.softmax(logits, axis=-1)
-    likeliest = F.argmax(logits, axis=-1)
-    hot = F.one_hot(likeliest, logits.shape[-1], dtype=logits.dtype)
-    others = F.where(hot, F.zeros_like(shares), shares)
-    rest = F.broadcast_like(F.sum(others, axis=-1, keepdims=True), shares)
-    return F.where(hot, 1 - rest, others), F.where(hot, rest, 1 - others)
+def shares_of(F: Any, logits: Any) -> Any:
+    """Probabilities of classes along the last axis; of one class against none."""
+    return F.sigmoid(logits) if same_size(logits.shape[-1], 1) else F.softmax(logits, axis=-1)
 
 
 def generalized_dice(
