@@ -83,7 +83,7 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
     rest, each = 1 / (1 + ratio), 1 / degrees
     by_target = (1 + each) * z * rest / scale
     by_scale = (1 - z) * (1 + z) * rest / scale
-    taken = -z / (z + degrees / z)  # rest - 1
+    taken = -ratio * rest  # rest - 1
     by_degrees = _less_log(F, rest, taken) + _less_log(F, 1 + each, each) + taken / degrees
     by_degrees = (by_degrees - _digamma_gap(F, half, half + 0.5, 0.5)) / 2
     slopes = [-by_target, by_scale, by_degrees, by_target]
@@ -114,7 +114,7 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
     choices = F.log1p(k / r) / 2 + (_stirling(F, r) - _stirling(F, both))
     value = lost + (_own_count(F, k) + choices)
     # the slopes written out, as the chain rule's terms cancel
-    by_mean = F.where(none, one, gap / mean) * (r / (r + mean))
+    by_mean = F.where(none, one, gap / F.where(none, one, mean)) * (r / (r + mean))
     by_count = _less_log(F, both / (r + mean), -gap / (r + mean)) - _digamma_gap(F, r, both, k)
     excess = (r + mean - r * gap) / (mean * both)
     by_target = _log_near(F, (r + mean) / mean * ((k + 1) / both), excess)
