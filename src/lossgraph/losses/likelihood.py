@@ -296,4 +296,5 @@ def _digamma_gap(F: Any, x: Any, end: Any, step: Any) -> Any:
         value, slope = value * second + (2 * n - 1) * _STIRLING[n - 1], slope * first + value
     slope = slope * first + value
     beyond = step * nearer * farther * (0.5 + (nearer + farther) * slope)
-    return total - F.log1p(step / x * (_SHIFT * farther)) + beyond
+    moved = _log_near(F, end / x * ((x + _SHIFT) * farther), step / x * (_SHIFT * farther))
+    return total - moved + beyond

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import InputError
 from .limits import finite
+from .pairs import HIDDEN
 
 
 def cox_partial_likelihood(
@@ -38,8 +39,12 @@ def cox_partial_likelihood(
     # of differences from about the largest that is seen, so that large risks lose no digits
     largest = F.max(F.broadcast_add(log_share, risks), axis=1, keepdims=True, finite=True)
     base = F.stop_gradient(finite(F, largest))
-    seen = F.logsumexp(log_share + F.broadcast_sub(risks, base), axis=1)
-    return event * (seen - (log_risk - F.squeeze(base, axis=1)))
+    seen = log_share + F.broadcast_sub(risks, base)
+    # by the margin of the others, so that a small loss and its gradient keep their digits
+    itself = F.eye(log_risk.shape[0], dtype=log_risk.dtype)
+    own = F.sum(F.where(itself, log_share, F.zeros_like(log_share)), axis=1)
+    others = F.logsumexp(F.where(itself, F.zeros_like(seen) + HIDDEN, seen), axis=1)
+    return event * (own + F.softrelu(others - (log_risk - F.squeeze(base, axis=1)) - own))
 
 
 def _lost(F: Any, rows: Any, columns: Any, event: Any) -> Any:
