@@ -400,3 +400,17 @@ def test_digits_of_single_precision_at_logits_of_1e4(name, oracle):
     _, wide = loss.value_and_grad(logits, label, wrt=("logits",))
     assert_close(value, oracle(logits, label), tolerance=(2e-6, 0))
     assert_close(grads["logits"], wide["logits"], tolerance=(2e-6, 1e-9))
+
+
+@pytest.mark.parametrize("name", ["dice", "generalized_dice"])
+def test_overlaps_of_nearly_sure_classes_have_gradients(name):
+    """In single precision a share near 1 has lost what the others have."""
+    rng = np.random.default_rng(4)
+    logits = rng.permutation(np.linspace(-400, 400, 30)).reshape(2, 3, 5).astype(np.float32)
+    targets = rng.dirichlet(np.ones(5), (2, 3))
+    loss = getattr(losses, name)
+    _, narrow = loss.value_and_grad(logits, targets.astype(np.float32), wrt=("predictions",))
+    wide = {"predictions": logits.astype(float), "targets": targets}
+    _, grads = loss.value_and_grad(**wide, wrt=("predictions",))
+    largest = np.abs(grads["predictions"]).max()
+    assert_close(narrow["predictions"], grads["predictions"], tolerance=(1e-3, 5e-6 * largest))
