@@ -515,3 +515,20 @@ def test_integer_and_bool_labels_are_numbers_to_a_loss_of_numbers():
         assert_close(loss(pred, label), expected)
         assert_close(loss(pred, label.astype(np.int32)), expected)
     assert_close(gluon.HingeLoss()(pred, label * 2 - 1), gluon.HingeLoss()(pred, label * 2.0 - 1))
+
+
+def test_triplets_far_from_their_anchor():
+    """Squares of 1e8 whose difference is 3e4: in single precision a unit of them is 8."""
+    pred, positive, negative = (
+        np.zeros((1, 2)),
+        np.array([[1e4, 1e4]]),
+        np.array([[9999.0, 9999.5]]),
+    )
+    value, grads = gluon.TripletLoss().value_and_grad(
+        *(x.astype(np.float32) for x in (pred, positive, negative)),
+        wrt=("pred", "positive", "negative"),
+    )
+    np.testing.assert_allclose(value, [2e4 - 1 + 1e4 - 0.25 + 1], rtol=1e-7)
+    np.testing.assert_array_equal(grads["pred"], [[-2, -1]])
+    np.testing.assert_array_equal(grads["positive"], 2 * positive)
+    np.testing.assert_array_equal(grads["negative"], -2 * negative)

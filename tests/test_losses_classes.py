@@ -381,3 +381,36 @@ def test_single_precision_keeps_the_digits_of_a_small_loss():
     expected = (np.exp(-30.0) + np.exp(-29.0)) ** 3
     value = losses.softmax_focal(logits.astype(np.float32), label)
     assert_close(value, [expected], tolerance=(SINGLE[0][0], 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
+    [
+        ("softmax_focal", focal),
+        ("generalized_cross_entropy", generalized),
+        ("symmetric_cross_entropy", symmetric),
+    ],
+)
+def test_digits_of_single_precision_at_logits_of_1e4(name, oracle):
+    """Adding 1e4 to the logits changes nothing, in single precision either."""
+    logits = np.array([[0.5, -0.25, 1.0, 0.0], [2.0, 0.125, -3.0, 0.5], [-8.0, 9.0, 1.0, 9.5]])
+    label = np.array([0, 3, 1])
+    loss = getattr(losses, name)
+    value, grads = loss.value_and_grad((logits + 1e4).astype(np.float32), label, wrt=("logits",))
+    _, wide = loss.value_and_grad(logits, label, wrt=("logits",))
+    assert_close(value, oracle(logits, label), tolerance=(2e-6, 0))
+    assert_close(grads["logits"], wide["logits"], tolerance=(2e-6, 1e-9))
+
+
+@pytest.mark.parametrize("name", ["dice", "generalized_dice"])
+def test_overlaps_of_nearly_sure_classes_have_gradients(name):
+    """In single precision a share near 1 has lost what the others have."""
+    rng = np.random.default_rng(4)
+    logits = rng.permutation(np.linspace(-400, 400, 30)).reshape(2, 3, 5).astype(np.float32)
+    targets = rng.dirichlet(np.ones(5), (2, 3))
+    loss = getattr(losses, name)
+    _, narrow = loss.value_and_grad(logits, targets.astype(np.float32), wrt=("predictions",))
+    wide = {"predictions": logits.astype(float), "targets": targets}
+    _, grads = loss.value_and_grad(**wide, wrt=("predictions",))
+    largest = np.abs(grads["predictions"]).max()
+    assert_close(narrow["predictions"], grads["predictions"], tolerance=(1e-3, 5e-6 * largest))

@@ -212,6 +212,70 @@ def test_digits_of_single_precision_where_large_terms_cancel():
     assert_close(value, -stats.t.logpdf([14.0], 1e5, 7, 7), tolerance=(1e-5, 0))
 
 
+def exact_negative_binomial(mp, mean, r, k):
+    hits = k * mp.log((r + mean) / mean) if k else 0
+    value = mp.loggamma(r) - mp.loggamma(k + r) + mp.loggamma(k + 1) + r * mp.log1p(mean / r) + hits
+    by_mean = (r + k) / (r + mean) - (k / mean if k else 0)
+    by_count = mp.log1p(mean / r) - mp.digamma(k + r) + mp.digamma(r) + (k - mean) / (r + mean)
+    by_target = mp.log((r + mean) / mean) - mp.digamma(k + r) + mp.digamma(k + 1)
+    return value, by_mean, by_count, by_target
+
+
+def exact_student_t(mp, location, scale, degrees, target):
+    z, half = (target - location) / scale, degrees / 2
+    value = (half + 0.5) * mp.log1p(z * z / degrees) + mp.log(scale * mp.sqrt(degrees * mp.pi))
+    value += mp.loggamma(half) - mp.loggamma(half + 0.5)
+    pull = (degrees + 1) * z / (degrees + z * z)
+    spread = mp.log1p(z * z / degrees) - pull * z / degrees
+    by_degrees = (spread - mp.digamma(half + 0.5) + mp.digamma(half) + 1 / degrees) / 2
+    return value, -pull / scale, (1 - z * pull) / scale, by_degrees, pull / scale
+
+
+def spread_out(low, high, count=60):
+    return np.exp(RNG.uniform(np.log(low), np.log(high), count)).astype(np.float32)
+
+
+# How far numbers may be off, relative to themselves: half of them, and all. The slope by a number
+# of failures or of degrees is 0 somewhere, as is Student's loss.
+DIGITS = {
+    "negative_binomial_nll": ([1e-4] * 2 + [1.0], exact_negative_binomial, {
+        "loss": (2e-7, 5e-6), "mean": (1e-7, 5e-7), "total_count": (5e-7, 5e-3),
+        "target": (2e-7, 1e-4)}),
+    "student_t_nll": ([1e-3, 1e-4, 1e-4, 1e-3], exact_student_t, {
+        "loss": (2e-7, 1e-4), "location": (1e-7, 5e-7), "scale": (1e-7, 1e-4),
+        "degrees": (1e-6, 1e-3), "target": (1e-7, 5e-7)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_digits_of_single_precision_from_small_to_large_parameters(name):
+    mp = pytest.importorskip("mpmath")
+    lows, exact, allowed = DIGITS[name]
+    arrays = [spread_out(low, 1e4) for low in lows]
+    if name == "negative_binomial_nll":
+        arrays[-1] = np.round(arrays[-1]) - 1
+    wrt = tuple(allowed)[1:]
+    value, grads = getattr(losses, name).value_and_grad(*arrays, wrt=wrt)
+    with mp.workdps(50):
+        rows = [exact(mp, *map(mp.mpf, map(float, row))) for row in zip(*arrays, strict=True)]
+    for found, wanted, (half, all_) in zip(
+        [value, *grads.values()], np.array(rows, np.float64).T, allowed.values(), strict=True
+    ):
+        off = np.abs(found - wanted) / np.abs(wanted)
+        assert np.median(off) < half
+        assert off.max() < all_
+
+
+def test_counts_of_many_failures_keep_the_digits_of_the_slope():
+    """Around its mean, where a Poisson distribution is near, the slope is about 1e-12."""
+    mp = pytest.importorskip("mpmath")
+    mean, r, k = (np.array([x], np.float32) for x in (3.0, 1e6, 2.0))
+    _, grads = losses.negative_binomial_nll.value_and_grad(mean, r, k, wrt=("total_count",))
+    with mp.workdps(60):
+        slope = float(exact_negative_binomial(mp, mp.mpf(3), mp.mpf(10) ** 6, mp.mpf(2))[2])
+    assert_close(grads["total_count"], np.array([slope]), tolerance=(1e-6, 0))
+
+
 def test_a_power_without_a_distribution_is_refused():
     with pytest.raises(lg.InputError, match="power: expected a number that is not between 0 and 1"):
         losses.tweedie_deviance(**MEANS, power=0.5)
@@ -289,6 +353,23 @@ def test_cox_at_its_ends():
     assert value.shape == (0,)
     with pytest.raises(lg.InputError, match="ties: expected 'breslow' or 'efron'"):
         losses.cox_partial_likelihood(**COX, ties="exact")
+
+
+@pytest.mark.parametrize("ties", ["breslow", "efron"])
+def test_cox_at_large_log_risks(ties):
+    """Adding 1e4 to all log-risks changes nothing, in single precision either."""
+    base = (RISK * 8).round() / 8  # exact also beside 1e4
+    event = np.ones(7)
+    expected = cox(base, TIME, event, ties)
+    value, grads = losses.cox_partial_likelihood.value_and_grad(
+        (base + 1e4).astype(np.float32), TIME.astype(np.float32), event, ties=ties,
+        wrt=("log_risk",)
+    )  # fmt: skip
+    _, wide = losses.cox_partial_likelihood.value_and_grad(
+        base, TIME, event, ties=ties, wrt=("log_risk",)
+    )
+    assert_close(value, expected, tolerance=(2e-6, 2e-7))
+    assert_close(grads["log_risk"], wide["log_risk"], tolerance=(2e-6, 5e-7))
 
 
 def test_a_gamma_far_from_its_mean():

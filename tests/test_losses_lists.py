@@ -200,6 +200,23 @@ def test_approximate_gains_become_the_true_ones():
     assert_close(value, np.array(expected), tolerance=(1e-6, 1e-6))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_gains_that_are_no_numbers(dtype, masked):
+    """Gains of 2^1000 and 2^20000: only their ratios count."""
+    score = np.array([[0.3, 0.1, 0.2, 0.0], [0.2, 0.5, 0.1, 0.3]], dtype)
+    grade = np.array([[1000.0, 999.0, 0.0, 998.0], [19999.0, 20000.0, 0.0, 0.0]], dtype)
+    small = np.array([[50.0, 49.0, 0.0, 48.0], [49.0, 50.0, 0.0, 0.0]])  # the same ratios: 2^-48
+    mask = {"mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]], dtype)} if masked else {}
+    loss = losses.approx_ndcg
+    value, grads = loss.value_and_grad(score, grade, **mask, wrt=("score",))
+    if not masked:
+        assert_close(value, approx_ndcg(score.astype(float), small), tolerance=(5e-6, 1e-7))
+    wide = {name: array.astype(float) for name, array in mask.items()}
+    _, expected = loss.value_and_grad(score.astype(float), small, **wide, wrt=("score",))
+    assert_close(grads["score"], expected["score"], tolerance=(2e-5, 1e-7))
+
+
 def test_a_list_without_relevant_items_or_of_one():
     value, grads = losses.approx_ndcg.value_and_grad(SCORE, np.zeros((N, L)))
     np.testing.assert_array_equal(value, np.zeros(N))

@@ -9,8 +9,10 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from loss_cases import Case, laws
-from lossgraph import losses
+from lossgraph import losses, reference
+from lossgraph.checks import evaluate_model
 from lossgraph.errors import GradientError, InputError
+from lossgraph.export import expected
 from support import assert_close, newest_opset
 
 RNG = np.random.default_rng(3)
@@ -208,10 +210,10 @@ def test_no_sample_and_one(case, samples):
     wrt = tuple(k for k, v in arrays.items() if v.ndim == 2)
     value, grads = case.loss.value_and_grad(**arrays, **case.options, wrt=wrt)
     if case.name in COUPLED:
-        expected = COUPLED[case.name][samples]
+        wanted = COUPLED[case.name][samples]
         assert value.shape == ()
         if samples or case.name == "vicreg":
-            np.testing.assert_equal(float(value), expected)
+            np.testing.assert_equal(float(value), wanted)
         return
     assert value.shape == (samples,)
     assert np.isfinite(value).all()
@@ -220,6 +222,19 @@ def test_no_sample_and_one(case, samples):
     if samples and case.name.startswith(alone) and "soft" not in case.name:
         np.testing.assert_array_equal(value, [0])
         np.testing.assert_array_equal(grads[wrt[0]], np.zeros((1, D)))
+
+
+def test_the_farthest_of_no_samples():
+    """Numpy refuses a maximum of nothing, also where it is to have no elements."""
+    arrays = {"embedding": np.zeros((0, 3)), "label": np.zeros(0, np.int64)}
+    loss = losses.batch_hard_triplet
+    wrapped = {name: reference.Array(array) for name, array in arrays.items()}
+    assert loss(**wrapped).asnumpy().shape == (0,)
+    types = {"embedding": ("float64", ("N", 3)), "label": ("int64", ("N",))}
+    program = loss.program(types, grad=("embedding",))
+    for outputs in (expected(loss, program, arrays), evaluate_model(program.to_onnx(), arrays)):
+        shapes = {name: output.shape for name, output in outputs.items()}
+        assert shapes == {"loss": (0,), "grad_embedding": (0, 3)}
 
 
 def test_numbers_by_hand():

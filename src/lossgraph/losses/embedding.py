@@ -26,8 +26,12 @@ def triplet(F: Any, anchor: Any, positive: Any, negative: Any, margin: float, ax
 
     Sums over all axes but ``axis``.
     """
-    gap = F.square(positive - anchor) - F.square(negative - anchor)
-    return F.relu(F.sum(gap, axis=axis, exclude=True) + margin)
+    near, away, apart = positive - anchor, anchor - negative, negative - positive
+    # half the difference of squares, as a product that keeps its digits far from the anchor
+    half = F.with_gradient(
+        apart * ((away - near) * 0.5), [anchor, positive, negative], [apart, near, away]
+    )
+    return F.relu(2 * F.sum(half, axis=axis, exclude=True) + margin)
 
 
 def cosine_similarity(F: Any, x: Any, y: Any, epsilon: float = COSINE_EPSILON) -> Any:

@@ -13,8 +13,12 @@ from ..options import is_number
 from .limits import relative_expm1, together, weighed_log
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
-_LARGE = 20.0  # from here on five terms of Stirling's series have all digits
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
+_LARGE = 8.0  # from here on eight terms of Stirling's series have all digits
+_STIRLING = (
+    1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,
+)  # fmt: skip
+_SHIFT = 8  # by how much a small argument is moved to be large
+_ATANH = 9  # terms of its series below 1/7: the rest is beyond the digits of float64
 _FLAT = -80.0  # a log-variance below which exp(-s) is out of range in float32
 
 
@@ -70,10 +74,20 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
 
     Source: Lange, Little, Taylor (1989), JASA 84(408).
     """
-    z = (target - location) / scale
-    spread = F.log1p(z * (z / degrees)) * ((degrees + 1) / 2)
-    norm = _log_rising(F, degrees / 2, 0.5) - F.log(degrees * math.pi) / 2
-    return spread + F.log(scale) - norm
+    location, scale, degrees, target = together(F, location, scale, degrees, target)
+    z, half = (target - location) / scale, degrees / 2
+    ratio = z * (z / degrees)
+    norm = half * F.log1p(0.5 / half) - 0.5 + (_stirling(F, half + 0.5) - _stirling(F, half))
+    value = F.log1p(ratio) * ((degrees + 1) / 2) + F.log(scale) + (HALF_LOG_TWO_PI - norm)
+    # the slopes written out, as the chain rule's terms cancel: near |z| = 1, and for many degrees
+    rest, each = 1 / (1 + ratio), 1 / degrees
+    by_target = (1 + each) * z * rest / scale
+    by_scale = (1 - z) * (1 + z) * rest / scale
+    taken = -ratio * rest  # rest - 1
+    by_degrees = _less_log(F, rest, taken) + _less_log(F, 1 + each, each) + taken / degrees
+    by_degrees = (by_degrees - _digamma_gap(F, half, half + 0.5, 0.5)) / 2
+    slopes = [-by_target, by_scale, by_degrees, by_target]
+    return F.with_gradient(value, [location, scale, degrees, target], slopes)
 
 
 def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> Any:
@@ -89,11 +103,23 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
 
     Source: Hilbe (2011), Negative Binomial Regression.
     """
-    mean, count, k = together(F, mean, total_count, target)
-    low, high = F.minimum(count, k + 1), F.maximum(count, k + 1)
-    choices = _log_rising(F, high, low - 1) - F.gammaln(low)
-    hits = weighed_log(F, k, mean) - k * F.log(count + mean)
-    return count * F.log1p(mean / count) - hits - choices
+    mean, r, k = together(F, mean, total_count, target)
+    none, one = k == 0, F.ones_like(k)
+    seen, gap, both = F.maximum(k, 1.0), mean - k, r + k
+    # what the mean loses to the count itself, and the loss at that: neither has large terms
+    excess = F.where(k < 1, one, r / (r + mean) * (gap / seen))
+    hit = _log_near(F, mean / seen * (both / (r + mean)), excess)
+    total = _log_near(F, (r + mean) / both, gap / both)
+    lost = r * total - F.where(none, 0 * one, k * hit)
+    choices = F.log1p(k / r) / 2 + (_stirling(F, r) - _stirling(F, both))
+    value = lost + (_own_count(F, k) + choices)
+    # the slopes written out, as the chain rule's terms cancel
+    by_mean = F.where(none, one, gap / F.where(none, one, mean)) * (r / (r + mean))
+    by_count = _less_log(F, both / (r + mean), -gap / (r + mean)) - _digamma_gap(F, r, both, k)
+    excess = (r + mean - r * gap) / (mean * both)
+    by_target = _log_near(F, (r + mean) / mean * ((k + 1) / both), excess)
+    by_target = by_target - _digamma_gap(F, k + 1, both, r - 1)
+    return F.with_gradient(value, [mean, r, k], [by_mean, by_count, by_target])
 
 
 def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
@@ -112,10 +138,7 @@ def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
     near = F.gammaln(small) - small * F.log(b) - weighed_log(F, small - 1, y) + b * y
     # around its mean the large terms cancel: what is left is a (t - log(1+t))
     t = F.where(large, (b * y - bound) / bound, F.zeros_like(y))
-    around = F.abs(t) < 0.5  # else 1+t has not the digits of the quotient
-    quotient = F.where(around, one, b * y / bound)
-    log_quotient = F.where(around, F.log1p(F.where(around, t, 0 * one)), F.log(quotient))
-    far = bound * (t - log_quotient) - F.log(bound) / 2 + _stirling(bound)
+    far = bound * (t - _log_near(F, b * y / bound, t)) - F.log(bound) / 2 + _series(bound)
     return F.where(large, far + F.log(F.where(large, y, one)) + HALF_LOG_TWO_PI, near)
 
 
@@ -215,21 +238,63 @@ def kl_to_standard_normal(F: Any, mean: Any, log_variance: Any) -> Any:
     return (F.square(mean) + (F.expm1(log_variance) - log_variance)) / 2
 
 
-def _log_rising(F: Any, x: Any, count: Any) -> Any:
-    """``log Gamma(x + count) - log Gamma(x)``, whose terms cancel where x is large."""
-    x, count = together(F, x, count)
+def _log_near(F: Any, quotient: Any, excess: Any) -> Any:
+    """The logarithm of a quotient, by what it is above 1 if that is small and so has the digits."""
+    around = F.abs(excess) < 0.5
+    near = F.log1p(F.where(around, excess, F.zeros_like(excess)))
+    return F.where(around, near, F.log(F.where(around, F.ones_like(quotient), quotient)))
+
+
+def _less_log(F: Any, quotient: Any, excess: Any) -> Any:
+    """``x - log(1 + x)`` for a quotient ``1 + x``: about ``x^2 / 2`` for a small x."""
+    near = F.abs(excess) < 0.25
+    # log(1 + x) = 2 artanh(s), of which 2s is written out
+    small = F.where(near, excess, F.zeros_like(excess))
+    s = small / (2 + small)
+    square, total = s * s, 0.0
+    for k in range(_ATANH, 0, -1):
+        total = total * square + 1 / (2 * k + 1)
+    return F.where(near, s * (small - 2 * square * total), excess - _log_near(F, quotient, excess))
+
+
+def _own_count(F: Any, k: Any) -> Any:
+    """``log k! - k log(k) + k``; without the logarithm below 1."""
+    large = k > _LARGE
+    small, bound = F.where(large, F.ones_like(k), k), F.maximum(k, _LARGE)
+    near = F.gammaln(small + 1) - small * F.log(F.maximum(small, 1.0)) + small
+    return F.where(large, F.log(bound) / 2 + HALF_LOG_TWO_PI + _series(bound), near)
+
+
+def _stirling(F: Any, x: Any) -> Any:
+    """What ``log Gamma(x)`` is beyond Stirling's main terms."""
     large = x > _LARGE
-    bound, small = F.maximum(x, _LARGE), F.where(large, F.ones_like(x), x)
-    few = F.where(large, F.ones_like(count), count)
-    near = F.gammaln(small + few) - F.gammaln(small)
-    after = bound + F.where(large, count, F.zeros_like(count))
-    far = (bound - 0.5) * F.log1p(count / bound) + count * (F.log(after) - 1)
-    return F.where(large, far + (_stirling(after) - _stirling(bound)), near)
+    small = F.where(large, F.ones_like(x), x)
+    near = F.gammaln(small) - (small - 0.5) * F.log(small) + (small - HALF_LOG_TWO_PI)
+    return F.where(large, _series(F.maximum(x, _LARGE)), near)
 
 
-def _stirling(x: Any) -> Any:
-    """What ``log Gamma(x)`` is beyond Stirling's main terms, for a large x."""
+def _series(x: Any) -> Any:
+    """``_stirling`` for a large x."""
     square, total = 1 / (x * x), 0.0
     for coefficient in reversed(_STIRLING):
         total = total * square + coefficient
     return total / x
+
+
+def _digamma_gap(F: Any, x: Any, end: Any, step: Any) -> Any:
+    """``psi(end) - psi(x) - log(end / x)`` for ``end = x + step``, near numbers not subtracted.
+
+    From ``_SHIFT`` on, ``psi(x) - log(x)`` is a series in ``1 / x``.
+    """
+    total = 0.0
+    for k in range(_SHIFT):
+        total = total + step / (x + k) / (end + k)
+    nearer, farther = 1 / (x + _SHIFT), 1 / (end + _SHIFT)
+    first, second = nearer * nearer, farther * farther
+    value, slope = 0.0, 0.0  # of the series at the second, and up to the first
+    for n in range(len(_STIRLING), 0, -1):
+        value, slope = value * second + (2 * n - 1) * _STIRLING[n - 1], slope * first + value
+    slope = slope * first + value
+    beyond = step * nearer * farther * (0.5 + (nearer + farther) * slope)
+    moved = _log_near(F, end / x * ((x + _SHIFT) * farther), step / x * (_SHIFT * farther))
+    return total - moved + beyond

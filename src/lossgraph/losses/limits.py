@@ -54,6 +54,11 @@ def share(F: Any, part: Any, whole: Any) -> Any:
     return F.where(nothing, F.zeros_like(whole), part / safe)
 
 
+def finite(F: Any, x: Any) -> Any:
+    """Finite numbers, and 0 for others: what may be subtracted from both sides."""
+    return F.where(F.isfinite(x), x, F.zeros_like(x))
+
+
 def length(F: Any, x: Any, y: Any) -> Any:
     """``sqrt(x^2 + y^2)`` where the squares overflow too, its slope at 0 being 0."""
     unit = F.stop_gradient(F.maximum(F.abs(x), F.abs(y)))  # any: it cancels

@@ -85,7 +85,9 @@ def approx_ndcg(F: Any, score: Any, relevance: Any, mask: Any = None, alpha: flo
     others = F.expand_dims(there, axis=1) * (1 - F.eye(score.shape[1], dtype=score.dtype))
     rank = 1 + F.sum(others * F.sigmoid(alpha * gaps(F, score)), axis=2)
     best_rank = 1 + F.sum(_before(F, relevance) * others, axis=2)
-    gain = F.expm1(relevance * math.log(2)) * there
+    # relative to the largest, as the scale is in best too: 2^y may be no number
+    largest = F.max(relevance, axis=1, keepdims=True)
+    gain = -F.exp((relevance - largest) * math.log(2)) * F.expm1(relevance * -math.log(2)) * there
     found, best = (F.sum(gain / F.log2(1 + r), axis=1) for r in (rank, best_rank))
     known = best > 0
     return known * (1 - found / (best + (1 - known)))

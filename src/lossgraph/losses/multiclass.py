@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ctc import LOG_ZERO
-from .limits import focused, relative_expm1
+from .limits import finite, focused, relative_expm1
 
 
 def softmax_focal(
@@ -76,6 +76,11 @@ def _margin(F: Any, logits: Any, label: Any, axis: int) -> Any:
     if axis != rank - 1:
         hot = F.transpose(hot, axes=(*range(axis), rank - 1, *range(axis, rank - 1)))
     # not -inf: where no other class can be either, their shares are to be numbers
-    others = F.where(hot, F.zeros_like(logits) + LOG_ZERO, logits)
-    chosen = F.pick(logits, label, axis=axis, mode="raise")
-    return F.logsumexp(others, axis=axis) - chosen
+    none = F.zeros_like(logits) + LOG_ZERO
+    chosen = F.pick(logits, label, axis=axis, keepdims=True, mode="raise")
+    # of differences from the largest, so that large logits lose no digits
+    largest = F.max(logits, axis=axis, keepdims=True, finite=True)
+    base = F.stop_gradient(finite(F, largest))
+    others = F.where(hot, none, F.broadcast_sub(logits, base))
+    margin = F.logsumexp(others, axis=axis, keepdims=True) - (chosen - base)
+    return F.squeeze(margin, axis=axis)

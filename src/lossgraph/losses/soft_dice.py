@@ -49,8 +49,17 @@ def dice(
 
 
 def shares_of(F: Any, logits: Any) -> Any:
-    """Probabilities of classes along the last axis; of one class against none."""
-    return F.sigmoid(logits) if same_size(logits.shape[-1], 1) else F.softmax(logits, axis=-1)
+    """Probabilities of classes along the last axis; of one class against none.
+
+    A share above a half is what the others leave: the gradient where a class is nearly sure keeps
+    its digits.
+    """
+    if same_size(logits.shape[-1], 1):
+        return F.sigmoid(logits)
+    shares = F.softmax(logits, axis=-1)
+    major = F.stop_gradient(shares > 0.5)
+    minor = shares * (1 - major)
+    return minor + major * (1 - F.sum(minor, axis=-1, keepdims=True))
 
 
 def generalized_dice(

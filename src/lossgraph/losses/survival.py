@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InputError
+from .limits import finite
+from .pairs import HIDDEN
 
 
 def cox_partial_likelihood(
@@ -31,10 +33,19 @@ def cox_partial_likelihood(
     event = F.cast(event, dtype=log_risk.dtype)
     rows, columns = F.expand_dims(time, axis=1), F.expand_dims(time, axis=0)
     log_share = F.log(F.cast(F.broadcast_lesser_equal(rows, columns), dtype=log_risk.dtype))
+    itself = F.eye(log_risk.shape[0], dtype=log_risk.dtype)
+    own: Any = 0.0  # the logarithm of the share that an event has in its own sum
     if ties == "efron":
         log_share = log_share + F.log1p(-_lost(F, rows, columns, event))
-    seen = F.broadcast_add(log_share, F.expand_dims(log_risk, axis=0))
-    return event * (F.logsumexp(seen, axis=1) - log_risk)
+        own = F.sum(F.where(itself, log_share, F.zeros_like(log_share)), axis=1)
+    risks = F.expand_dims(log_risk, axis=0)
+    # of differences from about the largest that is seen, so that large risks lose no digits
+    largest = F.max(F.broadcast_add(log_share, risks), axis=1, keepdims=True, finite=True)
+    base = F.stop_gradient(finite(F, largest))
+    seen = log_share + F.broadcast_sub(risks, base)
+    # by the margin of the others, so that a small loss and its gradient keep their digits
+    others = F.logsumexp(F.where(itself, F.zeros_like(seen) + HIDDEN, seen), axis=1)
+    return event * (own + F.softrelu(others - (log_risk - F.squeeze(base, axis=1)) - own))
 
 
 def _lost(F: Any, rows: Any, columns: Any, event: Any) -> Any:

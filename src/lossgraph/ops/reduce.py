@@ -16,6 +16,7 @@ from ..dims import Dim, floordiv, product
 from ..errors import InputError
 from ..expr import Array, Expr, Op, register
 from ..lanes import reduction, within_axis
+from ..reference.reduce import extreme
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from .elementwise import (
     POSITIVE,
@@ -141,17 +142,25 @@ def _axis_ref(function: Callable[..., Array]) -> Callable[..., Array]:
 reduce_sum = _reduction("ReduceSum", _axis_ref(np.sum), lambda ct, out, x, axes: (ct,))
 reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
 reduce_max = _reduction(
-    "ReduceMax", _axis_ref(np.max), _shared, _lower_extremum("ReduceMax"), _nonempty_keepdims
+    "ReduceMax",
+    _axis_ref(extreme(np.max)),
+    _shared,
+    _lower_extremum("ReduceMax"),
+    _nonempty_keepdims,
 )
 reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be put back
     "ReduceMaxFinite",
-    _axis_ref(np.max),
+    _axis_ref(extreme(np.max)),
     _shared,
     _lower_reduction("ReduceMax"),
     _nonempty_keepdims,
 )
 reduce_min = _reduction(
-    "ReduceMin", _axis_ref(np.min), _shared, _lower_extremum("ReduceMin"), _nonempty_keepdims
+    "ReduceMin",
+    _axis_ref(extreme(np.min)),
+    _shared,
+    _lower_extremum("ReduceMin"),
+    _nonempty_keepdims,
 )
 
 

@@ -49,9 +49,15 @@ def _accumulated(function: Callable[..., Any]) -> Callable[..., Raw]:
     return apply
 
 
-def _extreme(function: Callable[..., Any]) -> Callable[..., Raw]:
-    def apply(value: Raw, axes: tuple[int, ...], keepdims: bool) -> Raw:
-        return np.asarray(function(value, axis=axes, keepdims=keepdims))
+def extreme(function: Callable[..., Any]) -> Callable[..., Raw]:
+    """``np.max`` or ``np.min``, which has no elements where none are left: numpy refuses that."""
+
+    def apply(value: Raw, axis: tuple[int, ...], keepdims: bool) -> Raw:
+        kept = [1 if i in axis else length for i, length in enumerate(value.shape)]
+        if 0 in kept:
+            empty = np.empty(kept, value.dtype)
+            return empty if keepdims else np.squeeze(empty, axis=axis)
+        return np.asarray(function(value, axis=axis, keepdims=keepdims))
 
     return apply
 
@@ -79,7 +85,7 @@ nansum = _reduction("nansum", _accumulated(np.nansum), "Sum, NaN counted as 0,")
 nanprod = _reduction("nanprod", _accumulated(np.nanprod), "Product, NaN counted as 1,")
 mean = _reduction("mean", _mean, "Mean")
 logsumexp = _reduction("logsumexp", _logsumexp, "Logarithm of the sum of exponentials")
-min = min_axis = _reduction("min", _extreme(np.min), "Minimum")
+min = min_axis = _reduction("min", extreme(np.min), "Minimum")
 
 
 def maximum_along(
@@ -91,7 +97,7 @@ def maximum_along(
 ) -> Any:
     """Maximum over the axes (all by default); what ``finite`` promises is not needed here."""
     value = raw(data)
-    return kept(_extreme(np.max)(value, _axes(axis, value.ndim, exclude), keepdims))
+    return kept(extreme(np.max)(value, _axes(axis, value.ndim, exclude), keepdims))
 
 
 maximum_along.__name__ = "max"
