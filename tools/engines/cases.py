@@ -40,7 +40,6 @@ ROUNDED = Tolerance(1e-4, 2e-3)
 SIZES = ({}, {"N": 3, "C": 7, "D": 4}, {"N": 1}, {"N": 0})
 _SUMS_OF_LARGE = {"optax.ctc_loss_with_forward_probs"}  # of -1e5, known to 8e-3
 _UNDEFINED = {
-    "losses.batch_hard_triplet": {"N": 0},  # has no hardest sample
     "losses.orpo": {"N": 1},  # the share of the only sample is all, whose odds are infinite
 }
 _WITHOUT_SLOPES = {

@@ -16,8 +16,8 @@ Array = np.ndarray[Any, Any]
 NUMBERS: Mapping[str, tuple[float, ...]] = {
     "real": (1e4, -1e4, 0.0, 1.0),
     "unit": (0.0, 1.0, 0.5),
-    "positive": (0.01, 1.0, 100.0),
-    "count": (0.0, 1.0, 100.0),
+    "positive": (1e-4, 1.0, 1e4),
+    "count": (0.0, 1.0, 1e3),
 }
 
 # Differences of squares or products of 1e4, which float32 knows to 8 or so, in an exponential, a
