@@ -20,6 +20,8 @@ import pytest
 
 from lossgraph.differences import sample_difference
 
+pytestmark = pytest.mark.once
+
 TOOLS = Path(__file__).parents[1] / "tools"
 
 if not (TOOLS / "bench").exists():

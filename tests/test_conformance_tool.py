@@ -21,6 +21,8 @@ from lossgraph.catalogue import entries
 from lossgraph.export import export_folder
 from test_ctc import oracle
 
+pytestmark = pytest.mark.once
+
 TOOLS = Path(__file__).parents[1] / "tools"
 
 if not (TOOLS / "engines").is_dir():
@@ -244,6 +246,12 @@ def test_a_wrong_engine_is_noticed(exported, tmp_path, capsys):
 def test_an_engine_that_gives_another_shape_is_noticed(exported, capsys):
     assert command.main([str(exported)], [fake(lambda value: value[None])]) == 1
     assert "loss is float32[1, 4] instead of float32[4]" in capsys.readouterr().out
+
+
+def test_an_engine_can_be_left_out(exported, capsys):
+    off = fake(lambda value: value + 1, "off")
+    assert command.main([str(exported), "--without=off"], [ORT, off]) == 0
+    assert "off" not in capsys.readouterr().out
 
 
 def test_an_engine_that_is_only_tried_fails_nothing(exported, capsys):

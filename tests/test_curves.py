@@ -10,6 +10,8 @@ from lossgraph.catalogue import entries, lookup
 from lossgraph.curves import Kink, curve, sweep_of
 from lossgraph.errors import InputError
 
+pytestmark = pytest.mark.once
+
 X = np.linspace(-5, 5, 101)
 STEP = 1e-5
 CONSTANTS = ("ciou", "circle")  # whose sources keep factors out of the gradient

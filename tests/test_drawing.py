@@ -18,6 +18,8 @@ from lossgraph.catalogue import entries, example_types
 from lossgraph.drawing import svg
 from lossgraph.errors import InputError
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("fast_sugiyama", reason="drawing needs lossgraph[html]")
 
 SVG = "{http://www.w3.org/2000/svg}"

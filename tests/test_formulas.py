@@ -12,6 +12,8 @@ from lossgraph.catalogue import entries
 from lossgraph.errors import InputError
 from lossgraph.formulas import mathml
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("latex2mathml", reason="formulas need lossgraph[html]")
 
 FORMULAS = sorted({entry.formula for entry in entries()})

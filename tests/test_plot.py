@@ -20,6 +20,8 @@ from lossgraph.cli import app
 from lossgraph.curves import Curve, Kink
 from lossgraph.plotting import Line, _range, inline_svg
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -16,6 +16,8 @@ from lossgraph.catalogue import lookup
 from lossgraph.cli import app
 from lossgraph.webpage import _code, page
 
+pytestmark = pytest.mark.once
+
 for needed in ("fast_sugiyama", "jinja2", "latex2mathml"):
     pytest.importorskip(needed, reason="pages need lossgraph[html]")
 

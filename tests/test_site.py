@@ -21,6 +21,8 @@ from lossgraph.catalogue import entries, example_types, lookup
 from lossgraph.curves import curve, sweep_of
 from lossgraph.export import export_folder
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[1]
 MODULES = ROOT / ".venvs" / "site" / "node_modules"
 

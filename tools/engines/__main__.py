@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None, known: Sequence[Engine] | None 
     known = engines() if known is None else known
     options = _parse(given, [engine.name for engine in known])
     named = options.engine or []
-    chosen = [engine for engine in known if engine.name in named or not named]
+    wanted = named or [engine.name for engine in known]
+    chosen = [e for e in known if e.name in wanted and e.name not in options.without]
     try:
         for engine in chosen if named else ():
             _require(engine)
@@ -131,6 +132,9 @@ def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Na
         "writes them",
     )  # fmt: skip
     parser.add_argument("--engine", action="append", choices=names, help="run in this one; repeat")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=names, help="not in this one; repeat"
+    )
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="losses of the gallery with this in their name"
     )
