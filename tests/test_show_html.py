@@ -33,7 +33,7 @@ def call(*args: object) -> Result:
 
 def written(tmp_path: Path, *args: object) -> str:
     path = tmp_path / "page.html"
-    result = call(*args, "--html", path)
+    result = call(*args, "--html", "-o", path)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{path}\n"
     return path.read_text()
@@ -118,9 +118,20 @@ def test_types_and_gradients_are_those_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_page_and_json_can_be_had_at_once(tmp_path: Path) -> None:
-    result = call("huber", "--html", tmp_path / "a.html", "--json")
+    result = call("huber", "--html", "-o", tmp_path / "a.html", "--json")
     assert json.loads(result.stdout)["name"] == "gluon.HuberLoss"
     assert (tmp_path / "a.html").is_file()
+
+
+def test_without_a_file_the_page_is_printed(tmp_path: Path) -> None:
+    assert call("huber", "--html").stdout == f"{written(tmp_path, 'huber')}\n"
+
+
+@pytest.mark.parametrize("args", [("-o", "a.html"), ("--html", "--json")])
+def test_what_would_be_lost_or_mixed_is_refused(args: tuple[str, ...]) -> None:
+    result = call("huber", *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "-o FILE" in result.stderr
 
 
 def test_options_for_which_nothing_usual_can_be_drawn(tmp_path: Path) -> None:
@@ -167,7 +178,7 @@ def test_without_a_library_the_extra_is_named(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    result = call("huber", "--html", tmp_path / "a.html")
+    result = call("huber", "--html", "-o", tmp_path / "a.html")
     assert result.exit_code == 2
     assert "pip install 'lossgraph[html]'" in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ..catalogue import Entry, lookup
+from ..errors import InputError
+from ..files import write_file
 from ..program import Program
 from ..show import lines
 from .options import Grad, Inputs, Json, Loss, Opset, Set, names, parse_options, types_for
@@ -27,28 +29,34 @@ def command(
     set: Set = None,
     opset: Opset = None,
     html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a page with curves and pictures of the graphs."),
+        bool, typer.Option("--html", help="As a page with curves and pictures of the graphs.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the page there.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Show a loss: formula, options, expression and ONNX graph."""
+    if output is not None and not html:
+        raise InputError("-o FILE is where --html writes its page: give both")
+    if html and json and output is None:
+        raise InputError("--html and --json would both be printed: say where with -o FILE")
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     types = types_for(entry, made, input)
-    program = made.program(types, grad=names(grad))
-    if html is not None:
-        from ..files import write_file
+    if html:
         from ..webpage import page
 
-        write_file(html, page(entry, made, types, names(grad), opset).encode())
-    described = _describe(entry, program, opset)
+        content = page(entry, made, types, names(grad), opset)
+        shown = content if output is None else str(write_file(output, content.encode()))
+        if not json:
+            print(shown)
+            return
+    described = _describe(entry, made.program(types, grad=names(grad)), opset)
     if json:
         print_json(described)
-    elif html is not None:
-        print(html)
     else:
-        print(_page(described))
+        print(_text(described))
 
 
 def _describe(entry: Entry, program: Program, opset: int | None) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def _describe(entry: Entry, program: Program, opset: int | None) -> dict[str, An
     }
 
 
-def _page(described: dict[str, Any]) -> str:
+def _text(described: dict[str, Any]) -> str:
     options = [f"{key} = {value!r}" for key, value in described["options"].items()]
     sections = {
         described["name"]: [described["summary"]],
