@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lossgraph import gluon, nn
 from lossgraph.catalogue import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.cli import app
+from lossgraph.export import export_folder
 from lossgraph.functions import FunctionLoss
 from lossgraph.lower import Builder
 from lossgraph.releases import RELEASES, release
@@ -208,3 +210,16 @@ def test_all_at_once(tmp_path: Path) -> None:
     result = call("export", *args, "--grad", "pred", "-o", tmp_path)
     assert json.loads(result.stdout)["loss"] == "gluon.CTCLoss"
     assert call("check", tmp_path).exit_code == 0
+
+
+def test_a_page_says_how_to_export_one_node_again(tmp_path, monkeypatch):
+    loss, again = gluon.HuberLoss(), tmp_path / "again"
+    export_folder(loss, example_types(loss), tmp_path / "one", ["pred"], as_function=True)
+    page = (tmp_path / "one" / "README.md").read_text("utf-8")
+    assert "one node of a function" in page
+    (line,) = [line for line in page.splitlines() if line.startswith("$ lossgraph export ")]
+    again.mkdir()
+    monkeypatch.chdir(again)
+    assert CliRunner().invoke(app, shlex.split(line)[2:]).exit_code == 0
+    for name in ("value.onnx", "training.onnx", "README.md"):
+        assert (again / name).read_bytes() == (tmp_path / "one" / name).read_bytes()

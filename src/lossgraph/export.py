@@ -80,7 +80,7 @@ def export_folder(
     files |= _tensors("input", arrays)
     files |= _tensors("output", expected(block, full, arrays))
     version = made[VALUE].opset_import[0].version
-    files[PAGE] = page(block, full, version, list(models)).encode()
+    files[PAGE] = page(block, full, version, list(models), as_function).encode()
     return write_files(folder, files, _leftovers(folder, files))
 
 

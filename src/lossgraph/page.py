@@ -30,7 +30,9 @@ _AGAIN = """\
 gradients (`--grad`) and opsets (`--opset`) too."""
 
 
-def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str:
+def page(
+    block: Any, program: Program, opset: int, models: Sequence[str], as_function: bool = False
+) -> str:
     """The page in Markdown.
 
     Args:
@@ -38,14 +40,15 @@ def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str
         program: what the largest of the models computes.
         opset: version of the standard operators.
         models: the names of the models' files.
+        as_function: whether each model is one node of a function.
     """
     entry = entry_of(block)
-    commands = list(_commands(block, program, opset, models, entry))
+    commands = list(_commands(block, program, opset, models, as_function, entry))
     parts = [
         f"{MARK}\n\n# {entry.name if entry else program.name}",
         markdown(entry.summary) if entry else "",
         f"```math\n{github_math(formula)}\n```" if (formula := formula_of(block)) else "",
-        f"ONNX, standard operators of opset {opset}. " + " ".join(_MODELS[m] for m in models),
+        " ".join([_made_of(opset, as_function), *(_MODELS[m] for m in models)]),
         _table(("input", "type", "values"), _inputs(block, program)),
         _table(("output", "type", "meaning"), _outputs(program)),
         _table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
@@ -54,6 +57,11 @@ def page(block: Any, program: Program, opset: int, models: Sequence[str]) -> str
         "\n".join(["```console", *commands, "```"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _made_of(opset: int, as_function: bool) -> str:
+    operators = f"standard operators of opset {opset}"
+    return f"ONNX, one node of a function of {operators}." if as_function else f"ONNX, {operators}."
 
 
 def values_of(
@@ -144,7 +152,12 @@ def _remarks(block: Any, program: Program, entry: Entry | None) -> Iterator[str]
 
 
 def _commands(
-    block: Any, program: Program, opset: int, models: Sequence[str], entry: Entry | None
+    block: Any,
+    program: Program,
+    opset: int,
+    models: Sequence[str],
+    as_function: bool,
+    entry: Entry | None,
 ) -> Iterator[str]:
     names = [node.attrs["name"] for node in program.inputs]
     yield "$ lossgraph check ."
@@ -159,6 +172,7 @@ def _commands(
             "--grad": program.wrt,
             "--set": [f"{key}={value}" for key, value in changed.items()],
             "--opset": [] if opset == DEFAULT_OPSET else [str(opset)],
+            "--as-function": [""] if as_function else [],
             "-o": ".",
         }
         yield _command("export", entry.name, given)
@@ -183,8 +197,9 @@ def _colons(type_: TensorType) -> str:
 
 
 def _command(verb: str, subject: str, options: Mapping[str, Sequence[str] | str]) -> str:
+    """A line for the shell; a value without a text is a switch's."""
     words = [verb, subject]
     for option, values in options.items():
         for value in [values] if isinstance(values, str) else values:
-            words += [option, value]
+            words += [option, value] if value else [option]
     return f"$ lossgraph {shlex.join(words)}"
