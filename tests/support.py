@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,11 +136,26 @@ def newest_opset():
     return RELEASES.get(installed, [*RELEASES.values()][-1]).opset
 
 
-def load_tool(path):
-    """A file of ``tools/`` as a module; the tests that need it are skipped where it is not."""
+def tool_path(path):
+    """A file of ``tools/``; the tests that need it are skipped where it is not."""
     file = Path(__file__).parents[1] / "tools" / path
     if not file.exists():
         pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
+    return file
+
+
+def load_from(package, name):
+    """A module of a package in ``tools/``, which is not installed."""
+    own = f"lossgraph_{package}"
+    if own not in sys.modules:
+        spec = importlib.util.spec_from_file_location(own, tool_path(f"{package}/__init__.py"))
+        sys.modules[own] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{own}.{name}")
+
+
+def load_tool(path):
+    """A file of ``tools/`` as a module."""
+    file = tool_path(path)
     spec = importlib.util.spec_from_file_location(f"lossgraph_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

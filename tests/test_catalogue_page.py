@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
 import os
 import re
@@ -22,24 +21,19 @@ import pytest
 from lossgraph.catalogue import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
 from lossgraph.examples.example import VALUES
 from lossgraph.functions import FunctionLoss
+from support import load_tool, tool_path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "losses.md"
 
-if not (ROOT / "tools" / "catalogue.py").exists():
-    pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
+tool_path("catalogue.py")  # else everything is skipped
 
 every_loss = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lossgraph_page", ROOT / "tools" / "catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("catalogue.py")
 
 
 @pytest.fixture(scope="module")

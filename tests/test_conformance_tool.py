@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import functools
 import json
 import shutil
 import sys
@@ -16,31 +15,22 @@ import numpy as np
 import onnx
 import pytest
 
-from lossgraph import gluon
+from lossgraph import differences, gluon
 from lossgraph.catalogue import entries
 from lossgraph.export import export_folder
+from support import load_from
 from test_ctc import oracle
 
 pytestmark = pytest.mark.once
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
-if not (TOOLS / "engines").is_dir():
-    pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
 pytest.importorskip("rich")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-def load(name):
-    """A module of the tool, which is a package that is not installed."""
-    package = "lossgraph_engines"
-    if package not in sys.modules:
-        spec = importlib.util.spec_from_file_location(package, TOOLS / "engines" / "__init__.py")
-        sys.modules[package] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"{package}.{name}")
-
-
-adapters, cases, compare, exchange = map(load, ("adapters", "cases", "compare", "exchange"))
+load = functools.partial(load_from, "engines")
+adapters, cases, exchange = map(load, ("adapters", "cases", "exchange"))
 command, gallery, known, matrix = map(load, ("__main__", "gallery", "known", "matrix"))
 
 ONNX = tuple(int(part) for part in onnx.__version__.split(".")[:2])
@@ -98,7 +88,7 @@ ABSENT = Fake("absent")
 
 
 def deviation(actual, expected, dtype="float32", **named):
-    return compare.deviation("y", np.array(actual, dtype), np.array(expected, dtype), **named)
+    return differences.deviation("y", np.array(actual, dtype), np.array(expected, dtype), **named)
 
 
 @pytest.mark.parametrize("values", [
@@ -107,7 +97,7 @@ def deviation(actual, expected, dtype="float32", **named):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_equal_numbers_have_no_error(values, dtype):
     values = np.clip(values, -6e4, 6e4) if dtype == "float16" else values
-    assert deviation(values, values, dtype) == compare.Deviation(0.0, 0.0)
+    assert deviation(values, values, dtype) == differences.Deviation(0.0, 0.0)
 
 
 @pytest.mark.parametrize(("actual", "expected"), [
@@ -126,12 +116,12 @@ def test_an_error_is_relative_or_absolute():
     assert not deviation([5e-6], [0.0]).wrong
     assert deviation([100.02], [100.0]).wrong == "y[0] is 100.02 instead of 100"
     assert deviation([0.0, 5e-5], [0.0, 0.0]).wrong.endswith("(1 of 2 elements)")
-    assert not deviation([5e-5], [0.0], tolerance=compare.Tolerance(0.0, 1e-4)).wrong
+    assert not deviation([5e-5], [0.0], tolerance=differences.Tolerance(0.0, 1e-4)).wrong
 
 
 def test_integers_are_exact():
     assert not deviation([1, 2], [1, 2], "int64").wrong
-    loose = compare.Tolerance(1.0, 1.0)
+    loose = differences.Tolerance(1.0, 1.0)
     assert deviation([1, 3], [1, 2], "int64", tolerance=loose).wrong == (
         "y[1] is 3 instead of 2 (1 of 2 elements)"
     )
@@ -140,18 +130,19 @@ def test_integers_are_exact():
 
 def test_another_shape_or_dtype_is_wrong():
     one = np.zeros(1, np.float32)
-    assert "float32[1] instead of float32[]" in compare.deviation("y", one, one[0]).wrong
+    assert "float32[1] instead of float32[]" in differences.deviation("y", one, one[0]).wrong
     assert (
-        "float32[1] instead of float64[1]" in compare.deviation("y", one, one.astype(float)).wrong
+        "float32[1] instead of float64[1]"
+        in differences.deviation("y", one, one.astype(float)).wrong
     )
-    assert compare.deviation("y", None, one).wrong == "y is missing"
+    assert differences.deviation("y", None, one).wrong == "y is missing"
 
 
 def test_the_worst_output_is_found():
     expected = {"a": np.zeros(2), "b": np.zeros(2)}
-    found = compare.worst({"a": np.zeros(2), "b": np.array([0, 1e-3])}, expected)
+    found = differences.worst({"a": np.zeros(2), "b": np.array([0, 1e-3])}, expected)
     assert found.wrong.startswith("b[1]")
-    assert compare.worst({"a": np.zeros(2)}, expected).wrong == "b is missing"
+    assert differences.worst({"a": np.zeros(2)}, expected).wrong == "b is missing"
 
 
 # --- what is expected ---

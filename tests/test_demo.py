@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -17,23 +16,18 @@ import numpy as np
 import onnx
 import pytest
 
-TOOLS = Path(__file__).parents[1] / "tools"
+from support import load_tool, tool_path
+
+TOOLS = tool_path("demo.py").parent
 EPOCHS = 15
 
-if not (TOOLS / "demo.py").exists():
-    pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("lossgraph_demo", TOOLS / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("demo.py")
 
 
 @pytest.fixture(scope="module")

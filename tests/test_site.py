@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import importlib
-import importlib.util
 import sys
 import threading
 import time
@@ -20,26 +18,14 @@ import lossgraph as lg
 from lossgraph.catalogue import entries, example_types, lookup
 from lossgraph.curves import curve, sweep_of
 from lossgraph.export import export_folder
+from support import load_from
 
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 MODULES = ROOT / ".venvs" / "site" / "node_modules"
 
-if not (ROOT / "tools" / "explorer").is_dir():
-    pytest.skip("the tools are not in this copy of the sources", allow_module_level=True)
-
-
-def load(package, name):
-    """A module of a tool, which is a package that is not installed."""
-    own = f"lossgraph_{package}"
-    if own not in sys.modules:
-        spec = importlib.util.spec_from_file_location(own, ROOT / "tools" / package / "__init__.py")
-        sys.modules[own] = importlib.util.module_from_spec(spec)
-    return importlib.import_module(f"{own}.{name}")
-
-
-knobs, building = load("explorer", "knobs"), load("explorer", "build")
+knobs, building = load_from("explorer", "knobs"), load_from("explorer", "build")
 
 LOSSES = (
     "gluon.HuberLoss", "gluon.SoftmaxCrossEntropyLoss", "gluon.CTCLoss", "nn.KLDivLoss",
@@ -79,7 +65,7 @@ def test_losses_have_all_their_choices():
 
 def test_modules_that_are_missing_are_named(tmp_path, capsys):
     pytest.importorskip("rich")
-    command = load("explorer", "__main__")
+    command = load_from("explorer", "__main__")
     assert command.main(["huber", "-o", str(tmp_path / "site"), "--modules", str(tmp_path)]) == 2
     assert f"{tmp_path}/onnxruntime-web" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()

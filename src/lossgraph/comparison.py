@@ -13,7 +13,7 @@ from . import reference
 from .catalogue import Entry, examples_of
 from .checks import evaluate_model
 from .counterparts import FRAMEWORKS
-from .differences import Deviation, Tolerance, deviation, is_float
+from .differences import Deviation, Tolerance, deviation, with_floats
 from .errors import InputError, LossgraphError
 from .export import expected
 from .extremes import cases
@@ -221,7 +221,7 @@ def _numpy(subject: Subject, inputs: Sequence[Arrays]) -> tuple[str, Sequence[Ou
 
 def values_by_numpy(loss: Block, arrays: Arrays, dtype: np.dtype[Any]) -> Outputs:
     """The value of a loss by its body on numpy arrays, in a wider dtype."""
-    wide = {n: a.astype(dtype) if is_float(a.dtype) else a for n, a in arrays.items()}
+    wide = with_floats(arrays, dtype)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         value = loss(**{name: reference.Array(array) for name, array in wide.items()})

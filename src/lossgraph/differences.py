@@ -214,6 +214,11 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
+def with_floats(arrays: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
+    """The arrays, those that are floats in another dtype."""
+    return {n: a.astype(dtype) if is_float(a.dtype) else a for n, a in arrays.items()}
+
+
 def _ordered(array: Array) -> Array:
     """Floats as integers in their order, where neighbors differ by 1 and both zeros are 0."""
     kind = _BITS[array.dtype.itemsize]

@@ -1,7 +1,7 @@
 """Exported losses in several ONNX engines, compared with what they ought to give.
 
 ``cases`` exports losses with data, those of the catalogue and of the ``gallery``; ``subjects``
-reads folders of models with data, ``adapters`` are the engines, ``compare`` judges, ``known`` are
+reads folders of models with data, ``adapters`` are the engines, ``matrix`` judges, ``known`` are
 defects of engines, ``report`` and ``page`` show. Engines live in other processes and are spoken to
 through folders of files, which ``exchange`` writes and reads.
 """

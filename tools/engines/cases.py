@@ -16,10 +16,10 @@ import numpy as np
 from onnx import numpy_helper
 
 from lossgraph.catalogue import example_types, lookup
+from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
 from lossgraph.samples import draw_inputs
 
-from .compare import Tolerance
 from .expected import expected_outputs, outputs_by_rules
 from .extremes import extreme
 from .subjects import Subject, read_folder

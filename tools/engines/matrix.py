@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from lossgraph.differences import worst
+
 from .adapters import Engine, MissingError, Step
-from .compare import worst
 from .exchange import Outcome, Refusal
 from .known import TRIED, cause
 from .subjects import Subject

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lossgraph.catalogue import NAMESPACES
 from lossgraph.checks import MODELS, DataSet, find_models, read_data
+from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
 from lossgraph.models import load_model
 
-from .compare import Tolerance
 from .exchange import Job
 
 

@@ -14,12 +14,11 @@ import numpy as np
 from .. import counterparts
 from ..comparison import named_outputs
 from ..compiled import Compiled
-from ..differences import is_float
 from ..errors import InputError
 from ..foreign import widened
 from ..loss import Block
 from .gradients import slopes
-from .subjects import Array, Arrays, loss_of, outputs_of
+from .subjects import Array, Arrays, in_dtype, loss_of, outputs_of
 
 FRAMEWORKS = ("torch", "jax", "mxnet", "numpy", "lossgraph")
 _HOMES = {"jaxlib": "jax", "optax": "jax"}  # what belongs to another framework
@@ -79,7 +78,7 @@ def _by_numpy(call: Callable[..., Any], arrays: Mapping[str, Array], wrt: Sequen
     def total(given: Mapping[str, Array]) -> Any:
         return sum(np.sum(each) for each in counterparts.values_of(call(*given.values())))
 
-    wide = {n: a.astype(np.float64) if is_float(a.dtype) else a for n, a in arrays.items()}
+    wide = in_dtype(arrays, "float64")
     found = {n: slopes(total, wide, n).central.astype(arrays[n].dtype) for n in wrt}
     return named_outputs((result, found))
 

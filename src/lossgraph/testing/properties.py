@@ -9,7 +9,7 @@ import numpy as np
 
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
-from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, is_float
+from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..dims import Size
 from ..errors import InputError, LossgraphError
 from ..extremes import cases
@@ -146,8 +146,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
             return summed(outputs_of(block, given, names))
         return summed(values_by_numpy(block, given, EXTENDED))
 
-    spread = {n: a.astype(EXTENDED if exact else np.float64) if is_float(a.dtype) else a
-              for n, a in arrays.items()}  # fmt: skip
+    spread = with_floats(arrays, EXTENDED if exact else np.float64)
     for name in names:
         places = places_of(arrays[name], name, _EXTREME_ENTRIES)
         found_slopes = slopes(total, spread, name, places, _EXTREME_STEP)

@@ -13,7 +13,7 @@ from ..arrays import to_numpy
 from ..catalogue import entry_of, example_types, examples_of
 from ..comparison import named_outputs
 from ..compiled import Compiled
-from ..differences import is_float
+from ..differences import is_float, with_floats
 from ..errors import InputError, LossgraphError
 from ..examples import OBSERVED
 from ..functions import as_loss
@@ -118,7 +118,7 @@ def summed(outputs: Mapping[str, Array]) -> Any:
 
 def in_dtype(arrays: Mapping[str, Array], dtype: str) -> Arrays:
     """The inputs with floats of another dtype."""
-    return {n: a.astype(numpy_dtype(dtype)) if is_float(a.dtype) else a for n, a in arrays.items()}
+    return with_floats(arrays, numpy_dtype(dtype))
 
 
 def refused(error: BaseException) -> bool:
