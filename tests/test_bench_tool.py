@@ -490,7 +490,7 @@ def test_pythons_of_peers_are_found_in_order(
 
 @pytest.mark.parametrize("pattern", ["__init__.py", "peer.py", "peer_*.py", "worker.py"])
 def test_what_workers_import_is_of_python_3_8(pattern: str) -> None:
-    known = TOOLS.parent / "src" / "lossgraph" / "counterparts"
+    known = TOOLS.parent / "lossgraph" / "counterparts"
     for path in [*known.glob("*.py"), *TOOLS.glob(f"bench/{pattern}")]:
         tree = ast.parse(path.read_text(), feature_version=(3, 8))
         imports = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 LINEAR_GRAD = ("input", "linear_weight")  # what the gradients of "linear" are by
-SOURCES = Path(__file__).resolve().parents[2] / "src"
+SOURCES = Path(__file__).resolve().parents[2]
 
 
 class Prepared(NamedTuple):
