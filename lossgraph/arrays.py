@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .types import dtype_name, numpy_dtype
+from .ir.types import dtype_name, numpy_dtype
 
 Restore = Callable[[Any], Any]
 # DLPack's numbers of devices, and ONNX Runtime's names for those that it can bind.

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import releases
 from .catalogue import example_types, examples_of
-from .dims import Dim, Size, named, substitute
 from .errors import GradientError, InputError, ValidationError
 from .functions import as_loss
+from .ir.dims import Dim, Size, named, substitute
+from .ir.types import TensorType, shape_names, tensor_type
 from .loss import Block, InputTypes, as_types
 from .program import Program
-from .types import TensorType, shape_names, tensor_type
 
 if TYPE_CHECKING:
     import onnx

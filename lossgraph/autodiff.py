@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import GradientError
-from .expr import Expr, inputs_of, is_input, substitute, toposort, variable
-from .ops import broadcast_to, cast, filled, reduce_sum, reshape
-from .types import TensorType
+from .ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
+from .ir.ops import broadcast_to, cast, filled, reduce_sum, reshape
+from .ir.types import TensorType
 
 
 def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from .arrays import device_of, kind_of, to_numpy
 from .errors import InputError
+from .ir.types import numpy_dtype
 from .program import Program
 from .runtime import Runner
 from .sessions import engine_errors
-from .types import numpy_dtype
 
 Array = np.ndarray[Any, Any]
 # Signatures of calls that are known to need no check.

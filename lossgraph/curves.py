@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Entry, entry_of, examples_of
-from .dims import evaluate
 from .errors import InputError
 from .examples import Example
+from .ir.dims import evaluate
+from .ir.types import numpy_dtype
 from .loss import Block
 from .program import Program
 from .samples import bound_sizes, draw_inputs
 from .separate import find_batch
-from .types import numpy_dtype
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]

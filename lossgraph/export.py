@@ -19,14 +19,14 @@ import numpy as np
 from onnx import numpy_helper
 
 from .errors import InputError
-from .evaluate import evaluate
 from .files import write_files
 from .functions import as_loss
+from .ir.evaluate import evaluate
+from .ir.types import TensorType, numpy_dtype
 from .loss import InputTypes
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .program import Program
 from .samples import bound_sizes, draw_inputs
-from .types import TensorType, numpy_dtype
 
 PAGE = "README.md"
 _WIDER = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}

@@ -7,14 +7,14 @@ from typing import Any
 
 from . import autodiff
 from .errors import InputError
-from .expr import Expr, const, inputs_of, is_input, substitute, variable
-from .ops import cast, filled
+from .ir.expr import Expr, const, inputs_of, is_input, substitute, variable
+from .ir.ops import cast, filled
+from .ir.types import TensorType, tensor_type
 from .program import Program, assemble
 from .rewrite import rewrite
 from .rules import STABILIZE
 from .symbolic.symbol import Symbol
 from .trace import gather
-from .types import TensorType, tensor_type
 
 Symbols = Symbol | Sequence[Symbol]
 Differentiate = Callable[[list[Expr], list[Expr]], list[Expr]]

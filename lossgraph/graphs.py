@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .costs import Target
-from .dims import evaluate, product
-from .expr import rename_sizes, toposort
+from .ir.dims import evaluate, product
+from .ir.expr import rename_sizes, toposort
 from .program import OUTSIDE
 from .separate import Batch, find_batch
 from .sessions import first_provider, make_session

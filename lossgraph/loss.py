@@ -16,16 +16,16 @@ import numpy as np
 from . import reference, symbolic
 from .arrays import device_of, is_array, stand_in, to_numpy
 from .compiled import Compiled, common_device
-from .dims import Dim, evaluate, named
-from .dims import names as dim_names
 from .errors import DtypeError, GradientError, InputError, SpecializationError
-from .expr import Expr
 from .inputs import Holder, Input, check_options, with_scalars
+from .ir.dims import Dim, evaluate, named
+from .ir.dims import names as dim_names
+from .ir.expr import Expr
+from .ir.types import TensorType, dtype_name, numpy_dtype, tensor_type
 from .parted import compiled
 from .program import Program, build
 from .signatures import flat_arguments, in_place, is_array_parameter, is_known, without_first
 from .symbolic.symbol import Symbol
-from .types import TensorType, dtype_name, numpy_dtype, tensor_type
 
 if TYPE_CHECKING:
     import onnx

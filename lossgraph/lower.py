@@ -15,11 +15,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .costs import PORTABLE, Target
-from .dims import Apply, Dim, Size, is_positive, names
 from .errors import InputError, LoweringError
-from .expr import Body, Expr, is_const, is_input, toposort
+from .ir.dims import Apply, Dim, Size, is_positive, names
+from .ir.expr import Body, Expr, is_const, is_input, toposort
+from .ir.types import TensorType, numpy_dtype
 from .precision import widen
-from .types import TensorType, numpy_dtype
 
 DEFAULT_OPSET = 18
 MIN_OPSET, MAX_OPSET = 13, 26

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from .dims import Dim, named
 from .errors import DtypeError, InputError
+from .ir.dims import Dim, named
+from .ir.types import DTYPES, TensorType
 from .lower import Builder
 from .runtime import check_arrays, check_labels
 from .sessions import engine_errors, make_session, run_session
-from .types import DTYPES, TensorType
 
 Array = np.ndarray[Any, Any]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from .catalogue import Entry, entry_of, examples_of, formula_of
 from .examples.example import VALUES, Example
+from .ir.types import TensorType
 from .lower import DEFAULT_OPSET
 from .program import Program
-from .types import TensorType
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
 MARK = "<!-- written by lossgraph export -->"

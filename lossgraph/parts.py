@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .dims import Dim, evaluate, product
 from .errors import InputError
-from .evaluate import evaluate as evaluate_exprs
-from .expr import Expr, is_input, toposort
 from .graphs import Graph
+from .ir.dims import Dim, evaluate, product
+from .ir.evaluate import evaluate as evaluate_exprs
+from .ir.expr import Expr, is_input, toposort
 from .separate import COUNT, Batch
 from .sessions import bind
 from .tiles import rows_of_a_tile

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import autodiff
 from .costs import PORTABLE, Target
-from .dims import Dim, plain_sizes
 from .errors import GradientError, InputError
-from .expr import Expr, variable
-from .ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from .ir.dims import Dim, plain_sizes
+from .ir.expr import Expr, variable
+from .ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from .ir.types import Constraint, TensorType
 from .releases import opset_for
 from .rewrite import rewrite
 from .rules import NARROW, SIMPLIFY
 from .scan import merge_scans, prune_scans
 from .trace import Body, Traced, trace
 from .trusting import assume
-from .types import Constraint, TensorType
 
 if TYPE_CHECKING:
     import onnx

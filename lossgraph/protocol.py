@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .types import DTYPES, FLOATS, numpy_dtype
+from .ir.types import DTYPES, FLOATS, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import shareable, stand_in
-from .dims import Dim, evaluate
 from .errors import DtypeError, InputError, ProviderError
-from .evaluate import evaluate as evaluate_exprs
-from .expr import Expr, inputs_of
 from .graphs import Graphs
-from .ops.index import first_outside
+from .ir.dims import Dim, evaluate
+from .ir.evaluate import evaluate as evaluate_exprs
+from .ir.expr import Expr, inputs_of
+from .ir.ops.index import first_outside
+from .ir.types import TensorType, numpy_dtype
 from .parts import Parts, Schedule
 from .program import OUTSIDE
 from .sessions import bind, engine_errors, onnxruntime, run_session
 from .spare import Spare
 from .trusting import UNSURE
-from .types import TensorType, numpy_dtype
 
 if TYPE_CHECKING:
     from .program import Program

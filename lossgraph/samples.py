@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from .catalogue import examples_of
-from .dims import Dim, evaluate
 from .errors import InputError
 from .examples import Example
+from .ir.dims import Dim, evaluate
+from .ir.types import Constraint, TensorType, numpy_dtype, shape_names
 from .loss import Block
 from .program import Program
-from .types import Constraint, TensorType, numpy_dtype, shape_names
 
 Array = np.ndarray[Any, Any]
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from .autodiff import pull_back
-from .dims import Dim
 from .errors import InputError
-from .evaluate import evaluate
-from .expr import (
+from .ir.batching import Lane, MixedError, not_over
+from .ir.dims import Dim
+from .ir.evaluate import evaluate
+from .ir.expr import (
     Array,
     Body,
     Expr,
@@ -35,10 +36,9 @@ from .expr import (
     transform,
     variable,
 )
-from .lanes import Lane, MixedError, not_over
-from .ops import filled, flip, iota
+from .ir.ops import filled, flip, iota
+from .ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .separate import lanes_of
-from .types import TensorType, TupleType, numpy_dtype, require_equal, unify
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
 _DEPTH: ContextVar[int] = ContextVar("depth", default=0)

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from .dims import Dim
 from .errors import InputError
+from .ir.dims import Dim
+from .ir.types import TensorType
 from .models import ModelRunner, load_model, output_types
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX
-from .types import TensorType
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ProviderError
-from .types import dtype_name, numpy_dtype
+from .ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
     import onnx

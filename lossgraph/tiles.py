@@ -14,8 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from .costs import Target
-from .dims import evaluate, named, product
-from .expr import (
+from .ir.batching import reduction
+from .ir.dims import evaluate, named, product
+from .ir.expr import (
     Expr,
     inputs_of,
     is_const,
@@ -25,11 +26,10 @@ from .expr import (
     toposort,
     variable,
 )
-from .lanes import reduction
+from .ir.types import numpy_dtype
 from .scan import scan
 from .separate import Batch
 from .trusting import assume
-from .types import numpy_dtype
 
 if TYPE_CHECKING:
     import onnx

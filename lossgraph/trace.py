@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from . import ops, symbolic
-from .dims import Dim
+from . import symbolic
 from .errors import InputError
-from .expr import Expr, inputs_of, is_input, toposort, variable
+from .ir import ops
+from .ir.dims import Dim
+from .ir.expr import Expr, inputs_of, is_input, toposort, variable
+from .ir.types import Constraint, TensorType
 from .precision import HALF
 from .rewrite import rewrite
 from .rules import STABILIZE
 from .symbolic.symbol import Symbol, as_expr
-from .types import Constraint, TensorType
 
 Body = Callable[..., Any]
 

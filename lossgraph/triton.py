@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .expr import substitute, variable
 from .files import write_files
 from .functions import as_loss
+from .ir.expr import substitute, variable
+from .ir.ops import reshape
+from .ir.types import TensorType, shape_names
 from .loss import InputTypes
-from .ops import reshape
 from .program import Program
 from .protocol import DATATYPES
 from .separate import sample_dim
-from .types import TensorType, shape_names
 
 TRAINING_SUFFIX = "_training"
 MAX_BATCH_SIZE = 4096

@@ -12,8 +12,8 @@ import functools
 from collections.abc import Sequence
 
 from .costs import Target
-from .expr import Expr, rebuild, toposort, transform
-from .ops import cast, isnan, masked_mul, maximum, reduce_sum, reshape
+from .ir.expr import Expr, rebuild, toposort, transform
+from .ir.ops import cast, isnan, masked_mul, maximum, reduce_sum, reshape
 from .rewrite import rewrite
 from .rules import NONEMPTY
 

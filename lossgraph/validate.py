@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import onnx
 from onnx import checker, helper, shape_inference
 
-from .dims import Dim
 from .errors import ValidationError
-from .types import TensorType, dtype_name
+from .ir.dims import Dim
+from .ir.types import TensorType, dtype_name
 
 
 def check(model: onnx.ModelProto, outputs: Mapping[str, TensorType] | None = None) -> None:

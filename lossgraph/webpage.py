@@ -18,12 +18,12 @@ from .curves import Sweep, curve, sweep_of
 from .drawing import svg
 from .errors import InputError, LossgraphError
 from .formulas import mathml
+from .ir.text import text
 from .loss import Block, InputTypes
 from .lower import DEFAULT_OPSET
 from .page import values_of
 from .plotting import Line, inline_svg
 from .program import Program
-from .show import text
 
 if TYPE_CHECKING:
     from jinja2 import Environment

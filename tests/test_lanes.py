@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 
 import lossgraph as lg
-from lossgraph import autodiff, gluon, ops, parts
+from lossgraph import autodiff, gluon, parts
 from lossgraph.catalogue import entries, example_types
-from lossgraph.evaluate import evaluate
-from lossgraph.expr import is_const
+from lossgraph.ir import ops
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import is_const
 from lossgraph.runtime import Runner
 from lossgraph.samples import choose_sizes
 from lossgraph.samples import draw as draw_arrays

@@ -14,8 +14,8 @@ import golden_cases
 import lossgraph as lg
 from golden_cases import close
 from lossgraph import nn, reference, symbolic
-from lossgraph.dims import evaluate, product
-from lossgraph.expr import toposort
+from lossgraph.ir.dims import evaluate, product
+from lossgraph.ir.expr import toposort
 from support import DIFFERENCE, assert_close, difference_quotient, newest_opset, reference_evaluator
 
 CASES = [c for c in golden_cases.cases("torch") if c["loss"] == "LinearCrossEntropyLoss"]

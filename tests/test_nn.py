@@ -11,7 +11,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import catalogue, nn, reference
-from lossgraph.types import numpy_dtype
+from lossgraph.ir.types import numpy_dtype
 from support import assert_close
 
 RNG = np.random.default_rng(0)

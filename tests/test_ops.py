@@ -7,13 +7,14 @@ import zlib
 import numpy as np
 import pytest
 
-from lossgraph import autodiff, costs, dims, ops
+from lossgraph import autodiff, costs
 from lossgraph.costs import PLAIN, Target
-from lossgraph.dims import named
-from lossgraph.evaluate import evaluate
-from lossgraph.expr import inputs_of, registered, substitute
+from lossgraph.ir import dims, ops
+from lossgraph.ir.dims import named
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import inputs_of, registered, substitute
+from lossgraph.ir.types import TensorType
 from lossgraph.lower import lower
-from lossgraph.types import TensorType
 from lossgraph.validate import check
 from support import (
     DIFFERENCE,

@@ -8,8 +8,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import lossgraph as lg
-from lossgraph import losses, nn, ops
+from lossgraph import losses, nn
 from lossgraph.costs import PORTABLE, Target
+from lossgraph.ir import ops
 from lossgraph.lower import lower
 
 CPU = Target("cpu", elements=1)

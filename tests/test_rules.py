@@ -7,14 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from lossgraph import ops
-from lossgraph.dims import named
 from lossgraph.errors import LossgraphError
-from lossgraph.evaluate import evaluate
-from lossgraph.expr import Expr, const, inputs_of, is_const, scalar_value, variable
+from lossgraph.ir import ops
+from lossgraph.ir.dims import named
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import Expr, const, inputs_of, is_const, scalar_value, variable
+from lossgraph.ir.types import TensorType
 from lossgraph.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
 from lossgraph.rules import NARROW, SIMPLIFY, STABILIZE
-from lossgraph.types import TensorType
 from support import SPECIAL, assert_close
 
 DEFAULT = TensorType("float64", (4, 5))

@@ -17,10 +17,10 @@ from hypothesis.extra import numpy as hnp
 from lossgraph import gluon
 from lossgraph.errors import InputError
 from lossgraph.export import export_folder
+from lossgraph.ir.types import DTYPES, numpy_dtype
 from lossgraph.protocol import Request, Tensor, read_request, write_answer
 from lossgraph.serving import load_models
 from lossgraph.triton import export_repository
-from lossgraph.types import DTYPES, numpy_dtype
 from test_cli import call, refused
 
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))

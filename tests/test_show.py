@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lossgraph import ops
-from lossgraph.expr import Expr, const, variable
-from lossgraph.show import text
-from lossgraph.types import tensor_type
+from lossgraph.ir import ops
+from lossgraph.ir.expr import Expr, const, variable
+from lossgraph.ir.text import text
+from lossgraph.ir.types import tensor_type
 
 
 def x(dtype: str = "float32", name: str = "x") -> Expr:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import scipy.special as sp
 
-from lossgraph import ops, reference
+from lossgraph import reference
 from lossgraph.errors import InputError
 from lossgraph.functions import FunctionLoss
+from lossgraph.ir import ops
 from support import assert_close, run_ort, symbol
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import lossgraph as lg
-from lossgraph import dims
-from lossgraph.dims import named
+from lossgraph.ir import dims
+from lossgraph.ir.dims import named
 
 ROOT = Path(lg.__file__).parent
 # A module imports only from layers above it (and from its own package).

@@ -10,10 +10,10 @@ from lossgraph import gluon, parts, tiles
 from lossgraph.catalogue import entries, example_types
 from lossgraph.compiled import Compiled
 from lossgraph.functions import FunctionLoss
+from lossgraph.ir.types import tensor_type
 from lossgraph.parts import Part
 from lossgraph.runtime import Runner
 from lossgraph.samples import choose_sizes, draw
-from lossgraph.types import tensor_type
 from support import assert_close
 from test_lanes import NOT_SEPARABLE, per_sample
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, graphs, ops, tiles
+from lossgraph import gluon, graphs, tiles
 from lossgraph.costs import Target
-from lossgraph.evaluate import evaluate
-from lossgraph.expr import toposort
+from lossgraph.ir import ops
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import toposort
 from lossgraph.trusting import assume
 from support import assert_close, symbol
 

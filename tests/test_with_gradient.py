@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import autodiff, ops, reference
-from lossgraph.evaluate import evaluate
-from lossgraph.expr import toposort
+from lossgraph import autodiff, reference
+from lossgraph.ir import ops
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import toposort
+from lossgraph.ir.types import tensor_type
 from lossgraph.program import build
-from lossgraph.types import tensor_type
 from support import assert_close, symbol
 
 X = symbol("x", "float64", (3, 4))

@@ -20,14 +20,15 @@ import onnxruntime
 from rich.progress import track
 
 import lossgraph
-from lossgraph import costs, ops
+from lossgraph import costs
 from lossgraph.costs import PLAIN, Target
-from lossgraph.expr import Expr, Lower, Op, inputs_of, registered, variable
 from lossgraph.files import write_file
-from lossgraph.lanes import pointwise
+from lossgraph.ir import ops
+from lossgraph.ir.batching import pointwise
+from lossgraph.ir.expr import Expr, Lower, Op, inputs_of, registered, variable
+from lossgraph.ir.types import numpy_dtype, tensor_type
 from lossgraph.lower import lower
 from lossgraph.sessions import bind, make_session, run_session
-from lossgraph.types import numpy_dtype, tensor_type
 
 DTYPES = ("float32", "float64")
 ROWS, COLUMNS = 40, 1024

@@ -12,9 +12,9 @@ import typer
 from ..catalogue import Entry, lookup
 from ..differences import number_text, tolerance_of, ulp_text
 from ..errors import InputError
+from ..ir.types import FLOATS, TensorType, dtype_name, numpy_dtype
 from ..loss import Block, as_types
 from ..samples import draw_inputs
-from ..types import FLOATS, TensorType, dtype_name, numpy_dtype
 from .options import (
     Grad,
     Inputs,

@@ -9,9 +9,9 @@ import typer
 
 from ..catalogue import lookup
 from ..errors import InputError
+from ..ir.types import TensorType
 from ..loss import as_types
 from ..triton import MAX_BATCH_SIZE, export_repository
-from ..types import TensorType
 from .options import (
     AsFunction,
     Grad,

@@ -10,8 +10,8 @@ import typer
 
 from ..catalogue import Entry, example_types
 from ..errors import InputError
+from ..ir.types import FLOATS, TensorType, tensor_type
 from ..loss import Block
-from ..types import FLOATS, TensorType, tensor_type
 
 Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
 Inputs = Annotated[

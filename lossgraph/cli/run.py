@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from ..errors import InputError
-from ..types import TensorType, numpy_dtype
+from ..ir.types import TensorType, numpy_dtype
 from .options import Json, parse_pairs
 from .output import print_json
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..functions import as_loss
+from ..ir.types import TensorType
 from ..loss import Block
-from ..types import TensorType
 
 
 class Composite(Block):

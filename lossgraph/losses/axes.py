@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..types import canonical_axes
+from ..ir.types import canonical_axes
 
 Axis = int | tuple[int, ...] | None
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..ir.types import TensorType
 from ..losses import classification, distribution
 from ..options import between, integer, is_zero, number
 from ..reductions import REDUCTIONS
 from ..shapes import Shape, require_broadcast, require_classes, require_same, same
-from ..types import TensorType
 from .base import Loss, as_tensor, silenced, without_last
 
 

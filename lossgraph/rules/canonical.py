@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..dims import Dim, Size, product
-from ..evaluate import evaluate
-from ..expr import Expr, const, is_const, scalar_value
-from ..lanes import pointwise
-from ..ops import broadcast_to
+from ..ir.batching import pointwise
+from ..ir.dims import Dim, Size, product
+from ..ir.evaluate import evaluate
+from ..ir.expr import Expr, const, is_const, scalar_value
+from ..ir.ops import broadcast_to
+from ..ir.types import tensor_type
 from ..rewrite import Rule
-from ..types import tensor_type
 from .examples import BOOL, ROW, WIDE
 
 _UNARY = (

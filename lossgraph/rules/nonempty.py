@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..dims import plain_sizes, product
-from ..expr import Expr
+from ..ir.dims import plain_sizes, product
+from ..ir.expr import Expr
+from ..ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
-from ..types import tensor_type
 from .conditions import constant_along
 from .narrow import NARROW
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..dims import product
-from ..expr import const, scalar_value
+from ..ir.dims import product
+from ..ir.expr import const, scalar_value
+from ..ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
-from ..types import tensor_type
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import both_numbers, broadcasts_to, one_index, spread_along
 from .examples import BOOL, INDEX, ROW

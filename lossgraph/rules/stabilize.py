@@ -9,10 +9,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .. import ops
-from ..expr import Expr, Op, const, scalar_value
+from ..ir import ops
+from ..ir.expr import Expr, Op, const, scalar_value
+from ..ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
-from ..types import tensor_type
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
     both_known,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from .. import ops
 from ..errors import InputError
-from ..expr import Expr
+from ..ir import ops
+from ..ir.expr import Expr
 from ..scan import scan
 from .resize import BilinearResize2D
 from .symbol import Symbol, as_expr, promote, wrap

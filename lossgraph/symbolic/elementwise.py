@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import ops
 from ..errors import InputError
-from ..expr import Expr
+from ..ir import ops
+from ..ir.expr import Expr
 from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import ops
-from ..dims import Dim, product
 from ..errors import InputError
-from ..expr import Expr, const
-from ..types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
+from ..ir import ops
+from ..ir.dims import Dim, product
+from ..ir.expr import Expr, const
+from ..ir.types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
 from .reduce import log_softmax, sum_
 from .symbol import (
     Operand,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import ops
-from ..dims import product
 from ..errors import InputError
-from ..expr import Expr
-from ..types import canonical_axes, canonical_axis
+from ..ir import ops
+from ..ir.dims import product
+from ..ir.expr import Expr
+from ..ir.types import canonical_axes, canonical_axis
 from .elementwise import _chosen, _floating
 from .symbol import Operand, Symbol, as_expr, function, wrap
 

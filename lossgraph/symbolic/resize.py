@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import ops
-from ..dims import Dim
 from ..errors import InputError
-from ..expr import Expr
+from ..ir import ops
+from ..ir.dims import Dim
+from ..ir.expr import Expr
 from .symbol import Operand, Symbol, _dim_of, as_expr, wrap
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import ops
 from ..errors import InputError
-from ..expr import Expr
+from ..ir import ops
+from ..ir.expr import Expr
 from .index import in_range
 from .symbol import Operand, Symbol, as_expr, function, wrap
 

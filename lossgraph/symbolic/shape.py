@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dims, ops
-from ..dims import Dim
 from ..errors import InputError
-from ..expr import Expr, const
-from ..types import canonical_axes, canonical_axis, dtype_name, require_equal
+from ..ir import dims, ops
+from ..ir.dims import Dim
+from ..ir.expr import Expr, const
+from ..ir.types import canonical_axes, canonical_axis, dtype_name, require_equal
 from .symbol import (
     Operand,
     Symbol,

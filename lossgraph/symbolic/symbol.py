@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .. import dims, ops
-from ..dims import Dim, Size
 from ..errors import DtypeError, InputError, SpecializationError
-from ..expr import Expr, const
-from ..types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+from ..ir import dims, ops
+from ..ir.dims import Dim, Size
+from ..ir.expr import Expr, const
+from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _METHODS: set[str] = set()

@@ -10,13 +10,13 @@ import numpy as np
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
 from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
-from ..dims import Size
 from ..errors import InputError, LossgraphError
 from ..extremes import cases
+from ..ir.dims import Size
+from ..ir.types import TensorType
 from ..loss import Block, symbolic_shapes
 from ..program import Program
 from ..separate import find_batch
-from ..types import TensorType
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail
 from .subjects import (

@@ -10,7 +10,7 @@ import numpy as np
 from ..comparison import as_ours
 from ..compiled import Compiled
 from ..differences import Deviation, deviation, number_text, tolerance_of
-from ..types import dtype_name
+from ..ir.types import dtype_name
 from .functions import framework_of, outputs_by
 from .report import Report, fail
 from .subjects import (

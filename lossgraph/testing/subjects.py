@@ -17,10 +17,10 @@ from ..differences import is_float, with_floats
 from ..errors import InputError, LossgraphError
 from ..examples import OBSERVED
 from ..functions import as_loss
+from ..ir.types import TensorType, numpy_dtype
 from ..loss import Block, as_types
 from ..samples import choose_sizes, draw
 from ..sessions import engine_errors
-from ..types import TensorType, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
+from ...reference.reduce import extreme
+from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
-from ..errors import InputError
 from ..expr import Array, Expr, Op, register
-from ..lanes import reduction, within_axis
-from ..reference.reduce import extreme
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from .elementwise import (
     POSITIVE,

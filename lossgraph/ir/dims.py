@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import lanes
+from ...errors import DtypeError, InputError
+from .. import batching as lanes
 from ..dims import Dim
-from ..errors import DtypeError, InputError
 from ..expr import Array, Expr, Op, const, inputs_of, rebuild, register, toposort, transform
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError
+from ...errors import DtypeError
+from ..batching import pointwise
 from ..expr import (
     Array,
     Expr,
@@ -25,7 +26,6 @@ from ..expr import (
     rebuild,
     register,
 )
-from ..lanes import pointwise
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
 from .erf import lower_erf
 

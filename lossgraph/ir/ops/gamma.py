@@ -14,10 +14,10 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from ..errors import InputError
+from ...errors import InputError
+from ...reference import special
+from ..batching import pointwise
 from ..expr import Expr, Op, register
-from ..lanes import pointwise
-from ..reference import special
 from ..types import TensorType
 from .elementwise import POSITIVE, float_only
 from .polynomial import horner

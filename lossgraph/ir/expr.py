@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from ..errors import DtypeError, InputError, SpecializationError
 from .dims import Dim, Size
 from .dims import substitute as substitute_dim
-from .errors import DtypeError, InputError, SpecializationError
 from .types import (
     Constraint,
     TensorType,

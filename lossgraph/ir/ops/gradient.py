@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import InputError
+from ...errors import InputError
 from ..expr import Array, Expr, Op, rebuild, register, transform
 from ..types import TensorType, broadcast_shapes
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import lanes
-from ..errors import InputError
+from ...errors import InputError
+from .. import batching as lanes
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
 from .elementwise import arithmetic, float_only

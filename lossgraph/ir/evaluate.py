@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from .dims import Size
-from .errors import InputError
 from .expr import Array, Expr, inputs_of, is_const, is_input, map_sizes, toposort
 from .types import numpy_dtype
 

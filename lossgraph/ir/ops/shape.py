@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import lanes
+from ...errors import InputError, SpecializationError
+from .. import batching as lanes
 from ..dims import Dim, Size, maximum, names, product
-from ..errors import InputError, SpecializationError
 from ..expr import Array, Expr, Op, const, register
 from ..types import (
     TensorType,

@@ -11,8 +11,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ..errors import DtypeError, InputError, SpecializationError
 from .dims import Dim, Size, as_dim, names
-from .errors import DtypeError, InputError, SpecializationError
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
