@@ -19,9 +19,9 @@ from .examples import Example
 from .ir.dims import evaluate
 from .ir.types import numpy_dtype
 from .loss import Block
+from .passes.batch_partition import find_batch
 from .program import Program
 from .samples import bound_sizes, draw_inputs
-from .separate import find_batch
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]

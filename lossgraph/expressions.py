@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import autodiff
 from .errors import InputError
 from .ir.expr import Expr, const, inputs_of, is_input, substitute, variable
 from .ir.ops import cast, filled
 from .ir.types import TensorType, tensor_type
+from .passes import autodiff
+from .passes.rewrite import rewrite
+from .passes.rules import STABILIZE
 from .program import Program, assemble
-from .rewrite import rewrite
-from .rules import STABILIZE
 from .symbolic.symbol import Symbol
 from .trace import gather
 

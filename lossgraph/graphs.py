@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .costs import Target
 from .ir.dims import evaluate, product
 from .ir.expr import rename_sizes, toposort
+from .passes.assumptions import UNSURE
+from .passes.batch_partition import Batch, find_batch
+from .passes.costs import Target
 from .program import OUTSIDE
-from .separate import Batch, find_batch
 from .sessions import first_provider, make_session
 from .tiles import part_model
-from .trusting import UNSURE
 
 if TYPE_CHECKING:
     import onnx

@@ -20,7 +20,7 @@ from .graphs import Graph
 from .ir.dims import Dim, evaluate, product
 from .ir.evaluate import evaluate as evaluate_exprs
 from .ir.expr import Expr, is_input, toposort
-from .separate import COUNT, Batch
+from .passes.batch_partition import COUNT, Batch
 from .sessions import bind
 from .tiles import rows_of_a_tile
 

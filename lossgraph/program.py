@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import autodiff
-from .costs import PORTABLE, Target
 from .errors import GradientError, InputError
 from .ir.dims import Dim, plain_sizes
 from .ir.expr import Expr, variable
 from .ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
 from .ir.types import Constraint, TensorType
+from .passes import autodiff
+from .passes.assumptions import assume
+from .passes.costs import PORTABLE, Target
+from .passes.rewrite import rewrite
+from .passes.rules import NARROW, SIMPLIFY
+from .passes.scan import merge_scans, prune_scans
 from .releases import opset_for
-from .rewrite import rewrite
-from .rules import NARROW, SIMPLIFY
-from .scan import merge_scans, prune_scans
 from .trace import Body, Traced, trace
-from .trusting import assume
 
 if TYPE_CHECKING:
     import onnx

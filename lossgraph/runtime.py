@@ -23,10 +23,10 @@ from .ir.expr import Expr, inputs_of
 from .ir.ops.index import first_outside
 from .ir.types import TensorType, numpy_dtype
 from .parts import Parts, Schedule
+from .passes.assumptions import UNSURE
 from .program import OUTSIDE
 from .sessions import bind, engine_errors, onnxruntime, run_session
 from .spare import Spare
-from .trusting import UNSURE
 
 if TYPE_CHECKING:
     from .program import Program

@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .costs import Target
 from .ir.batching import reduction
 from .ir.dims import evaluate, named, product
 from .ir.expr import (
@@ -27,9 +26,10 @@ from .ir.expr import (
     variable,
 )
 from .ir.types import numpy_dtype
-from .scan import scan
-from .separate import Batch
-from .trusting import assume
+from .passes.assumptions import assume
+from .passes.batch_partition import Batch
+from .passes.costs import Target
+from .passes.scan import scan
 
 if TYPE_CHECKING:
     import onnx

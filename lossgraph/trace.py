@@ -14,9 +14,9 @@ from .ir import ops
 from .ir.dims import Dim
 from .ir.expr import Expr, inputs_of, is_input, toposort, variable
 from .ir.types import Constraint, TensorType
-from .precision import HALF
-from .rewrite import rewrite
-from .rules import STABILIZE
+from .passes.mixed_precision import HALF
+from .passes.rewrite import rewrite
+from .passes.rules import STABILIZE
 from .symbolic.symbol import Symbol, as_expr
 
 Body = Callable[..., Any]

@@ -25,9 +25,9 @@ from .ir.expr import substitute, variable
 from .ir.ops import reshape
 from .ir.types import TensorType, shape_names
 from .loss import InputTypes
+from .passes.batch_partition import sample_dim
 from .program import Program
 from .protocol import DATATYPES
-from .separate import sample_dim
 
 TRAINING_SUFFIX = "_training"
 MAX_BATCH_SIZE = 4096

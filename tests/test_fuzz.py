@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from lossgraph import autodiff
 from lossgraph.ir import ops
 from lossgraph.ir import text as show
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import is_const, rename_sizes
-from lossgraph.rewrite import rewrite
-from lossgraph.rules import SIMPLIFY, STABILIZE
+from lossgraph.passes import autodiff
+from lossgraph.passes.rewrite import rewrite
+from lossgraph.passes.rules import SIMPLIFY, STABILIZE
 from support import assert_close, run_ort, symbol
 
 ROWS, COLUMNS = "N", 3

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 
 import lossgraph as lg
-from lossgraph import autodiff, gluon, parts
+from lossgraph import gluon, parts
 from lossgraph.catalogue import entries, example_types
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import is_const
+from lossgraph.passes import autodiff
+from lossgraph.passes.batch_partition import COUNT, find_batch
+from lossgraph.passes.scan import scan
 from lossgraph.runtime import Runner
 from lossgraph.samples import choose_sizes
 from lossgraph.samples import draw as draw_arrays
-from lossgraph.scan import scan
-from lossgraph.separate import COUNT, find_batch
 from support import assert_close, symbol
 from test_ctc import NAMED, draw, oracle
 from test_fuzz import LEAVES, arrays, expressions

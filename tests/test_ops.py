@@ -7,14 +7,14 @@ import zlib
 import numpy as np
 import pytest
 
-from lossgraph import autodiff, costs
-from lossgraph.costs import PLAIN, Target
 from lossgraph.ir import dims, ops
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import inputs_of, registered, substitute
 from lossgraph.ir.types import TensorType
 from lossgraph.lower import lower
+from lossgraph.passes import autodiff, costs
+from lossgraph.passes.costs import PLAIN, Target
 from lossgraph.validate import check
 from support import (
     DIFFERENCE,

@@ -9,9 +9,9 @@ from onnx.reference import ReferenceEvaluator
 
 import lossgraph as lg
 from lossgraph import losses, nn
-from lossgraph.costs import PORTABLE, Target
 from lossgraph.ir import ops
 from lossgraph.lower import lower
+from lossgraph.passes.costs import PORTABLE, Target
 
 CPU = Target("cpu", elements=1)
 MATRIX = ("float32", ("N", "C"))

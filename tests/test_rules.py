@@ -13,8 +13,8 @@ from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import Expr, const, inputs_of, is_const, scalar_value, variable
 from lossgraph.ir.types import TensorType
-from lossgraph.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
-from lossgraph.rules import NARROW, SIMPLIFY, STABILIZE
+from lossgraph.passes.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
+from lossgraph.passes.rules import NARROW, SIMPLIFY, STABILIZE
 from support import SPECIAL, assert_close
 
 DEFAULT = TensorType("float64", (4, 5))

@@ -7,8 +7,8 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import reference, symbolic
-from lossgraph.costs import PORTABLE, Target
 from lossgraph.functions import FunctionLoss
+from lossgraph.passes.costs import PORTABLE, Target
 from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
 
 STEPS, WIDTH = 4, 3

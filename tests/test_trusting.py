@@ -7,11 +7,11 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, graphs, tiles
-from lossgraph.costs import Target
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
-from lossgraph.trusting import assume
+from lossgraph.passes.assumptions import assume
+from lossgraph.passes.costs import Target
 from support import assert_close, symbol
 
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import autodiff, reference
+from lossgraph import reference
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
 from lossgraph.ir.types import tensor_type
+from lossgraph.passes import autodiff
 from lossgraph.program import build
 from support import assert_close, symbol
 

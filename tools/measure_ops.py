@@ -20,14 +20,14 @@ import onnxruntime
 from rich.progress import track
 
 import lossgraph
-from lossgraph import costs
-from lossgraph.costs import PLAIN, Target
 from lossgraph.files import write_file
 from lossgraph.ir import ops
 from lossgraph.ir.batching import pointwise
 from lossgraph.ir.expr import Expr, Lower, Op, inputs_of, registered, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
 from lossgraph.lower import lower
+from lossgraph.passes import costs
+from lossgraph.passes.costs import PLAIN, Target
 from lossgraph.sessions import bind, make_session, run_session
 
 DTYPES = ("float32", "float64")

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
-from ..scan import scan
+from ..passes.scan import scan
 from .resize import BilinearResize2D
 from .symbol import Symbol, as_expr, promote, wrap
 

@@ -15,8 +15,8 @@ from ..extremes import cases
 from ..ir.dims import Size
 from ..ir.types import TensorType
 from ..loss import Block, symbolic_shapes
+from ..passes.batch_partition import find_batch
 from ..program import Program
-from ..separate import find_batch
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail
 from .subjects import (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DtypeError, InputError
-from .. import batching as lanes
+from .. import batching
 from ..dims import Dim
 from ..expr import Array, Expr, Op, const, inputs_of, rebuild, register, toposort, transform
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
@@ -63,7 +63,7 @@ _pick = register(
         ),
         lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
-        along=lanes.within_axis,
+        along=batching.within_axis,
     )
 )
 
@@ -115,7 +115,7 @@ _unpick = register(
         lambda ct, out, x, index, axis, size, distinct: (pick(ct, index, axis, distinct), None),
         _lower_unpick,
         index_args=(1,),
-        along=lanes.within_axis,
+        along=batching.within_axis,
     )
 )
 
@@ -143,7 +143,7 @@ _add_at = register(
             axis=node.attrs["axis"],
         ),
         index_args=(2,),
-        along=lanes.within_axis,
+        along=batching.within_axis,
     )
 )
 
@@ -186,7 +186,7 @@ _put = register(
             "ScatterElements", x, index, values, axis=node.attrs["axis"]
         ),
         index_args=(1,),
-        along=lanes.within_axis,
+        along=batching.within_axis,
     )
 )
 
@@ -212,7 +212,7 @@ _take = register(
         lambda ct, out, x, index, axis: (_untake(ct, index, axis, x.shape[axis]), None),
         lambda b, node, x, index: b.add("Gather", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
-        along=lanes.take,
+        along=batching.take,
     )
 )
 
@@ -308,7 +308,7 @@ _one_hot = register(
             )
         ),
         index_args=(0,),
-        along=lanes.one_hot,
+        along=batching.one_hot,
     )
 )
 
@@ -364,7 +364,7 @@ _class_index = register(
         zeros,
         lambda b, node, label: b.lower(_index_of(node.args[0], node.attrs["classes"])),
         index_args=(0,),
-        along=lanes.pointwise,
+        along=batching.pointwise,
     )
 )
 
@@ -398,7 +398,7 @@ _class_mask = register(
             )
         ),
         index_args=(0,),
-        along=lanes.pointwise,
+        along=batching.pointwise,
     )
 )
 
@@ -413,7 +413,7 @@ _nan_mask = register(
             where(isnan(node.args[0]), const(np.nan, node.dtype), const(1, node.dtype))
         ),
         index_args=(0,),
-        along=lanes.pointwise,
+        along=batching.pointwise,
     )
 )
 

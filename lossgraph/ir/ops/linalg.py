@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from .. import batching as lanes
+from .. import batching
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
 from .elementwise import arithmetic, float_only
@@ -53,7 +53,7 @@ matmul = register(
         _matmul_vjp,
         _lower_matmul,
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=lanes.matmul,
+        along=batching.matmul,
     )
 )
 

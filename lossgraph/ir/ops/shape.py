@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, SpecializationError
-from .. import batching as lanes
+from .. import batching
 from ..dims import Dim, Size, maximum, names, product
 from ..expr import Array, Expr, Op, const, register
 from ..types import (
@@ -61,7 +61,7 @@ _reshape = register(
         lambda x, shape: x.reshape(shape),
         lambda ct, out, x, shape: (reshape(ct, x.shape),),
         _lower_reshape,
-        along=lanes.reshape,
+        along=batching.reshape,
     )
 )
 
@@ -108,7 +108,7 @@ _broadcast_to = register(
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
         lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
-        along=lanes.broadcast,
+        along=batching.broadcast,
     )
 )
 
@@ -126,7 +126,7 @@ _transpose = register(
         lambda x, perm: np.transpose(x, perm),
         lambda ct, out, x, perm: (transpose(ct, [perm.index(i) for i in range(len(perm))]),),
         lambda b, node, x: b.add("Transpose", x, perm=list(node.attrs["perm"])),
-        along=lanes.transpose,
+        along=batching.transpose,
     )
 )
 
@@ -207,7 +207,7 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
 
 
 _slice = register(
-    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, along=lanes.slices)
+    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, along=batching.slices)
 )
 
 
@@ -253,7 +253,7 @@ _pad = register(
         lambda b, node, x: b.add(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
-        along=lanes.pad,
+        along=batching.pad,
     )
 )
 
@@ -301,7 +301,7 @@ _concat = register(
         _concat_vjp,
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=lanes.concat,
+        along=batching.concat,
     )
 )
 
@@ -325,7 +325,7 @@ _size_of = register(
         lambda ct, out, size: (),
         lambda b, node: b.scalar_size(node.attrs["size"]),
         (),
-        along=lanes.sizes_only,
+        along=batching.sizes_only,
     )
 )
 
@@ -345,7 +345,7 @@ _iota = register(
             "Range", b.const(0, "int64"), b.scalar_size(node.attrs["size"]), b.const(1, "int64")
         ),
         (),
-        along=lanes.sizes_only,
+        along=batching.sizes_only,
     )
 )
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import GradientError
-from .ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
-from .ir.ops import broadcast_to, cast, filled, reduce_sum, reshape
-from .ir.types import TensorType
+from ..errors import GradientError
+from ..ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
+from ..ir.ops import broadcast_to, cast, filled, reduce_sum, reshape
+from ..ir.types import TensorType
 
 
 def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr]:

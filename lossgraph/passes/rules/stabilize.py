@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..ir import ops
-from ..ir.expr import Expr, Op, const, scalar_value
-from ..ir.types import tensor_type
+from ...ir import ops
+from ...ir.expr import Expr, Op, const, scalar_value
+from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.dims import plain_sizes, product
-from ..ir.expr import Expr
-from ..ir.types import tensor_type
+from ...ir.dims import plain_sizes, product
+from ...ir.expr import Expr
+from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .conditions import constant_along
 from .narrow import NARROW

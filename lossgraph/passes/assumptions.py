@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from ..ir.expr import Expr, rebuild, toposort, transform
+from ..ir.ops import cast, isnan, masked_mul, maximum, reduce_sum, reshape
 from .costs import Target
-from .ir.expr import Expr, rebuild, toposort, transform
-from .ir.ops import cast, isnan, masked_mul, maximum, reduce_sum, reshape
 from .rewrite import rewrite
 from .rules import NONEMPTY
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from .autodiff import pull_back
-from .errors import InputError
-from .ir.batching import Lane, MixedError, not_over
-from .ir.dims import Dim
-from .ir.evaluate import evaluate
-from .ir.expr import (
+from ..errors import InputError
+from ..ir.batching import Lane, MixedError, not_over
+from ..ir.dims import Dim
+from ..ir.evaluate import evaluate
+from ..ir.expr import (
     Array,
     Body,
     Expr,
@@ -36,9 +35,10 @@ from .ir.expr import (
     transform,
     variable,
 )
-from .ir.ops import filled, flip, iota
-from .ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
-from .separate import lanes_of
+from ..ir.ops import filled, flip, iota
+from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
+from .autodiff import pull_back
+from .batch_partition import lanes_of
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
 _DEPTH: ContextVar[int] = ContextVar("depth", default=0)

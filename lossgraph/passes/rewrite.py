@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from .errors import LossgraphError
-from .ir import ops
-from .ir.expr import Expr, Op, rebuild, scalar_value, transform
+from ..errors import LossgraphError
+from ..ir import ops
+from ..ir.expr import Expr, Op, rebuild, scalar_value, transform
 
 Bindings = dict[str, Any]
 _MAX_PASSES = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir import ops
-from ..ir.expr import variable
-from ..ir.types import tensor_type
+from ...ir import ops
+from ...ir.expr import variable
+from ...ir.types import tensor_type
 
 BOOL = tensor_type("bool", (4, 5))
 ROW = tensor_type("float64", (1, 5))

@@ -6,8 +6,8 @@ they stand in products with whole arrays, several of them in a chain: here they 
 
 from __future__ import annotations
 
-from ..ir.expr import const, scalar_value
-from ..ir.types import broadcast_shapes, tensor_type
+from ...ir.expr import const, scalar_value
+from ...ir.types import broadcast_shapes, tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, fold_constants
 from .conditions import (

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .ir.batching import Lane, MixedError, checked
-from .ir.dims import Apply, Size, named, names
-from .ir.expr import (
+from ..ir.batching import Lane, MixedError, checked
+from ..ir.dims import Apply, Size, named, names
+from ..ir.expr import (
     Expr,
     const,
     is_const,
@@ -19,8 +19,8 @@ from .ir.expr import (
     transform,
     variable,
 )
-from .ir.ops import cast, reduce_sum, size_of
-from .ir.types import tensor_type
+from ..ir.ops import cast, reduce_sum, size_of
+from ..ir.types import tensor_type
 
 # The input of a part that says how many samples there are in all parts together.
 COUNT = "_count"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.dims import product
-from ..ir.expr import const, scalar_value
-from ..ir.types import tensor_type
+from ...ir.dims import product
+from ...ir.expr import const, scalar_value
+from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import both_numbers, broadcasts_to, one_index, spread_along

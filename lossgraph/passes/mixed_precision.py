@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .ir.expr import Body, Expr, const, is_const, is_input, rebuild, transform, variable
-from .ir.ops import cast
-from .ir.types import TensorType, numpy_dtype
+from ..ir.expr import Body, Expr, const, is_const, is_input, rebuild, transform, variable
+from ..ir.ops import cast
+from ..ir.types import TensorType, numpy_dtype
 
 HALF = ("float16", "bfloat16")
 # Engines have few kernels for the narrow and the unsigned integers.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.dims import Dim, names, product
-from ..ir.expr import Expr, scalar_value
+from ...ir.dims import Dim, names, product
+from ...ir.expr import Expr, scalar_value
 
 _POSITIVE = ("Exp", "Sigmoid", "Softmax")
 _MOVES = ("BroadcastTo", "Pick", "Reshape", "Slice", "Take", "Transpose")

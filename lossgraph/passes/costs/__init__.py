@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from ..ir.expr import Lower, Op
+from ...ir.expr import Lower, Op
 
 PLAIN = "plain"  # the form that an operation's ``lower`` is
 Table = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..ir.batching import pointwise
-from ..ir.dims import Dim, Size, product
-from ..ir.evaluate import evaluate
-from ..ir.expr import Expr, const, is_const, scalar_value
-from ..ir.ops import broadcast_to
-from ..ir.types import tensor_type
+from ...ir.batching import pointwise
+from ...ir.dims import Dim, Size, product
+from ...ir.evaluate import evaluate
+from ...ir.expr import Expr, const, is_const, scalar_value
+from ...ir.ops import broadcast_to
+from ...ir.types import tensor_type
 from ..rewrite import Rule
 from .examples import BOOL, ROW, WIDE
 
