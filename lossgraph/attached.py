@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import releases
 from .catalogue import example_types, examples_of
 from .errors import GradientError, InputError, ValidationError
 from .functions import as_loss
 from .ir.dims import Dim, Size, named, substitute
 from .ir.types import TensorType, shape_names, tensor_type
 from .loss import Block, InputTypes, as_types
+from .lowering import releases
 from .program import Program
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def attach(
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
     from . import merging
-    from .lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
+    from .lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
     from .models import identifier, load_model
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from . import validate
 from .differences import deviation, tolerance_of, ulp_text
 from .errors import InputError, LossgraphError, ValidationError
+from .lowering import validate
 from .models import ModelRunner, input_types, load_model
 from .samples import choose_sizes, draw
 from .sessions import engine_errors, make_session, onnxruntime

@@ -80,7 +80,7 @@ class Graphs:
         An operator of a small graph costs what its call does, and the engine computes beforehand
         what follows from constants.
         """
-        from .lower import lower  # which loads onnx
+        from .lowering.lower import lower  # which loads onnx
 
         if self._is_large(sizes):
             return self.whole(sizes)

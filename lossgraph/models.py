@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from .errors import DtypeError, InputError
 from .ir.dims import Dim, named
 from .ir.types import DTYPES, TensorType
-from .lower import Builder
+from .lowering.lower import Builder
 from .runtime import check_arrays, check_labels
 from .sessions import engine_errors, make_session, run_session
 

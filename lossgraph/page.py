@@ -11,7 +11,7 @@ from typing import Any
 from .catalogue import Entry, entry_of, examples_of, formula_of
 from .examples.example import VALUES, Example
 from .ir.types import TensorType
-from .lower import DEFAULT_OPSET
+from .lowering.lower import DEFAULT_OPSET
 from .program import Program
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"

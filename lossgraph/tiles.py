@@ -61,7 +61,7 @@ def part_model(
     In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
     given for each tile.
     """
-    from .lower import lower  # which loads onnx
+    from .lowering.lower import lower  # which loads onnx
 
     values, doubts = assume(list(batch.parts.values()), target)
     outputs = [*batch.parts, *guard, *doubts]

@@ -20,7 +20,7 @@ from .errors import InputError, LossgraphError
 from .formulas import mathml
 from .ir.text import text
 from .loss import Block, InputTypes
-from .lower import DEFAULT_OPSET
+from .lowering.lower import DEFAULT_OPSET
 from .page import values_of
 from .plotting import Line, inline_svg
 from .program import Program

@@ -15,8 +15,8 @@ from onnx.reference import ReferenceEvaluator
 
 from lossgraph.ir.expr import inputs_of, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
-from lossgraph.lower import lower
-from lossgraph.releases import RELEASES
+from lossgraph.lowering.lower import lower
+from lossgraph.lowering.releases import RELEASES
 
 # (rtol, atol) by dtype. float64: some hundred roundings. float32: as many, and the engine's
 # exp, log, tanh and erf, which are right to a few units in the last place; atol for sums of

@@ -19,7 +19,7 @@ import lossgraph as lg
 from lossgraph import gluon, losses, nn
 from lossgraph.attached import attach_file
 from lossgraph.cli import app
-from lossgraph.releases import RELEASES
+from lossgraph.lowering.releases import RELEASES
 from support import assert_close, newest_opset, run_model
 
 CODES = {

@@ -21,8 +21,8 @@ from lossgraph.checks import check_file, find_models
 from lossgraph.cli import app
 from lossgraph.export import export_folder
 from lossgraph.functions import FunctionLoss
-from lossgraph.lower import Builder
-from lossgraph.releases import RELEASES, release
+from lossgraph.lowering.lower import Builder
+from lossgraph.lowering.releases import RELEASES, release
 from lossgraph.samples import draw_inputs
 from support import newest_opset, reference_evaluator, run_model
 

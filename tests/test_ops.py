@@ -12,10 +12,10 @@ from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import inputs_of, registered, substitute
 from lossgraph.ir.types import TensorType
-from lossgraph.lower import lower
+from lossgraph.lowering.lower import lower
+from lossgraph.lowering.validate import check
 from lossgraph.passes import autodiff, costs
 from lossgraph.passes.costs import PLAIN, Target
-from lossgraph.validate import check
 from support import (
     DIFFERENCE,
     OLD_ENGINE,

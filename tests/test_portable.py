@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 import lossgraph as lg
 from lossgraph import losses, nn
 from lossgraph.ir import ops
-from lossgraph.lower import lower
+from lossgraph.lowering.lower import lower
 from lossgraph.passes.costs import PORTABLE, Target
 
 CPU = Target("cpu", elements=1)

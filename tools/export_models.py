@@ -21,7 +21,7 @@ from lossgraph.catalogue import NAMESPACES, Entry, entries, example_types, names
 from lossgraph.errors import InputError
 from lossgraph.export import export_folder
 from lossgraph.files import write_files
-from lossgraph.lower import DEFAULT_OPSET
+from lossgraph.lowering.lower import DEFAULT_OPSET
 from lossgraph.page import DATA, TRAINING, VALUE, markdown
 
 GALLERY = Path(__file__).parents[1] / "exported_models"

@@ -25,7 +25,7 @@ from lossgraph.ir import ops
 from lossgraph.ir.batching import pointwise
 from lossgraph.ir.expr import Expr, Lower, Op, inputs_of, registered, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
-from lossgraph.lower import lower
+from lossgraph.lowering.lower import lower
 from lossgraph.passes import costs
 from lossgraph.passes.costs import PLAIN, Target
 from lossgraph.sessions import bind, make_session, run_session

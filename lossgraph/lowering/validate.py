@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import onnx
 from onnx import checker, helper, shape_inference
 
-from .errors import ValidationError
-from .ir.dims import Dim
-from .ir.types import TensorType, dtype_name
+from ..errors import ValidationError
+from ..ir.dims import Dim
+from ..ir.types import TensorType, dtype_name
 
 
 def check(model: onnx.ModelProto, outputs: Mapping[str, TensorType] | None = None) -> None:

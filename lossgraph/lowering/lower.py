@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .errors import InputError, LoweringError
-from .ir.dims import Apply, Dim, Size, is_positive, names
-from .ir.expr import Body, Expr, is_const, is_input, toposort
-from .ir.types import TensorType, numpy_dtype
-from .passes.costs import PORTABLE, Target
-from .passes.mixed_precision import widen
+from ..errors import InputError, LoweringError
+from ..ir.dims import Apply, Dim, Size, is_positive, names
+from ..ir.expr import Body, Expr, is_const, is_input, toposort
+from ..ir.types import TensorType, numpy_dtype
+from ..passes.costs import PORTABLE, Target
+from ..passes.mixed_precision import widen
 
 DEFAULT_OPSET = 18
 MIN_OPSET, MAX_OPSET = 13, 26
@@ -68,7 +68,7 @@ def lower(
     """
     opset = DEFAULT_OPSET if opset is None else opset
     _check_request(inputs, outputs, opset)
-    from . import __version__
+    from .. import __version__
 
     builder = Builder(inputs, opset, target)
     for output, value in zip(outputs, widen(list(outputs.values())), strict=True):
