@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import example_types, examples_of
+from .compiler.program import Program
 from .errors import GradientError, InputError, ValidationError
 from .functions import as_loss
 from .ir.dims import Dim, Size, named, substitute
 from .ir.types import TensorType, shape_names, tensor_type
 from .loss import Block, InputTypes, as_types
 from .lowering import releases
-from .program import Program
 
 if TYPE_CHECKING:
     import onnx

@@ -12,6 +12,7 @@ import numpy as np
 from . import reference
 from .catalogue import Entry, examples_of
 from .checks import evaluate_model
+from .compiler.program import Program
 from .counterparts import FRAMEWORKS
 from .differences import Deviation, Tolerance, deviation, with_floats
 from .errors import InputError, LossgraphError
@@ -20,7 +21,6 @@ from .extremes import cases
 from .foreign import Job, MissingError, find_python, outputs_of, version_of
 from .loss import Block
 from .models import ModelRunner
-from .program import Program
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]

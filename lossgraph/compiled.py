@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .arrays import device_of, kind_of, to_numpy
+from .compiler.program import Program
 from .errors import InputError
 from .ir.types import numpy_dtype
-from .program import Program
 from .runtime import Runner
 from .sessions import engine_errors
 

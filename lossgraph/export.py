@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
+from .compiler.program import Program
 from .errors import InputError
 from .files import write_files
 from .functions import as_loss
@@ -25,7 +26,6 @@ from .ir.evaluate import evaluate
 from .ir.types import TensorType, numpy_dtype
 from .loss import InputTypes
 from .page import DATA, MARK, TRAINING, VALUE, page
-from .program import Program
 from .samples import bound_sizes, draw_inputs
 
 PAGE = "README.md"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .compiler.program import Program, assemble
+from .compiler.trace import gather
 from .errors import InputError
 from .ir.expr import Expr, const, inputs_of, is_input, substitute, variable
 from .ir.ops import cast, filled
@@ -12,9 +14,7 @@ from .ir.types import TensorType, tensor_type
 from .passes import autodiff
 from .passes.rewrite import rewrite
 from .passes.rules import STABILIZE
-from .program import Program, assemble
 from .symbolic.symbol import Symbol
-from .trace import gather
 
 Symbols = Symbol | Sequence[Symbol]
 Differentiate = Callable[[list[Expr], list[Expr]], list[Expr]]

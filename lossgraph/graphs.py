@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .compiler.program import OUTSIDE
+from .compiler.tiles import part_model
 from .ir.dims import evaluate, product
 from .ir.expr import rename_sizes, toposort
 from .passes.assumptions import UNSURE
 from .passes.batch_partition import Batch, find_batch
 from .passes.costs import Target
-from .program import OUTSIDE
 from .sessions import first_provider, make_session
-from .tiles import part_model
 
 if TYPE_CHECKING:
     import onnx
 
-    from .program import Program
+    from .compiler.program import Program
 
 # Elements of the largest input from which on a graph that is run whole is one for large arrays.
 _LARGE = 50_000

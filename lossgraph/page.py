@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .catalogue import Entry, entry_of, examples_of, formula_of
+from .compiler.program import Program
 from .examples.example import VALUES, Example
 from .ir.types import TensorType
 from .lowering.lower import DEFAULT_OPSET
-from .program import Program
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
 MARK = "<!-- written by lossgraph export -->"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .compiled import Compiled
-from .program import Program
+from .compiler.program import Program
 
 
 class CompiledParts(Compiled):

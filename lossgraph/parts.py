@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .compiler.tiles import rows_of_a_tile
 from .errors import InputError
 from .graphs import Graph
 from .ir.dims import Dim, evaluate, product
@@ -22,10 +23,9 @@ from .ir.evaluate import evaluate as evaluate_exprs
 from .ir.expr import Expr, is_input, toposort
 from .passes.batch_partition import COUNT, Batch
 from .sessions import bind
-from .tiles import rows_of_a_tile
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .compiler.program import Program
 
 Array = np.ndarray[Any, Any]
 

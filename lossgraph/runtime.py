@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import shareable, stand_in
+from .compiler.program import OUTSIDE
 from .errors import DtypeError, InputError, ProviderError
 from .graphs import Graphs
 from .ir.dims import Dim, evaluate
@@ -24,12 +25,11 @@ from .ir.ops.index import first_outside
 from .ir.types import TensorType, numpy_dtype
 from .parts import Parts, Schedule
 from .passes.assumptions import UNSURE
-from .program import OUTSIDE
 from .sessions import bind, engine_errors, onnxruntime, run_session
 from .spare import Spare
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .compiler.program import Program
 
 Array = np.ndarray[Any, Any]
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .compiler.program import Program
 from .errors import InputError
 from .files import write_files
 from .functions import as_loss
@@ -26,7 +27,6 @@ from .ir.ops import reshape
 from .ir.types import TensorType, shape_names
 from .loss import InputTypes
 from .passes.batch_partition import sample_dim
-from .program import Program
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"

@@ -14,6 +14,7 @@ from onnx import printer
 
 from . import __version__
 from .catalogue import Entry, examples_of
+from .compiler.program import Program
 from .curves import Sweep, curve, sweep_of
 from .drawing import svg
 from .errors import InputError, LossgraphError
@@ -23,7 +24,6 @@ from .loss import Block, InputTypes
 from .lowering.lower import DEFAULT_OPSET
 from .page import values_of
 from .plotting import Line, inline_svg
-from .program import Program
 
 if TYPE_CHECKING:
     from jinja2 import Environment

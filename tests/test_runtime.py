@@ -13,8 +13,9 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import compiled as compiled_module
-from lossgraph import gluon, tiles
+from lossgraph import gluon
 from lossgraph.arrays import kind_of, to_numpy
+from lossgraph.compiler import tiles
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.sessions import make_session, resolve_providers
 from support import assert_close

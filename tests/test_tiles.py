@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, parts, tiles
+from lossgraph import gluon, parts
 from lossgraph.catalogue import entries, example_types
 from lossgraph.compiled import Compiled
+from lossgraph.compiler import tiles
 from lossgraph.functions import FunctionLoss
 from lossgraph.ir.types import tensor_type
 from lossgraph.parts import Part

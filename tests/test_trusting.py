@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, graphs, tiles
+from lossgraph import gluon, graphs
+from lossgraph.compiler import tiles
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort

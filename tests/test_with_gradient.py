@@ -7,12 +7,12 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import reference
+from lossgraph.compiler.program import build
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
 from lossgraph.ir.types import tensor_type
 from lossgraph.passes import autodiff
-from lossgraph.program import build
 from support import assert_close, symbol
 
 X = symbol("x", "float64", (3, 4))

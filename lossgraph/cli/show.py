@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ..catalogue import Entry, lookup
+from ..compiler.program import Program
 from ..errors import InputError
 from ..files import write_file
 from ..ir.text import lines
-from ..program import Program
 from .options import Grad, Inputs, Json, Loss, Opset, Set, names, parse_options, types_for
 from .output import print_json
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
+from ..compiler.program import Program
 from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..errors import InputError, LossgraphError
 from ..extremes import cases
@@ -16,7 +17,6 @@ from ..ir.dims import Size
 from ..ir.types import TensorType
 from ..loss import Block, symbolic_shapes
 from ..passes.batch_partition import find_batch
-from ..program import Program
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail
 from .subjects import (

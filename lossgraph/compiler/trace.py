@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from . import symbolic
-from .errors import InputError
-from .ir import ops
-from .ir.dims import Dim
-from .ir.expr import Expr, inputs_of, is_input, toposort, variable
-from .ir.types import Constraint, TensorType
-from .passes.mixed_precision import HALF
-from .passes.rewrite import rewrite
-from .passes.rules import STABILIZE
-from .symbolic.symbol import Symbol, as_expr
+from .. import symbolic
+from ..errors import InputError
+from ..ir import ops
+from ..ir.dims import Dim
+from ..ir.expr import Expr, inputs_of, is_input, toposort, variable
+from ..ir.types import Constraint, TensorType
+from ..passes.mixed_precision import HALF
+from ..passes.rewrite import rewrite
+from ..passes.rules import STABILIZE
+from ..symbolic.symbol import Symbol, as_expr
 
 Body = Callable[..., Any]
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .ir.batching import reduction
-from .ir.dims import evaluate, named, product
-from .ir.expr import (
+from ..ir.batching import reduction
+from ..ir.dims import evaluate, named, product
+from ..ir.expr import (
     Expr,
     inputs_of,
     is_const,
@@ -25,11 +25,11 @@ from .ir.expr import (
     toposort,
     variable,
 )
-from .ir.types import numpy_dtype
-from .passes.assumptions import assume
-from .passes.batch_partition import Batch
-from .passes.costs import Target
-from .passes.scan import scan
+from ..ir.types import numpy_dtype
+from ..passes.assumptions import assume
+from ..passes.batch_partition import Batch
+from ..passes.costs import Target
+from ..passes.scan import scan
 
 if TYPE_CHECKING:
     import onnx
@@ -61,7 +61,7 @@ def part_model(
     In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
     given for each tile.
     """
-    from .lowering.lower import lower  # which loads onnx
+    from ..lowering.lower import lower  # which loads onnx
 
     values, doubts = assume(list(batch.parts.values()), target)
     outputs = [*batch.parts, *guard, *doubts]

@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import GradientError, InputError
-from .ir.dims import Dim, plain_sizes
-from .ir.expr import Expr, variable
-from .ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
-from .ir.types import Constraint, TensorType
-from .lowering.releases import opset_for
-from .passes import autodiff
-from .passes.assumptions import assume
-from .passes.costs import PORTABLE, Target
-from .passes.rewrite import rewrite
-from .passes.rules import NARROW, SIMPLIFY
-from .passes.scan import merge_scans, prune_scans
+from ..errors import GradientError, InputError
+from ..ir.dims import Dim, plain_sizes
+from ..ir.expr import Expr, variable
+from ..ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from ..ir.types import Constraint, TensorType
+from ..lowering.releases import opset_for
+from ..passes import autodiff
+from ..passes.assumptions import assume
+from ..passes.costs import PORTABLE, Target
+from ..passes.rewrite import rewrite
+from ..passes.rules import NARROW, SIMPLIFY
+from ..passes.scan import merge_scans, prune_scans
 from .trace import Body, Traced, trace
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Program:
             as_function: make it one node, of a function in the model.
             target_ort: release of ONNX Runtime that is to load it, like ``1.16``.
         """
-        from .lowering.as_function import wrap
-        from .lowering.lower import DEFAULT_OPSET, lower
-        from .lowering.validate import check
+        from ..lowering.as_function import wrap
+        from ..lowering.lower import DEFAULT_OPSET, lower
+        from ..lowering.validate import check
 
         if target_ort is not None:
             opset = opset_for(target_ort, opset, DEFAULT_OPSET)
@@ -145,7 +145,7 @@ class Program:
         return model
 
     def _metadata(self) -> dict[str, str]:
-        from . import __version__
+        from .. import __version__
 
         return {
             "loss": self.name,
