@@ -18,8 +18,8 @@ from .differences import deviation, tolerance_of, ulp_text
 from .errors import InputError, LossgraphError, ValidationError
 from .lowering import validate
 from .models import ModelRunner, input_types, load_model
+from .runtime.sessions import engine_errors, make_session, onnxruntime
 from .samples import choose_sizes, draw
-from .sessions import engine_errors, make_session, onnxruntime
 
 Array = np.ndarray[Any, Any]
 

@@ -247,7 +247,7 @@ def _onnx_reference(
 
 def _onnxruntime(subject: Subject, inputs: Sequence[Arrays]) -> tuple[str, Sequence[Outputs | str]]:
     """The exported graph, run as a whole."""
-    from .sessions import onnxruntime
+    from .runtime.sessions import onnxruntime
 
     runner = ModelRunner(subject.program.to_onnx())
     return onnxruntime().__version__, [_attempt(runner.run, arrays) for arrays in inputs]

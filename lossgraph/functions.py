@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .compiled import Compiled
 from .errors import InputError
 from .expressions import program_of
 from .inputs import check_options
 from .loss import Block, InputTypes, as_types
 from .parted import compiled
+from .runtime.compiled import Compiled
 from .signatures import is_array_parameter, without_first
 from .symbolic.symbol import Symbol
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 import lossgraph as lg
-from lossgraph import gluon, parts
+from lossgraph import gluon
 from lossgraph.catalogue import entries, example_types
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
@@ -17,7 +17,8 @@ from lossgraph.ir.expr import is_const
 from lossgraph.passes import autodiff
 from lossgraph.passes.batch_partition import COUNT, find_batch
 from lossgraph.passes.scan import scan
-from lossgraph.runtime import Runner
+from lossgraph.runtime import shards as parts
+from lossgraph.runtime.runner import Runner
 from lossgraph.samples import choose_sizes
 from lossgraph.samples import draw as draw_arrays
 from support import assert_close, symbol

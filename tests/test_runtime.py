@@ -12,12 +12,12 @@ import onnxruntime
 import pytest
 
 import lossgraph as lg
-from lossgraph import compiled as compiled_module
 from lossgraph import gluon
-from lossgraph.arrays import kind_of, to_numpy
 from lossgraph.compiler import tiles
 from lossgraph.ir.evaluate import evaluate
-from lossgraph.sessions import make_session, resolve_providers
+from lossgraph.runtime import compiled as compiled_module
+from lossgraph.runtime.arrays import kind_of, to_numpy
+from lossgraph.runtime.sessions import make_session, resolve_providers
 from support import assert_close
 
 TYPES = {"pred": ("float32", ("N", 3)), "label": ("int64", ("N",))}

@@ -9,7 +9,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon
-from lossgraph.spare import Spare
+from lossgraph.runtime.buffer_pool import Spare
 
 LARGE = (600, 600)
 F8 = np.dtype(np.float64)

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, parts
+from lossgraph import gluon
 from lossgraph.catalogue import entries, example_types
-from lossgraph.compiled import Compiled
 from lossgraph.compiler import tiles
 from lossgraph.functions import FunctionLoss
 from lossgraph.ir.types import tensor_type
-from lossgraph.parts import Part
-from lossgraph.runtime import Runner
+from lossgraph.runtime import shards as parts
+from lossgraph.runtime.compiled import Compiled
+from lossgraph.runtime.runner import Runner
+from lossgraph.runtime.shards import Part
 from lossgraph.samples import choose_sizes, draw
 from support import assert_close
 from test_lanes import NOT_SEPARABLE, per_sample

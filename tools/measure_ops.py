@@ -28,7 +28,7 @@ from lossgraph.ir.types import numpy_dtype, tensor_type
 from lossgraph.lowering.lower import lower
 from lossgraph.passes import costs
 from lossgraph.passes.costs import PLAIN, Target
-from lossgraph.sessions import bind, make_session, run_session
+from lossgraph.runtime.sessions import bind, make_session, run_session
 
 DTYPES = ("float32", "float64")
 ROWS, COLUMNS = 40, 1024

@@ -18,8 +18,8 @@ from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError
 from ..functions import compile_loss
 from ..loss import Block
+from ..runtime.sessions import make_session, run_session
 from ..samples import draw_inputs
-from ..sessions import make_session, run_session
 from .options import Grad, Inputs, Json, Loss, Set, names, parse_options, parse_sizes, types_for
 from .output import note, print_json, print_table, progress
 

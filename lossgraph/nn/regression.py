@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import regression
 from ..options import is_zero, number, positive, require_above
+from ..runtime.arrays import device_of, to_numpy
 from ..shapes import Shape, broadcasts, same
 from .base import Loss
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import device_of, to_numpy
 from ..errors import InputError
 from ..losses import ctc
 from ..options import integer
-from ..runtime import check_labels
+from ..runtime.arrays import device_of, to_numpy
+from ..runtime.runner import check_labels
 from ..shapes import require_samples
 from .base import Loss
 

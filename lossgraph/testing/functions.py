@@ -13,10 +13,10 @@ import numpy as np
 
 from .. import counterparts
 from ..comparison import named_outputs
-from ..compiled import Compiled
 from ..errors import InputError
 from ..foreign import widened
 from ..loss import Block
+from ..runtime.compiled import Compiled
 from .gradients import slopes
 from .subjects import Array, Arrays, in_dtype, loss_of, outputs_of
 

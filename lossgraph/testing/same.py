@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..comparison import as_ours
-from ..compiled import Compiled
 from ..differences import Deviation, deviation, number_text, tolerance_of
 from ..ir.types import dtype_name
+from ..runtime.compiled import Compiled
 from .functions import framework_of, outputs_by
 from .report import Report, fail
 from .subjects import (

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import to_numpy
 from ..catalogue import entry_of, example_types, examples_of
 from ..comparison import named_outputs
-from ..compiled import Compiled
 from ..differences import is_float, with_floats
 from ..errors import InputError, LossgraphError
 from ..examples import OBSERVED
 from ..functions import as_loss
 from ..ir.types import TensorType, numpy_dtype
 from ..loss import Block, as_types
+from ..runtime.arrays import to_numpy
+from ..runtime.compiled import Compiled
+from ..runtime.sessions import engine_errors
 from ..samples import choose_sizes, draw
-from ..sessions import engine_errors
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]

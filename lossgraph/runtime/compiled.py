@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.program import Program
+from ..errors import InputError
+from ..ir.types import numpy_dtype
 from .arrays import device_of, kind_of, to_numpy
-from .compiler.program import Program
-from .errors import InputError
-from .ir.types import numpy_dtype
-from .runtime import Runner
+from .runner import Runner
 from .sessions import engine_errors
 
 Array = np.ndarray[Any, Any]

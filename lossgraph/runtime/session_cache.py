@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .compiler.program import OUTSIDE
-from .compiler.tiles import part_model
-from .ir.dims import evaluate, product
-from .ir.expr import rename_sizes, toposort
-from .passes.assumptions import UNSURE
-from .passes.batch_partition import Batch, find_batch
-from .passes.costs import Target
+from ..compiler.program import OUTSIDE
+from ..compiler.tiles import part_model
+from ..ir.dims import evaluate, product
+from ..ir.expr import rename_sizes, toposort
+from ..passes.assumptions import UNSURE
+from ..passes.batch_partition import Batch, find_batch
+from ..passes.costs import Target
 from .sessions import first_provider, make_session
 
 if TYPE_CHECKING:
     import onnx
 
-    from .compiler.program import Program
+    from ..compiler.program import Program
 
 # Elements of the largest input from which on a graph that is run whole is one for large arrays.
 _LARGE = 50_000
@@ -80,7 +80,7 @@ class Graphs:
         An operator of a small graph costs what its call does, and the engine computes beforehand
         what follows from constants.
         """
-        from .lowering.lower import lower  # which loads onnx
+        from ..lowering.lower import lower  # which loads onnx
 
         if self._is_large(sizes):
             return self.whole(sizes)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
-from .ir.types import dtype_name, numpy_dtype
+from ..errors import InputError
+from ..ir.types import dtype_name, numpy_dtype
 
 Restore = Callable[[Any], Any]
 # DLPack's numbers of devices, and ONNX Runtime's names for those that it can bind.

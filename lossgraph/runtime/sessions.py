@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ProviderError
-from .ir.types import dtype_name, numpy_dtype
+from ..errors import ProviderError
+from ..ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
     import onnx
@@ -162,7 +162,7 @@ def _address(array: Array) -> int:
 
 def _element(dtype: np.dtype[Any]) -> Any:
     """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
-    from .lowering.lower import Builder
+    from ..lowering.lower import Builder
 
     return Builder.dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
 
@@ -180,7 +180,7 @@ def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def _ort_value(array: Array) -> Any:
-    from .lowering.lower import Builder
+    from ..lowering.lower import Builder
 
     return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
         np.ascontiguousarray(array).view(np.uint16), Builder.dtype_code("bfloat16")

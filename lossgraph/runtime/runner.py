@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..compiler.program import OUTSIDE
+from ..errors import DtypeError, InputError, ProviderError
+from ..ir.dims import Dim, evaluate
+from ..ir.evaluate import evaluate as evaluate_exprs
+from ..ir.expr import Expr, inputs_of
+from ..ir.ops.index import first_outside
+from ..ir.types import TensorType, numpy_dtype
+from ..passes.assumptions import UNSURE
 from .arrays import shareable, stand_in
-from .compiler.program import OUTSIDE
-from .errors import DtypeError, InputError, ProviderError
-from .graphs import Graphs
-from .ir.dims import Dim, evaluate
-from .ir.evaluate import evaluate as evaluate_exprs
-from .ir.expr import Expr, inputs_of
-from .ir.ops.index import first_outside
-from .ir.types import TensorType, numpy_dtype
-from .parts import Parts, Schedule
-from .passes.assumptions import UNSURE
+from .buffer_pool import Spare
+from .session_cache import Graphs
 from .sessions import bind, engine_errors, onnxruntime, run_session
-from .spare import Spare
+from .shards import Parts, Schedule
 
 if TYPE_CHECKING:
-    from .compiler.program import Program
+    from ..compiler.program import Program
 
 Array = np.ndarray[Any, Any]
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .compiler.tiles import rows_of_a_tile
-from .errors import InputError
-from .graphs import Graph
-from .ir.dims import Dim, evaluate, product
-from .ir.evaluate import evaluate as evaluate_exprs
-from .ir.expr import Expr, is_input, toposort
-from .passes.batch_partition import COUNT, Batch
+from ..compiler.tiles import rows_of_a_tile
+from ..errors import InputError
+from ..ir.dims import Dim, evaluate, product
+from ..ir.evaluate import evaluate as evaluate_exprs
+from ..ir.expr import Expr, is_input, toposort
+from ..passes.batch_partition import COUNT, Batch
+from .session_cache import Graph
 from .sessions import bind
 
 if TYPE_CHECKING:
-    from .compiler.program import Program
+    from ..compiler.program import Program
 
 Array = np.ndarray[Any, Any]
 
