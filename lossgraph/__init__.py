@@ -9,6 +9,9 @@ from typing import Any
 
 from . import gluon, losses, nn, optax, reference, symbolic
 from .attached import attach
+from .authoring.expressions import grad, jvp, symbol, vjp
+from .authoring.functions import compile_loss as compile
+from .authoring.inputs import Input
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
     DtypeError,
@@ -19,9 +22,6 @@ from .errors import (
     ProviderError,
     ValidationError,
 )
-from .expressions import grad, jvp, symbol, vjp
-from .functions import compile_loss as compile
-from .inputs import Input
 from .symbolic.symbol import Symbol
 
 __all__ = [

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .authoring.block import Block, InputTypes, as_types
+from .authoring.functions import as_loss
 from .catalogue import example_types, examples_of
 from .compiler.program import Program
 from .errors import GradientError, InputError, ValidationError
-from .functions import as_loss
 from .ir.dims import Dim, Size, named, substitute
 from .ir.types import TensorType, shape_names, tensor_type
-from .loss import Block, InputTypes, as_types
 from .lowering import releases
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import reference
+from .authoring.block import Block
 from .catalogue import Entry, examples_of
 from .checks import evaluate_model
 from .compiler.program import Program
@@ -19,7 +20,6 @@ from .errors import InputError, LossgraphError
 from .export import expected
 from .extremes import cases
 from .foreign import Job, MissingError, find_python, outputs_of, version_of
-from .loss import Block
 from .models import ModelRunner
 
 Array = np.ndarray[Any, Any]

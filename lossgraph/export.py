@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
+from .authoring.block import InputTypes
+from .authoring.functions import as_loss
 from .compiler.program import Program
 from .errors import InputError
 from .files import write_files
-from .functions import as_loss
 from .ir.evaluate import evaluate
 from .ir.types import TensorType, numpy_dtype
-from .loss import InputTypes
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .samples import bound_sizes, draw_inputs
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .authoring.block import Block
 from .catalogue import examples_of
 from .compiler.program import Program
 from .errors import InputError
 from .examples import Example
 from .ir.dims import Dim, evaluate
 from .ir.types import Constraint, TensorType, numpy_dtype, shape_names
-from .loss import Block
 
 Array = np.ndarray[Any, Any]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from onnx import printer
 
 from . import __version__
+from .authoring.block import Block, InputTypes
 from .catalogue import Entry, examples_of
 from .compiler.program import Program
 from .curves import Sweep, curve, sweep_of
@@ -20,7 +21,6 @@ from .drawing import svg
 from .errors import InputError, LossgraphError
 from .formulas import mathml
 from .ir.text import text
-from .loss import Block, InputTypes
 from .lowering.lower import DEFAULT_OPSET
 from .page import values_of
 from .plotting import Line, inline_svg

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
 from lossgraph.examples.example import VALUES
-from lossgraph.functions import FunctionLoss
 from support import load_tool, tool_path
 
 ROOT = Path(__file__).parents[1]

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 import lossgraph as lg
 from lossgraph import gluon, nn
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.cli import app
 from lossgraph.export import export_folder
-from lossgraph.functions import FunctionLoss
 from lossgraph.lowering.lower import Builder
 from lossgraph.lowering.releases import RELEASES, release
 from lossgraph.samples import draw_inputs

@@ -10,9 +10,9 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import Input, catalogue, gluon, losses, nn, optax
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import Entry, entries, lookup
 from lossgraph.errors import InputError
-from lossgraph.functions import FunctionLoss
 from lossgraph.samples import choose_sizes, draw
 from support import assert_close, run_model
 

@@ -9,8 +9,8 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, reference
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
-from lossgraph.functions import FunctionLoss
 from support import DIFFERENCE, assert_close
 
 RNG = np.random.default_rng(0)

@@ -284,7 +284,7 @@ def test_a_library_whose_dlpack_refuses_gets_a_copy(library, monkeypatch):
 
 
 def test_a_signature_is_compiled_once(monkeypatch):
-    import lossgraph.loss as module
+    import lossgraph.authoring.block as module
 
     made = []
     real = module.compiled

@@ -7,7 +7,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import reference, symbolic
-from lossgraph.functions import FunctionLoss
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.passes.costs import PORTABLE, Target
 from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
 

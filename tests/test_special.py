@@ -11,8 +11,8 @@ import pytest
 import scipy.special as sp
 
 from lossgraph import reference
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
-from lossgraph.functions import FunctionLoss
 from lossgraph.ir import ops
 from support import assert_close, run_ort, symbol
 

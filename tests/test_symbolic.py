@@ -10,7 +10,7 @@ import pytest
 import lossgraph as lg
 import mxnet_ops
 from lossgraph import reference, symbolic
-from lossgraph.functions import FunctionLoss
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.symbolic.symbol import SymbolicSize
 from support import OLD_ENGINE, assert_close, newest_opset

@@ -7,9 +7,9 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import entries, example_types
 from lossgraph.compiler import tiles
-from lossgraph.functions import FunctionLoss
 from lossgraph.ir.types import tensor_type
 from lossgraph.runtime import shards as parts
 from lossgraph.runtime.compiled import Compiled

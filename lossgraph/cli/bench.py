@@ -11,13 +11,13 @@ import numpy as np
 import typer
 
 from .. import counterparts
+from ..authoring.block import Block
+from ..authoring.functions import compile_loss
 from ..bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..catalogue import Entry, lookup
 from ..compiler.program import Program
 from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError
-from ..functions import compile_loss
-from ..loss import Block
 from ..runtime.sessions import make_session, run_session
 from ..samples import draw_inputs
 from .options import Grad, Inputs, Json, Loss, Set, names, parse_options, parse_sizes, types_for

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from ..authoring.block import Block, as_types
 from ..catalogue import Entry, lookup
 from ..differences import number_text, tolerance_of, ulp_text
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, dtype_name, numpy_dtype
-from ..loss import Block, as_types
 from ..samples import draw_inputs
 from .options import (
     Grad,

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ..authoring.block import as_types
 from ..catalogue import lookup
 from ..errors import InputError
 from ..ir.types import TensorType
-from ..loss import as_types
 from ..triton import MAX_BATCH_SIZE, export_repository
 from .options import (
     AsFunction,

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ..authoring.block import Block
 from ..catalogue import Entry, example_types
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
-from ..loss import Block
 
 Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
 Inputs = Annotated[

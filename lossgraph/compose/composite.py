@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..authoring.block import Block
+from ..authoring.functions import as_loss
 from ..errors import InputError
-from ..functions import as_loss
 from ..ir.types import TensorType
-from ..loss import Block
 
 
 class Composite(Block):

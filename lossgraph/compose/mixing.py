@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions import as_loss
-from ..loss import Block
-from ..options import one_of
-from ..weighting import weigh
+from ..authoring.block import Block
+from ..authoring.functions import as_loss
+from ..authoring.options import one_of
+from ..authoring.weighting import weigh
 from .composite import Composite
 
 

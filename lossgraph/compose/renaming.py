@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.block import Block
+from ..authoring.functions import as_loss
+from ..authoring.options import one_of
 from ..errors import InputError
-from ..functions import as_loss
-from ..loss import Block
-from ..options import one_of
 from .composite import Composite
 
 

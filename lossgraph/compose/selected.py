@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..authoring.block import Block
+from ..authoring.functions import as_loss
+from ..authoring.options import one_of
+from ..authoring.reductions import REDUCTIONS
+from ..authoring.shapes import same
 from ..errors import InputError
-from ..functions import as_loss
-from ..loss import Block
-from ..options import one_of
-from ..reductions import REDUCTIONS
-from ..shapes import same
 from .composite import Composite
 
 _HIDDEN = 0.5  # a logit, a probability, a rate: whatever a loss takes, this has a finite loss

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..authoring.block import Block
+from ..authoring.inputs import Input
+from ..authoring.options import one_of
+from ..authoring.reductions import REDUCTIONS, reduced
+from ..authoring.shapes import same
 from ..errors import InputError
-from ..inputs import Input
-from ..loss import Block
-from ..options import one_of
-from ..reductions import REDUCTIONS, reduced
-from ..shapes import same
 from ..symbolic.symbol import same_size
 from .composite import Composite, union
 

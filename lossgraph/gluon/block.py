@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..authoring.block import Block
 from ..errors import InputError
-from ..loss import Block
 
 __all__ = ["Block", "HybridBlock"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..authoring.options import integer, number, one_of, positive
+from ..authoring.shapes import require_broadcast, require_classes, require_samples
+from ..authoring.weighting import weigh
 from ..errors import InputError
 from ..losses import classification, ctc, distribution, embedding, regression
-from ..options import integer, number, one_of, positive
-from ..shapes import require_broadcast, require_classes, require_samples
-from ..weighting import weigh
 from .block import HybridBlock
 
 __all__ = [

@@ -6,7 +6,7 @@ framework are losses here, ready to be called: ``losses.sigmoid_focal(logits, la
 
 from __future__ import annotations
 
-from ..functions import FunctionLoss
+from ..authoring.functions import FunctionLoss
 from . import (
     boxes,
     classification,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..options import is_number, require_above
-from ..shapes import require_rank
+from ..authoring.options import is_number, require_above
+from ..authoring.shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
 from .limits import share, together

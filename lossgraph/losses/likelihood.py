@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.options import is_number
 from ..errors import InputError
-from ..options import is_number
 from .limits import relative_expm1, together, weighed_log
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2

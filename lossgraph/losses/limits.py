@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.options import is_number
 from ..errors import InputError
-from ..options import is_number
 
 _TERMS = 13  # of the series of exp below a quarter: the rest is beyond the digits of float64
 

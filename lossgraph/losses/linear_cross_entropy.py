@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..options import is_number
+from ..authoring.options import is_number
 
 # Logits of a chunk, and rows that it has at least, below which products of matrices are slow.
 CHUNK_ELEMENTS = 1 << 23

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import require_above
-from ..shapes import require_rank, require_shape
-from ..signatures import without_gradient
+from ..authoring.options import require_above
+from ..authoring.shapes import require_rank, require_shape
+from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, gaps
 
 

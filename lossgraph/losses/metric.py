@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import is_number, require_above
-from ..shapes import require_rank, require_shape
-from ..signatures import without_gradient
+from ..authoring.options import is_number, require_above
+from ..authoring.shapes import require_rank, require_shape
+from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, differences, own_among_all, same, unit
 
 

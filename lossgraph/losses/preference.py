@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import require_above
-from ..shapes import require_shape
+from ..authoring.options import require_above
+from ..authoring.shapes import require_shape
 
 
 def dpo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import is_number
+from ..authoring.options import is_number
 from .limits import together
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import between, is_number, require_above
+from ..authoring.options import between, is_number, require_above
 from .limits import length, relative_expm1, together
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.options import require_above
 from ..errors import InputError
-from ..options import require_above
 from .ctc import in_range
 from .limits import share
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..options import require_above
-from ..shapes import require_rank, require_shape
-from ..signatures import without_gradient
+from ..authoring.options import require_above
+from ..authoring.shapes import require_rank, require_shape
+from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, own_among_all, same, unit
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import require_above
-from ..shapes import require_shape
+from ..authoring.options import require_above
+from ..authoring.shapes import require_shape
 
 
 def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..options import integer, is_number, require_above
-from ..shapes import require_rank, require_shape
+from ..authoring.options import integer, is_number, require_above
+from ..authoring.shapes import require_rank, require_shape
 from ..symbolic.symbol import same_size
 from .pairs import HIDDEN
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..options import is_number, require_above
-from ..signatures import without_gradient
+from ..authoring.options import is_number, require_above
+from ..authoring.signatures import without_gradient
 from .classification import sparse_cross_entropy
 from .pairs import HIDDEN
 

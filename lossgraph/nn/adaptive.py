@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..authoring.options import integer, positive
+from ..authoring.reductions import reduced
+from ..authoring.shapes import Shape, require_same
 from ..errors import InputError
 from ..losses import classification
-from ..options import integer, positive
-from ..reductions import reduced
-from ..shapes import Shape, require_same
 from .base import Loss
 
 

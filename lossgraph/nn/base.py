@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.block import Block
+from ..authoring.options import one_of
+from ..authoring.reductions import REDUCTIONS, reduced
 from ..errors import InputError
-from ..loss import Block
-from ..options import one_of
-from ..reductions import REDUCTIONS, reduced
 
 
 class Loss(Block):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.options import between, integer, is_zero, number
+from ..authoring.reductions import REDUCTIONS
+from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
 from ..errors import InputError
 from ..ir.types import TensorType
 from ..losses import classification, distribution
-from ..options import between, integer, is_zero, number
-from ..reductions import REDUCTIONS
-from ..shapes import Shape, require_broadcast, require_classes, require_same, same
 from .base import Loss, as_tensor, silenced, without_last
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.block import Block
+from ..authoring.options import number, positive
+from ..authoring.shapes import Shape
 from ..errors import InputError
-from ..loss import Block
 from ..losses import embedding, regression
-from ..options import number, positive
-from ..shapes import Shape
 from .base import Loss, without_last
 
 COSINE_EPSILON = float(np.float32(1e-12))  # which torch adds to squared lengths, in every dtype

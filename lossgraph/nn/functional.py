@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions import FunctionLoss
+from ..authoring.functions import FunctionLoss
+from ..authoring.options import number, one_of, positive
+from ..authoring.reductions import REDUCTIONS, reduced
+from ..authoring.shapes import require_same, same
+from ..authoring.signatures import constants
 from ..losses import embedding, regression
-from ..options import number, one_of, positive
-from ..reductions import REDUCTIONS, reduced
-from ..shapes import require_same, same
-from ..signatures import constants
 from .base import without_last
 from .embedding import cosine_similarity as _cosine
 

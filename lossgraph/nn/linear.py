@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.options import between, integer, is_unknown
 from ..errors import InputError
 from ..losses.linear_cross_entropy import (
     Linear,
@@ -14,7 +15,6 @@ from ..losses.linear_cross_entropy import (
     linear_cross_entropy,
     total_linear_cross_entropy,
 )
-from ..options import between, integer, is_unknown
 from .base import Loss, as_tensor
 
 __all__ = ["LinearCrossEntropyLoss"]

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.options import is_zero, number, positive, require_above
+from ..authoring.shapes import Shape, broadcasts, same
 from ..errors import InputError
 from ..losses import regression
-from ..options import is_zero, number, positive, require_above
 from ..runtime.arrays import device_of, to_numpy
-from ..shapes import Shape, broadcasts, same
 from .base import Loss
 
 

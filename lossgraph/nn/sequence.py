@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.options import integer
+from ..authoring.shapes import require_samples
 from ..errors import InputError
 from ..losses import ctc
-from ..options import integer
 from ..runtime.arrays import device_of, to_numpy
 from ..runtime.runner import check_labels
-from ..shapes import require_samples
 from .base import Loss
 
 __all__ = ["CTCLoss"]

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ..functions import FunctionLoss
+from ..authoring.functions import FunctionLoss
 from . import classification, distribution, regression, segmentation
 from .factory import FenchelYoung
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.shapes import require_same
 from ..losses import classification, margin, regression
 from ..losses.axes import Axis, chosen, spread
-from ..shapes import require_same
 
 
 def sigmoid_binary_cross_entropy(F: Any, logits: Any, labels: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions import FunctionLoss
+from ..authoring.functions import FunctionLoss
 
 
 class FenchelYoung(FunctionLoss):

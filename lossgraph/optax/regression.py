@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.options import is_number, require_above
+from ..authoring.shapes import require_same
+from ..authoring.signatures import constants
 from ..errors import InputError
 from ..losses import embedding, regression
 from ..losses.axes import Axis
-from ..options import is_number, require_above
-from ..shapes import require_same
-from ..signatures import constants
 
 
 def squared_error(F: Any, predictions: Any, targets: Any = None) -> Any:

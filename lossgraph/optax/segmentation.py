@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.options import integer, one_of
+from ..authoring.reductions import REDUCTIONS
+from ..authoring.shapes import require_same
 from ..errors import InputError
 from ..losses import ctc_forward, soft_dice
 from ..losses.axes import Axis
-from ..options import integer, one_of
-from ..reductions import REDUCTIONS
-from ..shapes import require_same
 from ..symbolic.symbol import same_size
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import counterparts
+from ..authoring.block import Block
 from ..comparison import named_outputs
 from ..errors import InputError
 from ..foreign import widened
-from ..loss import Block
 from ..runtime.compiled import Compiled
 from .gradients import slopes
 from .subjects import Array, Arrays, in_dtype, loss_of, outputs_of

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.block import Block, symbolic_shapes
 from ..catalogue import examples_of
 from ..comparison import values_by_numpy
 from ..compiler.program import Program
@@ -15,7 +16,6 @@ from ..errors import InputError, LossgraphError
 from ..extremes import cases
 from ..ir.dims import Size
 from ..ir.types import TensorType
-from ..loss import Block, symbolic_shapes
 from ..passes.batch_partition import find_batch
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail

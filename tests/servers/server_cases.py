@@ -10,7 +10,7 @@ import numpy as np
 
 import lossgraph as lg
 from lossgraph import gluon, losses, nn
-from lossgraph.loss import Block
+from lossgraph.authoring.block import Block
 
 RNG = np.random.default_rng(0)
 

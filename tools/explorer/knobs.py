@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import lossgraph as lg
+from lossgraph.authoring.block import Block
 from lossgraph.catalogue import Entry, example_types
-from lossgraph.loss import Block
 
 MOST_VARIANTS = 24  # models of one loss
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from .errors import InputError
+from ..errors import InputError
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 

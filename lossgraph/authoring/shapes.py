@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import InputError
-from .symbolic.symbol import same_size
+from ..errors import InputError
+from ..symbolic.symbol import same_size
 
 Shape = Sequence[Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .compiler.program import Program
-from .runtime.compiled import Compiled
+from ..compiler.program import Program
+from ..runtime.compiled import Compiled
 
 
 class CompiledParts(Compiled):

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import reference, symbolic
-from .compiler.program import Program, build
-from .errors import DtypeError, GradientError, InputError, SpecializationError
+from .. import reference, symbolic
+from ..compiler.program import Program, build
+from ..errors import DtypeError, GradientError, InputError, SpecializationError
+from ..ir.dims import Dim, evaluate, named
+from ..ir.dims import names as dim_names
+from ..ir.expr import Expr
+from ..ir.types import TensorType, dtype_name, numpy_dtype, tensor_type
+from ..runtime.arrays import device_of, is_array, stand_in, to_numpy
+from ..runtime.compiled import Compiled, common_device
+from ..symbolic.symbol import Symbol
 from .inputs import Holder, Input, check_options, with_scalars
-from .ir.dims import Dim, evaluate, named
-from .ir.dims import names as dim_names
-from .ir.expr import Expr
-from .ir.types import TensorType, dtype_name, numpy_dtype, tensor_type
-from .parted import compiled
-from .runtime.arrays import device_of, is_array, stand_in, to_numpy
-from .runtime.compiled import Compiled, common_device
+from .named_outputs import compiled
 from .signatures import flat_arguments, in_place, is_array_parameter, is_known, without_first
-from .symbolic.symbol import Symbol
 
 if TYPE_CHECKING:
     import onnx

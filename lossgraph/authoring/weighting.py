@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .errors import InputError
+from ..errors import InputError
+from ..symbolic.symbol import same_size
 from .shapes import broadcasts
-from .symbolic.symbol import same_size
 
 
 def weigh(F: Any, loss: Any, sample_weight: Any, label: Any = None, batch_axis: int = 0) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
+from ..reference import Array
+from ..symbolic.symbol import Symbol
 from .inputs import Input
-from .reference import Array
-from .symbolic.symbol import Symbol
 
 
 def is_unknown(value: Any) -> bool:

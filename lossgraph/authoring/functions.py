@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import InputError
+from ..errors import InputError
+from ..runtime.compiled import Compiled
+from ..symbolic.symbol import Symbol
+from .block import Block, InputTypes, as_types
 from .expressions import program_of
 from .inputs import check_options
-from .loss import Block, InputTypes, as_types
-from .parted import compiled
-from .runtime.compiled import Compiled
+from .named_outputs import compiled
 from .signatures import is_array_parameter, without_first
-from .symbolic.symbol import Symbol
 
 
 class FunctionLoss(Block):

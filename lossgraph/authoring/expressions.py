@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .compiler.program import Program, assemble
-from .compiler.trace import gather
-from .errors import InputError
-from .ir.expr import Expr, const, inputs_of, is_input, substitute, variable
-from .ir.ops import cast, filled
-from .ir.types import TensorType, tensor_type
-from .passes import autodiff
-from .passes.rewrite import rewrite
-from .passes.rules import STABILIZE
-from .symbolic.symbol import Symbol
+from ..compiler.program import Program, assemble
+from ..compiler.trace import gather
+from ..errors import InputError
+from ..ir.expr import Expr, const, inputs_of, is_input, substitute, variable
+from ..ir.ops import cast, filled
+from ..ir.types import TensorType, tensor_type
+from ..passes import autodiff
+from ..passes.rewrite import rewrite
+from ..passes.rules import STABILIZE
+from ..symbolic.symbol import Symbol
 
 Symbols = Symbol | Sequence[Symbol]
 Differentiate = Callable[[list[Expr], list[Expr]], list[Expr]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import InputError
+from ..errors import InputError
 from .signatures import is_array_parameter
 
 _PLAIN = frozenset({bool, int, float, str, type(None), frozenset})

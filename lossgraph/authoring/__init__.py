@@ -1,0 +1,6 @@
+"""What one writes a loss with: the block and its call, functions as losses, inputs and options.
+
+In: mathematics on F, as a method or a function. Out: an object that is called with arrays,
+differentiated, exported, and used inside other losses.
+Read ``block`` first, then ``functions``; ``expressions`` is ``lg.grad`` and its kin.
+"""
