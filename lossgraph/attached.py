@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .authoring.block import Block, InputTypes, as_types
 from .authoring.functions import as_loss
-from .catalogue import example_types, examples_of
+from .catalogue.register import example_types, examples_of
 from .compiler.program import Program
 from .errors import GradientError, InputError, ValidationError
 from .ir.dims import Dim, Size, named, substitute

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import reference
 from .authoring.block import Block
-from .catalogue import Entry, examples_of
+from .catalogue.register import Entry, examples_of
 from .checks import evaluate_model
 from .compiler.program import Program
 from .counterparts import FRAMEWORKS

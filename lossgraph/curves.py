@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from .authoring.block import Block
-from .catalogue import Entry, entry_of, examples_of
+from .catalogue.examples import Example
+from .catalogue.register import Entry, entry_of, examples_of
 from .compiler.program import Program
 from .errors import InputError
-from .examples import Example
 from .ir.dims import evaluate
 from .ir.types import numpy_dtype
 from .passes.batch_partition import find_batch

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from .authoring.block import Block
-from .catalogue import examples_of
+from .catalogue.examples import Example
+from .catalogue.register import examples_of
 from .compiler.program import Program
 from .errors import InputError
-from .examples import Example
 from .ir.dims import Dim, evaluate
 from .ir.types import Constraint, TensorType, numpy_dtype, shape_names
 

@@ -14,7 +14,7 @@ from onnx import printer
 
 from . import __version__
 from .authoring.block import Block, InputTypes
-from .catalogue import Entry, examples_of
+from .catalogue.register import Entry, examples_of
 from .compiler.program import Program
 from .curves import Sweep, curve, sweep_of
 from .drawing import svg

@@ -23,7 +23,7 @@ from lossgraph.bench import (
     summarize,
     warm,
 )
-from lossgraph.catalogue import example_types, lookup
+from lossgraph.catalogue.register import example_types, lookup
 from lossgraph.differences import sample_difference
 from lossgraph.samples import draw_inputs
 

@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from lossgraph import catalogue, examples, gluon
-from lossgraph.catalogue import ALIASES, Entry, entries, entry_of, example_types, lookup
+from lossgraph import gluon
+from lossgraph.catalogue import examples
+from lossgraph.catalogue import register as catalogue
+from lossgraph.catalogue.register import ALIASES, Entry, entries, entry_of, example_types, lookup
 from lossgraph.errors import InputError
 from lossgraph.export import expected
 from lossgraph.samples import choose_sizes, draw

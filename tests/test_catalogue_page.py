@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
-from lossgraph.examples.example import VALUES
+from lossgraph.catalogue.examples.example import VALUES
+from lossgraph.catalogue.register import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
 from support import load_tool, tool_path
 
 ROOT = Path(__file__).parents[1]
@@ -126,7 +126,7 @@ def test_a_loss_says_what_it_is_and_where_it_comes_from(entry: Entry) -> None:
 
 
 def test_values_of_examples_have_words() -> None:
-    from lossgraph.examples import TABLES
+    from lossgraph.catalogue.examples import TABLES
 
     found = {example.values for table in TABLES.values() for example, _ in table.values()}
     assert found <= set(VALUES)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 import lossgraph
 from lossgraph import __main__, gluon
-from lossgraph.catalogue import entries
+from lossgraph.catalogue.register import entries
 from lossgraph.checks import check_file
 from lossgraph.cli import app, listing
 from lossgraph.cli.output import print_json, print_table, progress

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lossgraph import counterparts, foreign
-from lossgraph.catalogue import ALIASES, entries, example_types, lookup
+from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
 from lossgraph.comparison import Subject, compare, named_outputs
 from lossgraph.differences import deviation

@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from lossgraph import differences, gluon
-from lossgraph.catalogue import entries
+from lossgraph.catalogue.register import entries
 from lossgraph.export import export_folder
 from support import load_from
 from test_ctc import oracle

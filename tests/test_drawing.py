@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lossgraph import gluon, layered
-from lossgraph.catalogue import entries, example_types
+from lossgraph.catalogue.register import entries, example_types
 from lossgraph.drawing import svg
 from lossgraph.errors import InputError
 

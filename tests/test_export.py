@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 import lossgraph as lg
 from lossgraph import files, gluon, nn
-from lossgraph.catalogue import entries, example_types
+from lossgraph.catalogue.register import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.errors import InputError, LoweringError
 from lossgraph.export import export_folder

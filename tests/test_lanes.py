@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import lossgraph as lg
 from lossgraph import gluon
-from lossgraph.catalogue import entries, example_types
+from lossgraph.catalogue.register import entries, example_types
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import is_const

@@ -10,7 +10,8 @@ import onnxruntime as ort
 import pytest
 
 import lossgraph as lg
-from lossgraph import catalogue, nn, reference
+from lossgraph import nn, reference
+from lossgraph.catalogue import register as catalogue
 from lossgraph.ir.types import numpy_dtype
 from support import assert_close
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph.catalogue import entries, example_types, lookup
+from lossgraph.catalogue.register import entries, example_types, lookup
 from lossgraph.curves import curve, sweep_of
 from lossgraph.export import export_folder
 from support import load_from

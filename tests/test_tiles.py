@@ -8,7 +8,7 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue import entries, example_types
+from lossgraph.catalogue.register import entries, example_types
 from lossgraph.compiler import tiles
 from lossgraph.ir.types import tensor_type
 from lossgraph.runtime import shards as parts

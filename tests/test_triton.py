@@ -12,7 +12,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, nn
-from lossgraph.catalogue import entries, example_types
+from lossgraph.catalogue.register import entries, example_types
 from lossgraph.errors import InputError
 from lossgraph.models import ModelRunner
 from lossgraph.samples import draw_inputs

@@ -15,7 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 
-from lossgraph.catalogue import (
+from lossgraph.catalogue.examples import example_options
+from lossgraph.catalogue.register import (
     NAMESPACES,
     SAME,
     Entry,
@@ -24,7 +25,6 @@ from lossgraph.catalogue import (
     lookup,
     namespace_entries,
 )
-from lossgraph.examples import example_options
 from lossgraph.page import described, github_math, markdown
 
 PAGE = Path(__file__).parents[1] / "docs" / "losses.md"

@@ -17,7 +17,13 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from lossgraph.catalogue import NAMESPACES, Entry, entries, example_types, namespace_entries
+from lossgraph.catalogue.register import (
+    NAMESPACES,
+    Entry,
+    entries,
+    example_types,
+    namespace_entries,
+)
 from lossgraph.errors import InputError
 from lossgraph.export import export_folder
 from lossgraph.files import write_files

@@ -15,7 +15,7 @@ TOLERANCES = "tolerances.json"
 
 def write(release, folder):
     """A model and an array of each input and output for each loss, and models of all versions."""
-    from lossgraph.catalogue import entries, example_types
+    from lossgraph.catalogue.register import entries, example_types
     from lossgraph.differences import TOLERANCES as TABLE
     from lossgraph.export import expected
     from lossgraph.samples import draw_inputs

@@ -14,7 +14,7 @@ from .. import counterparts
 from ..authoring.block import Block
 from ..authoring.functions import compile_loss
 from ..bench import Summary, duration_text, interleave, ratio_text, summarize
-from ..catalogue import Entry, lookup
+from ..catalogue.register import Entry, lookup
 from ..compiler.program import Program
 from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError

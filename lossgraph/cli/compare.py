@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from ..authoring.block import Block, as_types
-from ..catalogue import Entry, lookup
+from ..catalogue.register import Entry, lookup
 from ..differences import number_text, tolerance_of, ulp_text
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, dtype_name, numpy_dtype

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
-from ..catalogue import Entry, lookup
+from ..catalogue.register import Entry, lookup
 from ..curves import Curve, Sweep, curve, sweep_of
 from ..errors import InputError
 from .options import Json, Set, literal, parse_options

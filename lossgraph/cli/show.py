@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..catalogue import Entry, lookup
+from ..catalogue.register import Entry, lookup
 from ..compiler.program import Program
 from ..errors import InputError
 from ..files import write_file

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block, symbolic_shapes
-from ..catalogue import examples_of
+from ..catalogue.register import examples_of
 from ..comparison import values_by_numpy
 from ..compiler.program import Program
 from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats

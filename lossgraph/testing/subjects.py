@@ -11,11 +11,11 @@ import numpy as np
 
 from ..authoring.block import Block, as_types
 from ..authoring.functions import as_loss
-from ..catalogue import entry_of, example_types, examples_of
+from ..catalogue.examples import OBSERVED
+from ..catalogue.register import entry_of, example_types, examples_of
 from ..comparison import named_outputs
 from ..differences import is_float, with_floats
 from ..errors import InputError, LossgraphError
-from ..examples import OBSERVED
 from ..ir.types import TensorType, numpy_dtype
 from ..runtime.arrays import to_numpy
 from ..runtime.compiled import Compiled

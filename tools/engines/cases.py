@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from lossgraph.catalogue import example_types, lookup
+from lossgraph.catalogue.register import example_types, lookup
 from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
 from lossgraph.samples import draw_inputs

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lossgraph.catalogue import NAMESPACES
+from lossgraph.catalogue.register import NAMESPACES
 from lossgraph.checks import MODELS, DataSet, find_models, read_data
 from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 
 import lossgraph as lg
-from lossgraph.catalogue import Entry, example_types, examples_of
+from lossgraph.catalogue.examples.example import VALUES, Example
+from lossgraph.catalogue.register import Entry, example_types, examples_of
 from lossgraph.curves import Label, Sweep, sweep_of
 from lossgraph.drawing import svg
-from lossgraph.examples.example import VALUES, Example
 from lossgraph.formulas import mathml
 
 from . import knobs

@@ -16,10 +16,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from .authoring.block import Block
-from .authoring.functions import FunctionLoss
-from .authoring.signatures import is_array_parameter
-from .errors import InputError
+from ..authoring.block import Block
+from ..authoring.functions import FunctionLoss
+from ..authoring.signatures import is_array_parameter
+from ..errors import InputError
 from .examples import OBSERVED, Example, example, example_options
 
 NAMESPACES = {
