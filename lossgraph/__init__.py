@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any
 
 from . import gluon, losses, nn, optax, reference, symbolic
-from .attached import attach
 from .authoring.expressions import grad, jvp, symbol, vjp
 from .authoring.functions import compile_loss as compile
 from .authoring.inputs import Input
@@ -22,6 +21,7 @@ from .errors import (
     ProviderError,
     ValidationError,
 )
+from .models.attach import attach
 from .symbolic.symbol import Symbol
 
 __all__ = [

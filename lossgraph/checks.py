@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from .differences import deviation, tolerance_of, ulp_text
 from .errors import InputError, LossgraphError, ValidationError
 from .lowering import validate
-from .models import ModelRunner, input_types, load_model
+from .models.interface import ModelRunner, input_types, load_model
 from .runtime.sessions import engine_errors, make_session, onnxruntime
 from .samples import choose_sizes, draw
 

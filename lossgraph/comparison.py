@@ -20,7 +20,7 @@ from .errors import InputError, LossgraphError
 from .export import expected
 from .extremes import cases
 from .foreign import Job, MissingError, find_python, outputs_of, version_of
-from .models import ModelRunner
+from .models.interface import ModelRunner
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]

@@ -22,9 +22,9 @@ from .authoring.block import InputTypes
 from .authoring.functions import as_loss
 from .compiler.program import Program
 from .errors import InputError
-from .files import write_files
 from .ir.evaluate import evaluate
 from .ir.types import TensorType, numpy_dtype
+from .models.files import write_files
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .samples import bound_sizes, draw_inputs
 

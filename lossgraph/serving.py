@@ -17,7 +17,7 @@ import onnx
 from .errors import InputError
 from .ir.dims import Dim
 from .ir.types import TensorType
-from .models import ModelRunner, load_model, output_types
+from .models.interface import ModelRunner, load_model, output_types
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX

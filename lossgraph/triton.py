@@ -22,10 +22,10 @@ from .authoring.block import InputTypes
 from .authoring.functions import as_loss
 from .compiler.program import Program
 from .errors import InputError
-from .files import write_files
 from .ir.expr import substitute, variable
 from .ir.ops import reshape
 from .ir.types import TensorType, shape_names
+from .models.files import write_files
 from .passes.batch_partition import sample_dim
 from .protocol import DATATYPES
 

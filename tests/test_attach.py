@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 import lossgraph as lg
 from lossgraph import gluon, losses, nn
-from lossgraph.attached import attach_file
 from lossgraph.cli import app
 from lossgraph.lowering.releases import RELEASES
+from lossgraph.models.attach import attach_file
 from support import assert_close, newest_opset, run_model
 
 CODES = {

@@ -16,11 +16,12 @@ import pytest
 from onnx import numpy_helper
 
 import lossgraph as lg
-from lossgraph import files, gluon, nn
+from lossgraph import gluon, nn
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.errors import InputError, LoweringError
 from lossgraph.export import export_folder
+from lossgraph.models import files
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 REGRESSION = {"pred": ("float32", ("N", "C")), "label": ("float32", ("N", "C"))}

@@ -14,7 +14,7 @@ import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.errors import InputError
-from lossgraph.models import ModelRunner
+from lossgraph.models.interface import ModelRunner
 from lossgraph.samples import draw_inputs
 from lossgraph.triton import export_repository, model_files
 from test_cli import ok, refused

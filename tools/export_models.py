@@ -26,8 +26,8 @@ from lossgraph.catalogue.register import (
 )
 from lossgraph.errors import InputError
 from lossgraph.export import export_folder
-from lossgraph.files import write_files
 from lossgraph.lowering.lower import DEFAULT_OPSET
+from lossgraph.models.files import write_files
 from lossgraph.page import DATA, TRAINING, VALUE, markdown
 
 GALLERY = Path(__file__).parents[1] / "exported_models"

@@ -20,12 +20,12 @@ import onnxruntime
 from rich.progress import track
 
 import lossgraph
-from lossgraph.files import write_file
 from lossgraph.ir import ops
 from lossgraph.ir.batching import pointwise
 from lossgraph.ir.expr import Expr, Lower, Op, inputs_of, registered, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
 from lossgraph.lowering.lower import lower
+from lossgraph.models.files import write_file
 from lossgraph.passes import costs
 from lossgraph.passes.costs import PLAIN, Target
 from lossgraph.runtime.sessions import bind, make_session, run_session

@@ -67,7 +67,7 @@ def command(
     loss: those that the model gives only where it does not say their type itself.
     """
     entry = lookup(loss)
-    from ..attached import attach_file
+    from ..models.attach import attach_file
 
     made = attach_file(
         model,

@@ -160,7 +160,7 @@ def _points(name: str, sweep: Sweep, low: float | None, high: float | None, coun
 
 def _write(path: Path, drawn: Sequence[Drawn]) -> None:
     """The picture: what is common to all lines in its title, what is not in the legend."""
-    from ..files import write_file
+    from ..models.files import write_file
     from ..plotting import Line, picture
 
     told = [_told(one) for one in drawn]

@@ -44,7 +44,7 @@ def command(
     Prints the value and the shapes of gradients. Of an exported folder this is training.onnx, or
     value.onnx if that is all there is.
     """
-    from ..models import ModelRunner, load_model
+    from ..models.interface import ModelRunner, load_model
 
     files = parse_pairs(input, "--input")
     runner = ModelRunner(load_model(_model_of(model)), provider or None)
@@ -106,7 +106,7 @@ def _as_bfloat16(array: Array, type_: TensorType | None) -> Array:
 
 
 def _save(path: Path, results: Mapping[str, Array]) -> None:
-    from ..files import write_file
+    from ..models.files import write_file
 
     buffer = io.BytesIO()
     named: dict[str, Any] = dict(results)

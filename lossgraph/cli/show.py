@@ -10,8 +10,8 @@ import typer
 from ..catalogue.register import Entry, lookup
 from ..compiler.program import Program
 from ..errors import InputError
-from ..files import write_file
 from ..ir.text import lines
+from ..models.files import write_file
 from .options import Grad, Inputs, Json, Loss, Opset, Set, names, parse_options, types_for
 from .output import print_json
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from lossgraph.catalogue.register import entries
 from lossgraph.errors import LossgraphError
-from lossgraph.files import write_file
+from lossgraph.models.files import write_file
 
 from . import page, report
 from .adapters import Engine, MissingError, Step, engines

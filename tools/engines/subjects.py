@@ -14,7 +14,7 @@ from lossgraph.catalogue.register import NAMESPACES
 from lossgraph.checks import MODELS, DataSet, find_models, read_data
 from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
-from lossgraph.models import load_model
+from lossgraph.models.interface import load_model
 
 from .exchange import Job
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import lossgraph
 from lossgraph.catalogue.register import Entry
-from lossgraph.files import write_files
+from lossgraph.models.files import write_files
 
 from .sheets import index, sheet
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from .errors import InputError
+from ..errors import InputError
 from .merging import tensors
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .authoring.block import Block, InputTypes, as_types
-from .authoring.functions import as_loss
-from .catalogue.register import example_types, examples_of
-from .compiler.program import Program
-from .errors import GradientError, InputError, ValidationError
-from .ir.dims import Dim, Size, named, substitute
-from .ir.types import TensorType, shape_names, tensor_type
-from .lowering import releases
+from ..authoring.block import Block, InputTypes, as_types
+from ..authoring.functions import as_loss
+from ..catalogue.register import example_types, examples_of
+from ..compiler.program import Program
+from ..errors import GradientError, InputError, ValidationError
+from ..ir.dims import Dim, Size, named, substitute
+from ..ir.types import TensorType, shape_names, tensor_type
+from ..lowering import releases
 
 if TYPE_CHECKING:
     import onnx
@@ -71,9 +71,9 @@ def attach(
     Raises:
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
+    from ..lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
     from . import merging
-    from .lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
-    from .models import identifier, load_model
+    from .interface import identifier, load_model
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
@@ -144,7 +144,7 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
         InputError: for what ``attach`` refuses, and files that cannot be read or written.
     """
     from .files import write_files
-    from .models import declared_type, load_model
+    from .interface import declared_type, load_model
     from .weights import move_weights
 
     if target.is_dir():
@@ -184,7 +184,7 @@ def _bound(block: Block, ends: Ends, output: str | None, bind: Mapping[str, str]
 
 def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) -> TensorType:
     """The type of a bound input: the model's, and where that says nothing the one stated."""
-    from .models import declared_type
+    from .interface import declared_type
 
     kind = info.type.WhichOneof("value") or "tensor_type"
     if kind != "tensor_type":

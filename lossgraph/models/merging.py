@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, checker, shape_inference, version_converter
 
-from .errors import InputError
+from ..errors import InputError
 
 _STANDARD = ("", "ai.onnx")  # two names of the domain of the standard operators
 _DEFAULTS_SINCE = 4  # the IR in which an input may have a default; before, weights were listed

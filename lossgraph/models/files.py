@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 
 
 def write_files(

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from .errors import DtypeError, InputError
-from .ir.dims import Dim, named
-from .ir.types import DTYPES, TensorType
-from .lowering.lower import Builder
-from .runtime.runner import check_arrays, check_labels
-from .runtime.sessions import engine_errors, make_session, run_session
+from ..errors import DtypeError, InputError
+from ..ir.dims import Dim, named
+from ..ir.types import DTYPES, TensorType
+from ..lowering.lower import Builder
+from ..runtime.runner import check_arrays, check_labels
+from ..runtime.sessions import engine_errors, make_session, run_session
 
 Array = np.ndarray[Any, Any]
 
