@@ -15,9 +15,9 @@ from .catalogue.register import Entry, examples_of
 from .checks import evaluate_model
 from .compiler.program import Program
 from .counterparts import FRAMEWORKS
+from .deploy.export import expected
 from .differences import Deviation, Tolerance, deviation, with_floats
 from .errors import InputError, LossgraphError
-from .export import expected
 from .extremes import cases
 from .foreign import Job, MissingError, find_python, outputs_of, version_of
 from .models.interface import ModelRunner

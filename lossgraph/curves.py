@@ -17,11 +17,11 @@ from .authoring.block import Block
 from .catalogue.examples import Example
 from .catalogue.register import Entry, entry_of, examples_of
 from .compiler.program import Program
+from .deploy.example_inputs import bound_sizes, draw_inputs
 from .errors import InputError
 from .ir.dims import evaluate
 from .ir.types import numpy_dtype
 from .passes.batch_partition import find_batch
-from .samples import bound_sizes, draw_inputs
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]

@@ -24,8 +24,8 @@ from lossgraph.bench import (
     warm,
 )
 from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.differences import sample_difference
-from lossgraph.samples import draw_inputs
 
 # --- taking turns ---
 

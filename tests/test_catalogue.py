@@ -11,9 +11,9 @@ from lossgraph import gluon
 from lossgraph.catalogue import examples
 from lossgraph.catalogue import register as catalogue
 from lossgraph.catalogue.register import ALIASES, Entry, entries, entry_of, example_types, lookup
+from lossgraph.deploy.example_inputs import choose_sizes, draw
+from lossgraph.deploy.export import expected
 from lossgraph.errors import InputError
-from lossgraph.export import expected
-from lossgraph.samples import choose_sizes, draw
 
 every_loss = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 

@@ -22,7 +22,7 @@ from lossgraph.catalogue.register import entries
 from lossgraph.checks import check_file
 from lossgraph.cli import app, listing
 from lossgraph.cli.output import print_json, print_table, progress
-from lossgraph.export import export_folder
+from lossgraph.deploy.export import export_folder
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 

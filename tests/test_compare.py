@@ -16,10 +16,10 @@ from lossgraph import counterparts, foreign
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
 from lossgraph.comparison import Subject, compare, named_outputs
+from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.differences import deviation
 from lossgraph.extremes import cases, kind_of
 from lossgraph.foreign import Job
-from lossgraph.samples import draw_inputs
 
 MXNET = Path(__file__).parent.parent / ".venvs" / "bench-mxnet"
 

@@ -17,7 +17,7 @@ import pytest
 
 from lossgraph import differences, gluon
 from lossgraph.catalogue.register import entries
-from lossgraph.export import export_folder
+from lossgraph.deploy.export import export_folder
 from support import load_from
 from test_ctc import oracle
 

@@ -19,8 +19,8 @@ import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.checks import check_file, find_models
+from lossgraph.deploy.export import export_folder
 from lossgraph.errors import InputError, LoweringError
-from lossgraph.export import export_folder
 from lossgraph.models import files
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

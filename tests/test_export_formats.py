@@ -20,10 +20,10 @@ from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.checks import check_file, find_models
 from lossgraph.cli import app
-from lossgraph.export import export_folder
+from lossgraph.deploy.example_inputs import draw_inputs
+from lossgraph.deploy.export import export_folder
 from lossgraph.lowering.lower import Builder
 from lossgraph.lowering.releases import RELEASES, release
-from lossgraph.samples import draw_inputs
 from support import newest_opset, reference_evaluator, run_model
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 import lossgraph as lg
 from lossgraph import gluon
 from lossgraph.catalogue.register import entries, example_types
+from lossgraph.deploy.example_inputs import choose_sizes
+from lossgraph.deploy.example_inputs import draw as draw_arrays
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import is_const
@@ -19,8 +21,6 @@ from lossgraph.passes.batch_partition import COUNT, find_batch
 from lossgraph.passes.scan import scan
 from lossgraph.runtime import shards as parts
 from lossgraph.runtime.runner import Runner
-from lossgraph.samples import choose_sizes
-from lossgraph.samples import draw as draw_arrays
 from support import assert_close, symbol
 from test_ctc import NAMED, draw, oracle
 from test_fuzz import LEAVES, arrays, expressions

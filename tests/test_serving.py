@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lossgraph import gluon
+from lossgraph.deploy.export import export_folder
+from lossgraph.deploy.protocol import Request, Tensor, read_request, write_answer
+from lossgraph.deploy.serving import load_models
+from lossgraph.deploy.triton import export_repository
 from lossgraph.errors import InputError
-from lossgraph.export import export_folder
 from lossgraph.ir.types import DTYPES, numpy_dtype
-from lossgraph.protocol import Request, Tensor, read_request, write_answer
-from lossgraph.serving import load_models
-from lossgraph.triton import export_repository
 from test_cli import call, refused
 
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))

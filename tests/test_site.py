@@ -17,7 +17,7 @@ import pytest
 import lossgraph as lg
 from lossgraph.catalogue.register import entries, example_types, lookup
 from lossgraph.curves import curve, sweep_of
-from lossgraph.export import export_folder
+from lossgraph.deploy.export import export_folder
 from support import load_from
 
 pytestmark = pytest.mark.once

@@ -10,12 +10,12 @@ from lossgraph import gluon
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.compiler import tiles
+from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.ir.types import tensor_type
 from lossgraph.runtime import shards as parts
 from lossgraph.runtime.compiled import Compiled
 from lossgraph.runtime.runner import Runner
 from lossgraph.runtime.shards import Part
-from lossgraph.samples import choose_sizes, draw
 from support import assert_close
 from test_lanes import NOT_SEPARABLE, per_sample
 

@@ -13,10 +13,10 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.catalogue.register import entries, example_types
+from lossgraph.deploy.example_inputs import draw_inputs
+from lossgraph.deploy.triton import export_repository, model_files
 from lossgraph.errors import InputError
 from lossgraph.models.interface import ModelRunner
-from lossgraph.samples import draw_inputs
-from lossgraph.triton import export_repository, model_files
 from test_cli import ok, refused
 
 CE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

@@ -25,7 +25,7 @@ from lossgraph.catalogue.register import (
     lookup,
     namespace_entries,
 )
-from lossgraph.page import described, github_math, markdown
+from lossgraph.deploy.page import described, github_math, markdown
 
 PAGE = Path(__file__).parents[1] / "docs" / "losses.md"
 

@@ -24,11 +24,11 @@ from lossgraph.catalogue.register import (
     example_types,
     namespace_entries,
 )
+from lossgraph.deploy.export import export_folder
+from lossgraph.deploy.page import DATA, TRAINING, VALUE, markdown
 from lossgraph.errors import InputError
-from lossgraph.export import export_folder
 from lossgraph.lowering.lower import DEFAULT_OPSET
 from lossgraph.models.files import write_files
-from lossgraph.page import DATA, TRAINING, VALUE, markdown
 
 GALLERY = Path(__file__).parents[1] / "exported_models"
 INDEX = "README.md"

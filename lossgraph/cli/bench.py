@@ -16,10 +16,10 @@ from ..authoring.functions import compile_loss
 from ..bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..catalogue.register import Entry, lookup
 from ..compiler.program import Program
+from ..deploy.example_inputs import draw_inputs
 from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError
 from ..runtime.sessions import make_session, run_session
-from ..samples import draw_inputs
 from .options import Grad, Inputs, Json, Loss, Set, names, parse_options, parse_sizes, types_for
 from .output import note, print_json, print_table, progress
 

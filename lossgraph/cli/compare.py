@@ -11,10 +11,10 @@ import typer
 
 from ..authoring.block import Block, as_types
 from ..catalogue.register import Entry, lookup
+from ..deploy.example_inputs import draw_inputs
 from ..differences import number_text, tolerance_of, ulp_text
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, dtype_name, numpy_dtype
-from ..samples import draw_inputs
 from .options import (
     Grad,
     Inputs,

@@ -9,9 +9,9 @@ import typer
 
 from ..authoring.block import as_types
 from ..catalogue.register import lookup
+from ..deploy.triton import MAX_BATCH_SIZE, export_repository
 from ..errors import InputError
 from ..ir.types import TensorType
-from ..triton import MAX_BATCH_SIZE, export_repository
 from .options import (
     AsFunction,
     Grad,
@@ -81,7 +81,7 @@ def command(
     if not input:
         taken = [f"{name}:{type_.dtype}:{_dims(type_)}" for name, type_ in types.items()]
         note(f"no --input: taking {', '.join(taken)}")
-    from ..export import export_folder
+    from ..deploy.export import export_folder
 
     how: dict[str, Any] = {"opset": opset, "as_function": as_function, "target_ort": target_ort}
     files: list[Path] = []

@@ -41,11 +41,11 @@ def command(
     value, and FOLDER_training, which gives gradients too. A line on standard error says when
     requests are answered.
     """
-    from ..serving import load_models
+    from ..deploy.serving import load_models
 
     found = load_models(models, provider or None)
     try:
-        from ..server import serve
+        from ..deploy.server import serve
     except ImportError as error:
         raise InputError("serving needs KServe: pip install 'lossgraph[serve]'") from error
     names = [model.name for model in found]

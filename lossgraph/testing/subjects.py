@@ -14,13 +14,13 @@ from ..authoring.functions import as_loss
 from ..catalogue.examples import OBSERVED
 from ..catalogue.register import entry_of, example_types, examples_of
 from ..comparison import named_outputs
+from ..deploy.example_inputs import choose_sizes, draw
 from ..differences import is_float, with_floats
 from ..errors import InputError, LossgraphError
 from ..ir.types import TensorType, numpy_dtype
 from ..runtime.arrays import to_numpy
 from ..runtime.compiled import Compiled
 from ..runtime.sessions import engine_errors
-from ..samples import choose_sizes, draw
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]

@@ -10,8 +10,8 @@ import pytest
 from server_cases import CASES
 from server_processes import TRITON, Addresses, end, first_line, start_serve, start_triton, wait_for
 
-from lossgraph.export import export_folder
-from lossgraph.triton import export_repository
+from lossgraph.deploy.export import export_folder
+from lossgraph.deploy.triton import export_repository
 
 NEEDED = ("kserve", "tritonclient", "geventhttpclient")
 

@@ -25,8 +25,8 @@ from server_processes import Addresses, end, first_line, start_serve
 
 import lossgraph
 from lossgraph import gluon
-from lossgraph.export import export_folder
-from lossgraph.triton import export_repository
+from lossgraph.deploy.export import export_folder
+from lossgraph.deploy.triton import export_repository
 
 Clients = dict[str, Client]
 

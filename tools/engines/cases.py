@@ -16,9 +16,9 @@ import numpy as np
 from onnx import numpy_helper
 
 from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
-from lossgraph.samples import draw_inputs
 
 from .expected import expected_outputs, outputs_by_rules
 from .extremes import extreme

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lossgraph import reference
-from lossgraph.export import expected
+from lossgraph.deploy.export import expected
 
 Array = np.ndarray[Any, Any]
 Value = Callable[[Mapping[str, Array]], Array]

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from .authoring.block import Block
-from .catalogue.examples import Example
-from .catalogue.register import examples_of
-from .compiler.program import Program
-from .errors import InputError
-from .ir.dims import Dim, evaluate
-from .ir.types import Constraint, TensorType, numpy_dtype, shape_names
+from ..authoring.block import Block
+from ..catalogue.examples import Example
+from ..catalogue.register import examples_of
+from ..compiler.program import Program
+from ..errors import InputError
+from ..ir.dims import Dim, evaluate
+from ..ir.types import Constraint, TensorType, numpy_dtype, shape_names
 
 Array = np.ndarray[Any, Any]
 

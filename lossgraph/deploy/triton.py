@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .authoring.block import InputTypes
-from .authoring.functions import as_loss
-from .compiler.program import Program
-from .errors import InputError
-from .ir.expr import substitute, variable
-from .ir.ops import reshape
-from .ir.types import TensorType, shape_names
-from .models.files import write_files
-from .passes.batch_partition import sample_dim
+from ..authoring.block import InputTypes
+from ..authoring.functions import as_loss
+from ..compiler.program import Program
+from ..errors import InputError
+from ..ir.expr import substitute, variable
+from ..ir.ops import reshape
+from ..ir.types import TensorType, shape_names
+from ..models.files import write_files
+from ..passes.batch_partition import sample_dim
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from .errors import InputError
-from .ir.dims import Dim
-from .ir.types import TensorType
-from .models.interface import ModelRunner, load_model, output_types
+from ..errors import InputError
+from ..ir.dims import Dim
+from ..ir.types import TensorType
+from ..models.interface import ModelRunner, load_model, output_types
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX

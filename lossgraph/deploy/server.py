@@ -30,8 +30,8 @@ from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from . import __version__
-from .errors import InputError
+from .. import __version__
+from ..errors import InputError
 from .protocol import DATATYPES, JSON_SIZE, Tensor
 from .serving import ServedModel
 

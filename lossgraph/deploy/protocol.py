@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
-from .ir.types import DTYPES, FLOATS, numpy_dtype
+from ..errors import InputError
+from ..ir.types import DTYPES, FLOATS, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from .authoring.block import InputTypes
-from .authoring.functions import as_loss
-from .compiler.program import Program
-from .errors import InputError
-from .ir.evaluate import evaluate
-from .ir.types import TensorType, numpy_dtype
-from .models.files import write_files
+from ..authoring.block import InputTypes
+from ..authoring.functions import as_loss
+from ..compiler.program import Program
+from ..errors import InputError
+from ..ir.evaluate import evaluate
+from ..ir.types import TensorType, numpy_dtype
+from ..models.files import write_files
+from .example_inputs import bound_sizes, draw_inputs
 from .page import DATA, MARK, TRAINING, VALUE, page
-from .samples import bound_sizes, draw_inputs
 
 PAGE = "README.md"
 _WIDER = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}
