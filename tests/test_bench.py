@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossgraph import counterparts, gluon
-from lossgraph.bench import (
+from lossgraph import gluon
+from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.compare import equivalents as counterparts
+from lossgraph.compare.bench import (
     FEWEST,
     MOST,
     WARM_CALLS,
@@ -23,9 +25,8 @@ from lossgraph.bench import (
     summarize,
     warm,
 )
-from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.compare.differences import sample_difference
 from lossgraph.deploy.example_inputs import draw_inputs
-from lossgraph.differences import sample_difference
 
 # --- taking turns ---
 

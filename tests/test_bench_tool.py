@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossgraph.differences import sample_difference
+from lossgraph.compare.differences import sample_difference
 
 pytestmark = pytest.mark.once
 

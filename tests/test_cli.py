@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 import lossgraph
 from lossgraph import __main__, gluon
 from lossgraph.catalogue.register import entries
-from lossgraph.checks import check_file
 from lossgraph.cli import app, listing
 from lossgraph.cli.output import print_json, print_table, progress
+from lossgraph.compare.checks import check_file
 from lossgraph.deploy.export import export_folder
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lossgraph import counterparts, foreign
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
-from lossgraph.comparison import Subject, compare, named_outputs
+from lossgraph.compare import equivalents as counterparts
+from lossgraph.compare import external_frameworks as foreign
+from lossgraph.compare.comparison import Subject, compare, named_outputs
+from lossgraph.compare.differences import deviation
+from lossgraph.compare.edge_cases import cases, kind_of
+from lossgraph.compare.external_frameworks import Job
 from lossgraph.deploy.example_inputs import draw_inputs
-from lossgraph.differences import deviation
-from lossgraph.extremes import cases, kind_of
-from lossgraph.foreign import Job
 
 MXNET = Path(__file__).parent.parent / ".venvs" / "bench-mxnet"
 

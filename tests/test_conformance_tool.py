@@ -15,8 +15,9 @@ import numpy as np
 import onnx
 import pytest
 
-from lossgraph import differences, gluon
+from lossgraph import gluon
 from lossgraph.catalogue.register import entries
+from lossgraph.compare import differences
 from lossgraph.deploy.export import export_folder
 from support import load_from
 from test_ctc import oracle

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossgraph.differences import (
+from lossgraph.compare.differences import (
     EXACT,
     NOT_COMPARABLE,
     TOLERANCES,

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.catalogue.register import entries, example_types
-from lossgraph.checks import check_file, find_models
+from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.export import export_folder
 from lossgraph.errors import InputError, LoweringError
 from lossgraph.models import files

@@ -18,8 +18,8 @@ import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.register import entries, example_types
-from lossgraph.checks import check_file, find_models
 from lossgraph.cli import app
+from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.export import export_folder
 from lossgraph.lowering.lower import Builder

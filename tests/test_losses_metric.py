@@ -10,7 +10,7 @@ from scipy.special import log_softmax, logsumexp
 
 from loss_cases import Case, laws
 from lossgraph import losses, reference
-from lossgraph.checks import evaluate_model
+from lossgraph.compare.checks import evaluate_model
 from lossgraph.deploy.export import expected
 from lossgraph.errors import GradientError, InputError
 from support import assert_close, newest_opset

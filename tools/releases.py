@@ -16,9 +16,9 @@ TOLERANCES = "tolerances.json"
 def write(release, folder):
     """A model and an array of each input and output for each loss, and models of all versions."""
     from lossgraph.catalogue.register import entries, example_types
+    from lossgraph.compare.differences import TOLERANCES as TABLE
     from lossgraph.deploy.example_inputs import draw_inputs
     from lossgraph.deploy.export import expected
-    from lossgraph.differences import TOLERANCES as TABLE
 
     folder.mkdir(parents=True)
     (folder / TOLERANCES).write_text(json.dumps({k: [*t[:2]] for k, t in TABLE.items()}))

@@ -10,14 +10,14 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
-from .. import counterparts
 from ..authoring.block import Block
 from ..authoring.functions import compile_loss
-from ..bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..catalogue.register import Entry, lookup
+from ..compare import equivalents as counterparts
+from ..compare.bench import Summary, duration_text, interleave, ratio_text, summarize
+from ..compare.differences import SAMPLE_TOLERANCES, sample_difference
 from ..compiler.program import Program
 from ..deploy.example_inputs import draw_inputs
-from ..differences import SAMPLE_TOLERANCES, sample_difference
 from ..errors import InputError
 from ..runtime.sessions import make_session, run_session
 from .options import Grad, Inputs, Json, Loss, Set, names, parse_options, parse_sizes, types_for

@@ -33,7 +33,7 @@ def command(
     onnx.reference. The exit code is 1 if a check failed. Test data beside the model are used;
     without them, data are made up from the types of the inputs.
     """
-    from ..checks import check_file, find_models
+    from ..compare.checks import check_file, find_models
 
     found = find_models(model)
     checks = [

@@ -11,8 +11,8 @@ import typer
 
 from ..authoring.block import Block, as_types
 from ..catalogue.register import Entry, lookup
+from ..compare.differences import number_text, tolerance_of, ulp_text
 from ..deploy.example_inputs import draw_inputs
-from ..differences import number_text, tolerance_of, ulp_text
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, dtype_name, numpy_dtype
 from .options import (
@@ -30,8 +30,8 @@ from .output import note, print_json, print_table, progress
 from .run import load_array
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison, Row, Subject
-    from ..differences import Element
+    from ..compare.comparison import Comparison, Row, Subject
+    from ..compare.differences import Element
 
 NAME = "compare"
 EXAMPLE = "Example: lossgraph compare cross_entropy --against torch,jax,mxnet --extremes"
@@ -90,7 +90,7 @@ def command(
     framework may live in another Python. What is not installed is left out. The exit code is 1 if
     numbers differ by more than the tolerance, 2 if nothing is left.
     """
-    from ..comparison import ALL, compare
+    from ..compare.comparison import ALL, compare
 
     entry, given = lookup(_one_loss(loss, named)), parse_options(set)
     made = entry.make(given)
@@ -129,7 +129,7 @@ def _subject(
     dtype: str | None,
 ) -> Subject:
     """The loss with its inputs: drawn, but for those from files."""
-    from ..comparison import Subject
+    from ..compare.comparison import Subject
 
     input, grad, size, data = texts
     types = as_types(types_for(entry, made, input))

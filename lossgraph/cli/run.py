@@ -61,7 +61,7 @@ def command(
 def _model_of(path: Path) -> Path:
     if not path.is_dir():
         return path
-    from ..checks import find_models
+    from ..compare.checks import find_models
 
     found = {model.name: model for model in find_models(path)}
     return found.get("training.onnx") or next(iter(found.values()))

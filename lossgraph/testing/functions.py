@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import counterparts
 from ..authoring.block import Block
-from ..comparison import named_outputs
+from ..compare import equivalents as counterparts
+from ..compare.comparison import named_outputs
+from ..compare.external_frameworks import widened
 from ..errors import InputError
-from ..foreign import widened
 from ..runtime.compiled import Compiled
 from .gradients import slopes
 from .subjects import Array, Arrays, in_dtype, loss_of, outputs_of

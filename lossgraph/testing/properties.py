@@ -9,11 +9,11 @@ import numpy as np
 
 from ..authoring.block import Block, symbolic_shapes
 from ..catalogue.register import examples_of
-from ..comparison import values_by_numpy
+from ..compare.comparison import values_by_numpy
+from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
+from ..compare.edge_cases import cases
 from ..compiler.program import Program
-from ..differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..errors import InputError, LossgraphError
-from ..extremes import cases
 from ..ir.dims import Size
 from ..ir.types import TensorType
 from ..passes.batch_partition import find_batch

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lossgraph.bench import summarize
+from lossgraph.compare.bench import summarize
 
 from . import memory, report
 from .losses import SUITES, Case, Sizes, Suite

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lossgraph.bench import calls_in, in_turn
-from lossgraph.differences import SAMPLE_TOLERANCES, sample_difference
+from lossgraph.compare.bench import calls_in, in_turn
+from lossgraph.compare.differences import SAMPLE_TOLERANCES, sample_difference
 
 from .losses import Array, Case
 from .meter import Meter

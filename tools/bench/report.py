@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lossgraph.bench import Summary, duration_text, geometric_mean, ratio_text
+from lossgraph.compare.bench import Summary, duration_text, geometric_mean, ratio_text
 
 from .losses import Case
 from .peers import BASE, CHECKOUT

@@ -16,8 +16,8 @@ import numpy as np
 from onnx import numpy_helper
 
 from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.compare.differences import Tolerance
 from lossgraph.deploy.example_inputs import draw_inputs
-from lossgraph.differences import Tolerance
 from lossgraph.errors import InputError
 
 from .expected import expected_outputs, outputs_by_rules

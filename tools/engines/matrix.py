@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from lossgraph.differences import worst
+from lossgraph.compare.differences import worst
 
 from .adapters import Engine, MissingError, Step
 from .exchange import Outcome, Refusal

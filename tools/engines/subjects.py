@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lossgraph.catalogue.register import NAMESPACES
-from lossgraph.checks import MODELS, DataSet, find_models, read_data
-from lossgraph.differences import Tolerance
+from lossgraph.compare.checks import MODELS, DataSet, find_models, read_data
+from lossgraph.compare.differences import Tolerance
 from lossgraph.errors import InputError
 from lossgraph.models.interface import load_model
 

@@ -14,12 +14,12 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from .deploy.example_inputs import choose_sizes, draw
+from ..deploy.example_inputs import choose_sizes, draw
+from ..errors import InputError, LossgraphError, ValidationError
+from ..lowering import validate
+from ..models.interface import ModelRunner, input_types, load_model
+from ..runtime.sessions import engine_errors, make_session, onnxruntime
 from .differences import deviation, tolerance_of, ulp_text
-from .errors import InputError, LossgraphError, ValidationError
-from .lowering import validate
-from .models.interface import ModelRunner, input_types, load_model
-from .runtime.sessions import engine_errors, make_session, onnxruntime
 
 Array = np.ndarray[Any, Any]
 

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from . import reference
-from .authoring.block import Block
-from .catalogue.register import Entry, examples_of
+from .. import reference
+from ..authoring.block import Block
+from ..catalogue.register import Entry, examples_of
+from ..compiler.program import Program
+from ..deploy.export import expected
+from ..errors import InputError, LossgraphError
+from ..models.interface import ModelRunner
 from .checks import evaluate_model
-from .compiler.program import Program
-from .counterparts import FRAMEWORKS
-from .deploy.export import expected
 from .differences import Deviation, Tolerance, deviation, with_floats
-from .errors import InputError, LossgraphError
-from .extremes import cases
-from .foreign import Job, MissingError, find_python, outputs_of, version_of
-from .models.interface import ModelRunner
+from .edge_cases import cases
+from .equivalents import FRAMEWORKS
+from .external_frameworks import Job, MissingError, find_python, outputs_of, version_of
 
 Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
@@ -247,7 +247,7 @@ def _onnx_reference(
 
 def _onnxruntime(subject: Subject, inputs: Sequence[Arrays]) -> tuple[str, Sequence[Outputs | str]]:
     """The exported graph, run as a whole."""
-    from .runtime.sessions import onnxruntime
+    from ..runtime.sessions import onnxruntime
 
     runner = ModelRunner(subject.program.to_onnx())
     return onnxruntime().__version__, [_attempt(runner.run, arrays) for arrays in inputs]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from . import counterparts
-from .errors import InputError
+from ..errors import InputError
+from . import equivalents as counterparts
 
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
