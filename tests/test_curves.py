@@ -7,8 +7,8 @@ import pytest
 
 from lossgraph import gluon, losses, nn, optax
 from lossgraph.catalogue.register import entries, lookup
-from lossgraph.curves import Kink, curve, sweep_of
 from lossgraph.errors import InputError
+from lossgraph.view.curves import Kink, curve, sweep_of
 
 pytestmark = pytest.mark.once
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lossgraph import gluon, layered
+from lossgraph import gluon
 from lossgraph.catalogue.register import entries, example_types
-from lossgraph.drawing import svg
 from lossgraph.errors import InputError
+from lossgraph.view import layered
+from lossgraph.view.drawing import svg
 
 pytestmark = pytest.mark.once
 

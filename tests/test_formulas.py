@@ -10,7 +10,7 @@ import pytest
 
 from lossgraph.catalogue.register import entries
 from lossgraph.errors import InputError
-from lossgraph.formulas import mathml
+from lossgraph.view.formulas import mathml
 
 pytestmark = pytest.mark.once
 

@@ -17,8 +17,8 @@ from matplotlib.image import imread
 from typer.testing import CliRunner, Result
 
 from lossgraph.cli import app
-from lossgraph.curves import Curve, Kink
-from lossgraph.plotting import Line, _range, inline_svg
+from lossgraph.view.curves import Curve, Kink
+from lossgraph.view.plotting import Line, _range, inline_svg
 
 pytestmark = pytest.mark.once
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from lossgraph.catalogue.register import lookup
 from lossgraph.cli import app
-from lossgraph.webpage import _code, page
+from lossgraph.view.webpage import _code, page
 
 pytestmark = pytest.mark.once
 

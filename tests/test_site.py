@@ -16,8 +16,8 @@ import pytest
 
 import lossgraph as lg
 from lossgraph.catalogue.register import entries, example_types, lookup
-from lossgraph.curves import curve, sweep_of
 from lossgraph.deploy.export import export_folder
+from lossgraph.view.curves import curve, sweep_of
 from support import load_from
 
 pytestmark = pytest.mark.once

@@ -12,8 +12,8 @@ import numpy as np
 import typer
 
 from ..catalogue.register import Entry, lookup
-from ..curves import Curve, Sweep, curve, sweep_of
 from ..errors import InputError
+from ..view.curves import Curve, Sweep, curve, sweep_of
 from .options import Json, Set, literal, parse_options
 from .output import print_json, progress
 
@@ -161,7 +161,7 @@ def _points(name: str, sweep: Sweep, low: float | None, high: float | None, coun
 def _write(path: Path, drawn: Sequence[Drawn]) -> None:
     """The picture: what is common to all lines in its title, what is not in the legend."""
     from ..models.files import write_file
-    from ..plotting import Line, picture
+    from ..view.plotting import Line, picture
 
     told = [_told(one) for one in drawn]
     differs = [len({*texts}) > 1 for texts in zip(*told, strict=True)]

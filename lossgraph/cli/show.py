@@ -45,7 +45,7 @@ def command(
     made = entry.make(parse_options(set))
     types = types_for(entry, made, input)
     if html:
-        from ..webpage import page
+        from ..view.webpage import page
 
         content = page(entry, made, types, names(grad), opset)
         shown = content if output is None else str(write_file(output, content.encode()))

@@ -14,9 +14,9 @@ import onnx
 import lossgraph as lg
 from lossgraph.catalogue.examples.example import VALUES, Example
 from lossgraph.catalogue.register import Entry, example_types, examples_of
-from lossgraph.curves import Label, Sweep, sweep_of
-from lossgraph.drawing import svg
-from lossgraph.formulas import mathml
+from lossgraph.view.curves import Label, Sweep, sweep_of
+from lossgraph.view.drawing import svg
+from lossgraph.view.formulas import mathml
 
 from . import knobs
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from .errors import InputError
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from .errors import InputError
+from ..errors import InputError
 
 GAP, LAYER_GAP, LINE = 22.0, 38.0, 10.0  # between boxes, between layers, the room of an edge
 _ROUNDS = 24  # of moving towards neighbors

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from .curves import Curve
-from .errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

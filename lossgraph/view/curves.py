@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from .authoring.block import Block
-from .catalogue.examples import Example
-from .catalogue.register import Entry, entry_of, examples_of
-from .compiler.program import Program
-from .deploy.example_inputs import bound_sizes, draw_inputs
-from .errors import InputError
-from .ir.dims import evaluate
-from .ir.types import numpy_dtype
-from .passes.batch_partition import find_batch
+from ..authoring.block import Block
+from ..catalogue.examples import Example
+from ..catalogue.register import Entry, entry_of, examples_of
+from ..compiler.program import Program
+from ..deploy.example_inputs import bound_sizes, draw_inputs
+from ..errors import InputError
+from ..ir.dims import evaluate
+from ..ir.types import numpy_dtype
+from ..passes.batch_partition import find_batch
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]

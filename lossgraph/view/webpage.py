@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from onnx import printer
 
-from . import __version__
-from .authoring.block import Block, InputTypes
-from .catalogue.register import Entry, examples_of
-from .compiler.program import Program
+from .. import __version__
+from ..authoring.block import Block, InputTypes
+from ..catalogue.register import Entry, examples_of
+from ..compiler.program import Program
+from ..deploy.page import values_of
+from ..errors import InputError, LossgraphError
+from ..ir.text import text
+from ..lowering.lower import DEFAULT_OPSET
 from .curves import Sweep, curve, sweep_of
-from .deploy.page import values_of
 from .drawing import svg
-from .errors import InputError, LossgraphError
 from .formulas import mathml
-from .ir.text import text
-from .lowering.lower import DEFAULT_OPSET
 from .plotting import Line, inline_svg
 
 if TYPE_CHECKING:

@@ -1,0 +1,5 @@
+"""What people look at: curves of value and gradient, pictures of graphs, one-file pages.
+
+In: a loss or a program. Out: points of curves, PNG or SVG, HTML.
+Read ``curves`` first, then ``plotting``; ``layered`` and ``drawing`` for graphs, ``webpage`` last.
+"""
