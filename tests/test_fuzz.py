@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from helpers.support import assert_close, run_ort, symbol
 from lossgraph.ir import ops
 from lossgraph.ir import text as show
 from lossgraph.ir.evaluate import evaluate
@@ -13,7 +14,6 @@ from lossgraph.ir.expr import is_const, rename_sizes
 from lossgraph.passes import autodiff
 from lossgraph.passes.rewrite import rewrite
 from lossgraph.passes.rules import SIMPLIFY, STABILIZE
-from support import assert_close, run_ort, symbol
 
 ROWS, COLUMNS = "N", 3
 X = symbol("x", "float64", (ROWS, COLUMNS))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,92 +17,128 @@ import lossgraph as lg
 from lossgraph.ir import dims
 from lossgraph.ir.dims import named
 
-ROOT = Path(lg.__file__).parent
-# A module imports only from layers above it (and from its own package).
-LAYERS = [
-    ["errors"],
-    ["formulas", "layered"],
-    ["drawing"],
-    ["dims", "spare", "reference", "examples", "signatures", "bench", "counterparts", "releases"],
-    ["differences"],
-    ["extremes", "foreign"],
-    ["types", "lanes", "inputs"],
-    ["expr"],
-    ["ops"],
-    ["evaluate", "autodiff", "rewrite", "precision", "separate", "arrays", "costs", "show"],
-    ["rules", "scan"],
-    ["trusting"],
-    ["symbolic"],
-    ["trace", "shapes", "options"],
-    ["weighting", "reductions"],
-    ["lower", "validate", "wrapping", "merging"],
-    ["program", "sessions", "tiles"],
-    ["graphs"],
-    ["parts"],
-    ["runtime"],
-    ["compiled", "expressions"],
-    ["parted"],
-    ["loss"],
-    ["functions"],
-    ["compose", "losses"],
-    ["gluon", "nn", "optax"],
-    ["catalogue"],
-    ["files", "models", "page", "samples", "protocol", "weights"],
-    ["export", "checks", "triton", "attached", "curves"],
-    ["serving", "plotting", "comparison"],
-    ["server", "webpage", "testing"],
-    ["cli"],
-    ["__main__"],
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+PACKAGE = Path(lg.__file__).parent
+# The wings, in the order of the data's way: each imports only those above it.
+WINGS = [
+    "errors", "reference", "ir", "passes", "symbolic", "lowering", "compiler", "runtime",
+    "authoring", "losses", "compose", "gluon", "nn", "optax", "catalogue", "models", "deploy",
+    "compare", "view", "testing", "cli", "__main__",
+]  # fmt: skip
+DOCUMENTED_LINES = (
+    4  # of a wing's ``__init__``, at least: what comes in, what goes out, what to read
+)
 
 
-def modules():
-    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+def modules(package):
+    """The package's files by module name; a package goes by its own name."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        found[parts[:-1] if parts[-1] == "__init__" else parts] = path
+    return found
 
 
-def package_of(path):
-    return path.relative_to(ROOT).with_suffix("").parts[0]
-
-
-def imported(path):
-    """First parts of the modules of this package that a file imports, at any depth."""
-    depth = len(path.relative_to(ROOT).parts)
+def imports(module, path, known):
+    """The modules of the package that a file imports, at any depth and for typing too."""
+    inside = module if path.name == "__init__.py" else module[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            if node.level < depth:
-                continue  # inside its own subpackage
-            if node.module:
-                yield node.module.split(".")[0], node
-            else:
-                yield from ((alias.name, node) for alias in node.names)
+            base = inside[: len(inside) - node.level + 1]
+            target = base + tuple(node.module.split(".") if node.module else ())
+            for alias in node.names:
+                longer = (*target, alias.name)
+                yield longer if longer in known else target
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_import_only_what_is_above_them(path):
-    own = package_of(path)
-    assert own in LEVEL, f"{own} has no layer: give it one"
-    typing_only = type_checking_imports(path)
-    for name, node in imported(path):
-        if name in ("__version__", "annotations") or node.lineno in typing_only:
+def upward_imports(package):
+    """What is wrong with the wings: imports from below, modules without one, cycles inside one."""
+    known, wrong, inside = modules(package), [], {wing: {} for wing in WINGS}
+    for module, path in known.items():
+        if not module:
             continue
-        assert name in LEVEL, f"{path.name} imports {name}, which has no layer"
-        assert LEVEL[name] < LEVEL[own] or name == own, f"{own} imports {name} from below"
+        wing = module[0]
+        if wing not in WINGS:
+            wrong.append(f"{'.'.join(module)} has no wing")
+            continue
+        for target in imports(module, path, known):
+            if not target:  # the package itself, of which only the version is read
+                continue
+            if target[0] == wing:
+                inside[wing].setdefault(module, set()).add(target)
+            elif WINGS.index(target[0]) > WINGS.index(wing):
+                wrong.append(f"{'.'.join(module)} imports {'.'.join(target)} from below")
+    for graph in inside.values():
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            wrong.append("a cycle: " + " <- ".join(".".join(m) for m in error.args[1]))
+    return wrong
 
 
-def type_checking_imports(path):
-    """Lines of imports that only the type checker reads."""
-    return {
-        inner.lineno
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.ImportFrom)
-    }
+def undocumented_wings(package):
+    """Wings whose ``__init__`` does not say what comes in, what goes out and what to read."""
+    found = []
+    for wing in WINGS:
+        path = package / wing / "__init__.py"
+        if path.parent.is_dir():
+            text = ast.get_docstring(ast.parse(path.read_text())) if path.exists() else None
+            if len((text or "").splitlines()) < DOCUMENTED_LINES:
+                found.append(wing)
+    return found
+
+
+WRONG = upward_imports(PACKAGE)
+
+
+@pytest.mark.parametrize("module", [".".join(name) for name in modules(PACKAGE) if name])
+def test_modules_import_only_what_is_above_them(module):
+    assert [line for line in WRONG if line.split()[0] == module] == []
+
+
+def test_no_wing_has_a_cycle_or_imports_from_below():
+    assert WRONG == []
+
+
+def test_every_wing_says_what_it_is():
+    assert undocumented_wings(PACKAGE) == []
+
+
+def test_the_package_is_seen_at_a_glance():
+    listed = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(listed) <= 24  # with the folder itself 25 lines of ``find -maxdepth 1``
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "complaint"),
+    [
+        ("ir/dims.py", "from ..gluon.loss import Loss", "imports gluon.loss from below"),
+        (
+            "ir/dims.py",
+            "def late():\n    from ..runtime import sessions",
+            "runtime.sessions from below",
+        ),
+        ("ir/types.py", "from .ops import exp", "a cycle"),
+        ("ir/dims.py", "if TYPE_CHECKING:\n    from ..passes.rewrite import rewrite", "from below"),
+        ("extra.py", '"""A module without a wing."""', "extra has no wing"),
+    ],
+)
+def test_planted_faults_of_structure_are_found(tmp_path, path, text, complaint):
+    copy = tmp_path / "lossgraph"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / path).touch()
+    (copy / path).write_text((copy / path).read_text() + "\n" + text + "\n")
+    assert any(complaint in line for line in upward_imports(copy))
+
+
+def test_a_wing_without_its_lines_is_found(tmp_path):
+    copy = tmp_path / "lossgraph"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "passes" / "__init__.py").write_text('"""Passes."""\n')
+    assert undocumented_wings(copy) == ["passes"]
 
 
 def test_no_file_is_too_long():
-    for path in modules():
+    for path in modules(PACKAGE).values():
         assert len(path.read_text().splitlines()) <= 600, path.name
 
 

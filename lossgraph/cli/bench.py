@@ -13,7 +13,7 @@ import typer
 from ..authoring.block import Block
 from ..authoring.functions import compile_loss
 from ..catalogue.register import Entry, lookup
-from ..compare import equivalents as counterparts
+from ..compare import equivalents
 from ..compare.bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..compare.differences import SAMPLE_TOLERANCES, sample_difference
 from ..compiler.program import Program
@@ -112,7 +112,7 @@ def _calls(
             calls[name] = _naive(run.program, arrays, threads)
             continue
         try:
-            found = _counterpart(name, entry, options, arrays, grad, threads)
+            found = _equivalent(name, entry, options, arrays, grad, threads)
         except ImportError as error:
             left_out[name] = f"cannot be imported: {error}"
             continue
@@ -120,7 +120,7 @@ def _calls(
             left_out[name] = _refusal(error)
             continue
         if found is None:
-            left_out[name] = f"no counterpart of {entry.name} with these options is known"
+            left_out[name] = f"no equivalent of {entry.name} with these options is known"
         else:
             calls[name] = found
     return calls, left_out
@@ -139,7 +139,7 @@ def _naive(program: Program, arrays: Mapping[str, Array], threads: int | None) -
     return call
 
 
-def _counterpart(
+def _equivalent(
     framework: str,
     entry: Entry,
     options: Mapping[str, Any],
@@ -148,17 +148,17 @@ def _counterpart(
     threads: int | None,
 ) -> Call | None:
     module = import_module(framework)
-    table = {"torch": counterparts.TORCH, "jax": counterparts.JAX}[framework]
-    function = counterparts.find(table, module, entry.name, options, entry.options)
+    table = {"torch": equivalents.TORCH, "jax": equivalents.JAX}[framework]
+    function = equivalents.find(table, module, entry.name, options, entry.options)
     if function is None:
         return None
     if framework == "jax":
         if any(array.dtype == np.float64 for array in arrays.values()):
             module.config.update("jax_enable_x64", True)
-        return counterparts.jax_call(module, function, arrays, grad)
+        return equivalents.jax_call(module, function, arrays, grad)
     if threads:
         module.set_num_threads(threads)
-    return counterparts.torch_call(module, function, arrays, grad)
+    return equivalents.torch_call(module, function, arrays, grad)
 
 
 # --- whether they agree ---

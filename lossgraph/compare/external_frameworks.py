@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from . import equivalents as counterparts
+from . import equivalents
 
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
 
-WORKER = Path(counterparts.__file__).parent / "worker.py"
+WORKER = Path(equivalents.__file__).parent / "worker.py"
 ENVIRONMENTS = Path(".venvs")  # where the tools of a checkout put theirs, bench-mxnet and others
 SECONDS_A_JOB = 60
 
@@ -52,7 +52,7 @@ def find_python(framework: str, asked: str | None = None) -> str | None:
     """The Python that has a framework; None for this one.
 
     Args:
-        framework: one of ``counterparts.FRAMEWORKS``.
+        framework: one of ``equivalents.FRAMEWORKS``.
         asked: the path of a Python, or of an environment.
 
     Raises:
@@ -85,7 +85,7 @@ def version_of(framework: str, python: str | None) -> str:
     if python is not None:
         return _start([python, str(WORKER), framework], SECONDS_A_JOB)
     try:
-        return counterparts.version(framework)
+        return equivalents.version(framework)
     except ImportError as error:
         raise MissingError(f"it cannot be imported: {error}") from error
 
@@ -110,7 +110,7 @@ def _here(
     framework: str, job: Job, arrays: Mapping[str, Array], narrow: Sequence[str]
 ) -> Outputs | str:
     try:
-        found: Outputs | str = counterparts.compute(
+        found: Outputs | str = equivalents.compute(
             framework, job.loss, job.options, job.defaults, arrays, job.grad, narrow
         )
     except ImportError as error:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
-from ..compare import equivalents as counterparts
+from ..compare import equivalents
 from ..compare.comparison import named_outputs
 from ..compare.external_frameworks import widened
 from ..errors import InputError
@@ -61,7 +61,7 @@ def outputs_by(
         return _by_numpy(call, arrays, wrt)
     plain, narrow = widened(arrays)
     try:
-        found = counterparts.call(framework, call, plain, wrt, narrow)
+        found = equivalents.call(framework, call, plain, wrt, narrow)
     except ImportError as error:
         raise InputError(f"{framework} cannot be imported: {error}") from error
     return named_outputs(found)
@@ -76,7 +76,7 @@ def _by_numpy(call: Callable[..., Any], arrays: Mapping[str, Array], wrt: Sequen
         return named_outputs((value, {name: grads[name] for name in wrt}))
 
     def total(given: Mapping[str, Array]) -> Any:
-        return sum(np.sum(each) for each in counterparts.values_of(call(*given.values())))
+        return sum(np.sum(each) for each in equivalents.values_of(call(*given.values())))
 
     wide = in_dtype(arrays, "float64")
     found = {n: slopes(total, wide, n).central.astype(arrays[n].dtype) for n in wrt}

@@ -90,10 +90,10 @@ def load_module(file: str | Path) -> ModuleType:
     return module
 
 
-def counterparts() -> Any:
-    """``lossgraph.counterparts``, which needs no lossgraph around it."""
-    known = sys.modules.get(f"{__package__}.counterparts")
-    return known or load_module(SOURCES / "lossgraph" / "counterparts")
+def equivalents() -> Any:
+    """``lossgraph.compare.equivalents``, which needs no lossgraph around it."""
+    known = sys.modules.get(f"{__package__}.equivalents")
+    return known or load_module(SOURCES / "lossgraph" / "compare" / "equivalents")
 
 
 def numbers(gradient: bool, as_numpy: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:

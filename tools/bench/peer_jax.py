@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .peer import Peer, Prepared, counterparts, numbers
+from .peer import Peer, Prepared, equivalents, numbers
 
 
 class Jax(Peer):
@@ -22,6 +22,7 @@ class Jax(Peer):
         os.environ["PJRT_NPROC"] = os.environ["NPROC"] = str(threads)  # how many threads XLA makes
         os.environ["JAX_PLATFORMS"] = "cpu"
         import jax
+
         import optax
 
         self._jax, self._optax = jax, optax
@@ -34,10 +35,10 @@ class Jax(Peer):
 
     @classmethod
     def has(cls, loss: str) -> bool:
-        return f"gluon.{loss}" in counterparts().JAX or hasattr(cls, loss)
+        return f"gluon.{loss}" in equivalents().JAX or hasattr(cls, loss)
 
     def prepare(self, loss: str, arrays: dict[str, Any], gradient: bool) -> Prepared:
-        known = counterparts()
+        known = equivalents()
         function = known.find(known.JAX, self._jax, f"gluon.{loss}", {}, {})
         if function is None:
             return super().prepare(loss, arrays, gradient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .peer import LINEAR_GRAD, Peer, Prepared, counterparts, numbers
+from .peer import LINEAR_GRAD, Peer, Prepared, equivalents, numbers
 
 
 class Torch(Peer):
@@ -26,10 +26,10 @@ class Torch(Peer):
 
     @classmethod
     def has(cls, loss: str) -> bool:
-        return f"gluon.{loss}" in counterparts().TORCH or getattr(cls, loss, None) is not None
+        return f"gluon.{loss}" in equivalents().TORCH or getattr(cls, loss, None) is not None
 
     def prepare(self, loss: str, arrays: dict[str, Any], gradient: bool) -> Prepared:
-        known = counterparts()
+        known = equivalents()
         function = known.find(known.TORCH, self._torch, f"gluon.{loss}", {}, {})
         if function is None:
             return super().prepare(loss, arrays, gradient)
@@ -39,7 +39,7 @@ class Torch(Peer):
     def _prepared(
         self, function: Callable[..., Any], arrays: dict[str, Any], grad: Sequence[str]
     ) -> Prepared:
-        call = counterparts().torch_call(self._torch, function, arrays, grad, self.compiled)
+        call = equivalents().torch_call(self._torch, function, arrays, grad, self.compiled)
         return Prepared(call, numbers(bool(grad), lambda tensor: tensor.numpy()))
 
     def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:

@@ -37,7 +37,7 @@ def find(
     defaults: Mapping[str, Any],
     inputs: Sequence[str] = (),
 ) -> Any:
-    """The counterpart of a loss with its options, None if none is known.
+    """The equivalent of a loss with its options, None if none is known.
 
     The losses of ``lossgraph.nn`` are those of ``torch.nn``, by their very names; and so are those
     of ``optax`` and ``gluon``.
@@ -101,7 +101,7 @@ def compute(
     try:
         function = find(FRAMEWORKS[framework][0], module, name, options, defaults, list(arrays))
         if function is None:
-            return f"no counterpart of {name} with these options and inputs is known"
+            return f"no equivalent of {name} with these options and inputs is known"
         value, grads = call(framework, function, arrays, grad, narrow)
     except ImportError:
         raise

@@ -1,4 +1,4 @@
-"""What the counterparts share: reductions of any framework's arrays, and names."""
+"""What the equivalents share: reductions of any framework's arrays, and names."""
 
 from __future__ import annotations
 

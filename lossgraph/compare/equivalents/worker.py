@@ -23,12 +23,12 @@ def load() -> Any:
     """The package around this file, without the package around that."""
     file = HERE / "__init__.py"
     spec = importlib.util.spec_from_file_location(
-        "counterparts", str(file), submodule_search_locations=[str(HERE)]
+        "equivalents", str(file), submodule_search_locations=[str(HERE)]
     )
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["counterparts"] = module
+    sys.modules["equivalents"] = module
     spec.loader.exec_module(module)
     return module
 
@@ -39,8 +39,8 @@ def main() -> None:
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library's prints are no answers
-    counterparts, framework = load(), sys.argv[1]
-    print(counterparts.version(framework), file=answers, flush=True)
+    equivalents, framework = load(), sys.argv[1]
+    print(equivalents.version(framework), file=answers, flush=True)
     if len(sys.argv) < 3:
         return
     folder = Path(sys.argv[2])
@@ -50,7 +50,7 @@ def main() -> None:
         options = (
             {k: _hashable(v) for k, v in job[which].items()} for which in ("options", "defaults")
         )
-        found = counterparts.compute(
+        found = equivalents.compute(
             framework, job["loss"], *options, arrays, job["grad"], job["narrow"]
         )
         write(folder, number, found)

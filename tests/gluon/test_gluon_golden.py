@@ -1,0 +1,45 @@
+"""Every recorded case of mxnet.gluon.loss: value and all gradients."""
+
+from __future__ import annotations
+
+import pytest
+
+import lossgraph as lg
+from helpers import golden_cases
+from lossgraph import gluon, reference
+
+ALL = golden_cases.cases("mxnet")
+REFUSED = [case for case in ALL if "refused" in case["tags"]]
+CASES = [case for case in ALL if case not in REFUSED]
+ids = [case["id"] for case in CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_value_and_gradients(case):
+    recorded = golden_cases.Case("mxnet", case)
+    loss = getattr(gluon, case["loss"])(**recorded.options)
+    if case["grads"]:
+        wrt = tuple(case["grads"])
+        value, grads = loss.value_and_grad(**recorded.inputs, **recorded.call, wrt=wrt)
+        for name in wrt:
+            assert grads[name].dtype == recorded.inputs[name].dtype
+            golden_cases.close(grads[name], recorded.grads[name], recorded.dtype)
+    else:
+        value = loss(**recorded.inputs, **recorded.call)
+    golden_cases.close(value, recorded.out, recorded.dtype)
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_the_same_body_on_numpy(case):
+    recorded = golden_cases.Case("mxnet", case)
+    loss = getattr(gluon, case["loss"])(**recorded.options)
+    arrays = {name: reference.Array(array) for name, array in recorded.inputs.items()}
+    golden_cases.close(loss(**arrays, **recorded.call).asnumpy(), recorded.out, recorded.dtype)
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=[case["id"] for case in REFUSED])
+def test_labels_outside_the_classes_are_refused(case):
+    recorded = golden_cases.Case("mxnet", case)
+    loss = getattr(gluon, case["loss"])(**recorded.options)
+    with pytest.raises(lg.InputError, match=r"label\[\d.*not one of the"):
+        loss(**recorded.inputs)

@@ -1,0 +1,1 @@
+"""What tests of several wings share: tolerances, engines, recorded cases, tables of losses."""
