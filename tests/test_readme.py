@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from helpers.support import ROOT
+from support import ROOT
 
 README = (ROOT / "README.md").read_text()
 PYTHON = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close, run_model
 from lossgraph import Input, gluon, losses, nn, optax
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import register as catalogue
 from lossgraph.catalogue.register import Entry, entries, lookup
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.errors import InputError
+from support import assert_close, run_model
 
 # Options whose value the form of the graph, or the shapes of its inputs, depend on.
 CONSTANT = {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import DIFFERENCE, assert_close
 from lossgraph import gluon, reference
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
+from support import DIFFERENCE, assert_close
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from helpers.support import ROOT, load_tool, tool_path
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.examples.example import VALUES
 from lossgraph.catalogue.register import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
+from support import ROOT, load_tool, tool_path
 
 PAGE = ROOT / "docs" / "losses.md"
 

@@ -14,37 +14,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from typer.testing import CliRunner, Result
 
 import lossgraph
+from command_line import call, ok, refused
 from lossgraph import __main__, gluon
 from lossgraph.catalogue.register import entries
-from lossgraph.cli import app, listing
+from lossgraph.cli import listing
 from lossgraph.cli.output import print_json, print_table, progress
 from lossgraph.compare.checks import check_file
 from lossgraph.deploy.export import export_folder
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(arg) for arg in args])
-
-
-def ok(*args: object) -> str:
-    """What a command that works prints."""
-    result = call(*args)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*args: object) -> str:
-    """The message of a command that is used wrongly, and nothing else."""
-    result = call(*args)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    return result.stderr
 
 
 @pytest.fixture

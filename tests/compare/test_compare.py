@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from helpers.support import ROOT
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
 from lossgraph.compare import equivalents
@@ -22,6 +21,7 @@ from lossgraph.compare.differences import deviation
 from lossgraph.compare.edge_cases import cases, kind_of
 from lossgraph.compare.external_frameworks import Job
 from lossgraph.deploy.example_inputs import draw_inputs
+from support import ROOT
 
 MXNET = ROOT / ".venvs" / "bench-mxnet"
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_lanes import NOT_SEPARABLE, per_sample
 
 import lossgraph as lg
-from helpers.support import assert_close
 from lossgraph import gluon
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.register import entries, example_types
@@ -18,6 +16,8 @@ from lossgraph.runtime import shards as parts
 from lossgraph.runtime.compiled import Compiled
 from lossgraph.runtime.runner import Runner
 from lossgraph.runtime.shards import Part
+from separability import NOT_SEPARABLE, per_sample
+from support import assert_close
 
 # Loops are taken apart, but not in tiles; of a few numbers a sample thousands fill one.
 UNTILED = {

@@ -9,9 +9,9 @@ import onnxruntime as ort
 import pytest
 
 import lossgraph as lg
-from helpers.support import DIFFERENCE, assert_close, difference_quotient
 from lossgraph import gluon, losses, nn, reference
 from lossgraph.errors import GradientError, InputError
+from support import DIFFERENCE, assert_close, difference_quotient
 
 RNG = np.random.default_rng(6)
 N, T, C = 4, 5, 3

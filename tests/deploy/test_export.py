@@ -174,7 +174,8 @@ def test_sizes_are_refused_that_no_dim_has(tmp_path: Path) -> None:
 
 def test_the_same_bytes_whatever_the_hash_seed(tmp_path: Path) -> None:
     code = (
-        "import sys; from lossgraph import gluon; from lossgraph.export import export_folder\n"
+        "import sys; from lossgraph import gluon\n"
+        "from lossgraph.deploy.export import export_folder\n"
         f"export_folder(gluon.SoftmaxCrossEntropyLoss(), {TYPES}, sys.argv[1], ['pred'])"
     )
     for seed in ("0", "1"):

@@ -15,7 +15,6 @@ from onnx import TensorProto, checker, helper
 from typer.testing import CliRunner
 
 import lossgraph as lg
-from helpers.support import newest_opset, reference_evaluator, run_model
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue.register import entries, example_types
@@ -25,6 +24,7 @@ from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.export import export_folder
 from lossgraph.lowering.lower import Builder
 from lossgraph.lowering.releases import RELEASES, release
+from support import newest_opset, reference_evaluator, run_model
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 

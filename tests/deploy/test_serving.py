@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_cli import call, refused
 
+from command_line import call, refused
 from lossgraph import gluon
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.protocol import Request, Tensor, read_request, write_answer

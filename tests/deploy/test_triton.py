@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from test_cli import ok, refused
 
 import lossgraph as lg
+from command_line import ok, refused
 from lossgraph import gluon, nn
+from lossgraph.authoring.functions import as_loss
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.triton import export_repository, model_files
@@ -173,7 +174,7 @@ def test_other_reasons_not_to_batch() -> None:
     def divided(F: Any, pred: Any, label: Any) -> Any:
         return F.sum(F.square(pred - label), axis=1) / pred.shape[0]
 
-    assert most(exported(lg.functions.as_loss(divided), PAIR)[0]) == 0
+    assert most(exported(as_loss(divided), PAIR)[0]) == 0
 
 
 def test_scalars_have_an_axis_and_the_numbers_stay() -> None:

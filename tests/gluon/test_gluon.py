@@ -12,8 +12,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import lossgraph as lg
-from helpers.support import DIFFERENCE, assert_close, difference_quotient, newest_opset
 from lossgraph import gluon, reference
+from support import DIFFERENCE, assert_close, difference_quotient, newest_opset
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import golden_cases
 import lossgraph as lg
-from helpers import golden_cases
 from lossgraph import gluon, reference
 
 ALL = golden_cases.cases("mxnet")

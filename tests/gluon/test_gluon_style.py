@@ -10,12 +10,13 @@ import pytest
 from scipy.special import expit, log_softmax
 
 import lossgraph as mx
-from helpers.support import DIFFERENCE, TOLERANCE, assert_close, difference_quotient
 from lossgraph import gluon, reference
+from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
 from lossgraph.gluon import HybridBlock
 from lossgraph.gluon import loss as gloss
 from lossgraph.gluon.loss import Loss, SoftmaxCELoss, _apply_weighting, _reshape_like
+from support import DIFFERENCE, TOLERANCE, assert_close, difference_quotient
 
 RNG = np.random.default_rng(8)
 
@@ -422,7 +423,7 @@ def test_images_are_resized_as_torch_does(sizes, align_corners):
     expected = torch.nn.functional.interpolate(
         given, sizes, mode="bilinear", align_corners=align_corners
     )
-    value, grads = mx.functions.FunctionLoss(resize).value_and_grad(x)
+    value, grads = FunctionLoss(resize).value_and_grad(x)
     assert_close(value, expected.detach().numpy())
     assert_close(resize(reference, reference.Array(x)).asnumpy(), expected.detach().numpy())
     expected.sum().backward()
@@ -442,10 +443,10 @@ def test_images_like_others_and_by_scale():
         shapes = {k: ("float64", a.shape) for k, a in zip("xy", arrays, strict=False)}
         assert_close(mx.compile(body, shapes)(*arrays), on_numpy)
     named = {"x": ("float64", (1, 1, "H", "W")), "y": ("float64", (1, 1, "A", "B"))}
-    assert_close(mx.compile(like, named)(x, y), mx.functions.FunctionLoss(like)(x, y))
+    assert_close(mx.compile(like, named)(x, y), FunctionLoss(like)(x, y))
     for wrong in ((real(2, 3),), (reference.Array(real(2, 3)),)):
         with pytest.raises(InputError, match="expected images"):
-            mx.functions.FunctionLoss(twice)(*wrong)
+            FunctionLoss(twice)(*wrong)
     with pytest.raises(InputError, match="is no length"):
         mx.compile(twice, {"x": named["x"]})
 

@@ -8,7 +8,7 @@ import json
 import ml_dtypes
 import numpy as np
 
-from .support import GOLDEN, assert_close
+from support import GOLDEN, assert_close
 
 # Of float32, the other framework's own digits: its float32 kernels agree with exact ones to 1e-5
 # in values and 1e-4 in gradients. The narrow ones round a float32 result once.
@@ -61,3 +61,9 @@ class Case:
                         for k, v in case["kwargs"].items()}  # fmt: skip
         self.call = case.get("call_kwargs", {})
         self.dtype = case["dtype"]
+
+
+def by_logits(grad, log_probs):
+    """The gradient before the log_softmax."""
+    grad, log_probs = grad.astype(np.float64), log_probs.astype(np.float64)
+    return grad - np.exp(log_probs) * grad.sum(-1, keepdims=True)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from lossgraph import reference
-
-from .support import DIFFERENCE, TOLERANCE, assert_close, difference_quotient
+from support import DIFFERENCE, TOLERANCE, assert_close, difference_quotient
 
 # Of batch-coupled losses in float32: scores of some hundreds keep 1e-5 of themselves.
 FLOAT32 = (2e-4, 2e-5)

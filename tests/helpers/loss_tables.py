@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossgraph import losses, reference
-
-from .support import DIFFERENCE, assert_close, difference_quotient
+from support import DIFFERENCE, assert_close, difference_quotient
 
 # Losses in float32 against float64: of the value, and of gradients, whose terms may cancel.
 SINGLE = (2e-5, 4e-6), (2e-4, 2e-5)

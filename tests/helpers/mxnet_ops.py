@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .support import GOLDEN
+from support import GOLDEN
 
 FOLDER = GOLDEN / "mxnet_ops"
 Case = dict[str, Any]

@@ -7,10 +7,9 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from test_ctc import NAMED, draw, oracle
 
 import lossgraph as lg
-from helpers.support import assert_close, symbol
+from ctc_oracle import NAMED, draw, oracle
 from lossgraph import gluon
 from lossgraph.catalogue.register import entries, example_types
 from lossgraph.deploy.example_inputs import choose_sizes
@@ -23,7 +22,9 @@ from lossgraph.passes.batch_partition import COUNT, find_batch
 from lossgraph.passes.scan import scan
 from lossgraph.runtime import shards as parts
 from lossgraph.runtime.runner import Runner
-from test_fuzz import LEAVES, arrays, expressions
+from random_expressions import LEAVES, arrays, expressions
+from separability import NOT_SEPARABLE, per_sample
+from support import assert_close, symbol
 
 X = symbol("x", "float64", ("N", 3))
 Y = symbol("y", "float64", ("N", 4))
@@ -174,20 +175,6 @@ def test_random_expressions_in_parts(made):
 
 
 # Every sample against every other, or a gradient that needs a sum over all of them first.
-NOT_SEPARABLE = {
-    "gluon.SDMLLoss", "losses.barlow_twins", "losses.batch_hard_triplet", "losses.circle",
-    "losses.info_nce", "losses.n_pair", "losses.siglip", "losses.supcon", "losses.vicreg",
-    "losses.generalized_dice", "losses.nt_xent", "nn.LinearCrossEntropyLoss",
-    "losses.cox_partial_likelihood", "losses.root_mean_square",
-    "optax.multiclass_generalized_dice_loss", "optax.ntxent", "optax.ranking_softmax_loss",
-}  # fmt: skip
-
-
-def per_sample(entry):
-    """Options for one number for each sample, where the default is a mean."""
-    return {"reduction": "none"} if "reduction" in entry.options else {}
-
-
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 def test_every_loss_in_parts(entry):
     loss = entry.make(per_sample(entry))

@@ -7,7 +7,16 @@ import zlib
 import numpy as np
 import pytest
 
-from helpers.support import (
+from lossgraph.ir import dims, ops
+from lossgraph.ir.dims import named
+from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import inputs_of, registered, substitute
+from lossgraph.ir.types import TensorType
+from lossgraph.lowering.lower import lower
+from lossgraph.lowering.validate import check
+from lossgraph.passes import autodiff, costs
+from lossgraph.passes.costs import PLAIN, Target
+from support import (
     DIFFERENCE,
     OLD_ENGINE,
     SPECIAL,
@@ -20,15 +29,6 @@ from helpers.support import (
     symbol,
     to_model,
 )
-from lossgraph.ir import dims, ops
-from lossgraph.ir.dims import named
-from lossgraph.ir.evaluate import evaluate
-from lossgraph.ir.expr import inputs_of, registered, substitute
-from lossgraph.ir.types import TensorType
-from lossgraph.lowering.lower import lower
-from lossgraph.lowering.validate import check
-from lossgraph.passes import autodiff, costs
-from lossgraph.passes.costs import PLAIN, Target
 
 OPS = registered()
 UNARY_FLOAT = [

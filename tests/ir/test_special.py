@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import scipy.special as sp
 
-from helpers.support import ROOT, assert_close, run_ort, symbol
 from lossgraph import reference
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
 from lossgraph.ir import ops
+from support import ROOT, assert_close, run_ort, symbol
 
 STEPS = 2.0 ** -np.arange(1, 24)
 # The zeros of log Gamma, where the digits of x - 1 and x - 2 must be those of the result.

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import golden_cases
 import lossgraph as lg
-from helpers import golden_cases
-from helpers.golden_cases import close
-from helpers.support import (
+from golden_cases import close
+from lossgraph import nn, reference, symbolic
+from lossgraph.ir.dims import evaluate, product
+from lossgraph.ir.expr import toposort
+from support import (
     DIFFERENCE,
     assert_close,
     difference_quotient,
     newest_opset,
     reference_evaluator,
 )
-from lossgraph import nn, reference, symbolic
-from lossgraph.ir.dims import evaluate, product
-from lossgraph.ir.expr import toposort
 
 CASES = [c for c in golden_cases.cases("torch") if c["loss"] == "LinearCrossEntropyLoss"]
 FLOATS = ("input", "linear_weight", "linear_bias", "weight")

@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from sklearn import metrics
-from test_ctc import log_softmax, oracle
 
 import lossgraph as lg
-from helpers.loss_tables import (
+from ctc_oracle import log_softmax, oracle
+from loss_tables import (
     SINGLE,
     Extreme,
     Row,
@@ -20,8 +20,8 @@ from helpers.loss_tables import (
     check_gradients,
     check_value,
 )
-from helpers.support import assert_close
 from lossgraph import losses
+from support import assert_close
 
 RNG = np.random.default_rng(5)
 LOGITS, LABEL = RNG.normal(size=(4, 3)) * 2, np.array([0, 2, 1, 1])

@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from scipy.spatial import distance
 from sklearn import metrics
-from test_ctc import log_softmax
 
 import lossgraph as lg
-from helpers.loss_tables import (
+from ctc_oracle import log_softmax
+from loss_tables import (
     Extreme,
     Row,
     check_empty,
@@ -21,8 +21,8 @@ from helpers.loss_tables import (
     check_gradients,
     check_value,
 )
-from helpers.support import assert_close
 from lossgraph import losses, reference
+from support import assert_close
 
 RNG = np.random.default_rng(11)
 X, Y = RNG.normal(size=(2, 4, 3)) * 2

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 import lossgraph as lg
-from helpers.loss_tables import (
+from loss_tables import (
     Extreme,
     Row,
     check_empty,
@@ -18,8 +18,8 @@ from helpers.loss_tables import (
     check_gradients,
     check_value,
 )
-from helpers.support import assert_close
 from lossgraph import losses
+from support import assert_close
 
 RNG = np.random.default_rng(9)
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, logsumexp, rel_entr, softmax
 from scipy.stats import rankdata
 
-from helpers.loss_cases import Case, laws
-from helpers.support import assert_close
+from loss_cases import Case, laws
 from lossgraph import losses
 from lossgraph.errors import GradientError, InputError
+from support import assert_close
 
 RNG = np.random.default_rng(4)
 N, L = 5, 6

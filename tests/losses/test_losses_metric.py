@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 
-from helpers.loss_cases import Case, laws
-from helpers.support import assert_close, newest_opset
+from loss_cases import Case, laws
 from lossgraph import losses, reference
 from lossgraph.compare.checks import evaluate_model
 from lossgraph.deploy.export import expected
 from lossgraph.errors import GradientError, InputError
+from support import assert_close, newest_opset
 
 RNG = np.random.default_rng(3)
 N, D, C = 6, 4, 5

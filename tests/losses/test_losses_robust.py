@@ -8,7 +8,7 @@ import scipy.integrate
 from sklearn import metrics
 
 import lossgraph as lg
-from helpers.loss_tables import (
+from loss_tables import (
     Extreme,
     Row,
     check_empty,
@@ -16,8 +16,8 @@ from helpers.loss_tables import (
     check_gradients,
     check_value,
 )
-from helpers.support import assert_close
 from lossgraph import losses
+from support import assert_close
 
 RNG = np.random.default_rng(3)
 PRED, TARGET = RNG.normal(size=(4, 3)) * 3, RNG.normal(size=(4, 3))

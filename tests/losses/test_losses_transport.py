@@ -12,10 +12,10 @@ from scipy.special import log_softmax
 from scipy.stats import wasserstein_distance
 
 import lossgraph as lg
-from helpers.loss_cases import Case, laws
-from helpers.support import DIFFERENCE, assert_close, newest_opset
+from loss_cases import Case, laws
 from lossgraph import losses, reference
 from lossgraph.errors import InputError
+from support import DIFFERENCE, assert_close, newest_opset
 
 RNG = np.random.default_rng(5)
 N, A, B, C = 3, 5, 4, 6

@@ -16,11 +16,11 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from typer.testing import CliRunner
 
 import lossgraph as lg
-from helpers.support import assert_close, newest_opset, run_model
 from lossgraph import gluon, losses, nn
 from lossgraph.cli import app
 from lossgraph.lowering.releases import RELEASES
 from lossgraph.models.attach import attach_file
+from support import assert_close, newest_opset, run_model
 
 CODES = {
     "float16": TensorProto.FLOAT16,

@@ -10,10 +10,10 @@ import onnxruntime as ort
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close
 from lossgraph import nn, reference
 from lossgraph.catalogue import register as catalogue
 from lossgraph.ir.types import numpy_dtype
+from support import assert_close
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 3)).astype(np.float32)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 import pytest
-from test_ctc import draw, log_softmax, oracle
-from test_nn_golden import by_logits
 
 import lossgraph as lg
-from helpers.support import assert_close
+from ctc_oracle import draw, log_softmax, oracle
+from golden_cases import by_logits
 from lossgraph import nn
+from support import assert_close
 
 
 def ctc_inputs(seed=0, dtype="float64"):

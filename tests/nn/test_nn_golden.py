@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_ctc import log_softmax
 
-from helpers import golden_cases
-from helpers.support import newest_opset
+import golden_cases
+from ctc_oracle import log_softmax
 from lossgraph import nn, reference
+from support import newest_opset
 
 # Losses that are not here: linear layers inside.
 CASES = golden_cases.cases("torch")
@@ -45,12 +45,6 @@ def prepared(recorded, case):
     return getattr(nn, name)(**options), inputs
 
 
-def by_logits(grad, log_probs):
-    """The gradient before the log_softmax."""
-    grad, log_probs = grad.astype(np.float64), log_probs.astype(np.float64)
-    return grad - np.exp(log_probs) * grad.sum(-1, keepdims=True)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_value_and_gradients(case):
     if case["id"] == "BCELoss-040" and newest_opset() < 26:
@@ -68,7 +62,7 @@ def test_value_and_gradients(case):
         assert grad.dtype == inputs[mine].dtype
         if name == "logits":
             assert np.isfinite(grad).all()  # where torch has NaN, the loss is infinite
-            grad = by_logits(grad, inputs["log_probs"])
+            grad = golden_cases.by_logits(grad, inputs["log_probs"])
         if name != "logits" or "nonfinite" not in case["tags"]:
             expected = right.get(name, recorded.grads[name])
             golden_cases.close(grad, expected, recorded.dtype)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.support import assert_close
 from lossgraph import nn
+from support import assert_close
 
 torch = pytest.importorskip("torch")
 

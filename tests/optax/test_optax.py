@@ -8,10 +8,10 @@ import pickle
 import numpy as np
 import pytest
 
+import golden_cases
 import lossgraph as lg
-from helpers import golden_cases
-from helpers.support import assert_close
 from lossgraph import gluon, losses, optax, reference
+from support import assert_close
 
 # bfloat16 is stored as float32, and engines have few kernels for it
 CASES = [case for case in golden_cases.cases("optax") if case["dtype"] != "bfloat16"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.support import assert_close
 from lossgraph import optax
+from support import assert_close
 
 theirs = pytest.importorskip("optax")
 jax = pytest.importorskip("jax")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close, symbol
 from lossgraph import gluon
 from lossgraph.compiler import tiles
 from lossgraph.ir import ops
@@ -15,6 +14,7 @@ from lossgraph.ir.expr import toposort
 from lossgraph.passes.assumptions import assume
 from lossgraph.passes.costs import Target
 from lossgraph.runtime import session_cache as graphs
+from support import assert_close, symbol
 
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 INF = np.inf

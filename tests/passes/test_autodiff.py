@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close
 from lossgraph import symbolic as F
+from support import assert_close
 
 GRID = np.linspace(-2, 2, 9)
 

@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 
-from helpers.support import SPECIAL, assert_close
 from lossgraph.errors import LossgraphError
 from lossgraph.ir import ops
 from lossgraph.ir.dims import named
@@ -16,6 +15,7 @@ from lossgraph.ir.expr import Expr, const, inputs_of, is_const, scalar_value, va
 from lossgraph.ir.types import TensorType
 from lossgraph.passes.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
 from lossgraph.passes.rules import NARROW, SIMPLIFY, STABILIZE
+from support import SPECIAL, assert_close
 
 DEFAULT = TensorType("float64", (4, 5))
 RULES = {rule.law: (table, rule) for table in (STABILIZE, SIMPLIFY, NARROW) for rule in table.rules}

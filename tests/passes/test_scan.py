@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
 from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.passes.costs import PORTABLE, Target
+from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
 
 STEPS, WIDTH = 4, 3
 NAMES = ("x", "s", "w")

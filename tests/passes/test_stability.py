@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close
+from support import assert_close
 
 GRID = np.array([0.0, 1, -1, 50, -50, 200, -200, 1e4, -1e4])
 ROWS = np.array([[a, b, c] for a in GRID for b in (0.0, 1.0, -1e4) for c in (0.5, 1e4)])

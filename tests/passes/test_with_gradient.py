@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close, symbol
 from lossgraph import reference
 from lossgraph.compiler.program import build
 from lossgraph.ir import ops
@@ -14,6 +13,7 @@ from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
 from lossgraph.ir.types import tensor_type
 from lossgraph.passes import autodiff
+from support import assert_close, symbol
 
 X = symbol("x", "float64", (3, 4))
 ARRAYS = {"x": np.random.default_rng(0).normal(size=(3, 4))}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.mxnet_ops import Case, cases, load
 from lossgraph import reference as F
 from lossgraph.errors import DtypeError, InputError
 from lossgraph.reference.array import METHODS, OPERATORS
+from mxnet_ops import Case, cases, load
 
 TOLERANCE = {"float16": (1e-3, 1e-3), "float32": (1e-5, 1e-6), "float64": (1e-12, 1e-12)}
 

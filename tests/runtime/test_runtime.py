@@ -12,13 +12,13 @@ import onnxruntime
 import pytest
 
 import lossgraph as lg
-from helpers.support import assert_close
 from lossgraph import gluon
 from lossgraph.compiler import tiles
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.runtime import compiled as compiled_module
 from lossgraph.runtime.arrays import kind_of, to_numpy
 from lossgraph.runtime.sessions import make_session, resolve_providers
+from support import assert_close
 
 TYPES = {"pred": ("float32", ("N", 3)), "label": ("int64", ("N",))}
 PRED = np.array([[1, 2, 3], [4, 5, 6]], np.float32)

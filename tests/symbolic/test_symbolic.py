@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from helpers import mxnet_ops
-from helpers.support import OLD_ENGINE, assert_close, newest_opset
+import mxnet_ops
 from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.symbolic.symbol import SymbolicSize
+from support import OLD_ENGINE, assert_close, newest_opset
 
 CASES = mxnet_ops.cases()
 VALUE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-10)}  # MXNet's own digits

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.support import TOOLS
 from lossgraph.compare.differences import sample_difference
+from support import TOOLS
 
 pytestmark = pytest.mark.once
 

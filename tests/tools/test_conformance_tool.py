@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from test_ctc import oracle
 
-from helpers.support import TOOLS, load_from
+from ctc_oracle import oracle
 from lossgraph import gluon
 from lossgraph.catalogue.register import entries
 from lossgraph.compare import differences
 from lossgraph.deploy.export import export_folder
+from support import TOOLS, load_from
 
 pytestmark = pytest.mark.once
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 
-from helpers.support import load_tool, tool_path
+from support import load_tool, tool_path
 
 TOOLS = tool_path("demo.py").parent
 EPOCHS = 15

@@ -12,10 +12,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from helpers.support import ROOT, load_tool
 from lossgraph import reference
 from lossgraph.catalogue.register import Entry, entries, lookup, namespace_entries
 from lossgraph.errors import InputError
+from support import ROOT, load_tool
 
 tool = load_tool("export_models.py")
 slopes = load_tool("engines/expected.py").slopes

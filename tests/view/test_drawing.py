@@ -170,7 +170,7 @@ def test_a_constant_output_and_a_graph_without_operators():
 DRAW = """
 import hashlib
 from lossgraph import gluon
-from lossgraph.drawing import svg
+from lossgraph.view.drawing import svg
 types = {"pred": ("float32", ("N", 6, 4)), "label": ("int64", ("N", 2))}
 print(hashlib.sha256(svg(gluon.CTCLoss().to_onnx(types, grad=["pred"])).encode()).hexdigest())
 """

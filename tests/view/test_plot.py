@@ -16,10 +16,10 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner, Result
 
-from helpers.support import ROOT
 from lossgraph.cli import app
 from lossgraph.view.curves import Curve, Kink
 from lossgraph.view.plotting import Line, _range, inline_svg
+from support import ROOT
 
 pytestmark = pytest.mark.once
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from helpers.support import TOOLS
 from lossgraph.catalogue.register import lookup
 from lossgraph.cli import app
 from lossgraph.view.webpage import _code, page
+from support import TOOLS
 
 pytestmark = pytest.mark.once
 

@@ -22,7 +22,6 @@ class Jax(Peer):
         os.environ["PJRT_NPROC"] = os.environ["NPROC"] = str(threads)  # how many threads XLA makes
         os.environ["JAX_PLATFORMS"] = "cpu"
         import jax
-
         import optax
 
         self._jax, self._optax = jax, optax

@@ -24,7 +24,7 @@ class Naive(Lossgraph):
         return {"onnxruntime": found.pop("onnxruntime"), **found}
 
     def _linear_loss(self) -> Any:
-        return self._lossgraph.functions.FunctionLoss(linear_cross_entropy)
+        return self._lossgraph.authoring.functions.FunctionLoss(linear_cross_entropy)
 
     def _call(
         self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
-from server_cases import CASES
-from server_processes import TRITON, Addresses, end, first_line, start_serve, start_triton, wait_for
 
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.triton import export_repository
+from server_cases import CASES
+from server_processes import TRITON, Addresses, end, first_line, start_serve, start_triton, wait_for
 
 NEEDED = ("kserve", "tritonclient", "geventhttpclient")
 

@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server_cases import CASES
-from server_clients import TRANSPORTS, Client, assert_answer, connected
-from server_processes import Addresses, end, first_line, start_serve
 
 import lossgraph
-from helpers.support import ROOT
 from lossgraph import gluon
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.triton import export_repository
+from server_cases import CASES
+from server_clients import TRANSPORTS, Client, assert_answer, connected
+from server_processes import Addresses, end, first_line, start_serve
+from support import ROOT
 
 Clients = dict[str, Client]
 

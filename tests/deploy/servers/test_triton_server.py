@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from server_cases import CASES, Case
 from server_clients import TRANSPORTS, Client, assert_answer, connected
-
-from helpers.support import ROOT
+from support import ROOT
 
 Clients = dict[str, Client]
 

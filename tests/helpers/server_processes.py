@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 import pytest
 
-from helpers.support import ROOT
+from support import ROOT
 
 TRITON = ROOT / ".venvs" / "triton"
 
