@@ -32,9 +32,9 @@ from support import (
 
 OPS = registered()
 UNARY_FLOAT = [
-    "Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Expm1", "Floor", "GammaLn", "IsNaN", "Log",
-    "Log1p", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "SoftplusTail", "Sqrt",
-    "Step", "StopGradient", "Tanh",
+    "Abs", "Asinh", "Atan", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Expm1", "Floor", "GammaLn",
+    "IsNaN", "Log", "Log1p", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sinh",
+    "Softplus", "SoftplusTail", "Sqrt", "Step", "StopGradient", "Tanh",
 ]  # fmt: skip
 BINARY_FLOAT = [
     "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "LogAdd",

@@ -52,6 +52,7 @@ from .elementwise import (
 )
 from .gamma import gammaln, polygamma
 from .gradient import settle, with_gradient
+from .hyperbolic import asinh, cosh, sinh
 from .index import (
     add_at,
     any_negative,
@@ -109,6 +110,7 @@ __all__ = [
     "any_negative",
     "arg_extremum",
     "arg_sort",
+    "asinh",
     "atan",
     "broadcast_to",
     "cast",
@@ -118,6 +120,7 @@ __all__ = [
     "clip",
     "concat",
     "cos",
+    "cosh",
     "count_outside",
     "cumsum",
     "div",
@@ -179,6 +182,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sinh",
     "size_of",
     "slice_",
     "softmax",
