@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GradientError, InputError
 from ..ir.dims import Dim, plain_sizes
 from ..ir.expr import Expr, variable
-from ..ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from ..ir.ops import (
+    any_negative,
+    assume_valid_labels,
+    count_outside,
+    full,
+    maximum,
+    only_select,
+    resolve_custom_vjp,
+)
 from ..ir.types import Constraint, TensorType
 from ..lowering.releases import opset_for
 from ..passes import autodiff
-from ..passes.assumptions import assume
+from ..passes.assumptions import speculate
 from ..passes.costs import PORTABLE, Target
 from ..passes.rewrite import rewrite
 from ..passes.rules import NARROW, SIMPLIFY
@@ -69,14 +77,18 @@ class Program:
 
     def to_run(self, target: Target) -> dict[str, Expr]:
         """The outputs of the graph that is run here, guards among them."""
-        roots, doubts = assume(list(self.trusting(target).values()), target)
-        return {**dict(zip(self.outputs, roots, strict=True)), **self.guard(target), **doubts}
+        roots, assumption_checks = speculate(list(self.trusting(target).values()), target)
+        return {
+            **dict(zip(self.outputs, roots, strict=True)),
+            **self.guard(target),
+            **assumption_checks,
+        }
 
     def trusting(self, target: Target) -> dict[str, Expr]:
         """The outputs without NaN for labels outside: no result is used that ``guard`` refuses."""
         roots = list(self.outputs.values())
         if self.checks:
-            roots = rewrite(trust_labels(roots, self._refused_by_engine(target)), NARROW)
+            roots = rewrite(assume_valid_labels(roots, self._refused_by_engine(target)), NARROW)
         return dict(zip(self.outputs, roots, strict=True))
 
     def guard(self, target: Target) -> dict[str, Expr]:
@@ -195,7 +207,7 @@ def assemble(
     gradients = _gradients(traced, grad, cotangents)
     parts = {f"loss_{name}": part for name, part in traced.parts.items()}
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **parts, **gradients}
-    simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
+    simple = rewrite(resolve_custom_vjp(list(outputs.values())), SIMPLIFY)
     simple = prune_scans(merge_scans(rewrite(simple, NARROW)))
     return Program(
         name,
@@ -239,6 +251,6 @@ def _gradients(
         raise InputError(f"the gradients {tuple(grad)} name an input twice")
     if not all(output.type.is_float for output in traced.outputs):
         raise GradientError("a value of integers has no gradient")
-    ones = [filled(1.0, out.dtype, out.shape) for out in traced.outputs]
+    ones = [full(1.0, out.dtype, out.shape) for out in traced.outputs]
     found = autodiff.vjp(traced.outputs, cotangents or ones, [by_name[name] for name in grad])
     return {f"grad_{name}": gradient for name, gradient in zip(grad, found, strict=True)}

@@ -21,7 +21,7 @@ from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of
 from ..ir.ops.index import first_outside
 from ..ir.types import TensorType, numpy_dtype
-from ..passes.assumptions import UNSURE
+from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import shareable, stand_in
 from .buffer_pool import Spare
 from .session_cache import Graphs
@@ -216,8 +216,8 @@ class Runner:
         def refuse(positive: set[str]) -> bool:
             if OUTSIDE in positive:
                 self._check_labels(arrays(), sizes)
-            self._graphs.finite &= UNSURE not in positive
-            return UNSURE in positive
+            self._graphs.finite &= ASSUMPTION_FAILED not in positive
+            return ASSUMPTION_FAILED in positive
 
         try:
             yield refuse

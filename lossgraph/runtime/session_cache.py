@@ -14,8 +14,8 @@ from ..compiler.program import OUTSIDE
 from ..compiler.tiles import part_model
 from ..ir.dims import evaluate, product
 from ..ir.expr import rename_sizes, toposort
-from ..passes.assumptions import UNSURE
-from ..passes.batch_partition import Batch, find_batch
+from ..passes.assumptions import ASSUMPTION_FAILED
+from ..passes.batch_partition import BatchPartition, partition_batch
 from ..passes.costs import Target
 from .sessions import first_provider, make_session
 
@@ -55,7 +55,7 @@ class Graphs:
         self._provider = first_provider(providers)
         self.batch = self._find_batch()
         nodes = toposort(program.outputs.values())
-        self._has_forms = any(node.op.forms for node in nodes)
+        self._has_variants = any(node.op.variants for node in nodes)
         # No operator of a scan is worth a second thread, and parts of the batch are.
         loops = any(node.op.name == "Scan" for node in nodes)
         self._threads = 1 if loops and self.batch else threads
@@ -120,18 +120,18 @@ class Graphs:
         return Graph(
             session,
             [node.name for node in session.get_inputs()],
-            [name for name in (OUTSIDE, UNSURE) if name in made],
+            [name for name in (OUTSIDE, ASSUMPTION_FAILED) if name in made],
         )
 
-    def _find_batch(self) -> Batch | None:
+    def _find_batch(self) -> BatchPartition | None:
         if self._provider != "cpu":
             return None
-        return find_batch(self._program.inputs, self._program.trusting(TRUSTED))
+        return partition_batch(self._program.inputs, self._program.trusting(TRUSTED))
 
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":
             return Target(self._provider, _LARGE_ARRAYS)
-        large = self._has_forms and self._is_large(sizes)
+        large = self._has_variants and self._is_large(sizes)
         elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
         # Small arrays are looked at for less than asking whether they were finite costs.
         finite = large and self.finite

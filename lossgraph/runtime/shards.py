@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..ir.dims import Dim, evaluate, product
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, is_input, toposort
-from ..passes.batch_partition import COUNT, Batch
+from ..passes.batch_partition import BATCH_SIZE, BatchPartition
 from .session_cache import Graph
 from .sessions import bind
 
@@ -56,13 +56,13 @@ class Parts:
     def __init__(
         self,
         program: Program,
-        batch: Batch,
+        batch: BatchPartition,
         threads: int | None = None,
         tiles: int | None = None,
     ) -> None:
         self.batch = batch
         self._inputs = program.inputs
-        self._work = _work_in_scans(batch.parts.values())
+        self._work = _work_in_scans(batch.per_shard.values())
         self._threads = threads or processors()
         self._tiles = _checked(tiles)
         self._known: dict[tuple[int, ...], Schedule] = {}
@@ -110,7 +110,7 @@ class Parts:
         sizes: Mapping[str, int],
     ) -> set[str]:
         """Run the parts of arrays into parts of others; the guards that are positive."""
-        feeds = {**feeds, COUNT: np.array(sizes[self.batch.dim], np.int64)}
+        feeds = {**feeds, BATCH_SIZE: np.array(sizes[self.batch.dim], np.int64)}
 
         def run(jobs: Sequence[tuple[Graph, Part]]) -> list[tuple[set[str], list[Array]]]:
             return [self._run(graph, part, feeds, results, sizes) for graph, part in jobs]
@@ -139,7 +139,9 @@ class Parts:
         into = {name: np.ascontiguousarray(view) for name, view in views.items()}
         tiles = ((part.last - part.first) // part.rows,) if part.rows else ()
         sums = {
-            name: np.empty((*tiles, *_shape(batch.parts[name], sizes)), batch.parts[name].dtype)
+            name: np.empty(
+                (*tiles, *_shape(batch.per_shard[name], sizes)), batch.per_shard[name].dtype
+            )
             for name in batch.sums
         }
         positive = bind(graph.session, mine, {**into, **sums}, graph.guards, tiles)()
@@ -156,7 +158,7 @@ class Parts:
         sizes: Mapping[str, int],
     ) -> None:
         """The outputs that follow from sums over all samples."""
-        rest = self.batch.rest
+        rest = self.batch.combined
         totals = {
             name: np.sum(each, axis=0)
             for name, each in zip(self.batch.sums, zip(*sums, strict=True), strict=True)
