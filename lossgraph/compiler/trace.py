@@ -132,7 +132,7 @@ def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
     found: dict[Constraint, None] = {}
     for node in toposort(roots):
         found.update(dict.fromkeys(node.constraints))
-        if "body" in node.attrs:
+        if node.op.has_body:
             found.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
     return tuple(found)
 
@@ -141,7 +141,7 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     """Labels that are computed from inputs."""
     found: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name == "ClassIndex":
+        if node.op is ops.class_index.op:
             label = _source(node.args[0])  # so that an error names an index that users know
             if inputs_of([label]) and not is_input(label):
                 found[(label, node.attrs["classes"])] = None
@@ -150,7 +150,7 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
 
 def _source(node: Expr) -> Expr:
     """What a label is before it is cast and shaped."""
-    while node.op.name in ("Cast", "Reshape", "BroadcastTo"):
+    while node.op in (ops.cast.op, ops.reshape.op, ops.broadcast_to.op):
         node = node.args[0]
     return node
 
@@ -159,7 +159,7 @@ def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     """Inputs whose elements become class indices as they are."""
     found: dict[tuple[str, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name != "ClassIndex":
+        if node.op is not ops.class_index.op:
             continue
         source = _source(node.args[0])
         if is_input(source):

@@ -57,7 +57,7 @@ class Graphs:
         nodes = toposort(program.outputs.values())
         self._has_variants = any(node.op.variants for node in nodes)
         # No operator of a scan is worth a second thread, and parts of the batch are.
-        loops = any(node.op.name == "Scan" for node in nodes)
+        loops = any(node.op.has_body for node in nodes)
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
         self._wholes: dict[Target, Graph] = {}
