@@ -110,6 +110,7 @@ class Builder:
         self._memo: dict[tuple[Any, ...], list[str]] = {}
         names = {node.attrs["name"] for node in inputs}
         self._taken: set[str] = outer._taken if outer else names
+        self._numbers: dict[str, int] = outer._numbers if outer else {}
         self._prefix = "size"
 
     # --- what lowering rules use ---
@@ -408,9 +409,11 @@ class Builder:
         return self.add(operator, left, right)
 
     def _fresh(self, stem: str) -> str:
-        number = 0
+        """The first name of a stem, numbered, that is not taken; tried from the last one on."""
+        number = self._numbers.get(stem, 0)
         while f"{stem}_{number}" in self._taken:
             number += 1
+        self._numbers[stem] = number + 1
         self._taken.add(f"{stem}_{number}")
         return f"{stem}_{number}"
 

@@ -48,6 +48,8 @@ class SymbolicSize:
     __int__ = __index__ = __bool__ = __float__ = _value
 
     def __eq__(self, other: object) -> bool:
+        if not _is_size(other):
+            return NotImplemented  # None, text: nothing that a length could be
         return self.dim == _dim_of(other) or bool(self._value())
 
     def __ne__(self, other: object) -> bool:
@@ -406,14 +408,19 @@ def _wider(left: str, right: str) -> str:
         return "int64"  # int64 with uint64: numpy would say float64
 
 
+def _is_size(value: object) -> bool:
+    """Whether a value may stand for a length: a size, or a whole number."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, (SymbolicSize, Size, int, np.integer))
+
+
 def _dim_of(value: object) -> Dim:
+    if not _is_size(value):
+        raise InputError(f"expected a size, got {value!r}")
     if isinstance(value, SymbolicSize):
         return value.dim
-    if isinstance(value, (Size, int)):
-        return value
-    if isinstance(value, (np.integer, float)) and value == int(value):
-        return int(value)
-    raise InputError(f"expected a size, got {value!r}")
+    return value if isinstance(value, (Size, int)) else int(value)  # type: ignore[call-overload]
 
 
 def _index(x: Expr, key: tuple[Any, ...]) -> Expr:

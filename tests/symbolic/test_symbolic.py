@@ -266,3 +266,15 @@ def test_integers_and_sizes_stay_integers(combine):
     assert found.dtype == "int64"
     value = evaluate([found.expr], {"i": np.array([2**24, 2**24 + 1])}, {"N": 2})[0]
     np.testing.assert_array_equal(value, combine(np.array([2**24, 2**24 + 1]), 2))
+
+
+def test_a_length_is_not_equal_to_what_no_length_could_be():
+    seen = []
+
+    def body(F, x):
+        seen.append([x.shape[0] == other for other in (None, "N", 2.5, (3,))])
+        seen.append([x.shape[0] != None])  # noqa: E711
+        return x
+
+    lg.compile(body, {"x": ("float32", ("N",))})
+    assert seen == [[False] * 4, [True]]

@@ -54,31 +54,31 @@ def _movement_rules(function: str) -> list[Rule]:
             function,
             "reshape",
             lambda o, x, *, shape: o.reshape(x, shape),
-            shape=(20,),
+            shape=(20,), x=EXP,
         ),
         _through_movement(
             function,
             "transpose",
             lambda o, x, *, perm: o.transpose(x, perm),
-            perm=(1, 0),
+            perm=(1, 0), x=EXP,
         ),
         _through_movement(
             function,
             "slice",
             lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
-            starts=(1, 0), steps=(1, 2), sizes=(2, 3),
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=EXP,
         ),
         _through_movement(
             function,
             "pick",
             lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
-            axis=1, index=INDEX, unique_indices=True,
+            axis=1, index=INDEX, unique_indices=True, x=EXP,
         ),
         _through_movement(
             function,
             "take",
             lambda o, x, index, *, axis: o.take(x, index, axis),
-            axis=1, index=INDEX,
+            axis=1, index=INDEX, x=EXP,
         ),
     ]  # fmt: skip
 
@@ -366,7 +366,7 @@ STABILIZE = RuleSet(
             lambda o, c, x, y: o.log(o.where(c, x, y)),
             lambda o, c, x, y: o.where(c, o.log(x), o.log(y)),
             choice_is_provably_positive,
-            {"c": BOOL},
+            {"c": BOOL, "x": EXP, "y": EXP},
         ),
         # norms, whose root has a pole at 0 that the norm has not
         Rule(
