@@ -24,7 +24,11 @@ from ..ir.ops import (
     resolve_custom_vjp,
 )
 from ..ir.types import Constraint, TensorType
+from ..lowering.as_function import wrap
+from ..lowering.lower import lower
+from ..lowering.opsets import DEFAULT_OPSET
 from ..lowering.releases import opset_for
+from ..lowering.validate import check
 from ..passes import autodiff
 from ..passes.assumptions import speculate
 from ..passes.costs import PORTABLE, Target
@@ -136,10 +140,6 @@ class Program:
             as_function: make it one node, of a function in the model.
             target_ort: release of ONNX Runtime that is to load it, like ``1.16``.
         """
-        from ..lowering.as_function import wrap
-        from ..lowering.lower import DEFAULT_OPSET, lower
-        from ..lowering.validate import check
-
         if target_ort is not None:
             opset = opset_for(target_ort, opset, DEFAULT_OPSET)
         outputs = dict(self.outputs) if target.portable else self.to_run(target)

@@ -26,6 +26,7 @@ from ..ir.expr import (
     variable,
 )
 from ..ir.types import numpy_dtype
+from ..lowering.lower import lower
 from ..passes.assumptions import speculate
 from ..passes.batch_partition import BatchPartition
 from ..passes.costs import Target
@@ -61,8 +62,6 @@ def part_model(
     In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
     given for each tile.
     """
-    from ..lowering.lower import lower  # which loads onnx
-
     values, assumption_checks = speculate(list(batch.per_shard.values()), target)
     outputs = [*batch.per_shard, *guard, *assumption_checks]
     values = [*values, *guard.values(), *assumption_checks.values()]

@@ -12,7 +12,7 @@ from ..catalogue.examples.example import VALUES, Example
 from ..catalogue.register import Entry, entry_of, examples_of, formula_of
 from ..compiler.program import Program
 from ..ir.types import TensorType
-from ..lowering.lower import DEFAULT_OPSET
+from ..lowering.opsets import DEFAULT_OPSET
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
 MARK = "<!-- written by lossgraph export -->"

@@ -17,6 +17,7 @@ from ..errors import GradientError, InputError, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
 from ..lowering import releases
+from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 
 if TYPE_CHECKING:
     import onnx
@@ -71,7 +72,6 @@ def attach(
     Raises:
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
-    from ..lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
     from . import merging
     from .interface import identifier, load_model
 

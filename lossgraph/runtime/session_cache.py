@@ -14,6 +14,7 @@ from ..compiler.program import OUTSIDE
 from ..compiler.tiles import part_model
 from ..ir.dims import evaluate, product
 from ..ir.expr import rename_sizes, toposort
+from ..lowering.lower import lower
 from ..passes.assumptions import ASSUMPTION_FAILED
 from ..passes.batch_partition import BatchPartition, partition_batch
 from ..passes.costs import Target
@@ -80,8 +81,6 @@ class Graphs:
         An operator of a small graph costs what its call does, and the engine computes beforehand
         what follows from constants.
         """
-        from ..lowering.lower import lower  # which loads onnx
-
         if self._is_large(sizes):
             return self.whole(sizes)
         target = self._target(sizes)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ProviderError
 from ..ir.types import dtype_name, numpy_dtype
+from ..lowering.onnx_api import dtype_code
 
 if TYPE_CHECKING:
     import onnx
@@ -162,9 +163,7 @@ def _address(array: Array) -> int:
 
 def _element(dtype: np.dtype[Any]) -> Any:
     """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
-    from ..lowering.lower import Builder
-
-    return Builder.dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
+    return dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
 
 
 def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:
@@ -180,10 +179,8 @@ def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def _ort_value(array: Array) -> Any:
-    from ..lowering.lower import Builder
-
     return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
-        np.ascontiguousarray(array).view(np.uint16), Builder.dtype_code("bfloat16")
+        np.ascontiguousarray(array).view(np.uint16), dtype_code("bfloat16")
     )
 
 

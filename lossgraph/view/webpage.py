@@ -19,7 +19,7 @@ from ..compiler.program import Program
 from ..deploy.page import values_of
 from ..errors import InputError, LossgraphError
 from ..ir.text import text
-from ..lowering.lower import DEFAULT_OPSET
+from ..lowering.opsets import DEFAULT_OPSET
 from .curves import Sweep, curve, sweep_of
 from .drawing import svg
 from .formulas import mathml

@@ -15,7 +15,8 @@ from onnx.reference import ReferenceEvaluator
 
 from lossgraph.ir.expr import inputs_of, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
-from lossgraph.lowering.lower import MAX_OPSET, lower
+from lossgraph.lowering.lower import lower
+from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import release
 
 ROOT = Path(__file__).parents[2]  # of the checkout
