@@ -63,7 +63,7 @@ class Builder(ExpressionBuilder):
     def _scan_node(self, node: Expr, names: Sequence[str], made: Sequence[str]) -> onnx.NodeProto:
         """What the body captures becomes states that stay as they are."""
         attrs, body = node.attrs, node.attrs["body"]
-        states, read = attrs["states"], attrs["sequences"]
+        states, read = attrs["num_carry"], attrs["num_xs"]
         graph, captured = self._body(body, states, read, names[states + read :])
         unchanged = [self._fresh("same") for _ in captured]
         return helper.make_node(
@@ -138,7 +138,7 @@ class Builder(ExpressionBuilder):
 
     def _results_of_no_steps(self, builder: Builder, node: Expr, names: Sequence[str]) -> list[str]:
         """The states as they were, and empty stacks."""
-        states = node.attrs["states"]
+        states = node.attrs["num_carry"]
         stacks = [
             builder.add("Expand", self.const(0, t.dtype), self.sizes((0, *t.shape[1:])))
             for t in node.type.items[states:]
