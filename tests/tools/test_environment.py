@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from support import ROOT, TOOLS, load_tool, tool_path
@@ -279,6 +282,51 @@ def test_foreign_environment_without_its_python(run: Run, checkout: Path) -> Non
     assert not (checkout / "env").exists()
 
 
+# --- of Node.js ---
+
+NPM = """\
+#!/bin/sh
+test ! -e "$CHECKOUT/offline" || exit 1
+while test "$1" != --prefix; do shift; done
+mkdir -p "$2/node_modules"
+echo "npm $(cat "$2/package.json")" >>"$CHECKOUT/log"
+"""
+
+
+def test_node_modules_are_made_once_for_what_a_file_says(run: Run, checkout: Path) -> None:
+    write_script(checkout / "bin/npm", NPM)
+    write_script(checkout / "bin/node", "#!/bin/sh\necho v99.0.0\n")
+    path = f"{checkout}/bin:/usr/bin:/bin"
+    line = "ensure_node modules package.json; ls modules"
+    (checkout / "package.json").write_text("one")
+    (checkout / "offline").touch()
+    assert run(line, path=path).returncode == 1
+    (checkout / "offline").unlink()
+    for text in ("one", "one", "two"):
+        (checkout / "package.json").write_text(text)
+        made = run(line, path=path)
+        assert made.stdout.split() == ["node_modules", "package.json"]
+    assert log(checkout) == ["npm one", "npm two"]
+
+
+def test_without_node_nothing_is_made(run: Run, checkout: Path) -> None:
+    (checkout / "package.json").touch()
+    (checkout / "bin").mkdir()
+    for name in ("bash", "basename", "dirname", "cmp"):
+        (checkout / "bin" / name).symlink_to(shutil.which(name) or name)
+    failed = run("ensure_node modules package.json", path=str(checkout / "bin"))
+    assert failed.returncode == 1
+    assert "no node or no npm here" in failed.stderr
+
+
+@pytest.mark.parametrize("file", sorted(TOOLS.rglob("package.json")), ids=lambda p: p.parent.name)
+def test_versions_of_node_packages_are_exact(file: Path) -> None:
+    package = json.loads(file.read_text())
+    versions = {**package["dependencies"], **package.get("devDependencies", {})}
+    assert versions
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions.values())
+
+
 # --- Python ---
 
 
@@ -301,7 +349,7 @@ def test_a_python_that_is_tested_is_preferred(
     run: Run, checkout: Path, here: dict[str, tuple[int, int]], found: str
 ) -> None:
     (checkout / "bin").mkdir()
-    for name in ("bash", "sh", "sed", "tail", "cat", "basename", "dirname"):
+    for name in ("bash", "sh", "sed", "sort", "head", "cat", "basename", "dirname"):
         (checkout / "bin" / name).symlink_to(shutil.which(name) or name)
     for name, version in here.items():
         fake_python(checkout / "bin" / name, version)
@@ -361,6 +409,31 @@ def test_what_nothing_ran_is_listed(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "one.xml").unlink()
     skipped.main(str(tmp_path))
     assert capsys.readouterr().out == "== everything ran\n"
+
+
+# --- tools/releases ---
+
+
+@pytest.mark.parametrize(
+    ("release", "python"),
+    [
+        ("1.12.1", "3.8"),
+        ("1.15.0", "3.8"),
+        ("1.16.3", "3.11"),
+        ("1.99.0", "3.11"),
+        ("2.0.0", "3.11"),
+    ],
+)
+def test_the_python_of_a_release(release: str, python: str) -> None:
+    assert load_tool("releases.py").python_for(release) == python
+
+
+def test_releases_are_asked_for_more_than_onnx_knows(tmp_path: Path) -> None:
+    load_tool("releases.py").write_versions(tmp_path / "versions")
+    tried = [map(int, path.stem.split("_")) for path in (tmp_path / "versions").iterdir()]
+    opset, ir = map(max, zip(*tried, strict=True))
+    assert opset == onnx.defs.onnx_opset_version() + 2
+    assert ir == onnx.IR_VERSION + 2
 
 
 # --- requirements ---
