@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,26 +21,34 @@ tool_path("environment")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-REAL = getattr(sys, "_base_executable", sys.executable)
-
+# What runs `-c ''`, and is asked to make an environment and to bring uv into it.
 PYTHON = """\
 #!/bin/sh
 case "$1 $2" in
-    "-m venv") mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/pyvenv.cfg" ;;
+    "-m venv") mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
     "-m pip") test ! -e "$CHECKOUT/offline" || exit 1
         case "$*" in *requirements/uv.txt) cp "$CHECKOUT/uv" "${0%/*}/uv" ;; esac ;;
-    *) answer=$("$REAL" "$@") || exit
-       test "$answer" != "$REAL" || answer=$0
-       test -z "$answer" || echo "$answer"
-       exit ;;
+    *) exit ;;
 esac
 echo "$2 $*" >>"$CHECKOUT/log"
 """
 
+# It finds itself, what is executable, and the versions that HERE names.
 UV = """\
 #!/bin/sh
-test ! -e "$CHECKOUT/killed" || { kill -9 $PPID; exit 1; }
-test ! -e "$CHECKOUT/offline" || exit 1
+for last; do :; done
+case "$1 $2" in
+    "--version ") exit ;;
+    "python find") case " $HERE " in
+            *" $last "*) echo "python-$last" ;;
+            *) test -x "$last" && echo "$last" ;;
+        esac
+        exit ;;
+    "venv "*) mkdir -p "$last/bin"; cp "$CHECKOUT/stub" "$last/bin/python"
+        touch "$last/pyvenv.cfg" ;;
+    "pip install") test ! -e "$CHECKOUT/killed" || { kill -9 $PPID; exit 1; }
+        test ! -e "$CHECKOUT/offline" || exit 1 ;;
+esac
 echo "uv $*" >>"$CHECKOUT/log"
 """
 
@@ -65,6 +72,7 @@ def checkout(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         (folder / f"requirements/{name}.txt").write_text("numpy==2.0\n")
     write_script(folder / "stub", PYTHON)
     write_script(folder / "uv", UV)
+    write_script(folder / "bin" / "uv", UV)
     return folder
 
 
@@ -73,14 +81,13 @@ def run(checkout: Path) -> Run:
     """Runs a line of bash that has sourced the file."""
 
     def run(
-        line: str, at: Path = checkout, path: str = "/usr/bin:/bin", **variables: str
+        line: str, at: Path = checkout, path: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         known = {
             "CHECKOUT": str(checkout),
             "HOME": str(checkout),
-            "PATH": path,
+            "PATH": path or f"{checkout}/bin:/usr/bin:/bin",
             "PYTHON": str(checkout / "stub"),
-            "REAL": REAL,
         }
         return subprocess.run(
             ["bash", "-c", f"set -euo pipefail; source tools/environment; {line}"],
@@ -105,15 +112,26 @@ def log(checkout: Path) -> list[str]:
 
 def installations(checkout: Path) -> list[str]:
     """The extras that were installed, and ``venv`` for each environment that was made."""
+    lines = [line for line in log(checkout) if line.startswith("uv ")]
     return [
-        "venv" if line.startswith("venv") else line.rpartition("[")[2].rstrip("]")
-        for line in log(checkout)
-        if not line.startswith("pip")
+        "venv" if line.startswith("uv venv") else line.rpartition("[")[2].rstrip("]")
+        for line in lines
     ]
 
 
 def no_uv() -> bool:
     return not any(Path(folder, "uv").exists() for folder in ("/usr/bin", "/bin"))
+
+
+def only(checkout: Path, *commands: str) -> str:
+    """A path on which nothing is but these, and what the file itself needs."""
+    folder = checkout / "few"
+    folder.mkdir()
+    for name in ("bash", "sh", "sed", "sort", "head", "tail", "cat", "basename", "dirname"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    for name in commands:
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return str(folder)
 
 
 # --- of lossgraph ---
@@ -141,18 +159,29 @@ def test_an_environment_that_is_there_needs_no_network(run: Run, checkout: Path)
 @pytest.mark.skipif(not no_uv(), reason="uv is where bash is")
 def test_uv_is_brought_only_where_the_machine_has_none(run: Run, checkout: Path) -> None:
     run("ensure_environment env demo")
-    run("ensure_environment env test")
+    assert not [line for line in log(checkout) if "uv.txt" in line]
+    first = run("ensure_environment other demo", path="/usr/bin:/bin")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.splitlines()[0].endswith(
+        "fetching uv, by which all else is installed, once"
+    )
+    run("ensure_environment other test", path="/usr/bin:/bin")
     assert [line for line in log(checkout) if "uv.txt" in line] == [
         "pip -m pip install --quiet --quiet --disable-pip-version-check "
         f"--requirement {checkout}/requirements/uv.txt"
     ]
-    write_script(checkout / "bin/uv", UV)
-    before = len(log(checkout))
-    assert (
-        run("ensure_environment other demo", path=f"{checkout}/bin:/usr/bin:/bin").returncode == 0
-    )
-    assert [line for line in log(checkout)[before:] if "uv.txt" in line] == []
-    assert not (checkout / "other/bin/uv").exists()
+    assert installations(checkout) == ["venv", "demo", "venv", "demo", "test"]
+
+
+@pytest.mark.skipif(not no_uv(), reason="uv is where bash is")
+def test_uv_that_cannot_be_brought(run: Run, checkout: Path) -> None:
+    (checkout / "offline").touch()
+    failed = run("ensure_environment env demo; echo went on", path="/usr/bin:/bin")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert f"pip could not bring it: tried {checkout}/stub" in failed.stderr
+    assert "set PYTHON to its path" in failed.stderr
+    (checkout / "offline").unlink()
+    assert run("ensure_environment env demo", path="/usr/bin:/bin").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -265,7 +294,7 @@ def test_foreign_environment_is_made_once_for_what_a_file_says(run: Run, checkou
     ]
     (checkout / "requirements/foreign.txt").write_text("numpy==2.1\n")
     run(line)
-    assert [entry.split()[0] for entry in log(checkout)].count("venv") == 2
+    assert installations(checkout).count("venv") == 2
 
 
 def test_what_is_named_itself_is_installed_by_pip(run: Run, checkout: Path) -> None:
@@ -276,10 +305,12 @@ def test_what_is_named_itself_is_installed_by_pip(run: Run, checkout: Path) -> N
 
 
 def test_foreign_environment_without_its_python(run: Run, checkout: Path) -> None:
-    failed = run("ensure_foreign env 3.4 numpy; echo went on")
+    failed = run("ensure_foreign env 3.8 numpy; echo went on")
     assert (failed.returncode, failed.stdout) == (1, "")
-    assert "no Python 3.4" in failed.stderr
+    assert "no Python 3.8 here" in failed.stderr
     assert not (checkout / "env").exists()
+    assert run("ensure_foreign env 3.8 numpy", HERE="3.8").returncode == 0
+    assert "--python python-3.8 env" in log(checkout)[0]
 
 
 # --- of Node.js ---
@@ -311,10 +342,7 @@ def test_node_modules_are_made_once_for_what_a_file_says(run: Run, checkout: Pat
 
 def test_without_node_nothing_is_made(run: Run, checkout: Path) -> None:
     (checkout / "package.json").touch()
-    (checkout / "bin").mkdir()
-    for name in ("bash", "basename", "dirname", "cmp"):
-        (checkout / "bin" / name).symlink_to(shutil.which(name) or name)
-    failed = run("ensure_node modules package.json", path=str(checkout / "bin"))
+    failed = run("ensure_node modules package.json", path=only(checkout, "cmp"))
     assert failed.returncode == 1
     assert "no node or no npm here" in failed.stderr
 
@@ -330,46 +358,31 @@ def test_versions_of_node_packages_are_exact(file: Path) -> None:
 # --- Python ---
 
 
-def fake_python(path: Path, version: tuple[int, int]) -> None:
-    """One that says it is of a version and cannot do anything else."""
-    code = f"import sys; sys.version_info = (*{version}, 0); sys._base_executable = {str(path)!r}"
-    write_script(path, f'#!/bin/sh\n{{ echo "{code}"; cat; }} | "$REAL" "$@"\n')
-
-
 @pytest.mark.parametrize(
-    ("here", "found"),
+    ("here", "python", "found"),
     [
-        ({"python3": (3, 12)}, "python3"),
-        ({"python3": (3, 99), "python3.12": (3, 12)}, "python3.12"),
-        ({"python3": (3, 10), "python3.13": (3, 13)}, "python3.13"),
-        ({"python3": (3, 99)}, "python3"),  # newer than all that we know, and the only one
+        (">=3.11,<3.14 >=3.11", "", "python->=3.11,<3.14"),
+        (">=3.11", "", "python->=3.11"),  # newer than all that are tested, and the only one
+        (">=3.11,<3.14 3.12", "3.12", "python-3.12"),
+        (">=3.11,<3.14", "3.12", ""),
+        ("", "", ""),
     ],
 )
-def test_a_python_that_is_tested_is_preferred(
-    run: Run, checkout: Path, here: dict[str, tuple[int, int]], found: str
-) -> None:
-    (checkout / "bin").mkdir()
-    for name in ("bash", "sh", "sed", "sort", "head", "cat", "basename", "dirname"):
-        (checkout / "bin" / name).symlink_to(shutil.which(name) or name)
-    for name, version in here.items():
-        fake_python(checkout / "bin" / name, version)
-    said = run("find_python", path=str(checkout / "bin"), PYTHON="")
-    assert said.stdout.strip() == str(checkout / "bin" / found), said.stderr
+def test_a_python_that_is_tested_is_preferred(run: Run, here: str, python: str, found: str) -> None:
+    said = run("python=$(find_python) && echo $python", HERE=here, PYTHON=python)
+    assert said.stdout.strip() == found
+    assert ("no Python" in said.stderr) == (said.returncode == 1) == (not found)
 
 
-def test_python_that_does_not_run_is_passed_over(run: Run, checkout: Path) -> None:
-    write_script(checkout / "shims" / "python3", "#!/bin/sh\nexit 127\n")
-    write_script(checkout / "shims" / "python3.13", '#!/bin/sh\nexec "$REAL" "$@"\n')
-    path = f"{checkout}/shims{os.pathsep}{os.environ['PATH']}"
-    found = run("find_python", path=path, PYTHON="")
-    assert found.stdout.strip() == REAL
-
-
-def test_no_python_is_said(run: Run) -> None:
-    missing = run("python=$(find_python 4.0); echo went on")
-    assert missing.returncode == 1
-    assert missing.stdout == ""
-    assert "no Python 4.0 or newer" in missing.stderr
+@pytest.mark.skipif(shutil.which("uv") is None, reason="there is no uv")
+def test_the_real_uv_passes_over_a_python_that_does_not_run(run: Run, checkout: Path) -> None:
+    (checkout / "bin/uv").unlink()
+    for name in ("python3", "python3.13"):
+        write_script(checkout / "bin" / name, "#!/bin/sh\nexit 127\n")
+    path = f"{checkout}/bin{os.pathsep}{os.environ['PATH']}"
+    found = run("find_python '>=3.11'", path=path).stdout.strip()
+    assert found
+    assert not found.startswith(str(checkout))
 
 
 # --- tools/test ---
