@@ -5,6 +5,7 @@ FOLDER has pytest's reports in JUnit's format, one of each environment. Reasons 
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -24,8 +25,16 @@ def not_run(reports: Iterable[Path]) -> Counter[str]:
                 ran |= {f"{module}::{name}", module}
             else:  # a module that is skipped as a whole is a test whose name is the module's
                 test = f"{module}::{name}" if module else name
-                skipped.setdefault(test, reason.get("message", ""))
+                skipped.setdefault(test, _said(reason))
     return Counter(reason for test, reason in skipped.items() if test not in ran)
+
+
+def _said(skipped: ET.Element) -> str:
+    """The reason; that of a module stands in a tuple, with the place of it."""
+    message = skipped.get("message", "")
+    if message != "collection skipped":
+        return message
+    return re.sub(r"""^.*\bSkipped: (.*?)['"]\)$""", r"\1", skipped.text or "")
 
 
 def main(folder: str, *more: str) -> None:

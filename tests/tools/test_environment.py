@@ -401,7 +401,9 @@ REPORT = """\
   <testcase classname="tests.a" name="test_both[1]" />
   <testcase classname="tests.a" name="test_never"><skipped message="no CUDA" /></testcase>
   <testcase classname="" name="tests.b"><skipped message="no torch" /></testcase>
-  <testcase classname="" name="tests.c"><skipped message="no browser" /></testcase>
+  <testcase classname="" name="tests.c">
+    <skipped message="collection skipped">('a', 2, "Skipped: No module named 'c'")</skipped>
+  </testcase>
   <testcase classname="tests.a" name="test_one"><skipped message="no jax" /></testcase>
 </testsuite></testsuites>
 """
@@ -416,8 +418,8 @@ def test_what_nothing_ran_is_listed(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines() == [
         "== not run here",
         "- Triton: no Python for it",
+        "- 1 skipped: No module named 'c'",
         "- 1 skipped: no CUDA",
-        "- 1 skipped: no browser",
     ]
     (tmp_path / "one.xml").unlink()
     skipped.main(str(tmp_path))
