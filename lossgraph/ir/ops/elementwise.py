@@ -274,7 +274,12 @@ sign = _unary(
 absolute = _unary(
     "Abs", np.abs, lambda ct, out, x: ct * sign(x), domain=POSITIVE, infer=number_only
 )
-relu = _unary("Relu", lambda x: np.maximum(x, 0), lambda ct, out, x: ct * step(x), domain=POSITIVE)
+relu = _unary(
+    "Relu",
+    lambda x: np.maximum(x, x.dtype.type(0)),  # NumPy 1 widens a scalar array beside a number
+    lambda ct, out, x: ct * step(x),
+    domain=POSITIVE,
+)
 
 
 def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
@@ -385,7 +390,8 @@ expm1 = _unary(
 
 def _sigmoid_ref(x: Array) -> Array:
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small).astype(x.dtype) / (1 + small)
+    one = x.dtype.type(1)
+    return np.where(x >= 0, one, small) / (one + small)
 
 
 sigmoid: Op = _unary(
