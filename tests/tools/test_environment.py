@@ -44,7 +44,8 @@ case "$1 $2" in
             *) test -x "$last" && echo "$last" ;;
         esac
         exit ;;
-    "venv "*) mkdir -p "$last/bin"; cp "$CHECKOUT/stub" "$last/bin/python"
+    "venv "*) test ! -e "$CHECKOUT/full" || exit 1
+        mkdir -p "$last/bin"; cp "$CHECKOUT/stub" "$last/bin/python"
         touch "$last/pyvenv.cfg" ;;
     "pip install") test ! -e "$CHECKOUT/killed" || { kill -9 $PPID; exit 1; }
         test ! -e "$CHECKOUT/offline" || exit 1 ;;
@@ -238,6 +239,14 @@ def test_half_made_environment_is_made_again(run: Run, checkout: Path) -> None:
     assert run("ensure_environment env demo").returncode == 0
     assert installations(checkout) == ["venv", "venv", "demo"]
     assert not (checkout / "env" / "rubbish").exists()
+
+
+def test_environment_that_cannot_be_made(run: Run, checkout: Path) -> None:
+    (checkout / "full").touch()
+    failed = run("ensure_environment env demo || echo failed; ensure_foreign env - numpy || echo f")
+    assert failed.stdout.split() == ["failed", "f"]
+    assert "could not make env" in failed.stderr
+    assert log(checkout) == []
 
 
 def test_an_installation_that_was_killed_is_made_again(run: Run, checkout: Path) -> None:
