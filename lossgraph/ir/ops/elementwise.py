@@ -263,7 +263,7 @@ absolute = _unary(
 )
 relu = _unary(
     "Relu",
-    lambda x: np.maximum(x, 0),
+    lambda x: np.maximum(x, x.dtype.type(0)),  # NumPy 1 widens a scalar array beside a number
     lambda ct, out, x: ct * step(x),
     domain=POSITIVE,
     nonnegative=True,
@@ -383,7 +383,8 @@ expm1 = _unary(
 
 def _sigmoid_ref(x: Array) -> Array:
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small).astype(x.dtype) / (1 + small)
+    one = x.dtype.type(1)
+    return np.where(x >= 0, one, small) / (one + small)
 
 
 sigmoid: Op = _unary(
