@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..compiler.program import Program, assemble
-from ..compiler.trace import gather
+from ..compiler.trace import make_traced
 from ..errors import InputError
 from ..ir.expr import Expr, const, inputs_of, is_input, substitute, variable
 from ..ir.ops import cast, filled
@@ -78,7 +78,7 @@ def program_of(
         inputs = inputs_of(roots)
     else:
         inputs = [variable(name, type_) for name, type_ in types.items()]
-    traced = gather(inputs, roots, not isinstance(outputs, Symbol), {})
+    traced = make_traced(inputs, roots, not isinstance(outputs, Symbol), {})
     return assemble(traced, name=name)
 
 

@@ -17,7 +17,7 @@ class CompiledParts(Compiled):
 
     def _answer(self, answers: Mapping[str, Any]) -> Any:
         answer = super()._answer(answers)
-        parts = {name: answers[f"loss_{name}"] for name in self.program.parts}
+        parts = {name: answers[f"loss_{name}"] for name in self.program.aux}
         if not self.program.wrt:
             return answer, parts
         value, grads = answer
@@ -26,5 +26,5 @@ class CompiledParts(Compiled):
 
 def compiled(program: Program, *args: Any, **kwargs: Any) -> Compiled:
     """A program, ready to be called; the other arguments are those of ``Compiled``."""
-    kind = CompiledParts if program.parts else Compiled
+    kind = CompiledParts if program.aux else Compiled
     return kind(program, *args, **kwargs)

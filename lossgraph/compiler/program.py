@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-OUTSIDE = "_outside"  # the output that is positive if a label is no class
+INVALID_LABEL = "_invalid_label"  # the output that is positive if a label is no class index
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Program:
     Attributes:
         name: the loss's name.
         inputs: inputs of the graph, in order.
-        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``loss_<part>``;
+        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``loss_<aux>``;
             ``grad_<input>``.
         wrt: the inputs whose gradients are among the outputs.
         several: whether the loss returned a tuple.
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
-        parts: the names of what the loss returned beside its value.
+        aux: the names of what the loss returned beside its value.
         options: the loss's options, for the model's metadata.
     """
 
@@ -59,37 +59,37 @@ class Program:
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
-    parts: tuple[str, ...] = ()
+    aux: tuple[str, ...] = ()
 
     @property
     def values(self) -> list[str]:
-        """The names of the outputs that are values, without those of parts."""
-        parts = {f"loss_{name}" for name in self.parts}
-        return [name for name in self.outputs if not name.startswith("grad_") and name not in parts]
+        """The names of the outputs that are values, auxiliary ones not."""
+        aux = {f"loss_{name}" for name in self.aux}
+        return [name for name in self.outputs if not name.startswith("grad_") and name not in aux]
 
-    def to_run(self, target: Target) -> dict[str, Expr]:
-        """The outputs of the graph that is run here, guards among them."""
-        roots, doubts = assume(list(self.trusting(target).values()), target)
-        return {**dict(zip(self.outputs, roots, strict=True)), **self.guard(target), **doubts}
+    def run_outputs(self, target: Target) -> dict[str, Expr]:
+        """The outputs of the graph that is run here, checks among them."""
+        roots, doubts = assume(list(self.assuming_valid_labels(target).values()), target)
+        return {**dict(zip(self.outputs, roots, strict=True)), **self.label_check(target), **doubts}
 
-    def trusting(self, target: Target) -> dict[str, Expr]:
-        """The outputs without NaN for labels outside: no result is used that ``guard`` refuses."""
+    def assuming_valid_labels(self, target: Target) -> dict[str, Expr]:
+        """The outputs without NaN for invalid labels, whose results ``label_check`` rejects."""
         roots = list(self.outputs.values())
-        if self.checks:
-            roots = rewrite(trust_labels(roots, self._refused_by_engine(target)), NARROW)
+        if self.class_labels:
+            roots = rewrite(trust_labels(roots, self._engine_checks_labels(target)), NARROW)
         return dict(zip(self.outputs, roots, strict=True))
 
-    def guard(self, target: Target) -> dict[str, Expr]:
-        """``OUTSIDE``, an int64 that is positive if a label is no class, if there are labels."""
-        if not self.checks:
+    def label_check(self, target: Target) -> dict[str, Expr]:
+        """``INVALID_LABEL``, an int64 that is positive if a label is none; empty without labels."""
+        if not self.class_labels:
             return {}
-        if self._refused_by_engine(target):
-            counts = [any_negative(label) for label, _ in self.checks]
+        if self._engine_checks_labels(target):
+            counts = [any_negative(label) for label, _ in self.class_labels]
         else:
-            counts = [count_outside(label, classes) for label, classes in self.checks]
-        return {OUTSIDE: functools.reduce(maximum, counts)}
+            counts = [count_outside(label, classes) for label, classes in self.class_labels]
+        return {INVALID_LABEL: functools.reduce(maximum, counts)}
 
-    def _refused_by_engine(self, target: Target) -> bool:
+    def _engine_checks_labels(self, target: Target) -> bool:
         """Whether ONNX Runtime refuses labels beyond the classes: it does on the CPU, as indices.
 
         Of nothing there is no smallest label to look at.
@@ -97,12 +97,12 @@ class Program:
         return (
             target.name == "cpu"
             and target.nonempty
-            and all(plain_sizes(label.shape) for label, _ in self.checks)
-            and only_select([label for label, _ in self.checks], list(self.outputs.values()))
+            and all(plain_sizes(label.shape) for label, _ in self.class_labels)
+            and only_select([label for label, _ in self.class_labels], list(self.outputs.values()))
         )
 
     @property
-    def checks(self) -> list[tuple[Expr, Dim]]:
+    def class_labels(self) -> list[tuple[Expr, Dim]]:
         """Expressions of class labels, with the number of classes."""
         by_name = {node.attrs["name"]: node for node in self.inputs}
         return [*((by_name[name], classes) for name, classes in self.labels), *self.derived]
@@ -130,7 +130,7 @@ class Program:
 
         if target_ort is not None:
             opset = opset_for(target_ort, opset, DEFAULT_OPSET)
-        outputs = dict(self.outputs) if target.portable else self.to_run(target)
+        outputs = dict(self.outputs) if target.portable else self.run_outputs(target)
         model = lower(
             self.inputs,
             outputs,
@@ -193,8 +193,8 @@ def assemble(
     values = _value_names(traced)
     cotangents = _cotangents(traced) if with_ct else None
     gradients = _gradients(traced, grad, cotangents)
-    parts = {f"loss_{name}": part for name, part in traced.parts.items()}
-    outputs = {**dict(zip(values, traced.outputs, strict=True)), **parts, **gradients}
+    aux = {f"loss_{name}": value for name, value in traced.aux.items()}
+    outputs = {**dict(zip(values, traced.outputs, strict=True)), **aux, **gradients}
     simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
     simple = prune_scans(merge_scans(rewrite(simple, NARROW)))
     return Program(
@@ -207,7 +207,7 @@ def assemble(
         traced.labels,
         {**(options or {}), **traced.constants},
         traced.derived,
-        tuple(traced.parts),
+        tuple(traced.aux),
     )
 
 

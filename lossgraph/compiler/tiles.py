@@ -47,16 +47,16 @@ _TILED = Target("cpu", 64_000)
 _COMMON_CACHE = 1 << 20
 
 
-def part_model(
+def shard_model(
     inputs: Sequence[Expr],
     batch: Batch,
-    guard: Mapping[str, Expr],
+    label_check: Mapping[str, Expr],
     target: Target,
     opset: int | None = None,
     *,
     tiled: bool,
 ) -> onnx.ModelProto:
-    """The model of what a part computes, and of the outputs that guard it.
+    """The model of what a shard computes, with the outputs that check it.
 
     In tiles arrays (samples, ..) become (tiles, rows, ..), and what is not of each sample is
     given for each tile.
@@ -64,8 +64,8 @@ def part_model(
     from ..lowering.lower import lower  # which loads onnx
 
     values, doubts = assume(list(batch.parts.values()), target)
-    outputs = [*batch.parts, *guard, *doubts]
-    values = [*values, *guard.values(), *doubts.values()]
+    outputs = [*batch.parts, *label_check, *doubts]
+    values = [*values, *label_check.values(), *doubts.values()]
     own = [*inputs, *(node for node in inputs_of(values) if node not in inputs)]
     if tiled:
         own, values = _over_tiles(own, values, batch)

@@ -34,7 +34,7 @@ class Traced:
         labels: inputs that hold class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
         constants: options of the call.
-        parts: values by name that the body returned beside the value, of which no gradient is
+        aux: values by name that the body returned beside the value, of which no gradient is
             taken.
     """
 
@@ -45,13 +45,13 @@ class Traced:
     labels: tuple[tuple[str, Dim], ...]
     derived: tuple[tuple[Expr, Dim], ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
-    parts: Mapping[str, Expr] = field(default_factory=dict)
+    aux: Mapping[str, Expr] = field(default_factory=dict)
 
 
 def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, Any]) -> Traced:
     """Run ``body(F, **symbols, **constants)`` and stabilize what it returns.
 
-    That is a value, a tuple of values, or ``(value, {name: part})``. Floating inputs are computed
+    That is a value, a tuple of values, or ``(value, {name: output})``. Floating inputs are computed
     in the dtype of the first of them.
 
     Raises:
@@ -59,26 +59,26 @@ def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, A
         SpecializationError: where the body needs the value of a named dim.
     """
     inputs = {name: variable(name, type_) for name, type_ in types.items()}
-    result, parts = _apart(body(symbolic, **_arguments(inputs), **constants))
+    result, aux = _value_and_aux(body(symbolic, **_arguments(inputs), **constants))
     several = isinstance(result, (tuple, list))
     values = list(result) if several else [result]
     if not values:
         raise InputError("the loss returned an empty tuple: it has to return an array")
     raw = [_output(value, types) for value in values]
-    beside = {name: _output(part, types) for name, part in parts.items()}
-    return gather(tuple(inputs.values()), raw, several, constants, beside)
+    outputs = {name: _output(value, types) for name, value in aux.items()}
+    return make_traced(tuple(inputs.values()), raw, several, constants, outputs)
 
 
-def gather(
+def make_traced(
     inputs: Sequence[Expr],
     raw: Sequence[Expr],
     several: bool,
     constants: Mapping[str, Any],
-    parts: Mapping[str, Expr] | None = None,
+    aux: Mapping[str, Expr] | None = None,
 ) -> Traced:
     """Expressions as they were written, with what they demand; the outputs stabilized."""
-    names = list(parts or ())
-    written = [*raw, *(parts or {}).values()]
+    names = list(aux or ())
+    written = [*raw, *(aux or {}).values()]
     stable = rewrite(written, STABILIZE)
     return Traced(
         tuple(inputs),
@@ -92,14 +92,14 @@ def gather(
     )
 
 
-def _apart(result: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What a body returned, as the value and the parts that it may name beside it."""
+def _value_and_aux(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a body returned, as the value and the auxiliary outputs by name."""
     pair = isinstance(result, (tuple, list)) and len(result) == 2
     if not (pair and isinstance(result[1], Mapping)):
         return result, {}
     for name in result[1]:
         if not (isinstance(name, str) and name.isidentifier()):
-            raise InputError(f"a part of a loss has a name like 'boxes', not {name!r}")
+            raise InputError(f"an auxiliary output of a loss has a name like 'boxes', not {name!r}")
     return result[0], result[1]
 
 

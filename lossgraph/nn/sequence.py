@@ -12,7 +12,7 @@ from ..authoring.shapes import require_samples
 from ..errors import InputError
 from ..losses import ctc
 from ..runtime.arrays import device_of, to_numpy
-from ..runtime.runner import check_labels
+from ..runtime.input_checks import check_labels
 from .base import Loss
 
 __all__ = ["CTCLoss"]

@@ -18,13 +18,13 @@ _WORTH_KEEPING = 1 << 20  # bytes
 _KEPT = 2  # of one kind: the result that a caller still has, and that of the call it makes
 
 
-class Spare:
+class BufferPool:
     """The last large arrays of some kinds."""
 
     def __init__(self) -> None:
         self._kept: dict[Any, list[Array]] = {}
 
-    def empty(self, kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    def acquire(self, kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array that nobody else has, its elements undefined; ``kind`` names what it is for."""
         if np.dtype(dtype).itemsize * np.prod(shape, dtype=float) < _WORTH_KEEPING:
             return np.empty(shape, dtype)

@@ -16,9 +16,9 @@ from .sessions import engine_errors
 
 Array = np.ndarray[Any, Any]
 # Signatures of calls that are known to need no check.
-_MOST_QUICK = 64
+_MOST_FAST_PATHS = 64
 # Calls with arrays of one shape after which a graph for that shape alone has paid for itself.
-_HOT = 4000
+_SPECIALIZE_AFTER = 4000
 
 
 class Compiled:
@@ -38,7 +38,7 @@ class Compiled:
     ) -> None:
         self.program = program
         self._runner = Runner(program, providers, opset, threads, tiles)
-        self._quick: dict[Any, Any] = {}
+        self._fast_paths: dict[Any, Any] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
         self._known = dict.fromkeys(self._names).keys()
         inputs = zip(self._names, program.inputs, strict=True)
@@ -84,9 +84,9 @@ class Compiled:
 
     def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
         if out is None and not named and len(args) == len(self._names):
-            quick = self._quick.get(_signature(args))
-            if quick is not None:
-                return quick(args)
+            fast = self._fast_paths.get(_signature(args))
+            if fast is not None:
+                return fast(args)
         return self.run(self._given(args, named), out)
 
     def call(self, arrays: Mapping[str, Any]) -> Any:
@@ -99,41 +99,41 @@ class Compiled:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
         given = [arrays[name] for name in self._names if name in arrays]
         native = all(type(a) is np.ndarray and np.dtype(a.dtype.type) is a.dtype for a in given)
-        if not native or _signature(given) in self._quick:
+        if not native or _signature(given) in self._fast_paths:
             return
-        if len(self._quick) >= _MOST_QUICK:
-            self._quick.clear()
+        if len(self._fast_paths) >= _MOST_FAST_PATHS:
+            self._fast_paths.clear()
         sizes = self._runner.check(arrays)
-        run = self._runner.quick(sizes)
-        self._quick[_signature(given)] = run and self._answering(run, sizes)
+        run = self._runner.fast_path(sizes)
+        self._fast_paths[_signature(given)] = run and self._fast_path(run, sizes)
 
-    def _answering(
+    def _fast_path(
         self, run: Callable[[Sequence[Array]], list[Array]], sizes: Mapping[str, int]
     ) -> Callable[..., Any]:
-        """A quick run with its answer put together, or a careful one where that is refused."""
+        """A fast run with its answer put together, or a careful one where that is refused."""
         several, wrt = self.program.several, self.program.wrt
         values, outputs = len(self.program.values), len(self.program.outputs)
         refused = engine_errors()
         calls = 0
 
-        def quick(args: tuple[Array, ...]) -> Any:
+        def fast(args: tuple[Array, ...]) -> Any:
             nonlocal run, calls
             calls += 1
-            if calls == _HOT:
-                run = self._runner.quick(sizes, hot=True) or run
+            if calls == _SPECIALIZE_AFTER:
+                run = self._runner.fast_path(sizes, specialized=True) or run
             try:
                 found = run(args)
             except refused:  # a label that is no class
                 return self.run(self._given(args, {}))
-            for guard in found[outputs:]:
-                if guard > 0:
+            for check in found[outputs:]:
+                if check > 0:
                     return self.run(self._given(args, {}))
             value = tuple(found[:values]) if several else found[0]
             if not wrt:
                 return value
             return value, dict(zip(wrt, found[values:]))  # noqa: B905, which costs time
 
-        return quick
+        return fast
 
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name, which are checked."""

@@ -2,7 +2,7 @@
 
 The engine reads big-endian arrays as garbage, lets dims that share a name differ, wraps the
 label -1 to the last class and falls back to the CPU where a provider is missing. All of that
-is refused here, before it sees the arrays.
+is should_retryd here, before it sees the arrays.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..compiler.program import OUTSIDE
-from ..errors import DtypeError, InputError, ProviderError
-from ..ir.dims import Dim, evaluate
+from ..compiler.program import INVALID_LABEL
+from ..errors import InputError, ProviderError
+from ..ir.dims import evaluate
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of
-from ..ir.ops.index import first_outside
-from ..ir.types import TensorType, numpy_dtype
+from ..ir.types import numpy_dtype
 from ..passes.assumptions import UNSURE
 from .arrays import shareable, stand_in
-from .buffer_pool import Spare
-from .session_cache import Graphs
+from .buffer_pool import BufferPool
+from .input_checks import check_arrays, check_labels, check_out, class_count
+from .session_cache import SessionCache
 from .sessions import bind, engine_errors, onnxruntime, run_session
-from .shards import Parts, Schedule
+from .shards import ShardedRun, Shards
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
@@ -46,12 +46,12 @@ class Runner:
         tiles: int | None = None,
     ) -> None:
         self.program = program
-        self._graphs = Graphs(program, providers, opset, threads)
-        batch = self._graphs.batch
-        self._parts = Parts(program, batch, threads, tiles) if batch else None
+        self._sessions = SessionCache(program, providers, opset, threads)
+        batch = self._sessions.batch
+        self._sharded = ShardedRun(program, batch, threads, tiles) if batch else None
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         self._outputs = list(program.outputs)
-        self._spare = Spare()
+        self._buffers = BufferPool()
         self._dtypes = {name: node.dtype for name, node in program.outputs.items()}
         derived = ((_source(label), classes) for label, classes in program.derived)
         self._classes = (*program.labels, *derived)
@@ -65,23 +65,23 @@ class Runner:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
         sizes = self.check(arrays)
-        with self._explained(lambda: arrays, sizes) as refuse:
+        with self._translate_engine_errors(lambda: arrays, sizes) as should_retry:
             while True:
-                results, positive = self._run_once(arrays, out or {}, sizes)
-                if not refuse(positive):
+                results, failed = self._run_once(arrays, out or {}, sizes)
+                if not should_retry(failed):
                     return results
 
     def _run_once(
         self, arrays: Mapping[str, Array], out: Mapping[str, Array], sizes: Mapping[str, int]
     ) -> tuple[dict[str, Array], set[str]]:
-        """The outputs, and the guards that are positive."""
-        if out or self._schedule(sizes):
+        """The outputs, and the checks that failed."""
+        if out or self._shards(sizes):
             results = self._results(sizes, out)
             return results, self._bound(arrays, results, sizes)()
-        session, reads, guards = self._graphs.whole(sizes)
-        dtypes = {**self._dtypes, **dict.fromkeys(guards, "int64")}
-        results = run_session(session, {name: arrays[name] for name in reads}, dtypes)
-        return results, {name for name in guards if (results.pop(name) > 0).any()}
+        session, inputs, checks = self._sessions.for_any_shape(sizes)
+        dtypes = {**self._dtypes, **dict.fromkeys(checks, "int64")}
+        results = run_session(session, {name: arrays[name] for name in inputs}, dtypes)
+        return results, {name for name in checks if (results.pop(name) > 0).any()}
 
     def bind(
         self, arrays: Mapping[str, Array], out: Mapping[str, Array]
@@ -89,8 +89,8 @@ class Runner:
         """What computes the outputs of arrays, as they are when it is called; and the outputs.
 
         Raises:
-            InputError: as ``run`` does, and for arrays that are not C-contiguous. What is called
-                raises it for class labels that are none.
+            InputError: as ``run`` does, and for arrays that are not C-contiguous. Calling the
+                result raises InputError for labels that are not valid class indices.
         """
         sizes = self.check(arrays)
         for name, array in arrays.items():
@@ -103,8 +103,8 @@ class Runner:
 
         def compute() -> None:
             nonlocal run
-            with self._explained(lambda: arrays, sizes) as refuse:
-                while refuse(run()):
+            with self._translate_engine_errors(lambda: arrays, sizes) as should_retry:
+                while should_retry(run()):
                     run = self._bound(arrays, results, sizes)
 
         return compute, results
@@ -126,23 +126,25 @@ class Runner:
             )
         values = {name: ort_value.from_dlpack(shareable(v)) for name, v in arrays.items()}
         sizes = self.check({name: stand_in(name, value) for name, value in arrays.items()})
-        session, reads, guards = self._graphs.whole(sizes)
+        session, inputs, checks = self._sessions.for_any_shape(sizes)
         binding = session.io_binding()
-        for name in reads:
+        for name in inputs:
             binding.bind_ortvalue_input(name, values[name])
         for name in self._outputs:
             binding.bind_output(name, *device)
-        for name in guards:
+        for name in checks:
             binding.bind_output(name, "cpu")
-        with self._explained(lambda: {k: v.numpy() for k, v in values.items()}, sizes) as refuse:
+        with self._translate_engine_errors(
+            lambda: {k: v.numpy() for k, v in values.items()}, sizes
+        ) as should_retry:
             session.run_with_iobinding(binding)
             found = binding.get_outputs()
-            results = dict(zip([*self._outputs, *guards], found, strict=True))
-            refuse({name for name in guards if (results.pop(name).numpy() > 0).any()})
+            results = dict(zip([*self._outputs, *checks], found, strict=True))
+            should_retry({name for name in checks if (results.pop(name).numpy() > 0).any()})
         return results
 
-    def quick(
-        self, sizes: Mapping[str, int], hot: bool = False
+    def fast_path(
+        self, sizes: Mapping[str, int], specialized: bool = False
     ) -> Callable[[Sequence[Array]], list[Array]] | None:
         """What runs arrays of these sizes, in order: the outputs, and those that guard them.
 
@@ -151,12 +153,14 @@ class Runner:
 
         Args:
             sizes: of named dims.
-            hot: whether there will be many such calls, for which a graph of their own may pay.
+            specialized: whether to use a graph for these sizes alone.
         """
-        if self._schedule(sizes) or "bfloat16" in self._dtypes.values():
+        if self._shards(sizes) or "bfloat16" in self._dtypes.values():
             return None
-        graph = self._graphs.fixed(sizes) if hot else self._graphs.whole(sizes)
-        names, run, reads = [*self._dtypes, *graph.guards], graph.session.run, graph.reads
+        graph = (
+            self._sessions.for_shape(sizes) if specialized else self._sessions.for_any_shape(sizes)
+        )
+        names, run, reads = [*self._dtypes, *graph.checks], graph.session.run, graph.inputs
         if reads == list(self._types):
             return lambda given: run(names, dict(zip(reads, given)))  # noqa: B905, for time
         places = [(name, list(self._types).index(name)) for name in reads]
@@ -167,7 +171,7 @@ class Runner:
         sizes = check_arrays(self._types, arrays)
         self._check_constraints(sizes)
         for label, classes in self._classes:
-            _class_count(label, classes, sizes)
+            class_count(label, classes, sizes)
         return sizes
 
     def _check_labels(self, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
@@ -187,8 +191,8 @@ class Runner:
                     f" ({', '.join(f'{k}={v}' for k, v in sizes.items())})"
                 )
 
-    def _schedule(self, sizes: Mapping[str, int]) -> Schedule:
-        return self._parts.schedule(sizes) if self._parts else []
+    def _shards(self, sizes: Mapping[str, int]) -> Shards:
+        return self._sharded.shards(sizes) if self._sharded else []
 
     def _bound(
         self,
@@ -196,31 +200,31 @@ class Runner:
         results: Mapping[str, Array],
         sizes: Mapping[str, int],
     ) -> Callable[[], set[str]]:
-        """What runs into arrays, in parts if that is better; it gives the guards positive then."""
-        schedule = self._schedule(sizes)
-        if self._parts and schedule:
-            run, graph_of = self._parts.run, self._graphs.part
-            return partial(run, graph_of, arrays, results, schedule, sizes)
-        session, reads, guards = self._graphs.whole(sizes)
-        return bind(session, {name: arrays[name] for name in reads}, results, guards)
+        """What runs into arrays, in parts if that is better; it gives the guards failed then."""
+        shards = self._shards(sizes)
+        if self._sharded and shards:
+            run, session_for = self._sharded.run, self._sessions.for_shard
+            return partial(run, session_for, arrays, results, shards, sizes)
+        session, inputs, checks = self._sessions.for_any_shape(sizes)
+        return bind(session, {name: arrays[name] for name in inputs}, results, checks)
 
     @contextmanager
-    def _explained(
+    def _translate_engine_errors(
         self, arrays: Callable[[], Mapping[str, Array]], sizes: Mapping[str, int]
     ) -> Iterator[Callable[[set[str]], bool]]:
-        """Runs inside: what label is refused, by the engine or a guard, is found out.
+        """Runs inside: what label is should_retryd, by the engine or a guard, is found out.
 
-        It gives what takes the guards that were positive: whether to run again, more carefully.
+        It gives what takes the checks that failed: whether to run again, more carefully.
         """
 
-        def refuse(positive: set[str]) -> bool:
-            if OUTSIDE in positive:
+        def should_retry(failed: set[str]) -> bool:
+            if INVALID_LABEL in failed:
                 self._check_labels(arrays(), sizes)
-            self._graphs.finite &= UNSURE not in positive
-            return UNSURE in positive
+            self._sessions.finite &= UNSURE not in failed
+            return UNSURE in failed
 
         try:
-            yield refuse
+            yield should_retry
         except engine_errors():
             self._check_labels(arrays(), sizes)
             raise
@@ -235,9 +239,9 @@ class Runner:
             type_ = self.program.outputs[name].type
             shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
             if name in out:
-                _check_out(name, out[name], type_, shape)
+                check_out(name, out[name], type_, shape)
             dtype = numpy_dtype(type_.dtype)
-            results[name] = out[name] if name in out else self._spare.empty(name, shape, dtype)
+            results[name] = out[name] if name in out else self._buffers.acquire(name, shape, dtype)
         return results
 
 
@@ -245,99 +249,3 @@ def _source(label: Expr) -> str:
     """The input that a computed label comes from, by what is known: the one of highest rank."""
     name: str = max(inputs_of([label]), key=lambda node: node.rank).attrs["name"]
     return name
-
-
-def check_arrays(types: Mapping[str, TensorType], arrays: Mapping[str, Array]) -> dict[str, int]:
-    """Compare arrays with the types of the inputs; the value of each named dim.
-
-    Raises:
-        InputError: for an array that is missing, unknown or not of its type, and for dims of
-            one name that differ.
-    """
-    missing = [name for name in types if name not in arrays]
-    unknown = [name for name in arrays if name not in types]
-    if missing or unknown:
-        raise InputError(
-            f"the inputs are {list(types)}: "
-            + (f"missing {missing}" if missing else f"unknown {unknown}")
-        )
-    sizes: dict[str, int] = {}
-    bound: dict[str, str] = {}
-    for name, type_ in types.items():
-        _check_array(name, arrays[name], type_)
-        _bind(name, arrays[name].shape, type_, sizes, bound)
-    return sizes
-
-
-def _check_array(name: str, array: Array, type_: TensorType) -> None:
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{name}: expected a numpy array, got {type(array).__name__}")
-    if not array.dtype.isnative:
-        raise InputError(
-            f"{name}: byte order {array.dtype.byteorder!r} is not this machine's; convert with "
-            "array.astype(array.dtype.newbyteorder('='))"
-        )
-    if array.dtype != numpy_dtype(type_.dtype):
-        raise DtypeError(
-            f"{name}: expected {type_}, got dtype {array.dtype}; convert with "
-            f"array.astype({type_.dtype!r})"
-        )
-    if array.ndim != type_.rank:
-        raise InputError(f"{name}: expected {type_}, of rank {type_.rank}, got {array.shape}")
-
-
-def _bind(
-    name: str,
-    shape: Sequence[int],
-    type_: TensorType,
-    sizes: dict[str, int],
-    bound: dict[str, str],
-) -> None:
-    """Read named dims off a shape, and compare what is known already."""
-    for axis, (length, dim) in enumerate(zip(shape, type_.shape, strict=True)):
-        if isinstance(dim, int):
-            if length != dim:
-                raise InputError(f"{name}: axis {axis} of {type_} is {dim}, got {tuple(shape)}")
-        elif dim.name is None:
-            if evaluate(dim, sizes) != length:
-                raise InputError(
-                    f"{name}: axis {axis} must be {dim} = {evaluate(dim, sizes)}, "
-                    f"got {tuple(shape)}"
-                )
-        elif sizes.setdefault(dim.name, length) != length:
-            raise InputError(
-                f"{name}: axis {axis} has length {length}, but dim {dim.name!r} is "
-                f"{sizes[dim.name]} in {bound[dim.name]}"
-            )
-        else:
-            bound.setdefault(dim.name, f"axis {axis} of {name}")
-
-
-def check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]) -> None:
-    """Refuse class labels that are none of the classes, naming the first."""
-    count = _class_count(name, classes, sizes)
-    outside = first_outside(array, count)
-    if outside is not None:
-        raise InputError(
-            f"{name}[{', '.join(map(str, outside))}] is {array[outside]}, which is not one of the "
-            f"{count} allowed, 0 to {count - 1}"
-        )
-
-
-def _class_count(label: str, classes: Dim, sizes: Mapping[str, int]) -> int:
-    count = evaluate(classes, sizes)
-    if count == 0:
-        raise InputError(f"{label}: there are no classes to choose from: the class axis is empty")
-    return count
-
-
-def _check_out(name: str, array: Any, type_: TensorType, shape: tuple[int, ...]) -> None:
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"out[{name!r}]: expected a numpy array, got {type(array).__name__}")
-    if array.dtype != numpy_dtype(type_.dtype) or array.shape != shape:
-        raise InputError(
-            f"out[{name!r}]: expected {type_.dtype}{list(shape)}, "
-            f"got {array.dtype}{list(array.shape)}"
-        )
-    if not array.flags.c_contiguous or not array.flags.writeable:
-        raise InputError(f"out[{name!r}]: needs to be C-contiguous and writeable")

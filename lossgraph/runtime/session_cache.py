@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..compiler.program import OUTSIDE
-from ..compiler.tiles import part_model
+from ..compiler.program import INVALID_LABEL
+from ..compiler.tiles import shard_model
 from ..ir.dims import evaluate, product
 from ..ir.expr import rename_sizes, toposort
 from ..passes.assumptions import UNSURE
@@ -31,15 +31,15 @@ _SMALL_ARRAYS, _LARGE_ARRAYS = 4_000, 250_000
 TRUSTED = Target("cpu", nonempty=True)
 
 
-class Graph(NamedTuple):
+class LoadedModel(NamedTuple):
     """A session, the inputs that it reads, and its outputs that refuse or doubt the others."""
 
     session: Any
-    reads: list[str]
-    guards: list[str]
+    inputs: list[str]
+    checks: list[str]
 
 
-class Graphs:
+class SessionCache:
     """The graphs of a program on a provider, by what they are for.
 
     Attributes:
@@ -55,26 +55,26 @@ class Graphs:
         self._provider = first_provider(providers)
         self.batch = self._find_batch()
         nodes = toposort(program.outputs.values())
-        self._has_forms = any(node.op.forms for node in nodes)
+        self._has_variants = any(node.op.forms for node in nodes)
         # No operator of a scan is worth a second thread, and parts of the batch are.
         loops = any(node.op.name == "Scan" for node in nodes)
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
-        self._wholes: dict[Target, Graph] = {}
-        self._part_models: dict[tuple[bool, bool], bytes] = {}
-        self._parts: dict[tuple[int, bool, bool], Graph] = {}
+        self._for_any_shape: dict[Target, LoadedModel] = {}
+        self._shard_models: dict[tuple[bool, bool], bytes] = {}
+        self._for_shard: dict[tuple[int, bool, bool], LoadedModel] = {}
         if self._provider != "cpu":  # whose driver may be missing, which is better known now
-            self.whole({})
+            self.for_any_shape({})
 
-    def whole(self, sizes: Mapping[str, int]) -> Graph:
+    def for_any_shape(self, sizes: Mapping[str, int]) -> LoadedModel:
         """The graph for arrays of these sizes at once."""
         target = self._target(sizes)
-        if target not in self._wholes:
+        if target not in self._for_any_shape:
             model = self._program.to_onnx(self._opset, target)
-            self._wholes[target] = self._load(model, self._providers, self._threads)
-        return self._wholes[target]
+            self._for_any_shape[target] = self._load(model, self._providers, self._threads)
+        return self._for_any_shape[target]
 
-    def fixed(self, sizes: Mapping[str, int]) -> Graph:
+    def for_shape(self, sizes: Mapping[str, int]) -> LoadedModel:
         """The graph for arrays of exactly these sizes, if they are small: sizes are constants.
 
         An operator of a small graph costs what its call does, and the engine computes beforehand
@@ -83,9 +83,9 @@ class Graphs:
         from ..lowering.lower import lower  # which loads onnx
 
         if self._is_large(sizes):
-            return self.whole(sizes)
+            return self.for_any_shape(sizes)
         target = self._target(sizes)
-        outputs = self._program.to_run(target)
+        outputs = self._program.run_outputs(target)
         renamed = rename_sizes([*self._program.inputs, *outputs.values()], sizes)
         count = len(self._program.inputs)
         model = lower(
@@ -96,42 +96,44 @@ class Graphs:
         )
         return self._load(model, self._providers, self._threads)
 
-    def part(self, thread: int, tiled: bool) -> Graph:
+    def for_shard(self, thread: int, tiled: bool) -> LoadedModel:
         """A graph for each thread: one would make them wait for its memory at every step."""
         key = thread, tiled, self.finite
-        if key not in self._parts:
-            self._parts[key] = self._load(self._part_model(tiled), None, 1)
-        return self._parts[key]
+        if key not in self._for_shard:
+            self._for_shard[key] = self._load(self._shard_model(tiled), None, 1)
+        return self._for_shard[key]
 
-    def _part_model(self, tiled: bool) -> bytes:
+    def _shard_model(self, tiled: bool) -> bytes:
         """The model that every thread has a session of."""
         key = tiled, self.finite
-        if key not in self._part_models:
+        if key not in self._shard_models:
             assert self.batch is not None
             target = replace(TRUSTED, finite=self.finite)
-            program, guard = self._program, self._program.guard(target)
-            model = part_model(program.inputs, self.batch, guard, target, self._opset, tiled=tiled)
-            self._part_models[key] = model.SerializeToString()
-        return self._part_models[key]
+            program, check = self._program, self._program.label_check(target)
+            model = shard_model(program.inputs, self.batch, check, target, self._opset, tiled=tiled)
+            self._shard_models[key] = model.SerializeToString()
+        return self._shard_models[key]
 
-    def _load(self, model: onnx.ModelProto | bytes, providers: Any, threads: int | None) -> Graph:
+    def _load(
+        self, model: onnx.ModelProto | bytes, providers: Any, threads: int | None
+    ) -> LoadedModel:
         session = make_session(model, providers, threads)
         made = [node.name for node in session.get_outputs()]
-        return Graph(
+        return LoadedModel(
             session,
             [node.name for node in session.get_inputs()],
-            [name for name in (OUTSIDE, UNSURE) if name in made],
+            [name for name in (INVALID_LABEL, UNSURE) if name in made],
         )
 
     def _find_batch(self) -> Batch | None:
         if self._provider != "cpu":
             return None
-        return find_batch(self._program.inputs, self._program.trusting(TRUSTED))
+        return find_batch(self._program.inputs, self._program.assuming_valid_labels(TRUSTED))
 
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":
             return Target(self._provider, _LARGE_ARRAYS)
-        large = self._has_forms and self._is_large(sizes)
+        large = self._has_variants and self._is_large(sizes)
         elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
         # Small arrays are looked at for less than asking whether they were finite costs.
         finite = large and self.finite

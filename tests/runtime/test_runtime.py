@@ -474,7 +474,7 @@ def test_what_cannot_be_bound(change, message):
 
 def test_a_hot_call_computes_the_same(monkeypatch):
     """With a graph for its shape alone; other shapes are none of its business."""
-    monkeypatch.setattr(compiled_module, "_HOT", 3)
+    monkeypatch.setattr(compiled_module, "_SPECIALIZE_AFTER", 3)
     types = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
     fn = lg.compile(gluon.SoftmaxCELoss(weight=0.5), types, grad=("pred",))
     rng = np.random.default_rng(0)
