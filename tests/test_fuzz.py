@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lossgraph.ir import ops
 from lossgraph.ir import text as show
 from lossgraph.ir.evaluate import evaluate
-from lossgraph.ir.expr import is_const, rename_sizes
+from lossgraph.ir.expr import is_literal, rename_sizes
 from lossgraph.passes import autodiff
 from lossgraph.passes.rewrite import rewrite
 from lossgraph.passes.rules import SIMPLIFY, STABILIZE
@@ -21,7 +21,7 @@ from support import assert_close, run_ort, symbol
 @given(expressions(), st.integers(1, 4), st.integers(0, 2**31))
 def test_all_ways_to_a_value_and_gradient_agree(made, rows, seed):
     root, text = made
-    if is_const(root):
+    if is_literal(root):
         return
     note(f"{text}\n{show.text({'root': root})}")
     given_arrays = arrays(rows, seed)
@@ -89,7 +89,7 @@ def test_forward_and_reverse_mode_agree_to_second_order(made, seed):
     pushed = autodiff.jvp([scalar, *gradient], tangents)
     through = sum(
         (ops.reduce_sum(g * v, (0, 1)) for g, v in zip(gradient, tangents.values(), strict=True)),
-        start=ops.filled(0.0, "float64", (1, 1)),
+        start=ops.full(0.0, "float64", (1, 1)),
     )
     second = autodiff.grad(through, LEAVES)
     values = evaluate([*pushed, through, *second], given_arrays, {"N": 2})

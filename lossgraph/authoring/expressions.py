@@ -9,7 +9,7 @@ from ..compiler.program import Program, assemble
 from ..compiler.trace import make_traced
 from ..errors import InputError
 from ..ir.expr import Expr, const, inputs_of, is_input, substitute, variable
-from ..ir.ops import cast, filled
+from ..ir.ops import cast, full
 from ..ir.types import TensorType, tensor_type
 from ..passes import autodiff
 from ..passes.rewrite import rewrite
@@ -36,7 +36,7 @@ def grad(y: Symbols, x: Symbols) -> Any:
     Raises:
         GradientError: where there is none.
     """
-    ones = [filled(1.0, out.dtype, out.shape) for out in _exprs(y)]
+    ones = [full(1.0, out.dtype, out.shape) for out in _exprs(y)]
     return _pulled_back(y, ones, x)
 
 

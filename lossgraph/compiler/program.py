@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GradientError, InputError
 from ..ir.dims import Dim, plain_sizes
 from ..ir.expr import Expr, variable
-from ..ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from ..ir.ops import (
+    any_negative,
+    assume_valid_labels,
+    count_outside,
+    full,
+    maximum,
+    only_select,
+    resolve_custom_vjp,
+)
 from ..ir.types import Constraint, TensorType
 from ..lowering.releases import opset_for
 from ..passes import autodiff
-from ..passes.assumptions import assume
+from ..passes.assumptions import speculate
 from ..passes.costs import PORTABLE, Target
 from ..passes.rewrite import rewrite
 from ..passes.rules import NARROW, SIMPLIFY
@@ -69,14 +77,20 @@ class Program:
 
     def run_outputs(self, target: Target) -> dict[str, Expr]:
         """The outputs of the graph that is run here, checks among them."""
-        roots, doubts = assume(list(self.assuming_valid_labels(target).values()), target)
-        return {**dict(zip(self.outputs, roots, strict=True)), **self.label_check(target), **doubts}
+        roots, assumption_checks = speculate(
+            list(self.assuming_valid_labels(target).values()), target
+        )
+        return {
+            **dict(zip(self.outputs, roots, strict=True)),
+            **self.label_check(target),
+            **assumption_checks,
+        }
 
     def assuming_valid_labels(self, target: Target) -> dict[str, Expr]:
         """The outputs without NaN for invalid labels, whose results ``label_check`` rejects."""
         roots = list(self.outputs.values())
         if self.class_labels:
-            roots = rewrite(trust_labels(roots, self._engine_checks_labels(target)), NARROW)
+            roots = rewrite(assume_valid_labels(roots, self._engine_checks_labels(target)), NARROW)
         return dict(zip(self.outputs, roots, strict=True))
 
     def label_check(self, target: Target) -> dict[str, Expr]:
@@ -195,7 +209,7 @@ def assemble(
     gradients = _gradients(traced, grad, cotangents)
     aux = {f"loss_{name}": value for name, value in traced.aux.items()}
     outputs = {**dict(zip(values, traced.outputs, strict=True)), **aux, **gradients}
-    simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
+    simple = rewrite(resolve_custom_vjp(list(outputs.values())), SIMPLIFY)
     simple = prune_scans(merge_scans(rewrite(simple, NARROW)))
     return Program(
         name,
@@ -239,6 +253,6 @@ def _gradients(
         raise InputError(f"the gradients {tuple(grad)} name an input twice")
     if not all(output.type.is_float for output in traced.outputs):
         raise GradientError("a value of integers has no gradient")
-    ones = [filled(1.0, out.dtype, out.shape) for out in traced.outputs]
+    ones = [full(1.0, out.dtype, out.shape) for out in traced.outputs]
     found = autodiff.vjp(traced.outputs, cotangents or ones, [by_name[name] for name in grad])
     return {f"grad_{name}": gradient for name, gradient in zip(grad, found, strict=True)}

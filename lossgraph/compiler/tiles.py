@@ -18,16 +18,16 @@ from ..ir.dims import evaluate, named, product
 from ..ir.expr import (
     Expr,
     inputs_of,
-    is_const,
     is_input,
+    is_literal,
     rename_sizes,
     substitute,
     toposort,
     variable,
 )
 from ..ir.types import numpy_dtype
-from ..passes.assumptions import assume
-from ..passes.batch_partition import Batch
+from ..passes.assumptions import speculate
+from ..passes.batch_partition import BatchPartition
 from ..passes.costs import Target
 from ..passes.scan import scan
 
@@ -49,7 +49,7 @@ _COMMON_CACHE = 1 << 20
 
 def shard_model(
     inputs: Sequence[Expr],
-    batch: Batch,
+    batch: BatchPartition,
     label_check: Mapping[str, Expr],
     target: Target,
     opset: int | None = None,
@@ -63,9 +63,9 @@ def shard_model(
     """
     from ..lowering.lower import lower  # which loads onnx
 
-    values, doubts = assume(list(batch.parts.values()), target)
-    outputs = [*batch.parts, *label_check, *doubts]
-    values = [*values, *label_check.values(), *doubts.values()]
+    values, assumption_checks = speculate(list(batch.per_shard.values()), target)
+    outputs = [*batch.per_shard, *label_check, *assumption_checks]
+    values = [*values, *label_check.values(), *assumption_checks.values()]
     own = [*inputs, *(node for node in inputs_of(values) if node not in inputs)]
     if tiled:
         own, values = _over_tiles(own, values, batch)
@@ -78,7 +78,7 @@ def shard_model(
 
 
 def _over_tiles(
-    inputs: Sequence[Expr], values: Sequence[Expr], batch: Batch
+    inputs: Sequence[Expr], values: Sequence[Expr], batch: BatchPartition
 ) -> tuple[list[Expr], list[Expr]]:
     """Inputs and values as a scan over tiles of rows."""
     renamed = rename_sizes([*inputs, *values], {batch.dim: named("_rows")})
@@ -96,15 +96,15 @@ def _over_tiles(
     return [stacks.get(node, node) for node in own], found
 
 
-def rows_of_a_tile(inputs: Sequence[Expr], batch: Batch, sizes: Mapping[str, int]) -> int:
+def rows_of_a_tile(inputs: Sequence[Expr], batch: BatchPartition, sizes: Mapping[str, int]) -> int:
     """How many samples make a tile; 0 if the batch is better run whole."""
     samples = sizes[batch.dim]
     if samples == 0 or not batch.contiguous:
         return 0
     arrays = [node for node in inputs if batch.inputs.get(node.attrs["name"]) is not None]
-    arrays += [batch.parts[name] for name in batch.outputs]
+    arrays += [batch.per_shard[name] for name in batch.outputs]
     widest = max(_bytes(node, sizes) for node in arrays)
-    order = [node for node in toposort(batch.parts.values()) if not is_const(node)]
+    order = [node for node in toposort(batch.per_shard.values()) if not is_literal(node)]
     wide = [node for node in order if 2 * _bytes(node, sizes) >= widest]
     steps = [node for node in order if not is_input(node)]
     passes = [node for node in steps if node in wide or _reduces(node, wide)]
@@ -116,7 +116,7 @@ def rows_of_a_tile(inputs: Sequence[Expr], batch: Batch, sizes: Mapping[str, int
 
 
 def _reduces(node: Expr, wide: Sequence[Expr]) -> bool:
-    return node.op.along is reduction and node.args[0] in wide
+    return node.op.batching is reduction and node.args[0] in wide
 
 
 def _work(steps: Sequence[Expr], sizes: Mapping[str, int]) -> float:

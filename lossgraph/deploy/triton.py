@@ -26,7 +26,7 @@ from ..ir.expr import substitute, variable
 from ..ir.ops import reshape
 from ..ir.types import TensorType, shape_names
 from ..models.files import write_files
-from ..passes.batch_partition import sample_dim
+from ..passes.batch_partition import independent_batch_dim
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"
@@ -121,7 +121,7 @@ def config(name: str, program: Program, max_batch_size: int, gpu: bool) -> str:
 
 def _is_per_sample(program: Program) -> bool:
     """Whether samples of several requests may meet in a batch, with no sample noticing."""
-    dim = sample_dim(program.inputs, list(program.outputs.values()))
+    dim = independent_batch_dim(program.inputs, list(program.outputs.values()))
     return dim is not None and all(dim not in shape_names(pair) for pair in program.constraints)
 
 

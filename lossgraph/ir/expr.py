@@ -50,12 +50,14 @@ class Op:
         domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
         index_args: positions of arguments that select and so carry no derivative at all.
         commutative: whether two arguments may change places.
-        forms: other ways to lower it, by name, equal in accuracy: where a target is known, the one
-            that costs least there is taken (see ``costs``).
+        variants: other ways to lower it, by name, equal in accuracy; for a target that is known
+            the cheapest one is taken (see ``costs``).
         portable: the way to lower it for an engine that is not known, where ``lower`` is right in
             ONNX Runtime and not in all others.
-        along: ``(node, lanes, batch) -> lane``, how the axis of a batch passes through it (see
-            ``lanes``); None if samples do not stay apart.
+        batching: ``(node, batch_dims, batch) -> batch_dim``, the batch axis of the result, given
+            those of the arguments (see ``batching``); None for an operation that mixes samples.
+        stem: what its values are called in models, numbered; the name in snake case by default.
+            Operations that were renamed keep theirs, so that the bytes of models stay the same.
     """
 
     name: str
@@ -66,9 +68,10 @@ class Op:
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
     index_args: tuple[int, ...] = ()
     commutative: bool = False
-    along: Callable[..., Any] | None = None
-    forms: Mapping[str, Lower] = field(default_factory=dict)
+    batching: Callable[..., Any] | None = None
+    variants: Mapping[str, Lower] = field(default_factory=dict)
     portable: Lower | None = None
+    stem: str = ""
 
     def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
         return _make(self, _coerce_all(self, args), attrs)
@@ -256,12 +259,12 @@ def inputs_of(roots: Iterable[Expr]) -> list[Expr]:
     return [node for node in toposort(roots) if node.op is _INPUT]
 
 
-def is_constant(node: Expr) -> bool:
+def depends_on_no_input(node: Expr) -> bool:
     """Whether a value depends on no input (sizes of inputs do not count as their values)."""
     return not inputs_of([node])
 
 
-def is_const(node: Expr) -> bool:
+def is_literal(node: Expr) -> bool:
     """Whether a node is a literal constant."""
     return node.op is _CONST
 

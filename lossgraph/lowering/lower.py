@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import InputError, LoweringError
 from ..ir.dims import Apply, Dim, Size, is_positive, names
-from ..ir.expr import Body, Expr, is_const, is_input, toposort
+from ..ir.expr import Body, Expr, is_input, is_literal, toposort
 from ..ir.types import TensorType, numpy_dtype
 from ..passes.costs import PORTABLE, Target
 from ..passes.mixed_precision import widen
@@ -144,7 +144,7 @@ class Builder:
         outer = self._prefix
         for node in toposort([root]):
             if node not in self._lowered:
-                self._prefix = _snake(node.op.name)
+                self._prefix = node.op.stem or _snake(node.op.name)
                 self._lowered[node] = self._lower_node(node)
         self._prefix = outer
         return self._lowered[root]
@@ -360,15 +360,15 @@ class Builder:
         return [*names[:states], *stacks]
 
     def _lower_node(self, node: Expr) -> str:
-        if is_const(node):
+        if is_literal(node):
             return self.const(node.attrs["value"], node.dtype)
         if is_input(node):
             raise LoweringError(f"{node!r} is not among the inputs of the graph")
         arguments = [self._lowered[arg] for arg in node.args]
-        form = self._target.form(node.op, node.dtype)
-        if isinstance(form, str):
-            return self.add(form, *arguments)
-        return form(self, node, *arguments)
+        variant = self._target.variant(node.op, node.dtype)
+        if isinstance(variant, str):
+            return self.add(variant, *arguments)
+        return variant(self, node, *arguments)
 
     def _reshape_exactly(self, x: str, after: Sequence[Dim]) -> str:
         if self.opset < 14:

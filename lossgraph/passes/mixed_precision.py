@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..ir.expr import Body, Expr, const, is_const, is_input, rebuild, transform, variable
+from ..ir.expr import Body, Expr, const, is_input, is_literal, rebuild, transform, variable
 from ..ir.ops import cast
 from ..ir.types import TensorType, numpy_dtype
 
@@ -38,7 +38,7 @@ def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) ->
         return rebuild(node, args)
     if is_input(node):
         return cast(node, wider)
-    if is_const(node):
+    if is_literal(node):
         return const(node.attrs["value"].astype(numpy_dtype(wider)))
     if node.op.name == "Cast":  # rounding that the user asked for
         return cast(cast(args[0], node.dtype), wider)

@@ -43,11 +43,11 @@ _WRAPPERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "reshape": ("Reshape", 1, ("shape",)),
     "slice_": ("Slice", 1, ("starts", "steps", "sizes")),
     "softmax": ("Softmax", 1, ("axes",)),
-    "softplus_tail_sum": ("SoftplusTailSum", 1, ("axes",)),
+    "sum_log1p_exp_neg_abs": ("SumLog1pExpNegAbs", 1, ("axes",)),
     "add_at": ("AddAt", 3, ("axis",)),
     "take": ("Take", 2, ("axis",)),
     "transpose": ("Transpose", 1, ("perm",)),
-    "unpick": ("Unpick", 2, ("axis", "size")),
+    "scatter_add": ("ScatterAdd", 2, ("axis", "size")),
 }
 
 

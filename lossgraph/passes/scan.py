@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..ir.batching import Lane, MixedError, not_over
+from ..ir.batching import BatchDim, NotBatchableError, not_over
 from ..ir.dims import Dim
 from ..ir.evaluate import evaluate
 from ..ir.expr import (
@@ -26,7 +26,7 @@ from ..ir.expr import (
     Expr,
     Op,
     inputs_of,
-    is_const,
+    is_literal,
     rebuild,
     register,
     scalar_value,
@@ -35,10 +35,10 @@ from ..ir.expr import (
     transform,
     variable,
 )
-from ..ir.ops import filled, flip, iota
+from ..ir.ops import flip, full, iota
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .autodiff import pull_back
-from .batch_partition import lanes_of
+from .batch_partition import batch_dims_of
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
 _DEPTH: ContextVar[int] = ContextVar("depth", default=0)
@@ -142,7 +142,7 @@ def _hoisted(
 
 def _stays(node: Expr) -> bool:
     """Constants and numbers, however wide, are no arguments."""
-    return is_const(node) or scalar_value(node) is not None
+    return is_literal(node) or scalar_value(node) is not None
 
 
 def _items(node: Expr) -> list[Expr]:
@@ -259,24 +259,30 @@ def _fresh(body: Body) -> Iterator[str]:
 
 
 def _zeros(type_: TensorType) -> Expr:
-    return filled(0.0, type_.dtype, type_.shape)
+    return full(0.0, type_.dtype, type_.shape)
 
 
-def _along(node: Expr, lanes: Sequence[Lane | None], batch: str) -> tuple[Lane | None, ...]:
-    """The lanes of the results: a body takes samples as they come in, at every step."""
+def _along(
+    node: Expr, batch_dims: Sequence[BatchDim | None], batch: str
+) -> tuple[BatchDim | None, ...]:
+    """The batch_dims of the results: a body takes samples as they come in, at every step."""
     body, states, read = (node.attrs[key] for key in ("body", "states", "sequences"))
-    sequences = [not_over((0,), lane) for lane in lanes[states : states + read]]
-    elements = [lane and Lane(lane.axis - 1, lane.blocks) for lane in sequences]
-    inside = (*lanes[:states], *elements, *lanes[states + read :])
-    after = lanes_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
-    if tuple(after[:states]) != tuple(lanes[:states]):
-        raise MixedError
-    stacked = [lane and Lane(lane.axis + 1, lane.blocks) for lane in after[states:]]
-    return (*lanes[:states], *stacked)
+    sequences = [not_over((0,), batch_dim) for batch_dim in batch_dims[states : states + read]]
+    elements = [
+        batch_dim and BatchDim(batch_dim.axis - 1, batch_dim.blocks) for batch_dim in sequences
+    ]
+    inside = (*batch_dims[:states], *elements, *batch_dims[states + read :])
+    after = batch_dims_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
+    if tuple(after[:states]) != tuple(batch_dims[:states]):
+        raise NotBatchableError
+    stacked = [
+        batch_dim and BatchDim(batch_dim.axis + 1, batch_dim.blocks) for batch_dim in after[states:]
+    ]
+    return (*batch_dims[:states], *stacked)
 
 
 _SCAN = register(
-    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), along=_along)
+    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), batching=_along)
 )
 _ITEM = register(
     Op(
@@ -285,7 +291,7 @@ _ITEM = register(
         lambda source, index: source[index],
         None,  # differentiated where tuples are: in autodiff
         lambda b, node, name: b.item(node),
-        along=lambda node, lanes, batch: lanes[0][node.attrs["index"]],
+        batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
     )
 )
 

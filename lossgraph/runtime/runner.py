@@ -2,7 +2,7 @@
 
 The engine reads big-endian arrays as garbage, lets dims that share a name differ, wraps the
 label -1 to the last class and falls back to the CPU where a provider is missing. All of that
-is should_retryd here, before it sees the arrays.
+is rejected here, before it sees the arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..ir.dims import evaluate
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of
 from ..ir.types import numpy_dtype
-from ..passes.assumptions import UNSURE
+from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import shareable, stand_in
 from .buffer_pool import BufferPool
 from .input_checks import check_arrays, check_labels, check_out, class_count
@@ -212,7 +212,7 @@ class Runner:
     def _translate_engine_errors(
         self, arrays: Callable[[], Mapping[str, Array]], sizes: Mapping[str, int]
     ) -> Iterator[Callable[[set[str]], bool]]:
-        """Runs inside: what label is should_retryd, by the engine or a guard, is found out.
+        """Runs inside: what label is rejected, by the engine or a guard, is found out.
 
         It gives what takes the checks that failed: whether to run again, more carefully.
         """
@@ -220,8 +220,8 @@ class Runner:
         def should_retry(failed: set[str]) -> bool:
             if INVALID_LABEL in failed:
                 self._check_labels(arrays(), sizes)
-            self._sessions.finite &= UNSURE not in failed
-            return UNSURE in failed
+            self._sessions.finite &= ASSUMPTION_FAILED not in failed
+            return ASSUMPTION_FAILED in failed
 
         try:
             yield should_retry

@@ -14,8 +14,8 @@ from ..compiler.program import INVALID_LABEL
 from ..compiler.tiles import shard_model
 from ..ir.dims import evaluate, product
 from ..ir.expr import rename_sizes, toposort
-from ..passes.assumptions import UNSURE
-from ..passes.batch_partition import Batch, find_batch
+from ..passes.assumptions import ASSUMPTION_FAILED
+from ..passes.batch_partition import BatchPartition, partition_batch
 from ..passes.costs import Target
 from .sessions import first_provider, make_session
 
@@ -55,7 +55,7 @@ class SessionCache:
         self._provider = first_provider(providers)
         self.batch = self._find_batch()
         nodes = toposort(program.outputs.values())
-        self._has_variants = any(node.op.forms for node in nodes)
+        self._has_variants = any(node.op.variants for node in nodes)
         # No operator of a scan is worth a second thread, and parts of the batch are.
         loops = any(node.op.name == "Scan" for node in nodes)
         self._threads = 1 if loops and self.batch else threads
@@ -122,13 +122,13 @@ class SessionCache:
         return LoadedModel(
             session,
             [node.name for node in session.get_inputs()],
-            [name for name in (INVALID_LABEL, UNSURE) if name in made],
+            [name for name in (INVALID_LABEL, ASSUMPTION_FAILED) if name in made],
         )
 
-    def _find_batch(self) -> Batch | None:
+    def _find_batch(self) -> BatchPartition | None:
         if self._provider != "cpu":
             return None
-        return find_batch(self._program.inputs, self._program.assuming_valid_labels(TRUSTED))
+        return partition_batch(self._program.inputs, self._program.assuming_valid_labels(TRUSTED))
 
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":

@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..ir.dims import Dim, evaluate, product
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, is_input, toposort
-from ..passes.batch_partition import COUNT, Batch
+from ..passes.batch_partition import BATCH_SIZE, BatchPartition
 from .session_cache import LoadedModel
 from .sessions import bind
 
@@ -58,13 +58,13 @@ class ShardedRun:
     def __init__(
         self,
         program: Program,
-        batch: Batch,
+        batch: BatchPartition,
         threads: int | None = None,
         tiles: int | None = None,
     ) -> None:
         self.batch = batch
         self._inputs = program.inputs
-        self._work = _work_in_scans(batch.parts.values())
+        self._work = _work_in_scans(batch.per_shard.values())
         self._threads = threads or processors()
         self._tiles = _checked(tiles)
         self._known: dict[tuple[int, ...], Shards] = {}
@@ -112,7 +112,7 @@ class ShardedRun:
         sizes: Mapping[str, int],
     ) -> set[str]:
         """Compute shards of the results from shards of arrays; the checks that failed."""
-        feeds = {**feeds, COUNT: np.array(sizes[self.batch.dim], np.int64)}
+        feeds = {**feeds, BATCH_SIZE: np.array(sizes[self.batch.dim], np.int64)}
 
         def run(jobs: Sequence[tuple[LoadedModel, Shard]]) -> list[tuple[set[str], list[Array]]]:
             return [self._run(model, shard, feeds, results, sizes) for model, shard in jobs]
@@ -141,7 +141,9 @@ class ShardedRun:
         into = {name: np.ascontiguousarray(view) for name, view in views.items()}
         tiles = ((shard.last - shard.first) // shard.rows,) if shard.rows else ()
         sums = {
-            name: np.empty((*tiles, *_shape(batch.parts[name], sizes)), batch.parts[name].dtype)
+            name: np.empty(
+                (*tiles, *_shape(batch.per_shard[name], sizes)), batch.per_shard[name].dtype
+            )
             for name in batch.sums
         }
         failed = bind(model.session, mine, {**into, **sums}, model.checks, tiles)()
@@ -158,7 +160,7 @@ class ShardedRun:
         sizes: Mapping[str, int],
     ) -> None:
         """The outputs that follow from sums over all samples."""
-        rest = self.batch.rest
+        rest = self.batch.combined
         totals = {
             name: np.sum(each, axis=0)
             for name, each in zip(self.batch.sums, zip(*sums, strict=True), strict=True)

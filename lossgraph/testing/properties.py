@@ -16,7 +16,7 @@ from ..compiler.program import Program
 from ..errors import InputError, LossgraphError
 from ..ir.dims import Size
 from ..ir.types import TensorType
-from ..passes.batch_partition import find_batch
+from ..passes.batch_partition import partition_batch
 from .gradients import compare, gradcheck, places_of, slopes
 from .report import Report, fail
 from .subjects import (
@@ -385,7 +385,7 @@ def _shapes(outputs: Arrays) -> str:
 
 def _places_of_samples(declared: Program | None) -> dict[str, int]:
     """The axis of the samples in each output that has numbers for each, as the graph says."""
-    found = find_batch(declared.inputs, declared.outputs) if declared is not None else None
+    found = partition_batch(declared.inputs, declared.outputs) if declared is not None else None
     if found is None or declared is None or declared.values[0] not in found.outputs:
         return {}
     return dict(found.outputs)

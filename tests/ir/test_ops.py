@@ -33,7 +33,7 @@ from support import (
 OPS = registered()
 UNARY_FLOAT = [
     "Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Expm1", "Floor", "GammaLn", "IsNaN", "Log",
-    "Log1p", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "SoftplusTail", "Sqrt",
+    "Log1p", "Neg", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softplus", "Log1pExpNegAbs", "Sqrt",
     "Step", "StopGradient", "Tanh",
 ]  # fmt: skip
 BINARY_FLOAT = [
@@ -116,17 +116,20 @@ EXAMPLES = {
     ],
     "Pick": [
         ([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1)),
-        ([floats((2, 4, 3))[0], ints(2, 6, 3)], lambda x, i: ops.pick(x, i, 1, distinct=False)),
+        (
+            [floats((2, 4, 3))[0], ints(2, 6, 3)],
+            lambda x, i: ops.pick(x, i, 1, unique_indices=False),
+        ),
     ],
-    "Put": [
-        ([X, ints(3, 1), *floats((3, 1))], lambda x, i, v: ops.put(x, i, v, 1)),
-        ([*floats((4, 2, 3)), ints(1, 2, 3), *floats((1, 2, 3))], lambda *a: ops.put(*a, 0)),
+    "Scatter": [
+        ([X, ints(3, 1), *floats((3, 1))], lambda x, i, v: ops.scatter(x, i, v, 1)),
+        ([*floats((4, 2, 3)), ints(1, 2, 3), *floats((1, 2, 3))], lambda *a: ops.scatter(*a, 0)),
     ],
-    "Unpick": [
-        ([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.unpick(x, i, 1, 4)),
+    "ScatterAdd": [
+        ([floats((3, 1))[0], ints(3, 1)], lambda x, i: ops.scatter_add(x, i, 1, 4)),
         (
             [floats((2, 6, 3))[0], ints(2, 6, 3)],
-            lambda x, i: ops.unpick(x, i, 1, 4, distinct=False),
+            lambda x, i: ops.scatter_add(x, i, 1, 4, unique_indices=False),
         ),
     ],
     "AddAt": [
@@ -135,9 +138,9 @@ EXAMPLES = {
             lambda x, v, i: ops.add_at(x, v, ops.class_index(i, 4), 1),
         )
     ],
-    "WithGradient": [
-        ([X], lambda x: ops.with_gradient(ops.reduce_sum(x * x, (1,)), [x], [x + x])),
-        ([X], lambda x: ops.with_gradient(ops.tanh(x), [x], [1 - ops.tanh(x) * ops.tanh(x)], x)),
+    "CustomVjp": [
+        ([X], lambda x: ops.custom_vjp(ops.reduce_sum(x * x, (1,)), [x], [x + x])),
+        ([X], lambda x: ops.custom_vjp(ops.tanh(x), [x], [1 - ops.tanh(x) * ops.tanh(x)], x)),
     ],
     "Take": [
         ([floats((4, 3))[0], ints(5)], lambda x, i: ops.take(x, i, 0)),
@@ -174,7 +177,7 @@ EXAMPLES = {
             ("LogSumExp", ops.logsumexp),
             ("Softmax", ops.softmax),
             ("LogSoftmax", ops.log_softmax),
-            ("SoftplusTailSum", ops.softplus_tail_sum),
+            ("SumLog1pExpNegAbs", ops.sum_log1p_exp_neg_abs),
         )
     },
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
@@ -364,7 +367,15 @@ def test_special_values_of_two_arguments(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "name",
-    ["ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "L2Norm", "LogSumExp", "SoftplusTailSum"],
+    [
+        "ReduceSum",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "L2Norm",
+        "LogSumExp",
+        "SumLog1pExpNegAbs",
+    ],
 )
 @pytest.mark.parametrize(
     "row",
@@ -381,24 +392,24 @@ def test_special_values_of_reductions(name, dtype, row):
     assert_close(actual, expected, dtype)
 
 
-# --- forms --------------------------------------------------------------------------------
+# --- variants --------------------------------------------------------------------------------
 
-FORMS = [(name, form) for name, op in OPS.items() for form in op.forms]
+VARIANTS = [(name, variant) for name, op in OPS.items() for variant in op.variants]
 
 
-@pytest.fixture(params=FORMS, ids="-".join)
-def form(request, monkeypatch):
-    """An operation's name, where one of its forms is the cheapest."""
-    name, form = request.param
-    cheapest = {dtype: {name: {PLAIN: [1, 1], form: [0, 0]}} for dtype in ("float32", "float64")}
+@pytest.fixture(params=VARIANTS, ids="-".join)
+def variant(request, monkeypatch):
+    """An operation's name, where one of its variants is the cheapest."""
+    name, variant = request.param
+    cheapest = {dtype: {name: {PLAIN: [1, 1], variant: [0, 0]}} for dtype in ("float32", "float64")}
     monkeypatch.setattr(costs, "table", lambda _: cheapest)
     return name
 
 
-def run_form(node, arrays):
+def run_variant(node, arrays):
     model = lower(inputs_of([node]), {"out": node}, target=Target("cpu"))
     plain = lower(inputs_of([node]), {"out": node})
-    assert list(flat(model.graph)) != list(flat(plain.graph))  # the form is taken
+    assert list(flat(model.graph)) != list(flat(plain.graph))  # the variant is taken
     return run_model(model, arrays)[0]
 
 
@@ -412,34 +423,34 @@ def flat(graph):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("length", [0, 3, 8, 37])
-def test_every_form_computes_the_same(form, dtype, length):
-    if form == "L2Norm" and length == 0 and newest_opset() < 26:
+def test_every_variant_computes_the_same(variant, dtype, length):
+    if variant == "L2Norm" and length == 0 and newest_opset() < 26:
         pytest.skip("this old ONNX Runtime has no maximum of nothing, which the norm is scaled by")
     rng = np.random.default_rng(length)
-    arity = len(EXAMPLES[form][0][0])
+    arity = len(EXAMPLES[variant][0][0])
     shapes = [(5, length)] * arity
     arrays = {f"x{i}": rng.normal(size=shape).astype(dtype) for i, shape in enumerate(shapes)}
     arrays["x0"][:, ::3] = 0
-    node = EXAMPLES[form][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
-    assert_close(run_form(node, arrays), in_float64(node, arrays), dtype)
+    node = EXAMPLES[variant][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
+    assert_close(run_variant(node, arrays), in_float64(node, arrays), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-12, 1.0, 30.0, 1e30, 1e300])
-def test_every_form_is_as_right_at_the_extremes(form, dtype, scale):
+def test_every_variant_is_as_right_at_the_extremes(variant, dtype, scale):
     if newest_opset() < 26:
         pytest.skip("in this old ONNX Runtime sqrt(inf) is NaN and exp(-1e30) is not 0")
     if not float(np.finfo(dtype).tiny) < scale < float(np.finfo(dtype).max):
         pytest.skip("beyond the dtype")
     values = np.array(SPECIAL, dtype)
-    count, arity = len(SPECIAL), len(EXAMPLES[form][0][0])
+    count, arity = len(SPECIAL), len(EXAMPLES[variant][0][0])
     rng = np.random.default_rng(3)
     rows = np.concatenate([rng.uniform(0.5, 1, (count, 16)).astype(dtype) * dtype_of(dtype, scale),
                            values[:, None]], axis=1)  # fmt: skip
     arrays = {"x0": rows, "x1": np.roll(rows, 1, axis=0)}
-    node = EXAMPLES[form][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
+    node = EXAMPLES[variant][0][1](*(symbol(f"x{i}", dtype, ("N", "C")) for i in range(arity)))
     arrays = {f"x{i}": arrays[f"x{i}"] for i in range(arity)}
-    assert_close(run_form(node, arrays), evaluate([node], arrays)[0], tolerance=RELATIVE[dtype])
+    assert_close(run_variant(node, arrays), evaluate([node], arrays)[0], tolerance=RELATIVE[dtype])
 
 
 def dtype_of(dtype, number):
@@ -450,20 +461,22 @@ def dtype_of(dtype, number):
 RELATIVE = {"float32": (1e-5, 0.0), "float64": (1e-11, 0.0)}
 
 
-def test_the_cheapest_form_depends_on_the_size():
-    tail_sum = OPS["SoftplusTailSum"]
-    small, large = (Target("cpu", elements).form(tail_sum, "float32") for elements in (10, 10**6))
+def test_the_cheapest_variant_depends_on_the_size():
+    tail_sum = OPS["SumLog1pExpNegAbs"]
+    small, large = (
+        Target("cpu", elements).variant(tail_sum, "float32") for elements in (10, 10**6)
+    )
     assert small is tail_sum.lower
-    assert large is tail_sum.forms["products"]
-    assert Target("elsewhere", 10**6).form(tail_sum, "float32") is tail_sum.lower
+    assert large is tail_sum.variants["products"]
+    assert Target("elsewhere", 10**6).variant(tail_sum, "float32") is tail_sum.lower
 
 
 def test_the_measured_tables_name_what_exists():
     for dtype, table in costs.table("cpu").items():
         assert dtype in ("float32", "float64")
-        for name, forms in table.items():
-            assert set(forms) == {PLAIN, *OPS[name].forms}, name
-    assert {name for name, op in OPS.items() if op.forms} <= set(costs.table("cpu")["float32"])
+        for name, variants in table.items():
+            assert set(variants) == {PLAIN, *OPS[name].variants}, name
+    assert {name for name, op in OPS.items() if op.variants} <= set(costs.table("cpu")["float32"])
 
 
 def test_products_times_numbers_keep_the_digits_of_float64():

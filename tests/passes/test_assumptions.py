@@ -11,7 +11,7 @@ from lossgraph.compiler import tiles
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
-from lossgraph.passes.assumptions import assume
+from lossgraph.passes.assumptions import speculate
 from lossgraph.passes.costs import Target
 from lossgraph.runtime import session_cache as graphs
 from support import assert_close, symbol
@@ -105,7 +105,7 @@ def test_what_is_guarded_is_computed_once():
     w, x = (symbol(name, "float32", ("N", 3)) for name in "wx")
     inner = ops.exp(ops.masked_mul(w, x))
     root = ops.masked_mul(w, inner)
-    (plain,), doubts = assume([root], Target("cpu", nonempty=True, finite=True))
-    nodes = toposort([plain, *doubts.values()])
+    (plain,), assumption_checks = speculate([root], Target("cpu", nonempty=True, finite=True))
+    nodes = toposort([plain, *assumption_checks.values()])
     assert [node.op.name for node in nodes].count("Exp") == 1
     assert "MaskedMul" not in {node.op.name for node in nodes}

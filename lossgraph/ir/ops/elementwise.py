@@ -21,8 +21,8 @@ from ..expr import (
     Op,
     Vjp,
     const,
-    is_const,
-    is_constant,
+    depends_on_no_input,
+    is_literal,
     rebuild,
     register,
 )
@@ -73,7 +73,7 @@ def _logical(*types: TensorType) -> TensorType:
     return TensorType("bool", broadcast_shapes(*(t.shape for t in types)))
 
 
-def zeros(ct: Expr, out: Expr, *args: Expr, **_: object) -> tuple[None, ...]:
+def no_gradient(ct: Expr, out: Expr, *args: Expr, **_: object) -> tuple[None, ...]:
     """The rule of a piecewise constant function: its derivative is zero."""
     return (None,) * len(args)
 
@@ -86,6 +86,7 @@ def _unary(
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
     infer: Callable[..., TensorType] = float_only,
     portable: Lower | None = None,
+    stem: str = "",
 ) -> Op:
     return register(
         Op(
@@ -95,8 +96,9 @@ def _unary(
             lambda ct, out, x: (vjp(ct, out, x),),
             lower or name,
             domain,
-            along=pointwise,
+            batching=pointwise,
             portable=portable,
+            stem=stem,
         )
     )
 
@@ -109,7 +111,7 @@ def _binary(
     infer: Callable[..., TensorType] = arithmetic,
     lower: Lower | None = None,
     commutative: bool = False,
-    forms: Mapping[str, Lower] | None = None,
+    variants: Mapping[str, Lower] | None = None,
     portable: Lower | None = None,
 ) -> Op:
     return register(
@@ -121,8 +123,8 @@ def _binary(
             lower or name,
             domain,
             commutative=commutative,
-            along=pointwise,
-            forms=forms or {},
+            batching=pointwise,
+            variants=variants or {},
             portable=portable,
         )
     )
@@ -150,7 +152,7 @@ def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     refuses the model.
     """
     numerator, divisor = node.args
-    if is_const(numerator) and divisor.rank < node.rank:
+    if is_literal(numerator) and divisor.rank < node.rank:
         before = divisor.shape
         y = b.reshape(y, before, (*(1,) * (node.rank - divisor.rank), *before))
     return str(b.add("Div", x, y))
@@ -192,7 +194,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
-    forms={"cast": _masked_mul_by_cast},
+    variants={"cast": _masked_mul_by_cast},
 )
 
 
@@ -220,7 +222,7 @@ power: Op = _binary(
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
     lambda ct, out, x, y: (
         ct * masked_mul(y, power(x, y - 1)),
-        None if is_constant(y) else ct * masked_mul(out, log(x)),
+        None if depends_on_no_input(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
 )
@@ -282,7 +284,7 @@ def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
 
     def vjp(ct: Expr, out: Expr, x: Expr, y: Expr) -> tuple[Expr | None, ...]:
         x_wins, y_wins = (cast(wins(a, b), ct.dtype) for a, b in ((x, y), (y, x)))
-        if is_constant(x) or is_constant(y):
+        if depends_on_no_input(x) or depends_on_no_input(y):
             return (ct * x_wins, ct * y_wins)
         half_tie = cast(equal(x, y), ct.dtype) * 0.5
         return (ct * (x_wins + half_tie), ct * (y_wins + half_tie))
@@ -323,7 +325,7 @@ _clip = register(
             b.const(node.attrs["low"], node.dtype),
             b.const(node.attrs["high"], node.dtype),
         ),
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
@@ -404,12 +406,13 @@ softplus = _unary(
     lambda ct, out, x: ct * sigmoid(x),
     lambda b, node, x: b.add("Add", b.add("Relu", x), _lower_tail(b, node, x)),
 )
-softplus_tail = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
-    "SoftplusTail",
+log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
+    "Log1pExpNegAbs",
     lambda x: np.log1p(np.exp(-np.abs(x))),
     lambda ct, out, x: ct * -sign(x) * sigmoid(-absolute(x)),
     _lower_tail,
     POSITIVE,
+    stem="softplus_tail",
 )
 
 
@@ -506,14 +509,14 @@ rint = _unary("Round", np.rint, _step_vjp, domain=((0.1, 0.4),))
 
 # --- comparison and choice ----------------------------------------------------------------
 
-equal: Op = _binary("Equal", np.equal, zeros, infer=_comparison, commutative=True)
-greater: Op = _binary("Greater", np.greater, zeros, infer=_comparison)
-less: Op = _binary("Less", np.less, zeros, infer=_comparison)
-greater_equal = _binary("GreaterOrEqual", np.greater_equal, zeros, infer=_comparison)
-less_equal = _binary("LessOrEqual", np.less_equal, zeros, infer=_comparison)
-logical_and = _binary("And", np.logical_and, zeros, infer=_logical, commutative=True)
-logical_or = _binary("Or", np.logical_or, zeros, infer=_logical, commutative=True)
-logical_xor = _binary("Xor", np.logical_xor, zeros, infer=_logical, commutative=True)
+equal: Op = _binary("Equal", np.equal, no_gradient, infer=_comparison, commutative=True)
+greater: Op = _binary("Greater", np.greater, no_gradient, infer=_comparison)
+less: Op = _binary("Less", np.less, no_gradient, infer=_comparison)
+greater_equal = _binary("GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison)
+less_equal = _binary("LessOrEqual", np.less_equal, no_gradient, infer=_comparison)
+logical_and = _binary("And", np.logical_and, no_gradient, infer=_logical, commutative=True)
+logical_or = _binary("Or", np.logical_or, no_gradient, infer=_logical, commutative=True)
+logical_xor = _binary("Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True)
 logical_not = _unary("Not", np.logical_not, _step_vjp, infer=_logical)
 isnan = _unary("IsNaN", np.isnan, _step_vjp, infer=lambda x: float_only(x).with_dtype("bool"))
 
@@ -528,7 +531,7 @@ def _where_vjp(ct: Expr, out: Expr, condition: Expr, x: Expr, y: Expr) -> tuple[
     return (None, where(condition, ct, 0.0), where(condition, 0.0, ct))
 
 
-where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where", along=pointwise))
+where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where", batching=pointwise))
 
 
 def _cast_infer(x: TensorType, *, to: str) -> TensorType:
@@ -542,7 +545,7 @@ _cast = register(
         lambda x, to: x.astype(numpy_dtype(to)),
         lambda ct, out, x, to: (cast(ct, x.dtype) if to in FLOATS and x.type.is_float else None,),
         lambda b, node, x: b.add("Cast", x, to=b.dtype_code(node.dtype)),
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
@@ -552,13 +555,15 @@ def cast(x: Expr, dtype: object) -> Expr:
     to = dtype_name(dtype)
     if x.dtype == to:
         return x
-    if is_const(x):
+    if is_literal(x):
         return const(x.attrs["value"].astype(numpy_dtype(to)))
-    if x.op.name == "BroadcastTo" and is_const(x.args[0]) and to != "bfloat16":
+    if x.op.name == "BroadcastTo" and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
     if x.op is _cast and x.dtype == "float64" and x.args[0].dtype == "int64":
         return cast(x.args[0], to)  # an integer that has only been widened
     return _cast(x, to=to)
 
 
-stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity", along=pointwise))
+stop_gradient = register(
+    Op("StopGradient", same, lambda x: x, no_gradient, "Identity", batching=pointwise)
+)

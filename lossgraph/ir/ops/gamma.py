@@ -167,7 +167,7 @@ gammaln: Op = register(
         lambda ct, out, x: (ct * polygamma(x, 0),),
         _lower_gammaln,
         POSITIVE,
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
@@ -229,7 +229,7 @@ _polygamma = register(
         lambda ct, out, x, order: (ct * polygamma(x, order + 1),),
         _lower_polygamma,
         POSITIVE,
-        along=pointwise,
+        batching=pointwise,
     )
 )
 

@@ -53,7 +53,7 @@ matmul = register(
         _matmul_vjp,
         _lower_matmul,
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=batching.matmul,
+        batching=batching.matmul,
     )
 )
 

@@ -28,11 +28,11 @@ from .elementwise import (
     exp_minus_abs,
     float_only,
     log1p_positive,
+    no_gradient,
     number_only,
     sigmoid,
     sign,
     where,
-    zeros,
 )
 from .shape import flip, size_of
 
@@ -61,8 +61,9 @@ def _reduction(
     lower: Callable[..., str] | None = None,
     infer: Callable[..., TensorType] = _keepdims,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
-    forms: Mapping[str, Callable[..., str]] | None = None,
+    variants: Mapping[str, Callable[..., str]] | None = None,
     portable: Callable[..., str] | None = None,
+    stem: str = "",
 ) -> Callable[[Expr, Sequence[int]], Expr]:
     lower = lower or _lower_reduction(name)
     op = register(
@@ -73,9 +74,10 @@ def _reduction(
             vjp,
             lower,
             domain,
-            along=reduction,
-            forms=forms or {},
+            batching=reduction,
+            variants=variants or {},
             portable=portable,
+            stem=stem,
         )
     )
 
@@ -245,7 +247,7 @@ norm = _reduction(
 # --- sums of logarithms -------------------------------------------------------------------
 
 
-def _tail_sum_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+def _sum_log1p_exp_neg_abs_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     return (ct * -sign(x) * sigmoid(-absolute(x)),)
 
 
@@ -280,14 +282,15 @@ def _tail_sum_by_products(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Add", total, b.reduce("ReduceSum", rest, axes)))
 
 
-softplus_tail_sum = _reduction(  # the sum of log1p(exp(-|x|))
-    "SoftplusTailSum",
+sum_log1p_exp_neg_abs = _reduction(  # the sum of log1p(exp(-|x|))
+    "SumLog1pExpNegAbs",
     lambda x, axes: np.sum(np.log1p(np.exp(-np.abs(x))), axis=axes, keepdims=True).astype(x.dtype),
-    _tail_sum_vjp,
+    _sum_log1p_exp_neg_abs_vjp,
     _lower_tail_sum,
     _float_keepdims,
     POSITIVE,
     {"products": _tail_sum_by_products},
+    stem="softplus_tail_sum",
 )
 
 # --- softmax and its logarithms -----------------------------------------------------------
@@ -392,7 +395,7 @@ _cumsum = register(
         lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
         _cumsum_vjp,
         lambda b, node, x: b.add("CumSum", x, b.const(node.attrs["axis"], "int64")),
-        along=within_axis,
+        batching=within_axis,
     )
 )
 
@@ -416,14 +419,14 @@ _arg_extremum = register(
         "ArgExtremum",
         _arg_infer,
         _arg_ref,
-        zeros,
+        no_gradient,
         lambda b, node, x: b.add(
             "ArgMax" if node.attrs["largest"] else "ArgMin",
             x,
             axis=node.attrs["axis"],
             keepdims=1,
         ),
-        along=within_axis,
+        batching=within_axis,
     )
 )
 
@@ -473,7 +476,14 @@ def _without(shape: Sequence[Dim], axis: int) -> list[Dim]:
 
 
 _arg_sort = register(
-    Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower_arg_sort, along=within_axis)
+    Op(
+        "ArgSort",
+        _arg_sort_infer,
+        _arg_sort_ref,
+        no_gradient,
+        _lower_arg_sort,
+        batching=within_axis,
+    )
 )
 
 

@@ -61,7 +61,7 @@ _reshape = register(
         lambda x, shape: x.reshape(shape),
         lambda ct, out, x, shape: (reshape(ct, x.shape),),
         _lower_reshape,
-        along=batching.reshape,
+        batching=batching.reshape,
     )
 )
 
@@ -108,7 +108,7 @@ _broadcast_to = register(
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
         lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
-        along=batching.broadcast,
+        batching=batching.broadcast,
     )
 )
 
@@ -126,7 +126,7 @@ _transpose = register(
         lambda x, perm: np.transpose(x, perm),
         lambda ct, out, x, perm: (transpose(ct, [perm.index(i) for i in range(len(perm))]),),
         lambda b, node, x: b.add("Transpose", x, perm=list(node.attrs["perm"])),
-        along=batching.transpose,
+        batching=batching.transpose,
     )
 )
 
@@ -207,7 +207,7 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
 
 
 _slice = register(
-    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, along=batching.slices)
+    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, batching=batching.slices)
 )
 
 
@@ -253,7 +253,7 @@ _pad = register(
         lambda b, node, x: b.add(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
-        along=batching.pad,
+        batching=batching.pad,
     )
 )
 
@@ -301,7 +301,7 @@ _concat = register(
         _concat_vjp,
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=batching.concat,
+        batching=batching.concat,
     )
 )
 
@@ -325,7 +325,7 @@ _size_of = register(
         lambda ct, out, size: (),
         lambda b, node: b.scalar_size(node.attrs["size"]),
         (),
-        along=batching.sizes_only,
+        batching=batching.sizes_only,
     )
 )
 
@@ -345,7 +345,7 @@ _iota = register(
             "Range", b.const(0, "int64"), b.scalar_size(node.attrs["size"]), b.const(1, "int64")
         ),
         (),
-        along=batching.sizes_only,
+        batching=batching.sizes_only,
     )
 )
 
@@ -357,6 +357,6 @@ def iota(size: Dim) -> Expr:
     return _iota(size=size)
 
 
-def filled(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
+def full(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
     """One number everywhere."""
     return broadcast_to(const(value, dtype), shape)

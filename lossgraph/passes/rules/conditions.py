@@ -10,10 +10,10 @@ from ...ir.dims import Dim, names, product
 from ...ir.expr import Expr, scalar_value
 
 _POSITIVE = ("Exp", "Sigmoid", "Softmax")
-_MOVES = ("BroadcastTo", "Pick", "Reshape", "Slice", "Take", "Transpose")
+_MOVEMENT = ("BroadcastTo", "Pick", "Reshape", "Slice", "Take", "Transpose")
 
 
-def log_known(x: Expr, depth: int = 40) -> bool:
+def provably_positive(x: Expr, depth: int = 40) -> bool:
     """Whether x is positive by its making, so that the rules know its logarithm.
 
     What is nested deeper than ``depth`` counts as unknown.
@@ -27,32 +27,32 @@ def log_known(x: Expr, depth: int = 40) -> bool:
         return True
     if x.op.name == "ReduceSum":
         return x.args[0].op.name == "Exp"
-    if x.op.name in _MOVES or x.op.name == "Pow":
-        return log_known(x.args[0], depth - 1)
+    if x.op.name in _MOVEMENT or x.op.name == "Pow":
+        return provably_positive(x.args[0], depth - 1)
     if x.op.name in ("Add", "Mul", "Div"):
-        return all(log_known(arg, depth - 1) for arg in x.args)
-    return x.op.name == "Where" and all(log_known(arg, depth - 1) for arg in x.args[1:])
+        return all(provably_positive(arg, depth - 1) for arg in x.args)
+    return x.op.name == "Where" and all(provably_positive(arg, depth - 1) for arg in x.args[1:])
 
 
-def x_known(x: Expr, **_: Any) -> bool:
+def x_is_provably_positive(x: Expr, **_: Any) -> bool:
     """Whether x is no number and its logarithm is known."""
-    return scalar_value(x) is None and log_known(x)
+    return scalar_value(x) is None and provably_positive(x)
 
 
-def either_known(x: Expr, y: Expr, **_: Any) -> bool:
+def either_is_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """Whether one logarithm is known; the other may be of anything."""
-    return x_known(x) or x_known(y)
+    return x_is_provably_positive(x) or x_is_provably_positive(y)
 
 
-def both_known(x: Expr, y: Expr, **_: Any) -> bool:
+def both_are_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """Whether both logarithms are known."""
-    return x_known(x) and x_known(y)
+    return x_is_provably_positive(x) and x_is_provably_positive(y)
 
 
 def root_of_positive(x: Expr, a: Expr, **_: Any) -> bool:
     """x^a as exp(a log x): not for the exponents that have a form of their own, and not 0."""
     exponent = scalar_value(a)
-    return exponent is not None and exponent not in (0, 1, 2, 3, -1) and x_known(x)
+    return exponent is not None and exponent not in (0, 1, 2, 3, -1) and x_is_provably_positive(x)
 
 
 def nonnegative_weights(y: Expr, **_: Any) -> bool:
@@ -67,9 +67,9 @@ def is_float(x: Expr) -> bool:
     return x.type.is_float
 
 
-def choice_known(x: Expr, y: Expr, **_: Any) -> bool:
+def choice_is_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """A bare logarithm must not come out of a choice that guards it: log(where(x > 0, x, 1))."""
-    return either_known(x, y) and log_known(x) and log_known(y)
+    return either_is_provably_positive(x, y) and provably_positive(x) and provably_positive(y)
 
 
 def both_numbers(a: Expr, b: Expr, **_: Any) -> bool:
