@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import reference, symbolic
-from ..compiler.program import Program, build
+from ..compiler.program import Program, build, stages
 from ..errors import DtypeError, GradientError, InputError, SpecializationError
 from ..ir.dims import Dim, evaluate, named
 from ..ir.dims import names as dim_names
@@ -218,6 +218,14 @@ class Block(Holder):
             name=self.name,
             options=self.options,
         )
+
+    def stages(
+        self, inputs: InputTypes, grad: Sequence[str] = (), **constants: Any
+    ) -> Iterator[tuple[str, dict[str, Expr]]]:
+        """What the compiler makes of the loss, as ``(stage, expressions by output name)``."""
+        program = self.program(inputs, grad, **constants)
+        types = {node.attrs["name"]: node.type for node in program.inputs}
+        return stages(self._forward, types, program.wrt, constants=constants)
 
     # --- binding arguments ---
 

@@ -16,6 +16,7 @@ from ..catalogue.register import Entry, lookup
 from ..compare import equivalents
 from ..compare.bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..compare.differences import SAMPLE_TOLERANCES, sample_difference
+from ..compiler.outputs import by_output_name, gradient_name
 from ..compiler.program import Program
 from ..deploy.example_inputs import draw_inputs
 from ..errors import InputError
@@ -75,7 +76,7 @@ def command(
     for chosen in ((), wrt):
         calls, left_out = _calls(entry, made, given, types, arrays, chosen, rivals, threads)
         left_out |= _check(calls, loss)
-        what = " + ".join(["value", *(f"grad_{name}" for name in chosen)])
+        what = " + ".join(["value", *map(gradient_name, chosen)])
         times = interleave(calls, rounds, seconds, watch=partial(progress, label=what))
         contests.append(Contest(what, summarize(times, "lossgraph"), left_out))
     _print(entry.name, arrays, contests, json)
@@ -134,7 +135,7 @@ def _naive(program: Program, arrays: Mapping[str, Array], threads: int | None) -
     def call() -> Any:
         found = run_session(session, arrays, dtypes)
         value = found[program.values[0]]
-        return value, {name: found[f"grad_{name}"] for name in program.wrt}
+        return value, {name: found[gradient_name(name)] for name in program.wrt}
 
     return call
 
@@ -193,7 +194,7 @@ def _refusal(error: Exception) -> str:
 
 def _numbers(result: Any) -> dict[str, Array]:
     value, grads = result
-    outputs = {"loss": value, **{f"grad_{name}": array for name, array in grads.items()}}
+    outputs = by_output_name(value, grads)
     return {name: np.asarray(array) for name, array in outputs.items()}
 
 

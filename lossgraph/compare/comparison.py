@@ -12,6 +12,7 @@ import numpy as np
 from .. import reference
 from ..authoring.block import Block
 from ..catalogue.register import Entry, examples_of
+from ..compiler.outputs import by_output_name
 from ..compiler.program import Program
 from ..deploy.export import expected
 from ..errors import InputError, LossgraphError
@@ -143,16 +144,7 @@ def compare(
 
 def named_outputs(result: Any) -> Outputs:
     """``(value, grads)`` as numpy arrays by the names that outputs of models have."""
-    value, grads = result
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
-        whole, parts = value
-        values = {"loss": whole, **{f"loss_{name}": part for name, part in parts.items()}}
-    elif isinstance(value, tuple):
-        values = {f"loss_{k}": part for k, part in enumerate(value)}
-    else:
-        values = {"loss": value}
-    outputs = {**values, **{f"grad_{name}": array for name, array in grads.items()}}
-    return {name: np.asarray(array) for name, array in outputs.items()}
+    return {name: np.asarray(array) for name, array in by_output_name(*result).items()}
 
 
 def _judge(

@@ -15,8 +15,6 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr, inputs_of, is_input, toposort, variable
 from ..ir.types import Constraint, TensorType
 from ..passes.mixed_precision import HALF
-from ..passes.rewrite import rewrite
-from ..passes.rules import STABILIZE
 from ..symbolic.symbol import Symbol, as_expr
 
 Body = Callable[..., Any]
@@ -49,7 +47,7 @@ class Traced:
 
 
 def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, Any]) -> Traced:
-    """Run ``body(F, **symbols, **constants)`` and stabilize what it returns.
+    """Run ``body(F, **symbols, **constants)`` and take down what it returns.
 
     That is a value, a tuple of values, or ``(value, {name: output})``. Floating inputs are computed
     in the dtype of the first of them.
@@ -76,19 +74,17 @@ def make_traced(
     constants: Mapping[str, Any],
     aux: Mapping[str, Expr] | None = None,
 ) -> Traced:
-    """Expressions as they were written, with what they demand; the outputs stabilized."""
-    names = list(aux or ())
+    """Expressions as they were written, with what they demand of sizes and labels."""
     written = [*raw, *(aux or {}).values()]
-    stable = rewrite(written, STABILIZE)
     return Traced(
         tuple(inputs),
-        tuple(stable[: len(raw)]),
+        tuple(raw),
         several,
         _constraints(written),
         _labels(written),
         _derived_labels(written),
         dict(constants),
-        dict(zip(names, stable[len(raw) :], strict=True)),
+        dict(aux or {}),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..compiler.outputs import by_name, with_expressions
 from ..compiler.program import INVALID_LABEL
 from ..compiler.tiles import shard_model
 from ..ir.dims import evaluate, product
@@ -85,12 +86,12 @@ class SessionCache:
         if self._is_large(sizes):
             return self.for_any_shape(sizes)
         target = self._target(sizes)
-        outputs = self._program.run_outputs(target)
-        renamed = rename_sizes([*self._program.inputs, *outputs.values()], sizes)
+        outputs = self._program.graph_outputs(target)
+        renamed = rename_sizes([*self._program.inputs, *(output.expr for output in outputs)], sizes)
         count = len(self._program.inputs)
         model = lower(
             renamed[:count],
-            dict(zip(outputs, renamed[count:], strict=True)),
+            by_name(with_expressions(outputs, renamed[count:])),
             opset=self._opset,
             target=target,
         )
@@ -128,7 +129,10 @@ class SessionCache:
     def _find_batch(self) -> BatchPartition | None:
         if self._provider != "cpu":
             return None
-        return partition_batch(self._program.inputs, self._program.assuming_valid_labels(TRUSTED))
+        valid = self._program.assuming_valid_labels(TRUSTED)
+        return partition_batch(
+            self._program.inputs, dict(zip(self._program.outputs, valid, strict=True))
+        )
 
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.outputs import gradient_name
 from .report import Report, fail
 from .subjects import (
     Array,
@@ -142,7 +143,7 @@ def gradcheck(
 
     report, wrong = Report(name_of(loss)), []
     for name in names:
-        gradient = gradients[f"grad_{name}"]
+        gradient = gradients[gradient_name(name)]
         found = slopes(total, arrays, name, places_of(arrays[name], name), step)
         wrong += compare(name, gradient, found, total, arrays, (rtol, OF_LARGEST, 0.0))
         kinks = int(found.bent.sum())
@@ -187,13 +188,13 @@ def compare(
     off = [int(k) for k in np.flatnonzero(known & ~right)]
     wrong = [k for k in off if _is_steady(found, k, total, arrays, name)]
     lines = [
-        f"grad_{name}{list(found.places[k])} is {mine[k]:.9g}, the slope is "
+        f"{gradient_name(name)}{list(found.places[k])} is {mine[k]:.9g}, the slope is "
         + (f"{low[k]:.9g} to {high[k]:.9g}" if found.bent[k] else f"{middle[k]:.9g}")
         + "".join(f"; {line}" for line in at_element(arrays, found.places[k]))
         for k in wrong[:_TOLD]
     ]
     more = len(wrong) - _TOLD
-    return [*lines, f"and {more} more entries of grad_{name}"] if more > 0 else lines
+    return [*lines, f"and {more} more entries of {gradient_name(name)}"] if more > 0 else lines
 
 
 def _is_steady(found: Slopes, k: int, total: Total, arrays: Mapping[str, Array], name: str) -> bool:
@@ -226,6 +227,7 @@ def _along(
         room = rtol * float(np.abs(gradient * direction).sum()) + 100 * noise + OF_LARGEST
         if np.isfinite(slope) and not abs(mine - slope) <= room:
             wrong.append(
-                f"grad_{name} along a random direction is {mine:.9g}, the slope is {slope:.9g}"
+                f"{gradient_name(name)} along a random direction is {mine:.9g}, "
+                f"the slope is {slope:.9g}"
             )
     return wrong

@@ -12,6 +12,7 @@ from ..catalogue.register import examples_of
 from ..compare.comparison import values_by_numpy
 from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..compare.edge_cases import cases
+from ..compiler.outputs import classify, gradient_name
 from ..compiler.program import Program
 from ..errors import InputError, LossgraphError
 from ..ir.dims import Size
@@ -124,7 +125,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
         exact = {}
     wrong, compared = [], 0
     for name, right in wide.items():
-        if name.startswith("grad_"):
+        if classify(name)[0] == "gradient":
             lost = np.isfinite(right) & ~np.isfinite(mine[name]) & _fits(right)
             wrong += _lost(name, lost, mine[name], right, arrays)
             continue
@@ -137,7 +138,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
             rounded = np.where(there, right, 0).astype(np.float32)
         found = deviation(name, given, rounded, _rounding(arrays))
         wrong += [found.wrong] if found.wrong else []
-    values = exact or {n: a for n, a in wide.items() if not n.startswith("grad_")}
+    values = exact or {n: a for n, a in wide.items() if classify(n)[0] != "gradient"}
     if wrong or not all(np.isfinite(value).all() for value in values.values()):
         return wrong, f"{compared} values"
 
@@ -150,7 +151,7 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
     for name in names:
         places = places_of(arrays[name], name, _EXTREME_ENTRIES)
         found_slopes = slopes(total, spread, name, places, _EXTREME_STEP)
-        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, _EXTREME)
+        wrong += compare(name, mine[gradient_name(name)], found_slopes, total, spread, _EXTREME)
     return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
 
 
@@ -308,7 +309,7 @@ def check_shapes(
     places = _places_of_samples(declared)
     if independent is False:
         places = {}
-    elif independent and "loss" not in places and "loss_0" not in places:
+    elif independent and not any(classify(name)[0] == "value" for name in places):
         places |= {next(iter(outputs_of(block, arrays, ()))): 0}
     if places and not wrong:
         wrong += _dependent(block, arrays, names, axes, places)
@@ -365,8 +366,9 @@ def _misshapen(
     for name, output in outputs.items():
         if declared is not None and output.ndim != declared.outputs[name].rank:
             wrong.append(f"{name} has shape {output.shape}, declared {declared.outputs[name].type}")
-        if name.startswith("grad_") and output.shape != batch[name[5:]].shape:
-            wrong.append(f"{name} has shape {output.shape}, its input {batch[name[5:]].shape}")
+        kind, of = classify(name)
+        if kind == "gradient" and output.shape != batch[of].shape:
+            wrong.append(f"{name} has shape {output.shape}, its input {batch[of].shape}")
     lost = [n for n, output in outputs.items() if np.isnan(output.astype(np.float64)).any()]
     if count and lost and _is_number(block, batch):
         wrong.append(f"NaN in {', '.join(lost)}")
