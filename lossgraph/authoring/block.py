@@ -24,7 +24,6 @@ from ..runtime.arrays import device_of, is_array, stand_in, to_numpy
 from ..runtime.compiled import Compiled, common_device
 from ..symbolic.symbol import Symbol
 from .inputs import Holder, Input, check_options, with_scalars
-from .named_outputs import compile_program
 from .signatures import as_positional, flat_arguments, is_array_parameter, is_known, without_first
 
 if TYPE_CHECKING:
@@ -463,7 +462,7 @@ class SpecializationCache:
             name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
             for name, array in arrays.items()
         }
-        self._made[values] = compile_program(self._build(types), self._provider)
+        self._made[values] = Compiled(self._build(types), self._provider)
         return self._made[values]
 
 

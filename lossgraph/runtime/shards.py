@@ -22,7 +22,7 @@ from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, is_input, toposort
 from ..passes.batch_partition import BATCH_SIZE, BatchPartition
 from .session_cache import LoadedModel
-from .sessions import bind
+from .sessions import bind_session
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
@@ -67,7 +67,6 @@ class ShardedRun:
         self._work = _work_in_scans(batch.per_shard.values())
         self._threads = threads or processors()
         self._tiles = _checked(tiles)
-        self._known: dict[tuple[int, ...], Shards] = {}
 
     @property
     def loops(self) -> bool:
@@ -76,11 +75,8 @@ class ShardedRun:
 
     def shards(self, sizes: Mapping[str, int]) -> Shards:
         """The shards for given sizes; empty if it is better run on the whole batch."""
-        key = tuple(sizes.values())
-        if key not in self._known:
-            samples = sizes[self.batch.dim]
-            self._known = {key: self._by_threads(samples, sizes) or self._in_tiles(samples, sizes)}
-        return self._known[key]
+        samples = sizes[self.batch.dim]
+        return self._by_threads(samples, sizes) or self._in_tiles(samples, sizes)
 
     def _by_threads(self, samples: int, sizes: Mapping[str, int]) -> Shards:
         if not self.loops:
@@ -114,7 +110,7 @@ class ShardedRun:
         """Compute shards of the results from shards of arrays; the checks that failed."""
         feeds = {**feeds, BATCH_SIZE: np.array(sizes[self.batch.dim], np.int64)}
 
-        def run(jobs: Sequence[tuple[LoadedModel, Shard]]) -> list[tuple[set[str], list[Array]]]:
+        def run(jobs: Sequence[tuple[LoadedModel, Shard]]) -> list[tuple[list[str], list[Array]]]:
             return [self._run(model, shard, feeds, results, sizes) for model, shard in jobs]
 
         work = [
@@ -133,7 +129,7 @@ class ShardedRun:
         feeds: Mapping[str, Array],
         results: Mapping[str, Array],
         sizes: Mapping[str, int],
-    ) -> tuple[set[str], list[Array]]:
+    ) -> tuple[list[str], list[Array]]:
         """Compute one shard: the checks that failed, and the shard's sums."""
         batch = self.batch
         mine = {name: _slice(feeds[name], batch.inputs.get(name), shard) for name in model.inputs}
@@ -146,7 +142,7 @@ class ShardedRun:
             )
             for name in batch.sums
         }
-        failed = bind(model.session, mine, {**into, **sums}, model.checks, tiles)()
+        failed = bind_session(model.session, mine, {**into, **sums}, model.checks, tiles)()
         for name, view in views.items():
             if into[name] is not view:
                 view[...] = into[name]

@@ -44,7 +44,7 @@ def both(loss, types, arrays, grad=(), **named):
     tiled, whole = Compiled(program, threads=2), Compiled(program)
     whole._runner._sharded = None
     runner = tiled._runner
-    assert any(p.rows for each in runner._sharded.shards(runner.check(arrays)) for p in each)
+    assert any(p.rows for each in runner.shards(runner.check(arrays)) for p in each)
     return tiled.run(arrays), whole.run(arrays)
 
 
@@ -124,7 +124,7 @@ def test_when_and_how(monkeypatch):
 
     def shards_of(loss, types, sizes, grad=("pred",), threads=None):
         runner = Runner(loss.program(types, grad=grad), threads=threads)
-        return runner._shards(sizes)
+        return runner.shards(sizes)
 
     large, small = {"N": 4100, "C": 1000}, {"N": 64, "C": 10}
     assert shards_of(gluon.L2Loss(), PAIR, large) == [[Shard(0, 2050, 50)], [Shard(2050, 4100, 50)]]
@@ -167,14 +167,14 @@ def test_a_value_that_follows_from_sums(eager, samples):
 
 def test_a_gradient_that_needs_all_samples_first_is_run_whole():
     program = FunctionLoss(log_of_a_mean).program(PAIR, grad=("pred",))
-    assert Runner(program)._shards({"N": 100_000, "C": 100}) == []
+    assert Runner(program).shards({"N": 100_000, "C": 100}) == []
 
 
 def test_a_long_mean_keeps_its_digits():
     """ONNX Runtime's own is off by a per cent here."""
     many = np.full(10**7, 0.1, np.float32)
     fn = lg.compile(lambda F, x: F.mean(F.abs(x) * 3), {"x": ("float32", ("N",))})
-    assert fn._runner._shards({"N": many.size})
+    assert fn._runner.shards({"N": many.size})
     np.testing.assert_allclose(fn(many), 3 * many[:1].astype(float), rtol=1e-6)
 
 
@@ -182,7 +182,7 @@ def test_a_long_mean_keeps_its_digits():
 def test_tiles_of_ones_own(tiles, rows):
     fn = lg.compile(gluon.L2Loss(), PAIR, grad=("pred",), threads=2, tiles=tiles)
     x, y = np.random.default_rng(0).random((2, 8, 5)).astype(np.float32)
-    assert {shard.rows for each in fn._runner._shards({"N": 8, "C": 5}) for shard in each} == rows
+    assert {shard.rows for each in fn._runner.shards({"N": 8, "C": 5}) for shard in each} == rows
     value, grads = fn(x, y)
     assert_close(value, ((x - y) ** 2).mean(1) / 2)
     assert_close(grads["pred"], (x - y) / 5)

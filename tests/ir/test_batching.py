@@ -234,7 +234,7 @@ def test_shards_are_chosen_by_work(monkeypatch):
     monkeypatch.setattr(shards, "processors", lambda: 4)
 
     def ends(sizes, threads=None):
-        found = Runner(program, threads=threads)._shards(sizes)
+        found = Runner(program, threads=threads).shards(sizes)
         assert all(shard.rows == 0 for each in found for shard in each)
         return [(shard.first, shard.last) for (shard,) in found]
 

@@ -15,7 +15,7 @@ import lossgraph as lg
 from lossgraph import gluon
 from lossgraph.compiler import tiles
 from lossgraph.ir.evaluate import evaluate
-from lossgraph.runtime import compiled as compiled_module
+from lossgraph.runtime import plans
 from lossgraph.runtime.arrays import kind_of, to_numpy
 from lossgraph.runtime.sessions import make_session, resolve_providers
 from support import assert_close
@@ -203,18 +203,18 @@ def test_bound_values_of_the_engine_agree(compiled):
     """The way that arrays on a GPU take, with the CPU as their device."""
     if not hasattr(onnxruntime.OrtValue, "from_dlpack"):
         with pytest.raises(lg.ProviderError, match="does not read DLPack"):
-            compiled._runner.run_on_device({"pred": PRED, "label": LABEL}, ("cpu", 0))
+            compiled._runner.run({"pred": PRED, "label": LABEL}, device=("cpu", 0))
         return
     expected, grads = compiled(PRED, LABEL)
     arrays = {"pred": Tensor(PRED), "label": Tensor(LABEL)}
-    found = compiled._runner.run_on_device(arrays, ("cpu", 0))
-    restored = kind_of(arrays["pred"])(found["loss"])
+    loss, grad = compiled._runner.run(arrays, device=("cpu", 0))
+    restored = kind_of(arrays["pred"])(loss)
     assert isinstance(restored, Tensor)
     assert_close(restored.array, expected)
-    assert_close(found["grad_pred"].numpy(), grads["pred"])
+    assert_close(grad.numpy(), grads["pred"])
     bad = {**arrays, "label": Tensor(np.array([0, 3]))}
     with pytest.raises(lg.InputError, match=r"label\[1\] is 3"):
-        compiled._runner.run_on_device(bad, ("cpu", 0))
+        compiled._runner.run(bad, device=("cpu", 0))
 
 
 @pytest.mark.gpu
@@ -287,8 +287,8 @@ def test_a_signature_is_compiled_once(monkeypatch):
     import lossgraph.authoring.block as module
 
     made = []
-    real = module.compile_program
-    monkeypatch.setattr(module, "compile_program", lambda *a: made.append(a) or real(*a))
+    real = module.Compiled
+    monkeypatch.setattr(module, "Compiled", lambda *a: made.append(a) or real(*a))
     loss = gluon.L2Loss()
     for n in (2, 5, 7):
         loss(np.ones((n, 3), np.float32), np.zeros((n, 3), np.float32))
@@ -472,9 +472,9 @@ def test_what_cannot_be_bound(change, message):
 # --- called again and again ----------------------------------------------------------------
 
 
-def test_a_hot_call_computes_the_same(monkeypatch):
+def test_a_specialized_call_computes_the_same(monkeypatch):
     """With a graph for its shape alone; other shapes are none of its business."""
-    monkeypatch.setattr(compiled_module, "_SPECIALIZE_AFTER", 3)
+    monkeypatch.setattr(plans, "_SPECIALIZE_AFTER", 3)
     types = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
     fn = lg.compile(gluon.SoftmaxCELoss(weight=0.5), types, grad=("pred",))
     rng = np.random.default_rng(0)
@@ -491,7 +491,7 @@ def test_a_hot_call_computes_the_same(monkeypatch):
                 fn(x, np.where(np.arange(samples) == 1, -1, label))
 
 
-def test_a_quick_call_takes_no_other_array(monkeypatch):
+def test_the_fast_path_takes_no_other_array(monkeypatch):
     fn = lg.compile(gluon.L2Loss(), dict.fromkeys(("pred", "label"), ("float32", ("N", 3))))
     x = np.ones((2, 3), np.float32)
     for _ in range(3):
