@@ -66,6 +66,7 @@ from .outputs import (
     value_outputs,
     with_expressions,
 )
+from .pickling import PlainGraph, flatten, restore
 from .trace import Body, Traced, trace
 
 if TYPE_CHECKING:
@@ -235,6 +236,15 @@ class Program:
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``pickle`` and ``copy``: the same program of plain data."""
+        derived = [label for label, _ in self.derived]
+        graph = flatten([*self.inputs, *self.outputs.values(), *derived])
+        kinds = [(output.kind, output.name, output.key) for output in self.typed_outputs]
+        classes = [count for _, count in self.derived]
+        plain = (self.name, self.several, self.constraints, self.labels, dict(self.options))
+        return _restored, (graph, kinds, classes, plain)
+
     @cached_property
     def outputs(self) -> Mapping[str, Expr]:
         """The expressions of the outputs by name."""
@@ -345,3 +355,20 @@ class Program:
             "constraints": json.dumps([[str(a), str(b)] for a, b in self.constraints]),
             "lossgraph_version": __version__,
         }
+
+
+def _restored(
+    graph: PlainGraph, kinds: Sequence[tuple[Any, str, str]], classes: Sequence[Dim], plain: Any
+) -> Program:
+    """The program that ``Program.__reduce__`` took apart."""
+    name, several, constraints, labels, options = plain
+    exprs = restore(graph)
+    first = len(exprs) - len(kinds) - len(classes)
+    last = first + len(kinds)
+    outputs = tuple(
+        Output(kind, output, expr, key)
+        for (kind, output, key), expr in zip(kinds, exprs[first:last], strict=True)
+    )
+    derived = tuple(zip(exprs[last:], classes, strict=True))
+    inputs = tuple(exprs[:first])
+    return Program(name, inputs, outputs, several, constraints, labels, options, derived)
