@@ -14,7 +14,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-_WORTH_KEEPING = 1 << 20  # bytes
+# Bytes from which on memory is kept. Below, what a caller has let go is reused by the allocator as
+# it is: L2's gradient of 1 MiB takes 0.11 ms either way. At 4 MiB it takes 0.9 ms instead of 2.7
+# at the median, at 64 MiB 13 ms instead of 19 (Linux 6, glibc 2.36, NumPy 2.4).
+_WORTH_KEEPING = 1 << 20
 _KEPT = 2  # of one kind: the result that a caller still has, and that of the call it makes
 
 

@@ -20,7 +20,7 @@ from .runner import Runner
 from .sessions import engine_errors
 
 Array = np.ndarray[Any, Any]
-# Signatures whose calls go the fast path: as many as a Runner has plans.
+# Signatures whose calls go the fast path. What is not among them is checked, for some 20 us.
 _MOST_FAST_PATHS = 64
 
 

@@ -38,9 +38,12 @@ Array = np.ndarray[Any, Any]
 Outcome = tuple[Sequence[Any], Collection[str]]  # the outputs, and the checks that failed
 Step = Callable[[], Outcome]
 
-# Calls after which a graph for one shape alone, which takes some 10 ms to make, has paid for
-# itself by the 2 to 3 us that it saves of each (softmax cross-entropy with its gradient at 64x10:
-# 11 of 14 us, ONNX Runtime 1.31). It goes if ``tools/bench_peers`` shows no such difference.
+# Calls after which a graph for one shape alone has paid for itself. Making it takes 10 to 100 ms;
+# at 64 samples it takes 2 of HuberLoss's 9 us, which is twice that over these calls. In the
+# catalogue it saves 3 % at the median, a quarter of a mean over features, and two thirds where many
+# sizes are computed (Lovasz softmax); ONNX Runtime 1.32. No graph is made for large arrays.
+# It may go when the engine prepares a shape's sizes itself: ``EnginePlan`` with and without
+# ``_use(sessions.for_shape(sizes))`` then take the same time.
 _SPECIALIZE_AFTER = 4000
 
 NOTHING_FAILED: Collection[str] = ()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Device = tuple[str, int]
 
-# Plans that are kept: those of as many shapes. A call for which there is none makes one in some
-# 20 us (or 0.2 ms where shards are to be found), which no loop over few shapes pays twice.
+# Plans that are kept. Making one costs about what checking a call does (20 us; 0.2 ms where shards
+# are to be found), so a data set of more shapes than that loses little.
 _MOST_PLANS = 64
 
 
