@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-# Elements computed inside scans that are worth a thread: about a quarter of a millisecond, more than
-# ten times what handing work to a thread and waiting for it costs (17 us). The engine gives so small
-# operators one thread, so that a scan leaves the others idle. It may go when ONNX Runtime does not:
-# when CTC with ``threads=1`` is no slower (in 1.32 it is).
+# Elements computed inside scans that are worth a thread: about a quarter of a millisecond, more
+# than ten times what handing work to a thread and waiting for it costs (17 us). The engine gives so
+# small operators one thread, so that a scan leaves the others idle. It may go when a release does
+# not: when CTC of a large batch, on a machine with nothing else to do, is as fast on whole batches.
 _WORTH_A_THREAD = 200_000
 _POOL: list[ThreadPoolExecutor] = []
 
