@@ -106,8 +106,8 @@ def classify(name: str) -> tuple[Kind, str]:
 def by_output_name(value: Any, grads: Mapping[str, Any]) -> dict[str, Any]:
     """What a call returned, by the names of outputs."""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
-        whole, aux = value
-        named = {_VALUE: whole, **{auxiliary_name(key): array for key, array in aux.items()}}
+        main, aux = value
+        named = {_VALUE: main, **{auxiliary_name(key): array for key, array in aux.items()}}
     elif isinstance(value, tuple):
         named = dict(zip(value_names(len(value)), value, strict=True))
     else:

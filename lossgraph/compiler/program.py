@@ -167,7 +167,7 @@ def stages(
 def _stages(
     traced: Traced, grad: Sequence[str], cotangents: Sequence[Expr] = ()
 ) -> Iterator[tuple[str, tuple[Output, ...]]]:
-    outputs = (*value_outputs(traced.outputs, traced.several), *auxiliary_outputs(traced.aux))
+    outputs = (*value_outputs(traced.values, traced.several), *auxiliary_outputs(traced.aux))
     yield "trace", outputs
     for name, stage in _BEFORE_DIFFERENTIATION.items():
         outputs = _after(stage, outputs)
@@ -186,11 +186,11 @@ def _after(stage: Stage, outputs: Sequence[Output]) -> tuple[Output, ...]:
 
 def _cotangents(traced: Traced) -> tuple[Expr, ...]:
     taken = [node.attrs["name"] for node in traced.inputs]
-    names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.outputs))]
+    names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.values))]
     for name in names:
         if name in taken:
             raise InputError(f"an input is called {name!r}, which is the cotangent's name")
-    return tuple(variable(n, out.type) for n, out in zip(names, traced.outputs, strict=True))
+    return tuple(variable(n, out.type) for n, out in zip(names, traced.values, strict=True))
 
 
 def _gradients(
@@ -291,7 +291,7 @@ class Program:
         return {INVALID_LABEL: functools.reduce(maximum, counts)}
 
     def _engine_checks_labels(self, target: Target) -> bool:
-        """Whether ONNX Runtime refuses labels beyond the classes: it does on the CPU, as indices.
+        """Whether ONNX Runtime rejects labels beyond the classes: it does on the CPU, as indices.
 
         Of nothing there is no smallest label to look at.
         """

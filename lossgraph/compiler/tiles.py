@@ -95,12 +95,12 @@ def _over_tiles(
         node: variable(node.attrs["name"], node.type.with_shape((named("_tiles"), *node.shape)))
         for node in cut
     }
-    _, found = scan(
+    _, stacked = scan(
         lambda _, elements: ([], substitute(values, dict(zip(cut, elements, strict=True)))),
         [],
         list(stacks.values()),
     )
-    return [stacks.get(node, node) for node in own], found
+    return [stacks.get(node, node) for node in own], stacked
 
 
 def rows_of_a_tile(inputs: Sequence[Expr], batch: BatchPartition, sizes: Mapping[str, int]) -> int:

@@ -26,7 +26,7 @@ class Traced:
 
     Attributes:
         inputs: the graph's inputs in the order of the arguments.
-        outputs: the values, several if the body returned a tuple.
+        values: what the body returned, as written: one, or several of a tuple.
         several: whether the body returned a tuple or a list.
         constraints: pairs of sizes that must be equal when the graph runs.
         labels: inputs that hold class labels, with the number of classes.
@@ -37,7 +37,7 @@ class Traced:
     """
 
     inputs: tuple[Expr, ...]
-    outputs: tuple[Expr, ...]
+    values: tuple[Expr, ...]
     several: bool
     constraints: tuple[Constraint, ...]
     labels: tuple[tuple[str, Dim], ...]
@@ -125,23 +125,23 @@ def _output(value: Any, types: Mapping[str, TensorType]) -> Expr:
 
 
 def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
-    found: dict[Constraint, None] = {}
+    demanded: dict[Constraint, None] = {}
     for node in toposort(roots):
-        found.update(dict.fromkeys(node.constraints))
+        demanded.update(dict.fromkeys(node.constraints))
         if "body" in node.attrs:
-            found.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
-    return tuple(found)
+            demanded.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
+    return tuple(demanded)
 
 
 def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     """Labels that are computed from inputs."""
-    found: dict[tuple[Expr, Dim], None] = {}
+    labels: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
         if node.op.name == "ClassIndex":
             label = _source(node.args[0])  # so that an error names an index that users know
             if inputs_of([label]) and not is_input(label):
-                found[(label, node.attrs["classes"])] = None
-    return tuple(found)
+                labels[(label, node.attrs["classes"])] = None
+    return tuple(labels)
 
 
 def _source(node: Expr) -> Expr:
@@ -153,11 +153,11 @@ def _source(node: Expr) -> Expr:
 
 def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     """Inputs whose elements become class indices as they are."""
-    found: dict[tuple[str, Dim], None] = {}
+    labels: dict[tuple[str, Dim], None] = {}
     for node in toposort(roots):
         if node.op.name != "ClassIndex":
             continue
         source = _source(node.args[0])
         if is_input(source):
-            found[(source.attrs["name"], node.attrs["classes"])] = None
-    return tuple(found)
+            labels[(source.attrs["name"], node.attrs["classes"])] = None
+    return tuple(labels)

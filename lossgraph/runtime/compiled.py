@@ -182,10 +182,10 @@ def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:
     Raises:
         InputError: for arrays on several devices.
     """
-    found = {device_of(value) for value in arrays.values()} - {None}
-    if len(found) > 1:
-        raise InputError(f"the arrays are on several devices: {sorted(map(str, found))}")
-    return next(iter(found), None)
+    devices = {device_of(value) for value in arrays.values()} - {None}
+    if len(devices) > 1:
+        raise InputError(f"the arrays are on several devices: {sorted(map(str, devices))}")
+    return next(iter(devices), None)
 
 
 def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]] | None:

@@ -76,14 +76,16 @@ class EnginePlan(Plan):
         self._use(sessions.for_any_shape(sizes))
 
     def _use(self, model: LoadedModel) -> None:
-        self._checks = [(len(self._outputs) + i, name) for i, name in enumerate(model.checks)]
+        checks = [(len(self._outputs) + i, name) for i, name in enumerate(model.checks)]
         names = [*self._outputs, *model.checks]
         reads = [(name, self._places[name]) for name in model.inputs]
         run = model.session.run
-        # One attribute, as another thread may be in ``run``: a session goes with what it reads.
-        self._call: Callable[[Sequence[Array]], list[Any]] = lambda arrays: run(
-            names, {name: arrays[place] for name, place in reads}
-        )
+
+        def call(arrays: Sequence[Array]) -> list[Any]:
+            result: list[Any] = run(names, {name: arrays[place] for name, place in reads})
+            return result
+
+        self._loaded = call, checks  # at once, as another thread may be in ``run``
 
     def bind(self, arrays: Sequence[Array], results: Sequence[Array]) -> Step:
         return partial(self.run, arrays)
@@ -92,11 +94,12 @@ class EnginePlan(Plan):
         calls = self._calls = self._calls + 1
         if calls == _SPECIALIZE_AFTER:
             self._use(self._specialized())
-        found = self._call(arrays)
-        for place, _ in self._checks:
-            if found[place] > 0:
-                return found, [name for place, name in self._checks if found[place] > 0]
-        return found, NOTHING_FAILED
+        call, checks = self._loaded
+        outputs = call(arrays)  # the checks are the last of them
+        for place, _ in checks:
+            if outputs[place] > 0:
+                return outputs, [name for place, name in checks if outputs[place] > 0]
+        return outputs, NOTHING_FAILED
 
 
 class _WritingPlan(Plan):
@@ -191,10 +194,10 @@ class DevicePlan(Plan):
 
         def step() -> Outcome:
             session.run_with_iobinding(binding)
-            found = binding.get_outputs()
-            counts = zip(checks, found[len(self._outputs) :], strict=True)
+            outputs = binding.get_outputs()
+            counts = zip(checks, outputs[len(self._outputs) :], strict=True)
             failed = [name for name, count in counts if count.numpy() > 0]
-            return found[: len(self._outputs)], failed
+            return outputs[: len(self._outputs)], failed
 
         return step
 

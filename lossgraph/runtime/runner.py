@@ -92,10 +92,10 @@ class Runner:
                 not valid class indices.
         """
         sizes = self.check(arrays)
-        given = [arrays[name] for name in self._types]
+        ordered = [arrays[name] for name in self._types]
         plan = self.plan(sizes, device, in_place)
         results = plan.results(out or {})
-        step = plan.bind(given, results)
+        step = plan.bind(ordered, results)
 
         def run() -> Sequence[Any]:
             nonlocal step
@@ -107,7 +107,7 @@ class Runner:
                     raise
                 if not failed or not self._should_retry(failed, arrays, sizes):
                     return outputs
-                step = self.plan(sizes, device, in_place).bind(given, results)
+                step = self.plan(sizes, device, in_place).bind(ordered, results)
 
         return run
 
@@ -164,11 +164,11 @@ class Runner:
 
     def _check_labels(self, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
         """Raise an InputError that names the first invalid label, if there is one."""
-        given = {name: _on_cpu(array) for name, array in arrays.items()}
+        on_cpu = {name: _on_cpu(array) for name, array in arrays.items()}
         for name, classes in self.program.labels:
-            check_labels(name, given[name], classes, sizes)
+            check_labels(name, on_cpu[name], classes, sizes)
         for label, classes in self.program.derived:
-            (values,) = evaluate_exprs([label], given, sizes)
+            (values,) = evaluate_exprs([label], on_cpu, sizes)
             check_labels(_source(label), values, classes, sizes)
 
 

@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 # Elements computed inside scans that are worth a thread: about a quarter of a millisecond, more
 # than ten times what handing work to a thread and waiting for it costs (17 us). The engine gives so
 # small operators one thread, so that a scan leaves the others idle. It may go when a release does
-# not: when CTC of a large batch, on a machine with nothing else to do, is as fast on whole batches.
+# not: when CTC of a large batch, on a machine with nothing else to do, is no faster in shards.
 _WORTH_A_THREAD = 200_000
 _POOL: list[ThreadPoolExecutor] = []
 
@@ -162,8 +162,8 @@ class ShardedRun:
             name: np.sum(each, axis=0)
             for name, each in zip(self.batch.sums, zip(*sums, strict=True), strict=True)
         }
-        found = evaluate_exprs(list(rest.values()), {**feeds, **totals}, sizes)
-        for name, value in zip(rest, found, strict=True):
+        values = evaluate_exprs(list(rest.values()), {**feeds, **totals}, sizes)
+        for name, value in zip(rest, values, strict=True):
             results[name][...] = value
 
 
