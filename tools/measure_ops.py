@@ -70,7 +70,7 @@ def subjects(dtype: str) -> Iterator[tuple[str, Expr]]:
             yield name, REDUCTIONS[name](x, (1,))
         elif name in OTHERS:
             yield name, OTHERS[name](x)
-        elif op.batching is pointwise and name not in ("ClassIndex", "ClassMask", "NanMask"):
+        elif op.batching is pointwise and 0 not in op.index_args:
             for arguments in ((x,), (x, y)):
                 try:
                     yield name, op(*arguments)

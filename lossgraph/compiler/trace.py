@@ -128,7 +128,7 @@ def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
     demanded: dict[Constraint, None] = {}
     for node in toposort(roots):
         demanded.update(dict.fromkeys(node.constraints))
-        if "body" in node.attrs:
+        if node.op.has_body:
             demanded.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
     return tuple(demanded)
 
@@ -137,7 +137,7 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     """Labels that are computed from inputs."""
     labels: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name == "ClassIndex":
+        if node.op is ops.class_index.op:
             label = _source(node.args[0])  # so that an error names an index that users know
             if inputs_of([label]) and not is_input(label):
                 labels[(label, node.attrs["classes"])] = None
@@ -146,7 +146,7 @@ def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
 
 def _source(node: Expr) -> Expr:
     """What a label is before it is cast and shaped."""
-    while node.op.name in ("Cast", "Reshape", "BroadcastTo"):
+    while node.op in (ops.cast.op, ops.reshape.op, ops.broadcast_to.op):
         node = node.args[0]
     return node
 
@@ -155,7 +155,7 @@ def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     """Inputs whose elements become class indices as they are."""
     labels: dict[tuple[str, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name != "ClassIndex":
+        if node.op is not ops.class_index.op:
             continue
         source = _source(node.args[0])
         if is_input(source):

@@ -89,7 +89,7 @@ def unbroadcast(ct: Expr, target: TensorType) -> Expr:
 
 
 def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
-    if node.op.name == "Item":  # the cotangent of a tuple is a dict of those of its items
+    if node.op.is_item:  # the cotangent of a tuple is a dict of those of its items
         parts = pending.setdefault(node.args[0], {})
         index, ct = node.attrs["index"], pending[node]
         parts[index] = parts[index] + ct if index in parts else ct
@@ -98,7 +98,7 @@ def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
         raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
                             "no gradient is known for this operation")  # fmt: skip
     wanted = {}
-    if "body" in node.attrs:  # whose gradient costs more for each argument that wants one
+    if node.op.has_body:  # whose gradient costs more for each argument that wants one
         needed = frozenset(i for i, arg in enumerate(node.args) if arg in active)
         wanted = {"needed": needed}
     cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, **wanted)

@@ -138,7 +138,7 @@ def _with_batch_size(roots: Sequence[Expr], dim: str) -> list[Expr]:
     """The roots with sizes that contain the batch dim computed from ``BATCH_SIZE``."""
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        if node.op.name == "SizeOf" and dim in names(node.attrs["size"]):
+        if node.op is size_of.op and dim in names(node.attrs["size"]):
             return _computed(node.attrs["size"], dim)
         return rebuild(node, args)
 
@@ -182,7 +182,7 @@ def _before_and_sums(
 
 
 def _is_sum_over(node: Expr, found: Mapping[Expr, Any]) -> bool:
-    if node.op.name != "ReduceSum":
+    if node.op is not reduce_sum.op:
         return False
     batch_dim = found[node.args[0]]
     return batch_dim is not None and batch_dim.blocks == 1 and batch_dim.axis in node.attrs["axes"]

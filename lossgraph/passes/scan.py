@@ -292,6 +292,7 @@ _ITEM = register(
         None,  # differentiated where tuples are: in autodiff
         lambda b, node, name: b.item(node),
         batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
+        is_item=True,
     )
 )
 

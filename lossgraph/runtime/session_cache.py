@@ -63,7 +63,7 @@ class SessionCache:
         nodes = toposort(program.outputs.values())
         self._has_variants = any(node.op.variants for node in nodes)
         # An operator inside a scan is too small for a second thread; shards of the batch are not.
-        loops = any(node.op.name == "Scan" for node in nodes)
+        loops = any(node.op.has_body for node in nodes)
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
         self._for_any_shape: dict[Target, LoadedModel] = {}

@@ -194,9 +194,9 @@ def _work_in_scans(roots: Iterable[Expr]) -> Dim:
     """How many elements scans compute, step by step."""
     total: Dim = 0
     for node in toposort(roots):
-        if node.op.name == "Scan":
+        if node.op.has_body:
             outputs = node.attrs["body"].outputs
-            each = [n.shape for n in toposort(outputs) if not is_input(n) and n.op.name != "Scan"]
+            each = [n.shape for n in toposort(outputs) if not is_input(n) and not n.op.has_body]
             inside: Dim = sum((product(shape) for shape in each), 0)
             total = total + node.attrs["length"] * (inside + _work_in_scans(outputs))
     return total

@@ -84,7 +84,7 @@ def pick(
     if x.shape[axis] == 0:
         raise InputError(f"pick: {x.type} has nothing to pick from along axis {axis}")
     mask = _validity(chosen, x.shape[axis], mode, x.dtype)
-    spoils_row = x.op.name in ("LogSoftmax", "Softmax")  # by its own gradient
+    spoils_row = x.op in (ops.log_softmax.op, ops.softmax.op)  # by its own gradient
     if mask is not None and not spoils_row:
         x = x * mask  # before the choice, so that the gradient of the whole row is NaN
     picked = ops.pick(x, in_range(chosen, x.shape[axis], mode), axis)

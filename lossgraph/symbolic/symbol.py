@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DtypeError, InputError, SpecializationError
 from ..ir import dims, ops
 from ..ir.dims import Dim, Size
-from ..ir.expr import Expr, const
+from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -359,7 +359,7 @@ def compare(operation: Callable[..., Expr], left: Operand, right: Operand) -> Sy
 def truth(value: Operand) -> Expr:
     """Where an array is not zero, as bool."""
     expr = as_expr(value)
-    if expr.op.name == "Cast" and expr.args[0].dtype == "bool":
+    if expr.op is ops.cast.op and expr.args[0].dtype == "bool":
         return expr.args[0]
     return expr if expr.dtype == "bool" else ops.logical_not(ops.equal(expr, 0))
 
@@ -384,9 +384,9 @@ def _symbol(value: Any) -> Symbol:
 def _whole(symbol: Symbol) -> bool:
     """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers."""
     expr = symbol._expr
-    if not symbol.weak or (expr.op.name == "Cast" and not expr.args[0].type.is_float):
+    if not symbol.weak or (expr.op is ops.cast.op and not expr.args[0].type.is_float):
         return True
-    if expr.op.name != "Const":
+    if not is_literal(expr):
         return False
     value = expr.attrs["value"]
     return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))

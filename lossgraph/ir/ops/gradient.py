@@ -33,7 +33,7 @@ def _gradients(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
     return args[len(args) // 2 + 1 :]
 
 
-_custom_vjp = register(
+_custom_vjp: Op = register(
     Op("CustomVjp", _infer, _ref, _vjp, lambda b, node, value, *_: value, domain=())
 )
 

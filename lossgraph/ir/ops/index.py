@@ -14,7 +14,20 @@ import numpy as np
 from ...errors import DtypeError, InputError
 from .. import batching
 from ..dims import Dim
-from ..expr import Array, Expr, Op, const, inputs_of, rebuild, register, toposort, transform
+from ..expr import (
+    Array,
+    Expr,
+    Movement,
+    Op,
+    builds,
+    const,
+    inputs_of,
+    no_gradient,
+    rebuild,
+    register,
+    toposort,
+    transform,
+)
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -26,7 +39,6 @@ from .elementwise import (
     less,
     logical_and,
     logical_not,
-    no_gradient,
     where,
 )
 from .linalg import matmul
@@ -52,22 +64,28 @@ def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: 
     return x.with_shape(index.shape)
 
 
-_pick = register(
+def _pick_vjp(
+    ct: Expr, out: Expr, x: Expr, index: Expr, *, axis: int, unique_indices: bool
+) -> tuple[Expr, None]:
+    return (scatter_add(ct, index, axis, x.shape[axis], unique_indices), None)
+
+
+_pick: Op = register(
     Op(
         "Pick",
         _pick_infer,
         lambda x, index, axis, unique_indices: np.take_along_axis(x, index, axis),
-        lambda ct, out, x, index, axis, unique_indices: (
-            scatter_add(ct, index, axis, x.shape[axis], unique_indices),
-            None,
-        ),
+        _pick_vjp,
         lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
+        movement=Movement.SELECT,
+        positive_if=(0,),
         batching=batching.within_axis,
     )
 )
 
 
+@builds(_pick)
 def pick(x: Expr, index: Expr, axis: int, unique_indices: bool = True) -> Expr:
     """``x[.., index[.., k, ..], ..]``; an index may stand twice if ``not unique_indices``."""
     return _pick(x, index, axis=canonical_axis(axis, x.rank), unique_indices=unique_indices)
@@ -107,7 +125,7 @@ def _one_hot_scatter_add(node: Expr, axis: int) -> Expr:
     return transpose(reshape(rows, (*rows.shape[:-2], size)), [int(i) for i in back])
 
 
-_scatter_add = register(
+_scatter_add: Op = register(
     Op(
         "ScatterAdd",
         _scatter_add_infer,
@@ -124,6 +142,7 @@ _scatter_add = register(
 )
 
 
+@builds(_scatter_add)
 def scatter_add(x: Expr, index: Expr, axis: int, size: Dim, unique_indices: bool = True) -> Expr:
     """The transpose of ``pick``: ``x`` added up at its indices, zeros elsewhere."""
     return _scatter_add(
@@ -135,7 +154,7 @@ def _add_at_ref(x: Array, values: Array, index: Array, axis: int) -> Array:
     return x + _scatter_add_ref(values, index, axis, x.shape[axis], True)
 
 
-_add_at = register(
+_add_at: Op = register(
     Op(
         "AddAt",
         lambda x, values, index, *, axis: _same_frame(x, values, axis),
@@ -161,6 +180,7 @@ def _same_frame(x: TensorType, values: TensorType, axis: int) -> TensorType:
     return x
 
 
+@builds(_add_at)
 def add_at(x: Expr, values: Expr, index: Expr, axis: int) -> Expr:
     """``x`` with values added at indices that are unique along the axis."""
     return _add_at(x, values, index, axis=canonical_axis(axis, x.rank))
@@ -180,16 +200,19 @@ def _scatter_ref(x: Array, index: Array, values: Array, axis: int) -> Array:
     return out
 
 
-_scatter = register(
+def _scatter_vjp(
+    ct: Expr, out: Expr, x: Expr, index: Expr, values: Expr, *, axis: int
+) -> tuple[Expr, None, Expr]:
+    kept = scatter(ct, index, full(0.0, ct.dtype, index.shape), axis)
+    return (kept, None, pick(ct, index, axis))
+
+
+_scatter: Op = register(
     Op(
         "Scatter",
         _scatter_infer,
         _scatter_ref,
-        lambda ct, out, x, index, values, axis: (
-            scatter(ct, index, full(0.0, ct.dtype, index.shape), axis),
-            None,
-            pick(ct, index, axis),
-        ),
+        _scatter_vjp,
         lambda b, node, x, index, values: b.add(
             "ScatterElements", x, index, values, axis=node.attrs["axis"]
         ),
@@ -200,6 +223,7 @@ _scatter = register(
 )
 
 
+@builds(_scatter)
 def scatter(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
     """``x`` with other values where ``pick`` takes from; indices along the axis are unique."""
     return _scatter(x, index, values, axis=canonical_axis(axis, x.rank))
@@ -213,7 +237,7 @@ def _take_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
     return x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 
-_take = register(
+_take: Op = register(
     Op(
         "Take",
         _take_infer,
@@ -221,11 +245,14 @@ _take = register(
         lambda ct, out, x, index, axis: (_untake(ct, index, axis, x.shape[axis]), None),
         lambda b, node, x, index: b.add("Gather", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
+        movement=Movement.SELECT,
+        positive_if=(0,),
         batching=batching.take,
     )
 )
 
 
+@builds(_take)
 def take(x: Expr, index: Expr, axis: int) -> Expr:
     """Slices of ``x`` along an axis, which the axes of the index replace."""
     return _take(x, index, axis=canonical_axis(axis, x.rank))
@@ -274,7 +301,7 @@ def _one_hot_sum(node: Expr) -> Expr:
     return reshape(flat, node.shape)
 
 
-_scatter_rows = register(
+_scatter_rows: Op = register(
     Op(
         "ScatterRows",
         _scatter_rows_infer,
@@ -286,6 +313,7 @@ _scatter_rows = register(
 )
 
 
+@builds(_scatter_rows)
 def scatter_rows(rows: Expr, index: Expr, size: Dim) -> Expr:
     """``size`` rows, each the sum of those rows whose index it has."""
     return _scatter_rows(rows, index, size=size)
@@ -303,7 +331,7 @@ def _one_hot_ref(index: Array, depth: int, dtype: str) -> Array:
     return (index[..., None] == np.arange(depth)).astype(numpy_dtype(dtype))
 
 
-_one_hot = register(
+_one_hot: Op = register(
     Op(
         "OneHot",
         _one_hot_infer,
@@ -318,10 +346,12 @@ _one_hot = register(
         ),
         index_args=(0,),
         batching=batching.one_hot,
+        nonnegative=True,
     )
 )
 
 
+@builds(_one_hot)
 def one_hot(index: Expr, depth: Dim, dtype: str) -> Expr:
     """1 where the last axis has the index, else 0; an index outside gives zeros."""
     return _one_hot(index, depth=depth, dtype=dtype)
@@ -357,15 +387,15 @@ def first_outside(label: Array, classes: int) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.unravel_index(np.argmax(outside), label.shape))
 
 
-def _class_infer(label: TensorType, *, classes: Dim, dtype: str = "int64") -> TensorType:
+def _class_infer(label: TensorType, *, classes: Dim) -> TensorType:
     if label.dtype == "bool":
         raise DtypeError("class labels are integers or floats, got bool")
     if classes == 0:
         raise InputError("there are no classes to choose from: the class axis has length 0")
-    return label.with_dtype(dtype)
+    return label.with_dtype("int64")
 
 
-_class_index = register(
+_class_index: Op = register(
     Op(
         "ClassIndex",
         _class_infer,
@@ -384,6 +414,7 @@ def _index_of(label: Expr, classes: Dim) -> Expr:
     return cast(where(_inside(wide, classes), wide, const(0, wide.dtype)), "int64")
 
 
+@builds(_class_index)
 def class_index(label: Expr, classes: Dim) -> Expr:
     """The int64 index of a label's class, truncated towards zero; 0 for a label outside."""
     return _class_index(label, classes=classes)
@@ -393,10 +424,10 @@ def _mask_ref(label: Array, classes: int, dtype: str) -> Array:
     return np.where(_np_inside(label, classes), 1.0, np.nan).astype(numpy_dtype(dtype))
 
 
-_class_mask = register(
+_class_mask: Op = register(
     Op(
         "ClassMask",
-        lambda label, *, classes, dtype: _class_infer(label, classes=classes, dtype=dtype),
+        lambda label, *, classes, dtype: _class_infer(label, classes=classes).with_dtype(dtype),
         _mask_ref,
         no_gradient,
         lambda b, node, label: b.lower(
@@ -412,7 +443,7 @@ _class_mask = register(
 )
 
 
-_nan_mask = register(
+_nan_mask: Op = register(
     Op(
         "NanMask",
         lambda index, *, dtype: float_only(index).with_dtype(dtype),
@@ -455,7 +486,7 @@ def only_select(labels: Sequence[Expr], roots: Sequence[Expr]) -> bool:
     for node in order:
         for position, arg in enumerate(node.args):
             if arg in derived and not (position in node.op.index_args and node.op in _SELECTING):
-                if node.op.name not in ("BroadcastTo", "Reshape", "Transpose"):
+                if node.op.movement is None or not node.op.movement.keeps_all:
                     return False
                 derived.add(node)
     return all(label in checked for label in labels) and not any(root in derived for root in roots)
@@ -470,11 +501,13 @@ def any_negative(label: Expr) -> Expr:
     return reshape(-reduce_min(index, range(index.rank)), ())
 
 
+@builds(_nan_mask)
 def nan_mask(index: Expr, dtype: str) -> Expr:
     """1, but NaN where a floating index is NaN and so has no nearest element."""
     return _nan_mask(index, dtype=dtype)
 
 
+@builds(_class_mask)
 def class_mask(label: Expr, classes: Dim, dtype: str) -> Expr:
     """1 for a label that is a class, NaN for one outside: a factor that spoils its sample."""
     return _class_mask(label, classes=classes, dtype=dtype)

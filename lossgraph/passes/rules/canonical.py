@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...ir.batching import pointwise
 from ...ir.dims import Dim, Size, product
 from ...ir.evaluate import evaluate
-from ...ir.expr import Expr, const, is_literal, scalar_value
+from ...ir.expr import Expr, Movement, const, is_literal, scalar_value
 from ...ir.ops import broadcast_to
 from ...ir.types import tensor_type
 from ..rewrite import Rule
@@ -49,7 +49,7 @@ def _implied_broadcast(name: str) -> list[Rule]:
 
 def fold_constants(node: Expr) -> Expr | None:
     """A small operation on literals, or one on a number however wide, computed now."""
-    if not node.args or "body" in node.attrs or node.op.name == "BroadcastTo":
+    if not node.args or node.op.has_body or node.op.movement is Movement.BROADCAST:
         return None
     if any(isinstance(value, Size) for value in node.attrs.values()):
         return None

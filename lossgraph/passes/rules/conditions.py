@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ...ir import ops
 from ...ir.dims import Dim, names, product
 from ...ir.expr import Expr, scalar_value
 
-_POSITIVE = ("Exp", "Sigmoid", "Softmax")
-_MOVEMENT = ("BroadcastTo", "Pick", "Reshape", "Slice", "Take", "Transpose")
+# What makes finite numbers of finite ones here: no factor that the rules ask about overflows.
+_KEEPS_FINITE = (
+    ops.broadcast_to.op, ops.cast.op, ops.mul, ops.neg, ops.reshape.op,
+)  # fmt: skip
 
 
 def provably_positive(x: Expr, depth: int = 40) -> bool:
@@ -23,15 +26,10 @@ def provably_positive(x: Expr, depth: int = 40) -> bool:
     number = scalar_value(x)
     if number is not None:
         return bool(number > 0)
-    if x.op.name in _POSITIVE:
-        return True
-    if x.op.name == "ReduceSum":
-        return x.args[0].op.name == "Exp"
-    if x.op.name in _MOVEMENT or x.op.name == "Pow":
-        return provably_positive(x.args[0], depth - 1)
-    if x.op.name in ("Add", "Mul", "Div"):
-        return all(provably_positive(arg, depth - 1) for arg in x.args)
-    return x.op.name == "Where" and all(provably_positive(arg, depth - 1) for arg in x.args[1:])
+    if x.op is ops.reduce_sum.op:  # a rule has the logarithm of a sum of exponentials alone
+        return x.args[0].op is ops.exp
+    needed = x.op.positive_if
+    return needed is not None and all(provably_positive(x.args[i], depth - 1) for i in needed)
 
 
 def x_is_provably_positive(x: Expr, **_: Any) -> bool:
@@ -57,9 +55,7 @@ def root_of_positive(x: Expr, a: Expr, **_: Any) -> bool:
 
 def nonnegative_weights(y: Expr, **_: Any) -> bool:
     """Weights that cannot be negative: chosen classes, and what only positive functions make."""
-    if y.op.name == "Cast":
-        return y.args[0].dtype == "bool"
-    return y.op.name in ("OneHot", "Softmax", "Sigmoid", "Exp", "Relu", "Abs")
+    return y.op.nonnegative or (y.op is ops.cast.op and y.args[0].dtype == "bool")
 
 
 def is_float(x: Expr) -> bool:
@@ -154,10 +150,8 @@ def _is_finite(a: Expr, sizes: frozenset[str]) -> bool:
     number = scalar_value(a)
     if number is not None:
         return bool(np.isfinite(number))
-    if a.op.name == "SizeOf":
+    if a.op is ops.size_of.op:
         return names(a.attrs["size"]) <= sizes
-    if a.op.name == "Div":
+    if a.op is ops.div:
         return all(_is_finite(arg, sizes) for arg in a.args) and scalar_value(a.args[1]) != 0
-    return a.op.name in ("BroadcastTo", "Cast", "Mul", "Neg", "Reshape") and all(
-        _is_finite(arg, sizes) for arg in a.args
-    )
+    return a.op in _KEEPS_FINITE and all(_is_finite(arg, sizes) for arg in a.args)

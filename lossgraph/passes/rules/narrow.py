@@ -117,10 +117,12 @@ NARROW = RuleSet(
         ),
         Rule(
             "scatter_add(a) + x = x with a added",
-            lambda o, a, index, x, *, axis, size: o.scatter_add(a, index, axis, size) + x,
-            lambda o, a, index, x, *, axis, size: o.add_at(x, a, index, axis),
-            lambda a, index, x, axis, size: one_index(index, axis),
-            {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5},
+            lambda o, a, index, x, *, axis, size, unique_indices: (
+                o.scatter_add(a, index, axis, size, unique_indices) + x
+            ),
+            lambda o, a, index, x, *, axis, size, unique_indices: o.add_at(x, a, index, axis),
+            lambda a, index, x, axis, **_: one_index(index, axis),
+            {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5, "unique_indices": True},
         ),
         Rule(
             "sum(tail(x)) = tail_sum(x)",

@@ -94,16 +94,17 @@ SIMPLIFY = RuleSet(
         # the cotangent of a pick has one element a row, and that is its sum
         Rule(
             "sum(scatter_add(x)) = x",
-            lambda o, x, index, *, axis, size, axes: o.reduce_sum(
-                o.scatter_add(x, index, axis, size), axes
+            lambda o, x, index, *, axis, size, unique_indices, axes: o.reduce_sum(
+                o.scatter_add(x, index, axis, size, unique_indices), axes
             ),
-            lambda o, x, index, *, axis, size, axes: x,
-            lambda x, index, axis, size, axes: axes == (axis,) and one_index(index, axis),
+            lambda o, x, index, *, axis, size, unique_indices, axes: x,
+            lambda x, index, axis, axes, **_: axes == (axis,) and one_index(index, axis),
             {
                 "x": tensor_type("float64", (4, 1)),
                 "index": INDEX,
                 "axis": 1,
                 "size": 5,
+                "unique_indices": True,
                 "axes": (1,),
             },
         ),

@@ -71,8 +71,8 @@ def _movement_rules(function: str) -> list[Rule]:
         _through_movement(
             function,
             "pick",
-            lambda o, x, index, *, axis: o.pick(x, index, axis),
-            axis=1, index=INDEX,
+            lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
+            axis=1, index=INDEX, unique_indices=True,
         ),
         _through_movement(
             function,
@@ -97,7 +97,7 @@ def _guards(function: str, safe: float) -> list[Rule]:
 
     def unguarded(x: Expr, **_: Any) -> bool:
         """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
-        plain = x.op.name != "Where" and scalar_value(x) is None
+        plain = x.op is not ops.where and scalar_value(x) is None
         return plain and STABILIZE.apply(f(ops, x)) is None
 
     return [
@@ -250,17 +250,25 @@ STABILIZE = RuleSet(
         ),
         Rule(
             "pick(x) - logsumexp(x) = pick(log_softmax(x))",
-            lambda o, x, index, *, axis, axes: o.pick(x, index, axis) - o.logsumexp(x, axes),
-            lambda o, x, index, *, axis, axes: o.pick(o.log_softmax(x, axes), index, axis),
-            lambda x, index, axis, axes: axes == (axis,),
-            {"index": INDEX, "axis": 1, "axes": (1,)},
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                o.pick(x, index, axis, unique_indices) - o.logsumexp(x, axes)
+            ),
+            lambda o, x, index, *, axis, unique_indices, axes: o.pick(
+                o.log_softmax(x, axes), index, axis, unique_indices
+            ),
+            lambda x, index, axis, unique_indices, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "unique_indices": True, "axes": (1,)},
         ),
         Rule(
             "logsumexp(x) - pick(x) = -pick(log_softmax(x))",
-            lambda o, x, index, *, axis, axes: o.logsumexp(x, axes) - o.pick(x, index, axis),
-            lambda o, x, index, *, axis, axes: -o.pick(o.log_softmax(x, axes), index, axis),
-            lambda x, index, axis, axes: axes == (axis,),
-            {"index": INDEX, "axis": 1, "axes": (1,)},
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                o.logsumexp(x, axes) - o.pick(x, index, axis, unique_indices)
+            ),
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                -o.pick(o.log_softmax(x, axes), index, axis, unique_indices)
+            ),
+            lambda x, index, axis, unique_indices, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "unique_indices": True, "axes": (1,)},
         ),
         Rule(
             "logsumexp(x) - x = -log_softmax(x)",
