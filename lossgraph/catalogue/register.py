@@ -16,9 +16,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..authoring.annotations import signature_of_method
 from ..authoring.block import Block
 from ..authoring.functions import FunctionLoss
-from ..authoring.signatures import is_array_parameter
+from ..authoring.signature import Kind
 from ..errors import InputError
 from .examples import OBSERVED, Example, example, example_options
 
@@ -177,11 +178,10 @@ class Entry:
     def declared(self) -> dict[str, bool]:
         """The same of those inputs that the signature names."""
         if isinstance(self.source, FunctionLoss):
-            parameters = self.source.parameters
+            signature = self.source.signature
         else:
-            method = inspect.signature(self.source.hybrid_forward)
-            parameters = list(method.parameters.values())[2:]
-        return {p.name: p.default is p.empty for p in parameters if is_array_parameter(p)}
+            signature = signature_of_method(self.source, "hybrid_forward", 2)
+        return {p.name: p.required for p in signature.parameters if p.kind is Kind.ARRAY}
 
     @property
     def predictions(self) -> tuple[str, ...]:

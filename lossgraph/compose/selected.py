@@ -11,7 +11,7 @@ from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import same
 from ..errors import InputError
-from .composite import Composite
+from .composite import Composite, array_input
 
 _HIDDEN = 0.5  # a logit, a probability, a rate: whatever a loss takes, this has a finite loss
 
@@ -67,14 +67,14 @@ class _Selected(Composite):
         per_sample: bool = False,
     ) -> None:
         block = as_loss(loss)
-        inputs = block._signature().parameters
+        inputs = block.signature.by_name
         if self.by in inputs:
             raise InputError(
                 f"{block.name} has an input {self.by!r} of its own: use that, or `renamed`"
             )
-        super().__init__({"loss": block}, [self.by], fixed=[self.by])
+        super().__init__({"loss": block}, [array_input(self.by, gradient=False)])
         scalars = block.scalar_inputs
-        required = [n for n, p in inputs.items() if p.default is p.empty and n not in scalars]
+        required = [n for n, p in inputs.items() if p.required and n not in scalars]
         self.over = tuple(required if over is None else over)
         for name in self.over:
             one_of("over", name, tuple(inputs))

@@ -10,9 +10,10 @@ from ..authoring.inputs import Input
 from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..authoring.shapes import same
+from ..authoring.signature import Parameter
 from ..errors import InputError
 from ..symbolic.symbol import same_size
-from .composite import Composite, union
+from .composite import Composite, array_input, union
 
 TASKS = {"regression": 0.5, "classification": 1.0}  # of the squared error, of the cross-entropy
 
@@ -55,16 +56,14 @@ def uncertainty_weighted(parts: Mapping[str, Part], reduction: str = "mean") -> 
 class _Sum(Composite):
     """Base of sums with named parts."""
 
-    def __init__(
-        self, parts: Mapping[str, Part], reduction: str, own: Sequence[str], numbers: Sequence[str]
-    ) -> None:
+    def __init__(self, parts: Mapping[str, Part], reduction: str, own: Sequence[Parameter]) -> None:
         one_of("reduction", reduction, REDUCTIONS)
         if not isinstance(parts, Mapping) or not parts:
             raise InputError(f"parts: expected losses by name, {{'ce': loss}}, got {parts!r}")
         for name in parts:
             if not (isinstance(name, str) and name.isidentifier()):
                 raise InputError(f"a part has a name like 'boxes', not {name!r}")
-        super().__init__(parts, own, numbers)
+        super().__init__(parts, own)
         self.reduction = reduction
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
@@ -93,7 +92,8 @@ class WeightedSum(_Sum):
         for name, weight in self.weights.items():
             if not isinstance(weight, (str, int, float, Input)) or isinstance(weight, bool):
                 raise InputError(f"{name}: a weight is a number or an input's name, not {weight!r}")
-        super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, named, named)
+        inputs = [array_input(name, number=True) for name in dict.fromkeys(named)]
+        super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, inputs)
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class UncertaintyWeighted(_Sum):
         pairs = _pairs(parts, "classification")
         self.tasks = {name: one_of(name, task, tuple(TASKS)) for name, (task, _) in pairs.items()}
         losses = {name: loss for name, (_, loss) in pairs.items()}
-        super().__init__(losses, reduction, ["log_variance"], [])
+        super().__init__(losses, reduction, [array_input("log_variance")])
 
     @property
     def options(self) -> dict[str, Any]:

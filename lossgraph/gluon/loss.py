@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..authoring.annotations import Label
 from ..authoring.options import integer, number, one_of, positive
 from ..authoring.shapes import require_broadcast, require_classes, require_samples
 from ..authoring.weighting import weigh
@@ -51,9 +52,6 @@ class Loss(HybridBlock):
         super().__init__(**kwargs)
         self._weight = number("weight", weight, optional=True)
         self._batch_axis = integer("batch_axis", batch_axis)
-
-    def __repr__(self) -> str:
-        return f"{self.name}(batch_axis={self._batch_axis}, w={self._weight})"
 
     def _average(self, F: Any, loss: Any, sample_weight: Any = None, label: Any = None) -> Any:
         """Weigh, then average over every axis but the batch's."""
@@ -228,8 +226,6 @@ class CTCLoss(Loss):
     Source: Graves et al. (2006), ICML.
     """
 
-    without_gradient = ("label", "pred_lengths", "label_lengths")
-
     def __init__(
         self,
         layout: str = "NTC",
@@ -255,9 +251,9 @@ class CTCLoss(Loss):
         self,
         F: Any,
         pred: Any,
-        label: Any,
-        pred_lengths: Any = None,
-        label_lengths: Any = None,
+        label: Label,
+        pred_lengths: Label = None,
+        label_lengths: Label = None,
         sample_weight: Any = None,
     ) -> Any:
         _require_ranks(pred.shape, label.shape)
@@ -445,8 +441,6 @@ class CosineEmbeddingLoss(Loss):
     each vector; ``sample_weight``. Value: (vectors, 1); ``batch_axis`` has no effect.
     """
 
-    without_gradient = ("label",)
-
     def __init__(
         self, weight: float | None = None, batch_axis: int = 0, margin: float = 0, **kwargs: Any
     ) -> None:
@@ -454,7 +448,7 @@ class CosineEmbeddingLoss(Loss):
         self._margin = number("margin", margin)
 
     def hybrid_forward(
-        self, F: Any, input1: Any, input2: Any, label: Any, sample_weight: Any = None
+        self, F: Any, input1: Any, input2: Any, label: Label, sample_weight: Any = None
     ) -> Any:
         input1 = _reshape_like(F, input1, input2)
         similarity = embedding.cosine_similarity(F, input1, input2).reshape((-1, 1))

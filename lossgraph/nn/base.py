@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
+from ..authoring.constructors import constructor_of, refuse_option
 from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..errors import InputError
@@ -29,7 +30,7 @@ class Loss(Block):
     def _refuse(self, deprecated: dict[str, Any]) -> None:
         unknown = [name for name in deprecated if name not in ("size_average", "reduce")]
         if unknown:
-            raise InputError(f"{self.name} has no option {unknown[0]!r}")
+            refuse_option(self.name, unknown[0], constructor_of(type(self)).by_name)
         given = {name: value for name, value in deprecated.items() if value is not None}
         if given:
             average, reduce = (bool(given.get(name, True)) for name in ("size_average", "reduce"))

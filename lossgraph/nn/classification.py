@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.annotations import Label, TensorOption
 from ..authoring.options import between, integer, is_zero, number
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
@@ -16,8 +17,6 @@ from .base import Loss, as_tensor, silenced, without_last
 
 class _WeightedLoss(Loss):
     """Base of the losses with a tensor ``weight``."""
-
-    tensor_options = ("weight",)
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
@@ -37,7 +36,7 @@ class BCELoss(_WeightedLoss):
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_elementwise(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         target = F.cast(target, dtype=input.dtype)
         loss = classification.clamped_cross_entropy(F, input, target)
         return self._reduce(F, loss if weight is None else weight * loss)
@@ -51,8 +50,6 @@ class BCEWithLogitsLoss(Loss):
     Inputs: ``input`` and ``target``, of one shape; ``weight`` and ``pos_weight``, which broadcast
     to it. Value: the same shape without a reduction, else ().
     """
-
-    tensor_options = ("weight", "pos_weight")
 
     def __init__(
         self,
@@ -70,7 +67,12 @@ class BCEWithLogitsLoss(Loss):
         _require_elementwise(shapes)
 
     def hybrid_forward(
-        self, F: Any, input: Any, target: Any, weight: Any = None, pos_weight: Any = None
+        self,
+        F: Any,
+        input: Any,
+        target: Any,
+        weight: TensorOption = None,
+        pos_weight: TensorOption = None,
     ) -> Any:
         loss = classification.sigmoid_cross_entropy(F, input, target, pos_weight)
         return self._reduce(F, loss if weight is None else F.masked_mul(weight, loss))
@@ -100,13 +102,10 @@ class NLLLoss(_WeightedLoss):
         super().__init__(weight, reduction=reduction, **deprecated)
         self.ignore_index = integer("ignore_index", ignore_index)
 
-    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
-        return ("target",)
-
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_labels(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label, weight: TensorOption = None) -> Any:
         input, target, batched = _as_batch(F, input, target, False)
         return self._of_classes(F, input, target, weight, batched)
 
@@ -166,7 +165,7 @@ class CrossEntropyLoss(NLLLoss):
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_labels(shapes, _is_dense(shapes))
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         dense = _is_dense({"input": input.shape, "target": target.shape})
         input, target, batched = _as_batch(F, input, target, dense)
         log_probs = F.log_softmax(input, axis=1)
@@ -258,7 +257,7 @@ class MultiMarginLoss(_WeightedLoss):
             shapes = {**shapes, "target": ()}
         _require_labels(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         batched = len(target.shape) > 0  # the one target of one sample may be (1,)
         if len(input.shape) < 2:
             input, target = F.reshape(input, (1, -1)), F.reshape(target, (-1,))
@@ -278,13 +277,11 @@ class MultiLabelMarginLoss(Loss):
     classes, which end at the first -1. Value: (N,) or () without a reduction, else ().
     """
 
-    without_gradient = ("target",)
-
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_scores(self.name, shapes["input"])
         _require_labels(shapes, dense=True)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
         input, target, batched = _as_batch(F, input, target, dense=True)
         return self._reduce(F, classification.multi_label_margin(F, input, target), batched=batched)
 
@@ -305,7 +302,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         if "weight" in shapes:
             require_broadcast("weight", shapes["weight"], shapes["input"])
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
             loss = F.masked_mul(weight, loss)

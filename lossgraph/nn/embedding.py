@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..authoring.annotations import CONSTANT, Label
 from ..authoring.block import Block
 from ..authoring.options import number, positive
 from ..authoring.shapes import Shape
@@ -27,13 +28,11 @@ class HingeEmbeddingLoss(Loss):
     together. Value: their shape without a reduction, else ().
     """
 
-    without_gradient = ("target",)
-
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
         self.margin = number("margin", margin)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
         target = F.cast(target, dtype=input.dtype)
         return self._reduce(F, regression.hinge_embedding(F, input, target, self.margin))
 
@@ -65,8 +64,6 @@ class CosineEmbeddingLoss(Loss):
     without a batch; ``target``, (N,) or (). Value: target's shape without a reduction, else ().
     """
 
-    without_gradient = ("target",)
-
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
         self.margin = number("margin", margin)
@@ -82,7 +79,7 @@ class CosineEmbeddingLoss(Loss):
                 f"target: expected one for each pair of vectors, got {tuple(shapes['target'])}"
             )
 
-    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Label) -> Any:
         root = COSINE_EPSILON**0.5
         cosine = embedding.scaled_cosine(
             F, input1, input2, lambda F, norm: F.hypot(norm, root * F.ones_like(norm))
@@ -129,12 +126,10 @@ class TripletMarginLoss(_Triplet):
     Source: Balntas et al. (2016), BMVC.
     """
 
-    constant_options = ("p",)
-
     def __init__(
         self,
         margin: float = 1.0,
-        p: float = 2.0,
+        p: Annotated[float, CONSTANT] = 2.0,  # another formula for each norm
         eps: float = 1e-6,
         swap: bool = False,
         *,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import Number, TensorOption
 from ..authoring.options import between, integer, is_unknown
 from ..errors import InputError
 from ..losses.linear_cross_entropy import (
@@ -57,9 +58,6 @@ class LinearCrossEntropyLoss(Loss):
     Source: Hsu et al. (2024), Liger Kernel, arXiv:2410.10989.
     """
 
-    number_inputs = ("target",)
-    tensor_options = ("weight", "linear_bias")
-
     def __init__(
         self,
         reduction: str = "mean",
@@ -104,9 +102,9 @@ class LinearCrossEntropyLoss(Loss):
         F: Any,
         input: Any,
         linear_weight: Any,
-        target: Any,
-        linear_bias: Any = None,
-        weight: Any = None,
+        target: Number,
+        linear_bias: TensorOption = None,
+        weight: TensorOption = None,
     ) -> Any:
         _check_ranks(input.shape, linear_weight.shape)
         batched, dense = len(input.shape) == 2, self._is_dense(input, linear_weight, target)

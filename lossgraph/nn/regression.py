@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.annotations import Number
 from ..authoring.options import is_zero, number, positive, require_above
 from ..authoring.shapes import Shape, broadcasts, same
 from ..errors import InputError
@@ -128,8 +129,6 @@ class GaussianNLLLoss(Loss):
     Source: Nix, Weigend (1994), ICNN.
     """
 
-    number_inputs = ("var",)
-
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.full = bool(full)
@@ -153,7 +152,7 @@ class GaussianNLLLoss(Loss):
                 f"or without its last axis, got {tuple(var)}"
             )
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Number) -> Any:
         if len(var.shape) < len(input.shape):  # one for each sample, or one number
             var = F.reshape(var, (*var.shape, 1))
         loss = regression.gaussian_nll(F, input, target, F.cast(var, dtype=input.dtype), self.eps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import Label, Length
 from ..authoring.options import integer
 from ..authoring.shapes import require_samples
 from ..errors import InputError
@@ -40,9 +41,6 @@ class CTCLoss(Loss):
     Source: Graves et al. (2006), ICML.
     """
 
-    without_gradient = ("targets", "input_lengths", "target_lengths")
-    number_inputs = ("input_lengths", "target_lengths")
-
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
     ) -> None:
@@ -71,14 +69,19 @@ class CTCLoss(Loss):
         if self.blank >= log_probs[-1]:
             raise InputError(f"blank: {self.blank} is not one of the {log_probs[-1]} classes")
         samples = log_probs[1:-1]
-        lengths = {name: shapes[name] for name in self.number_inputs}
+        lengths = {name: shapes[name] for name in ("input_lengths", "target_lengths")}
         if not samples:  # each of them () or (1,)
             lengths = {name: shape for name, shape in lengths.items() if shape != (1,)}
         rows = {"targets": targets[:-1]} if len(targets) == 2 else {}
         require_samples(samples, rows | lengths)
 
     def hybrid_forward(
-        self, F: Any, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any
+        self,
+        F: Any,
+        log_probs: Any,
+        targets: Label,
+        input_lengths: Length,
+        target_lengths: Length,
     ) -> Any:
         batched = len(log_probs.shape) == 3
         if not batched:

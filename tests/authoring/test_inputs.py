@@ -449,7 +449,7 @@ def test_what_is_given_for_it_is_one_number() -> None:
 
 def test_an_input_says_what_it_is() -> None:
     loss = nn.HuberLoss(delta=Input("d"))
-    assert repr(loss) == "HuberLoss(delta=Input('d'), reduction='mean')"
+    assert repr(loss) == "HuberLoss(reduction='mean', delta=Input('d'))"
     assert loss.options["delta"] == Input("d")
     assert pickle.loads(pickle.dumps(loss)).options == loss.options
     assert "gamma=Input('g')" in repr(losses.sigmoid_focal.with_options(gamma=Input("g")))

@@ -201,8 +201,8 @@ def test_parts_of_a_function_of_ones_own():
 def test_a_sum_survives_pickling_and_says_what_it_is():
     loss = lg.weighted_sum({"ce": CE, "nce": (0.5, losses.z_loss)})
     assert repr(loss) == (
-        "WeightedSum(ce='1.0 * SoftmaxCrossEntropyLoss(batch_axis=0, w=None)', "
-        "nce='0.5 * <loss z_loss()>', reduction='none')"
+        "WeightedSum(ce=1.0 * SoftmaxCrossEntropyLoss(axis=-1, sparse_label=True, "
+        "from_logits=False, weight=None, batch_axis=0), nce=0.5 * z_loss(), reduction='none')"
     )
     again = pickle.loads(pickle.dumps(loss))
     given = {"pred": PRED, "label": LABEL, "logits": PRED}

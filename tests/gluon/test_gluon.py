@@ -484,7 +484,7 @@ def test_the_aliases_are_the_classes():
     assert gluon.SigmoidBCELoss is gluon.SigmoidBinaryCrossEntropyLoss
     assert gluon.SoftmaxCELoss is gluon.SoftmaxCrossEntropyLoss
     assert gluon.loss.HuberLoss is gluon.HuberLoss
-    assert repr(gluon.L1Loss(weight=2)) == "L1Loss(batch_axis=0, w=2)"
+    assert repr(gluon.L1Loss(weight=2)) == "L1Loss(weight=2, batch_axis=0)"
 
 
 # --- dtypes ---
