@@ -13,7 +13,13 @@ __all__ = ["Block", "HybridBlock"]
 
 
 class HybridBlock(Block):
-    """Gluon's base of what can be compiled; ``prefix`` and ``params`` are accepted."""
+    """Gluon's base of what can be compiled.
+
+    Args:
+        prefix: Gluon's prefix of parameters' names, which has no effect.
+        params: Gluon's parameters to share, which have no effect.
+        **unknown: refused, with a list of the options that there are.
+    """
 
     def __init__(self, prefix: str | None = None, params: Any = None, **unknown: Any) -> None:
         if unknown:

@@ -29,6 +29,13 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
     ``head_bias``, and ``tail.i.0.weight``, ``tail.i.1.weight`` for each cluster i. Value: (), what
     torch calls ``.loss``.
 
+    Args:
+        in_features: the length of the input vectors.
+        n_classes: the number of classes.
+        cutoffs: the first class of each cluster, increasing.
+        div_value: how many times shorter the vectors of a cluster are than those of the one before.
+        head_bias: whether the head has a bias.
+
     Source: Grave et al. (2017), ICML.
     """
 

@@ -31,6 +31,11 @@ class BCELoss(_WeightedLoss):
     Inputs: ``input`` and ``target``, of one shape; ``weight``, which broadcasts to it. Value: the
     same shape without a reduction, else (). The gradient by input divides by
     ``max(p(1 - p), 1e-12)``, as torch's does.
+
+    Args:
+        weight: as the input of this name, which a call may give instead.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
@@ -49,6 +54,12 @@ class BCEWithLogitsLoss(Loss):
 
     Inputs: ``input`` and ``target``, of one shape; ``weight`` and ``pos_weight``, which broadcast
     to it. Value: the same shape without a reduction, else ().
+
+    Args:
+        weight: as the input of this name, which a call may give instead.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        pos_weight: likewise; it multiplies the loss of positive labels.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -83,12 +94,16 @@ class NLLLoss(_WeightedLoss):
 
     .. math:: \ell = -w_y x_y
 
-    ``mean`` divides by the sum of the weights ``w_y``. A target of ``ignore_index`` counts for
-    nothing. Inputs: ``input``, log-probabilities (N, C, ...), or (C,) without a batch;
-    ``target``, classes (N, ...) or (); ``weight``, (C,). Value: (N, ...) or () without a
-    reduction, else ().
+    Inputs: ``input``, log-probabilities (N, C, ...), or (C,) without a batch; ``target``, classes
+    (N, ...) or (); ``weight``, (C,). Value: (N, ...) or () without a reduction, else ().
 
     Any other target that is no class is refused, or NaN where a graph cannot refuse.
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        ignore_index: a target that counts for nothing.
+        reduction: ``mean``, which divides by the sum of the weights, ``sum`` or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -134,15 +149,21 @@ class CrossEntropyLoss(NLLLoss):
 
     .. math:: \ell = -w_y \log p_y \quad\text{or}\quad -\sum_c w_c y_c \log p_c
 
-    ``label_smoothing`` moves that share of each target to all classes alike. ``mean`` of classes
-    divides by the sum of the weights ``w_y``, that of distributions by their number. A class of
-    ``ignore_index`` counts for nothing.
+    The mean of classes divides by the sum of their weights ``w_y``, that of distributions by their
+    number.
 
     Inputs: ``input``, logits (N, C, ...), or (C,) without a batch; ``target``, classes (N, ...) or
     (), or distributions in input's shape; ``weight``, (C,). Value: (N, ...) or () without a
     reduction, else ().
 
     Any other target that is no class is refused, or NaN where a graph cannot refuse.
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        ignore_index: a target that counts for nothing.
+        reduction: ``mean``, ``sum`` or ``none``.
+        label_smoothing: the share of each target, 0 to 1, that moves to all classes alike.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Szegedy et al. (2016), CVPR (label smoothing).
     """
@@ -185,10 +206,15 @@ class KLDivLoss(Loss):
 
     .. math:: \ell = y (\log y - x) \quad\text{or}\quad e^y (y - x)
 
-    ``log_target=True``: the target is a logarithm too. ``batchmean`` divides the sum by the length
-    of the first axis, ``mean`` by the number of elements. What has probability 0 adds nothing,
-    whatever was predicted for it. Inputs: ``input``, log-probabilities, any shape; ``target``,
-    which broadcasts with it. Value: their shape without a reduction, else ().
+    What has probability 0 adds nothing, whatever was predicted for it. Inputs: ``input``,
+    log-probabilities, any shape; ``target``, which broadcasts with it. Value: their shape without a
+    reduction, else ().
+
+    Args:
+        reduction: ``mean`` over the elements, ``batchmean``, the sum divided by the length of the
+            first axis, ``sum`` or ``none``.
+        log_target: whether ``target`` holds logarithms too.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
@@ -221,6 +247,10 @@ class SoftMarginLoss(Loss):
 
     Inputs: ``input`` and ``target``, -1 and 1, any shape, broadcast together. Value: their shape
     without a reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
@@ -232,8 +262,15 @@ class MultiMarginLoss(_WeightedLoss):
 
     .. math:: \ell = \frac{w_y}{C} \sum_{c \ne y} \max(0, m - x_y + x_c)^p
 
-    ``p`` is 1 or 2. Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, classes
-    (N,) or (); ``weight``, (C,). Value: (N,) or () without a reduction, else ().
+    Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, classes (N,) or ();
+    ``weight``, (C,). Value: (N,) or () without a reduction, else ().
+
+    Args:
+        p: the power of the hinge, 1 or 2.
+        margin: how far the class's score must be above the others.
+        weight: as the input of this name, which a call may give instead: one for each class.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -275,6 +312,10 @@ class MultiLabelMarginLoss(Loss):
 
     Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, in the same shape,
     classes, which end at the first -1. Value: (N,) or () without a reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
@@ -294,6 +335,11 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     Inputs: ``input``, logits (..., C), and ``target``, labels in [0, 1], broadcast together;
     ``weight``, (C,) or what broadcasts to that shape. Value: (...) without a reduction, else ().
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:

@@ -26,6 +26,11 @@ class HingeEmbeddingLoss(Loss):
 
     Any other label has both. Inputs: ``input``, distances, and ``target``, any shape, broadcast
     together. Value: their shape without a reduction, else ().
+
+    Args:
+        margin: the least distance of pairs labelled -1 that costs nothing.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean", **deprecated: Any) -> None:
@@ -42,8 +47,13 @@ class MarginRankingLoss(Loss):
 
     .. math:: \ell = \max(0, m - y (x_1 - x_2))
 
-    Inputs: ``input1``, ``input2`` and ``target``, which is 1 if the first is to be larger, else
-    -1; any shape, broadcast together. Value: their shape without a reduction, else ().
+    Inputs: ``input1``, ``input2`` and ``target``, which is 1 if the first is to be larger, else -1;
+    any shape, broadcast together. Value: their shape without a reduction, else ().
+
+    Args:
+        margin: how far the scores must be apart.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean", **deprecated: Any) -> None:
@@ -62,6 +72,11 @@ class CosineEmbeddingLoss(Loss):
 
     The lengths are ``sqrt(x^2 + 1e-12)``. Inputs: ``input1`` and ``input2``, (N, D), or (D,)
     without a batch; ``target``, (N,) or (). Value: target's shape without a reduction, else ().
+
+    Args:
+        margin: the largest cosine of pairs labelled -1 that costs nothing.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean", **deprecated: Any) -> None:
@@ -119,9 +134,16 @@ class TripletMarginLoss(_Triplet):
 
     .. math:: \ell = \max(0, d(a, p) - d(a, n) + m), \quad d(x, y) = \|x - y + \epsilon\|_p
 
-    ``swap`` takes the distance of positive and negative where that is the smaller. Inputs:
-    ``anchor``, ``positive``, ``negative``, vectors along the last axis, (..., D). Value: (...)
-    without a reduction, else ().
+    Inputs: ``anchor``, ``positive``, ``negative``, vectors along the last axis, (..., D). Value:
+    (...) without a reduction, else ().
+
+    Args:
+        margin: by how much the negative must be further than the positive, above 0.
+        p: the degree of the norm.
+        eps: what is added to each difference.
+        swap: whether the distance of positive and negative counts where that is the smaller.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Balntas et al. (2016), BMVC.
     """
@@ -151,14 +173,17 @@ class TripletMarginWithDistanceLoss(_Triplet):
 
     .. math:: \ell = \max(0, d(a, p) - d(a, n) + m)
 
-    ``distance_function`` is a function ``d(F, x, y)``, a loss like
-    ``nn.functional.pairwise_distance``, or one of these names of distances along the last axis:
-    ``pairwise`` (the default, ``|x - y + 1e-6|``), ``squared_euclidean``, ``cosine`` (1 minus the
-    cosine), ``manhattan``, ``chebyshev``. ``swap`` takes the distance of positive and negative
-    where that is the smaller.
-
     Inputs: ``anchor``, ``positive``, ``negative``, of as many axes. Value: the distances' shape
     without a reduction, else ().
+
+    Args:
+        distance_function: a function ``d(F, x, y)``, a loss like
+            ``nn.functional.pairwise_distance``, or the name of a distance along the last axis:
+            ``pairwise`` (the default, ``|x - y + 1e-6|``), ``squared_euclidean``, ``cosine`` (1
+            minus the cosine), ``manhattan`` or ``chebyshev``.
+        margin: by how much the negative must be further than the positive, above 0.
+        swap: whether the distance of positive and negative counts where that is the smaller.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
 
     Source: Balntas et al. (2016), BMVC.
     """

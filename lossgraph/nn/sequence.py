@@ -29,14 +29,19 @@ class CTCLoss(Loss):
 
     .. math:: \ell = -\log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t)
 
-    ``mean`` divides each loss by its target's length (at least 1) first. A target without an
-    alignment has an infinite loss, or 0 with ``zero_infinity``; its gradient is 0.
+    A target without an alignment has the gradient 0.
 
     Inputs: ``log_probs``, log-probabilities (T, N, C), or (T, C) without a batch; ``targets``,
     classes (N, S), or those of all samples one after the other, (sum of the lengths,);
     ``input_lengths`` and ``target_lengths``, (N,) or (). Value: (N,) or () without a reduction,
     else (). The gradient by ``log_probs`` is the derivative, which torch's own is only where a
     ``log_softmax`` comes before.
+
+    Args:
+        blank: the class of the blank.
+        reduction: ``mean``, which divides each loss by its target's length (at least 1) first,
+            ``sum`` or ``none``.
+        zero_infinity: whether a target without an alignment has the loss 0, rather than infinity.
 
     Source: Graves et al. (2006), ICML.
     """
