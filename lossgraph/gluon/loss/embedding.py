@@ -47,7 +47,8 @@ class CosineEmbeddingLoss(Loss):
         \max(0, \cos(x_1, x_2) - m) & y = -1 \end{cases}
 
     Inputs: ``input1`` and ``input2``, vectors along the last axis, any shape; ``label``, one for
-    each vector; ``sample_weight``. Value: (vectors, 1).
+    each vector; ``sample_weight``. Value: one number for each vector, (N,) for (N, D), as Gluon
+    documents (MXNet 1.9.1 itself gives (N, 1)).
 
     Args:
         weight: a number that multiplies the loss, or None.
@@ -71,7 +72,7 @@ class CosineEmbeddingLoss(Loss):
         loss = embedding.cosine_embedding(F, similarity, column, self._margin)
         if sample_weight is not None:
             loss = weigh(F, loss, sample_weight, label)
-        return _apply_weighting(F, loss, self._weight)
+        return _apply_weighting(F, F.reshape(loss, (-1,)), self._weight)
 
 
 class SDMLLoss(Loss):
