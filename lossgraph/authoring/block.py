@@ -6,6 +6,7 @@ compiles itself once for each signature; called with symbols it is part of anoth
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from .binding import bind_call
 from .cache import CompiledVariants, SpecializationCache
 from .constructors import check_constructor, constructor_of, options_by_name
 from .cotangents import cotangents
+from .description import card_of
 from .input_types import Arrays, InputTypes, as_types, length_pattern
 from .inputs import Input, numbers_as_arrays, with_scalar_types
 from .signature import Signature, with_scalars
@@ -55,6 +57,15 @@ class Block(Holder):
     def __repr__(self) -> str:
         shown = self.shown_options().items()
         return f"{self.name}({', '.join(f'{name}={text}' for name, text in shown)})"
+
+    def _repr_html_(self) -> str:
+        return card_of(
+            self.name,
+            inspect.cleandoc(self.__doc__ or ""),
+            self.shown_options(),
+            self.signature,
+            self.parameter_shapes,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_constructed_with": self._constructed_with}

@@ -16,6 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..authoring import description
 from ..authoring.annotations import signature_of_method
 from ..authoring.block import Block
 from ..authoring.functions import FunctionLoss
@@ -123,7 +124,7 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of the documentation."""
-        return _documentation(self.source).partition("\n")[0]
+        return description.summary_of(_documentation(self.source))
 
     @property
     def formula(self) -> str:
@@ -295,8 +296,7 @@ def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:
 
 def formula_of(source: object) -> str:
     """What stands under ``.. math::`` in the documentation of a loss, on one line."""
-    match = re.search(r"\.\. math::(.*?)(?:\n\s*\n|\Z)", _documentation(source), re.DOTALL)
-    return " ".join(match.group(1).split()) if match else ""
+    return description.formula_of(_documentation(source))
 
 
 def _losses(module_name: str) -> dict[type[Block] | FunctionLoss, tuple[str, ...]]:
