@@ -98,7 +98,7 @@ def _declared(parameter: inspect.Parameter, function: Callable[..., Any]) -> Par
 
 
 def _is_array(hint: Any, default: Any) -> bool:
-    """Whether an argument is an array: of what may be either the default decides."""
+    """Whether an argument is an array; where its type allows a number too, the default decides."""
     optional = default is _EMPTY or default is None
     if hint is _EMPTY:
         return optional
@@ -135,7 +135,7 @@ def _written_members(hint: str) -> list[str]:
 
 
 def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
-    """An annotation that is written as a string as what it stands for, itself if that fails."""
+    """The type that a string annotation names; the string itself if it cannot be evaluated."""
     if not isinstance(annotation, str):
         return annotation
     try:

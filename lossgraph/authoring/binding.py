@@ -46,7 +46,7 @@ def _sort(
     arrays: dict[str, Any],
     constants: dict[str, Any],
 ) -> None:
-    """Put an argument among the arrays or the constants; None for what may be left out is neither.
+    """Put an argument among the arrays or the constants; an optional one that is None is neither.
 
     An option is a constant where elsewhere numbers and tuples of them are arrays.
     """

@@ -87,14 +87,14 @@ class Block(Holder):
         return dict(arrays)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Refuse shapes of a call that a graph, which knows lengths by name, cannot refuse."""
+        """Refuse the shapes of a call, in which every length is known."""
         self.require_shapes(shapes)
 
     def require_shapes(self, shapes: Mapping[str, tuple[Any, ...]]) -> None:
-        """Refuse shapes, of a call or of a graph, where lengths may have names."""
+        """Refuse the shapes of a call or of a graph; in a graph a length may be a name."""
 
     def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
-        """Inputs of these types that have no gradient whatever their dtype."""
+        """The inputs that have no gradient even if they are floats, given the types of all."""
         return self.signature.labels
 
     @property
@@ -252,7 +252,7 @@ class Block(Holder):
         return loss.hybrid_forward(F, *args, **named)
 
     def _with_scalars_placed(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
-        """The loss with its inputs among the options in their places, and what else is given."""
+        """The loss with values in place of the ``Input`` options, and the other arguments."""
         names = self.scalar_inputs
         if not names:
             return self, given
@@ -260,7 +260,7 @@ class Block(Holder):
         return loss, {n: x for n, x in given.items() if n not in names}
 
     def _without_scalars(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
-        """The shapes of the inputs that are not options; those are of shape ()."""
+        """The shapes without those of ``Input`` options."""
         left = dict(shapes)
         for name in self.scalar_inputs if () in left.values() else ():
             left.pop(name, None)
@@ -274,7 +274,7 @@ class Block(Holder):
         return signature_of_method(type(self), "hybrid_forward", 2)
 
     def _own_tensors(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The tensors of the constructor that a call has not given itself."""
+        """The constructor's tensors that the call does not replace."""
         held = self._declared().held
         own = {name: getattr(self, name) for name in held if name not in given}
         return {name: tensor for name, tensor in own.items() if tensor is not None}
@@ -295,7 +295,7 @@ class Block(Holder):
         wrt: tuple[str, ...],
         with_ct: bool,
     ) -> Compiled:
-        """The compiled variant for the arrays of a call, of which lists become arrays."""
+        """The compiled variant for the arrays of a call, of which lists are converted in place."""
         for name, value in arrays.items():
             if isinstance(value, (list, tuple)):
                 arrays[name] = to_numpy(name, value)

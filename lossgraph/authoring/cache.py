@@ -116,7 +116,7 @@ class SpecializationCache:
 
 
 def _check_constraints(program: Program, lengths: Mapping[str, int]) -> None:
-    """A derived size that is not what it met may be a 1 that broadcasts: trace with its value."""
+    """Ask to specialize sizes that were taken to be equal and are not: one may broadcast as a 1."""
     for left, right in program.constraints:
         if evaluate(left, lengths) != evaluate(right, lengths):
             names = tuple(sorted(dim_names(left) | dim_names(right)))

@@ -31,7 +31,7 @@ def constructor_of(cls: type) -> Signature:
 
 
 def options_by_name(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a constructor is given, by name; what stands in an ``*args`` of it is left out."""
+    """A constructor's arguments by name, without those that its ``*args`` takes."""
     own = signature_of(cls.__init__, 1)  # type: ignore[misc]
     return {**dict(zip(own.positional, args, strict=False)), **kwargs}
 

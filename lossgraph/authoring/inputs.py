@@ -50,7 +50,7 @@ class Input:
 def require_numbers(
     owner: str, signature: Signature, given: Mapping[str, Any], constant: Iterable[str] = ()
 ) -> None:
-    """Refuse inputs in the place of options that are no numbers, or that choose the code.
+    """Refuse an ``Input`` for an option that is no number, or on which the graph's form depends.
 
     Args:
         owner: the name of the loss.
@@ -73,7 +73,7 @@ def require_numbers(
 
 
 def scalar(name: str, value: Any) -> Any:
-    """What a call gives for an input among the options: a number, or an array of shape ().
+    """Check what a call gives for an ``Input`` option: a number or an array of shape ().
 
     Raises:
         InputError: for anything else.
@@ -99,7 +99,7 @@ def require_scalar(name: str, shape: Sequence[Any]) -> None:
 def with_scalar_types(
     types: Mapping[str, TensorType], names: Sequence[str], constants: Mapping[str, Any]
 ) -> dict[str, TensorType]:
-    """Types with those of the inputs among the options: scalars in the dtype of the first float."""
+    """Types with those of ``Input`` options added: scalars in the dtype of the first float."""
     for name in set(names) & set(types):
         require_scalar(name, types[name].shape)
     dtype = next((t.dtype for t in types.values() if t.is_float), "float32")
@@ -108,7 +108,7 @@ def with_scalar_types(
 
 
 def numbers_as_arrays(arrays: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The arrays of a call, Python's numbers among them in the dtype of the first float array."""
+    """The arrays of a call; numbers given for ``Input`` options become scalars of its floats."""
     given = dict(arrays)
     numbers = {n for n in names if isinstance(given.get(n), (int, float, np.generic))}
     if numbers:

@@ -46,7 +46,7 @@ class Holder:
 
 
 def frozen_attributes(holder: Holder, left_out: tuple[str, ...]) -> Hashable:
-    """The class and attributes of an object, but for some, as one value."""
+    """The class and the attributes of an object as one value, some attributes left out."""
     found: list[Any] = [holder.__class__]
     for name, value in holder.__dict__.items():
         kind = value.__class__
@@ -95,7 +95,7 @@ class Same:
 
 
 def _frozen_array(value: Any) -> Hashable:
-    """An array by its bytes; by identity if it cannot change, or lies where nobody reads it."""
+    """An array by its bytes; by identity if it is read-only or on a device."""
     if isinstance(value, np.ndarray) and value.flags.owndata and not value.flags.writeable:
         return Same(value)
     try:

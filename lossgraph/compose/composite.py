@@ -87,5 +87,5 @@ def union(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:
 
 
 def of(loss: Block, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what is given, the inputs and options of a loss."""
+    """The arguments of a loss among those given."""
     return {name: given[name] for name in loss.signature.by_name if name in given}

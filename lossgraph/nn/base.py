@@ -47,12 +47,12 @@ def as_tensor(value: Any) -> Any:
 
 
 def without_last(F: Any, x: Any) -> Any:
-    """An array whose last axis has length one without that axis, of rank 0 too."""
+    """``x`` without its last axis, which has length one; of rank 0 if it has no other."""
     return F.squeeze(x, axis=-1) if len(x.shape) > 1 else F.scalar(x)
 
 
 def silenced(F: Any, weight: Any, loss: Any) -> Any:
-    """A weight times a loss, where a weight of 0 silences an infinite loss.
+    """``weight * loss``, 0 where the weight is 0 and the loss infinite.
 
     Unlike ``F.masked_mul`` it leaves the gradient of 0/0 what it is, NaN.
     """

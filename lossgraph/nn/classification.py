@@ -356,7 +356,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 def _as_batch(F: Any, input: Any, target: Any, dense: bool) -> tuple[Any, Any, bool]:
-    """Input (N, C, ...) and target (N, ...) or in its shape, and whether there was a batch."""
+    """Input (N, C, ...), target (N, ...) or of input's shape, and whether there was a batch."""
     if len(input.shape) > 1:
         return input, target, True
     return F.reshape(input, (1, -1)), F.reshape(target, (1, -1) if dense else (1,)), False

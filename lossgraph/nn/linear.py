@@ -77,7 +77,7 @@ class LinearCrossEntropyLoss(Loss):
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Everything has the shape that input and linear_weight say."""
+        """Check every shape against those of input and linear_weight."""
         input, weight = shapes["input"], shapes["linear_weight"]
         _check_ranks(input, weight)
         if input[-1] != weight[-1]:
@@ -146,13 +146,13 @@ class LinearCrossEntropyLoss(Loss):
     def _probabilities(
         self, F: Any, target: Any, linear: Linear, weight: Any
     ) -> tuple[Target, Any, Any]:
-        """What the logits are compared with, how much each row counts, and towards the mean."""
+        """The target, the weight of each row, and the weights whose sum divides the mean."""
         probs = F.reshape(_classes_last(F, target, 1), (target.shape[0], linear.weight.shape[0]))
         counts = F.ones((target.shape[0], linear.positions), dtype=linear.rows.dtype)
         return Target(None, probs, weight, self._smoothing(F)), counts, counts
 
     def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
-        """The same of classes, of which an ignored one is taken for the first and counts 0."""
+        """The same for class labels; an ignored label becomes class 0 with weight 0."""
         index = _IGNORED if self.ignore_index is None else self.ignore_index
         kept = F.cast(F.cast(target, "int64") != index, linear.rows.dtype)
         target = F.where(kept, target, F.zeros_like(target))

@@ -54,7 +54,7 @@ class CTCLoss(Loss):
         self.zero_infinity = bool(zero_infinity)
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Targets one after the other become rows, which the graph need not guess the length of."""
+        """Split concatenated targets into rows, so that the graph need not guess their lengths."""
         given = dict(arrays)
         found = [given.get(name) for name in ("log_probs", "targets", "target_lengths")]
         if any(array is None or device_of(array) is not None for array in found):
@@ -67,7 +67,7 @@ class CTCLoss(Loss):
         return given
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """The blank is a class, and everything else is there once for each sample."""
+        """Check that the blank is a class, and that there is one of everything for each sample."""
         log_probs, targets = shapes["log_probs"], shapes["targets"]
         if len(log_probs) not in (2, 3) or len(targets) not in (1, len(log_probs) - 1):
             raise InputError(_EXPECTED.format(log_probs, targets))
@@ -115,7 +115,7 @@ class CTCLoss(Loss):
 
 
 def _rows(targets: Any, lengths: Any, classes: int) -> Any:
-    """A row for each target, from targets one after the other."""
+    """Concatenated targets as rows."""
     check_labels("targets", targets, classes, {})
     if (lengths < 0).any() or lengths.sum() != len(targets):
         raise InputError(
@@ -127,7 +127,7 @@ def _rows(targets: Any, lengths: Any, classes: int) -> Any:
 
 
 def _unpacked(F: Any, targets: Any, lengths: Any) -> Any:
-    """The same inside a graph, in rows as long as all targets together."""
+    """The same inside a graph; each row is as long as all targets together."""
     lengths = F.cast(lengths, "int64")
     ends = F.reshape(F.cumsum(lengths, axis=0), (-1, 1))
     places = F.reshape(F.arange(targets.shape[0], dtype="int64"), (1, -1))

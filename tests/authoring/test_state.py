@@ -68,7 +68,6 @@ def test_arrays_that_cannot_change_are_known_by_what_they_are() -> None:
         (gluon.L2Loss(), gluon.L1Loss()), (gluon.L2Loss(), gluon.L2Loss(2.0)),
         (lambda: 1, lambda: 1), (nn.HuberLoss(delta=0.0 + 1), nn.HuberLoss(delta=1)),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_computes_something_else_is_another_value(one, other) -> None:
     assert frozen(one) != frozen(other)
@@ -81,7 +80,6 @@ def test_what_computes_something_else_is_another_value(one, other) -> None:
     [3, 2.5, float("nan"), "x", (1, [2, {"a": np.arange(4)}]), {1, 2}, np.zeros((0, 3)),
      np.array(2.0), np.arange(6).reshape(2, 3).T, lg.Input("a"), gluon.HuberLoss(rho=2.0),
      lg.masked(gluon.L2Loss())],
-    ids=str,
 )  # fmt: skip
 def test_equal_values_are_equal_keys(value) -> None:
     again = copy.deepcopy(value)
