@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..authoring.block import Block, as_types
+from ..authoring.block import Block
+from ..authoring.input_types import as_types
 from ..catalogue.register import Entry, lookup
 from ..compare.differences import number_text, tolerance_of, ulp_text
 from ..deploy.example_inputs import draw_inputs

@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..authoring.block import InputTypes
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes
 from ..compiler.outputs import with_expressions
 from ..compiler.program import Program
 from ..errors import InputError

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..authoring.block import Block, InputTypes, as_types
+from ..authoring.block import Block
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes, as_types
 from ..catalogue.register import example_types, examples_of
 from ..compiler.outputs import gradient_name
 from ..compiler.program import Program

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..authoring.block import Block, symbolic_shapes
+from ..authoring.block import Block
+from ..authoring.input_types import symbolic_shapes
 from ..catalogue.register import examples_of
 from ..compare.comparison import values_by_numpy
 from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..authoring.block import Block, as_types
+from ..authoring.block import Block
 from ..authoring.functions import as_loss
+from ..authoring.input_types import as_types
 from ..catalogue.examples import OBSERVED
 from ..catalogue.register import entry_of, example_types, examples_of
 from ..compare.comparison import named_outputs

@@ -340,6 +340,9 @@ def test_in_a_weighted_sum_inputs_of_one_name_are_one() -> None:
     assert_close(parts["huber"], huber(2.0).astype("float32"))
     assert_close(total_, (0.3 * huber(2.0) + 0.5 * 0.3 * 2).astype("float32"))
     assert_close(grads["share"], np.float32(huber(2.0).sum() + 0.5 * 2 * 2))
+    assert {grad.dtype for grad in grads.values()} == {np.dtype("float32")}
+    with pytest.raises(InputError, match="share: expected one number"):
+        whole(PRED, LABEL, rho=2.0, share=np.ones(2))
     model = whole.to_onnx({"pred": ("float32", ("N", 2)), "label": ("float32", ("N", 2))})
     assert sorted(i.name for i in model.graph.input) == ["label", "pred", "rho", "share"]
 
@@ -449,7 +452,7 @@ def test_what_is_given_for_it_is_one_number() -> None:
 
 def test_an_input_says_what_it_is() -> None:
     loss = nn.HuberLoss(delta=Input("d"))
-    assert repr(loss) == "HuberLoss(delta=Input('d'), reduction='mean')"
+    assert repr(loss) == "HuberLoss(reduction='mean', delta=Input('d'))"
     assert loss.options["delta"] == Input("d")
     assert pickle.loads(pickle.dumps(loss)).options == loss.options
     assert "gamma=Input('g')" in repr(losses.sigmoid_focal.with_options(gamma=Input("g")))

@@ -176,5 +176,5 @@ def test_options_of_a_function_are_given_at_the_call_or_before() -> None:
 
 
 def test_an_option_that_a_function_does_not_have_is_refused() -> None:
-    with pytest.raises(InputError, match=r"scaled has no option 'size': \['scale'\]"):
+    with pytest.raises(InputError, match=r"scaled has no option 'size': its options are scale"):
         FunctionLoss(scaled).with_options(size=1)

@@ -363,7 +363,7 @@ def flat(value):
 
 def in_order(loss, given):
     """The arrays in the order of the call."""
-    names = [n for n in loss._signature().parameters if n in given] or list(given)
+    names = [n for n in loss.signature.by_name if n in given] or list(given)
     return [given[n] for n in names]
 
 
