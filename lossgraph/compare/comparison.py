@@ -18,7 +18,7 @@ from ..errors import InputError, LossgraphError
 from ..models.interface import ModelRunner
 from .checks import evaluate_model
 from .differences import Deviation, Tolerance, deviation, with_floats
-from .edge_cases import cases
+from .edge_cases import edge_cases
 from .equivalents import FRAMEWORKS
 from .external_frameworks import Job, MissingError, find_python, outputs_of, version_of
 
@@ -102,7 +102,7 @@ def compare(
     subject: Subject,
     against: Sequence[str] = ALL,
     pythons: Mapping[str, str] | None = None,
-    extremes: bool = False,
+    with_edge_cases: bool = False,
     tolerance: Callable[[str], Tolerance] | None = None,
     watch: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> Comparison:
@@ -112,7 +112,7 @@ def compare(
         subject: the loss and its inputs.
         against: names of ``AGAINST``.
         pythons: paths of Pythons that have a framework, by its name.
-        extremes: also at large logits, at zeros and so on.
+        with_edge_cases: also at large logits, at zeros and so on.
         tolerance: from the name of a dtype to how far numbers may be apart.
         watch: gives the names one by one, and may show how many are done.
 
@@ -123,9 +123,9 @@ def compare(
     if unknown:
         raise InputError(f"there is no {unknown[0]!r} to compare with: there are {AGAINST}")
     inputs = {ORDINARY: dict(subject.arrays)}
-    if extremes:
+    if with_edge_cases:
         kinds = {name: example.values for name, example in examples_of(subject.loss).items()}
-        inputs |= cases(subject.arrays, kinds)
+        inputs |= edge_cases(subject.arrays, kinds)
     ours = {case: named_outputs(_run(subject, arrays)) for case, arrays in inputs.items()}
     found = Comparison()
     for name in watch(against):

@@ -34,7 +34,7 @@ def kind_of(array: Array) -> str:
     return "positive" if (wide >= 0).all() else "real"
 
 
-def cases(
+def edge_cases(
     arrays: Mapping[str, Array], kinds: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Array]]:
     """The inputs with some of them moved to extremes, by what is extreme: those that it changes.

@@ -11,7 +11,7 @@ from ..authoring.block import Block, symbolic_shapes
 from ..catalogue.register import examples_of
 from ..compare.comparison import values_by_numpy
 from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
-from ..compare.edge_cases import cases
+from ..compare.edge_cases import edge_cases
 from ..compiler.program import Program
 from ..errors import InputError, LossgraphError
 from ..ir.dims import Size
@@ -39,10 +39,10 @@ NARROW = ("float16", "bfloat16", "float32")
 BATCHES = (0, 1, 2, 7)
 EXTENDED = np.dtype(np.longdouble)  # 80 bits where the processor has them
 # A derivative in float32, at numbers of 1e4, by differences of a value of up to 1e8.
-_EXTREME_STEP, _EXTREME_ENTRIES = 2.0**-10, 12
+_EDGE_STEP, _EDGE_ENTRIES = 2.0**-10, 12
 # An entry of a gradient may be a difference of probabilities, numbers up to 1, which it rounds.
 _SHARE = SAMPLE_TOLERANCES["float32"]
-_EXTREME = (_SHARE, _SHARE, float(np.finfo(np.float32).eps))
+_EDGE = (_SHARE, _SHARE, float(np.finfo(np.float32).eps))
 _UNITS = 16  # roundings of an input that intermediate results may be worth
 
 
@@ -107,14 +107,14 @@ def check_extremes(
     names = chosen_wrt(block, arrays, wrt)
     kinds = {name: example.values for name, example in examples_of(block).items()}
     report = Report(name_of(loss))
-    for title, moved in cases(arrays, kinds).items():
-        wrong, known = _at_extreme(block, moved, names)
+    for title, moved in edge_cases(arrays, kinds).items():
+        wrong, known = _at_edge_case(block, moved, names)
         fail(f"{name_of(loss)}: wrong at {title}", wrong, [reproduced(moved)])
         report.lines.append(f"{title}: {known}")
     return report
 
 
-def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[list[str], str]:
+def _at_edge_case(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[list[str], str]:
     """What is wrong, and what was compared."""
     mine = outputs_of(block, arrays, names)
     wide = outputs_of(block, in_dtype(arrays, "float64"), names)
@@ -148,9 +148,9 @@ def _at_extreme(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[lis
 
     spread = with_floats(arrays, EXTENDED if exact else np.float64)
     for name in names:
-        places = places_of(arrays[name], name, _EXTREME_ENTRIES)
-        found_slopes = slopes(total, spread, name, places, _EXTREME_STEP)
-        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, _EXTREME)
+        places = places_of(arrays[name], name, _EDGE_ENTRIES)
+        found_slopes = slopes(total, spread, name, places, _EDGE_STEP)
+        wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, _EDGE)
     return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
 
 

@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
-from lossgraph.compare import equivalents
-from lossgraph.compare import external_frameworks as foreign
+from lossgraph.compare import equivalents, external_frameworks
 from lossgraph.compare.comparison import Subject, compare, named_outputs
 from lossgraph.compare.differences import deviation
-from lossgraph.compare.edge_cases import cases, kind_of
+from lossgraph.compare.edge_cases import edge_cases, kind_of
 from lossgraph.compare.external_frameworks import Job
 from lossgraph.deploy.example_inputs import draw_inputs
 from support import ROOT
@@ -128,7 +127,7 @@ def test_engine_and_numpy_agree(name):
     assert {row.output for row in found.rows} >= {f"grad_{name}" for name in subject.grad}
 
 
-def test_extremes_are_compared_too():
+def test_edge_cases_are_compared_too():
     rows = rows_of("bce_with_logits", "--against", "numpy", "--extremes")
     titles = list(dict.fromkeys(row["inputs"] for row in rows))
     assert titles == ["ordinary", "logits of 200", "logits of 1e4", "logits of 0", "certain"]
@@ -223,8 +222,8 @@ def test_what_cannot_take_part_is_left_out(fake, monkeypatch):
     code, _, err = call("gluon.HuberLoss", "--against", "fakeframe")
     assert code == 2
     assert "no equivalent of gluon.HuberLoss" in err
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(foreign, "ENVIRONMENTS", Path("nowhere"))
+    monkeypatch.setattr(external_frameworks.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(external_frameworks, "ENVIRONMENTS", Path("nowhere"))
     code, out, err = call("nn.MSELoss", "--against", "torch,numpy")
     assert code == 0
     assert "torch: left out: not installed here: --python torch=PATH" in err
@@ -314,10 +313,10 @@ def subject_of(name, arrays=None, **options):
     return Subject(entry, made, program, given, options)
 
 
-def compared(name, framework, arrays=None, extremes=False, **options):
+def compared(name, framework, arrays=None, at_edges=False, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return compare(subject_of(name, arrays, **options), [framework], extremes=extremes)
+        return compare(subject_of(name, arrays, **options), [framework], with_edge_cases=at_edges)
 
 
 def names_in(namespace, table=()):
@@ -363,7 +362,7 @@ def test_mxnet():
         pytest.skip(f"there is no MXNet in {MXNET}: tools/bench_peers --install makes it")
     subjects = [subject_of(name) for name in names_in("gluon", equivalents.MXNET)]
     jobs = [Job(s.entry.name, s.arrays, s.grad, {}, s.entry.options) for s in subjects]
-    found = foreign.outputs_of("mxnet", str(MXNET / "bin" / "python"), jobs)
+    found = external_frameworks.outputs_of("mxnet", str(MXNET / "bin" / "python"), jobs)
     for subject, outputs in zip(subjects, found, strict=True):
         assert isinstance(outputs, dict), (subject.entry.name, outputs)
         value, grads = subject.loss.value_and_grad(**subject.arrays, wrt=subject.grad)
@@ -399,14 +398,14 @@ def test_weights_reach_torchs_constructors():
 
 def test_torch_overflows_where_the_limit_is_finite():
     pytest.importorskip("torch")
-    found = compared("nn.SoftMarginLoss", "torch", extremes=True)
+    found = compared("nn.SoftMarginLoss", "torch", at_edges=True)
     wrong = [row for row in found.rows if not row.ok]
     assert {row.case for row in wrong} == {"logits of 200", "logits of 1e4"}
     assert all(row.deviation.first.expected in (np.inf, np.nan) or np.isnan(row.deviation.first[2])
                for row in wrong)  # fmt: skip
 
 
-# --- extremes ---
+# --- edge cases ---
 
 
 def test_kinds_are_seen_by_the_numbers():
@@ -420,9 +419,9 @@ def test_kinds_are_seen_by_the_numbers():
     assert kind_of(np.arange(3)) == kind_of(np.zeros(0)) == ""
 
 
-def test_extremes_keep_order_signs_and_dtypes():
+def test_edge_cases_keep_order_signs_and_dtypes():
     x = np.array([[0.5, -2.0, 1.0], [3.0, 0.1, -0.2]], np.float32)
-    found = cases({"x": x, "y": np.array([1, 0])})
+    found = edge_cases({"x": x, "y": np.array([1, 0])})
     assert list(found) == ["logits of 200", "logits of 1e4", "logits of 0"]
     for title, size in (("logits of 200", 200), ("logits of 1e4", 1e4)):
         moved = found[title]["x"]
@@ -432,7 +431,7 @@ def test_extremes_keep_order_signs_and_dtypes():
         np.testing.assert_array_equal(np.sign(moved), np.sign(x))
         assert len(np.unique(moved)) == x.size
     assert not found["logits of 0"]["x"].any()
-    one = cases({"p": np.array([[0.2, 0.7, 0.1]]), "q": np.log([[0.2, 0.7, 0.1]])})
+    one = edge_cases({"p": np.array([[0.2, 0.7, 0.1]]), "q": np.log([[0.2, 0.7, 0.1]])})
     np.testing.assert_array_equal(one["certain"]["p"], [[0, 1, 0]])
     np.testing.assert_array_equal(one["certain"]["q"], [[-1e4, 0, -1e4]])
 

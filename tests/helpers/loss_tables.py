@@ -94,7 +94,7 @@ def check_gradients(row: Row) -> None:
 
 
 @dataclass(frozen=True)
-class Extreme:
+class EdgeCase:
     """A loss where formulas fail, and what it and its gradients are there.
 
     Attributes:
@@ -117,7 +117,7 @@ class Extreme:
         return f"{self.loss}-{self.note}"
 
 
-def check_extreme(row: Extreme, dtype: str) -> None:
+def check_edge_case(row: EdgeCase, dtype: str) -> None:
     loss = getattr(losses, row.loss)
     arrays = {
         name: np.asarray(array).astype(dtype) if np.asarray(array).dtype.kind == "f" else array

@@ -13,10 +13,10 @@ import lossgraph as lg
 from ctc_oracle import log_softmax, oracle
 from loss_tables import (
     SINGLE,
-    Extreme,
+    EdgeCase,
     Row,
+    check_edge_case,
     check_empty,
-    check_extreme,
     check_gradients,
     check_value,
 )
@@ -229,7 +229,7 @@ def test_two_classes_are_the_sigmoid_focal_loss():
     assert_close(losses.softmax_focal(logits, y), expected.numpy(), tolerance=(1e-10, 1e-12))
 
 
-# --- extremes ---
+# --- edge cases ---
 
 SURE = {
     "logits": np.array([[1e4, -1e4], [1e4, -1e4], [0.0, -np.inf]]),
@@ -239,41 +239,41 @@ FLAT = np.zeros((3, 2))
 POINT = {"pred": np.zeros((1, 4)), "target": np.zeros((1, 4))}
 LINE = {"pred": np.array([[0.0, 0, 2, 0]]), "target": np.array([[0.0, 0, 0, 3]])}
 EXTREMES = [
-    Extreme("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
+    EdgeCase("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
             note="far"),
-    Extreme("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
+    EdgeCase("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
             {"gamma": 0.5}, note="root"),
-    Extreme("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
+    EdgeCase("softmax_focal", SURE, [0.0, 2e4, 0.0], {"logits": [[0, 0], [1, -1], [0, 0]]},
             {"gamma": 0.0}, note="cross-entropy"),
-    Extreme("generalized_cross_entropy", SURE, [0.0, 1 / 0.7, 0.0], {"logits": FLAT}, note="far"),
-    Extreme("symmetric_cross_entropy", SURE, [0.0, 2e3 + 4, 0.0],
+    EdgeCase("generalized_cross_entropy", SURE, [0.0, 1 / 0.7, 0.0], {"logits": FLAT}, note="far"),
+    EdgeCase("symmetric_cross_entropy", SURE, [0.0, 2e3 + 4, 0.0],
             {"logits": [[0, 0], [0.1, -0.1], [0, 0]]}, note="far"),
-    Extreme("tversky", {"prob": np.zeros((1, 3)), "label": np.zeros((1, 3))}, [0.0],
+    EdgeCase("tversky", {"prob": np.zeros((1, 3)), "label": np.zeros((1, 3))}, [0.0],
             {"prob": np.zeros((1, 3))}, note="nothing"),
-    Extreme("tversky", {"prob": np.array([[0.0, 1]]), "label": np.array([[1.0, 0]])}, [1.0],
+    EdgeCase("tversky", {"prob": np.array([[0.0, 1]]), "label": np.array([[1.0, 0]])}, [1.0],
             {"prob": [[-1 / 1.0, 0.0]]}, note="all-wrong"),
-    Extreme("focal_tversky", {"prob": np.zeros((1, 3)), "label": np.zeros((1, 3))}, [0.0],
+    EdgeCase("focal_tversky", {"prob": np.zeros((1, 3)), "label": np.zeros((1, 3))}, [0.0],
             {"prob": np.zeros((1, 3))}, note="nothing"),
-    Extreme("jaccard", {"prob": np.ones((1, 3)), "label": np.ones((1, 3))}, [0.0],
+    EdgeCase("jaccard", {"prob": np.ones((1, 3)), "label": np.ones((1, 3))}, [0.0],
             {"prob": np.full((1, 3), -1 / 3)}, note="all"),
-    Extreme("lovasz_hinge", {"logits": np.full((1, 3), 1e4), "label": np.array([[1, 1, 0]])},
+    EdgeCase("lovasz_hinge", {"logits": np.full((1, 3), 1e4), "label": np.array([[1, 1, 0]])},
             [(1e4 + 1) / 3], {"logits": [[0.0, 0, 1 / 3]]}, note="far"),
-    Extreme("lovasz_hinge", {"logits": np.zeros((1, 2)), "label": np.array([[1, 1]])},
+    EdgeCase("lovasz_hinge", {"logits": np.zeros((1, 2)), "label": np.array([[1, 1]])},
             [1.0], {"logits": [[-0.5, -0.5]]}, note="ties"),
-    Extreme("lovasz_softmax", {"prob": np.array([[[1.0, 1], [0, 0]]]), "label": np.zeros((1, 2),
+    EdgeCase("lovasz_softmax", {"prob": np.array([[[1.0, 1], [0, 0]]]), "label": np.zeros((1, 2),
             int)}, [0.0], {"prob": np.zeros((1, 2, 2))}, note="perfect"),
-    *(Extreme(loss, POINT, [1.0], {"pred": np.zeros((1, 4))}, note="points")
+    *(EdgeCase(loss, POINT, [1.0], {"pred": np.zeros((1, 4))}, note="points")
       for loss in ("iou", "giou", "diou", "ciou")),
-    Extreme("iou", LINE, [1.0], {"pred": np.zeros((1, 4))}, note="lines"),
-    Extreme("diou", LINE, [1 + 3.25 / 13], {"target":
+    EdgeCase("iou", LINE, [1.0], {"pred": np.zeros((1, 4))}, note="lines"),
+    EdgeCase("diou", LINE, [1 + 3.25 / 13], {"target":
             [[-1 / 26, 4.5 / 26, -2 / 26, 0.0]]}, note="lines"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+def test_edge_cases(row, dtype):
+    check_edge_case(row, dtype)
 
 
 def test_flat_boxes_have_finite_gradients():

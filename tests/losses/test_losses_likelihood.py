@@ -11,10 +11,10 @@ from sklearn import metrics
 
 import lossgraph as lg
 from loss_tables import (
-    Extreme,
+    EdgeCase,
     Row,
+    check_edge_case,
     check_empty,
-    check_extreme,
     check_gradients,
     check_value,
 )
@@ -149,7 +149,7 @@ def test_torch_agrees_with_gradients():
             assert_close(grads[n], leaf.grad.numpy(), tolerance=(1e-8, 1e-9))
 
 
-# --- extremes ---
+# --- edge cases ---
 
 LOG = 0.5 * np.log(2 * np.pi)
 ROOT = 1 / np.sqrt(np.pi)
@@ -160,41 +160,41 @@ def at(*values):
 
 
 EXTREMES = [
-    Extreme("gaussian_nll", {"mean": at(0.0, 0.0), "variance": at(1e-20, 1e20), "target":
+    EdgeCase("gaussian_nll", {"mean": at(0.0, 0.0), "variance": at(1e-20, 1e20), "target":
             at(0.0, 1e4)}, [LOG - 10 * np.log(10), LOG + 10 * np.log(10) + 5e-13],
             {"mean": [0.0, -1e-16]}, note="scales"),
-    Extreme("gaussian_nll_by_log_variance", {"mean": at(0.0, 0.0), "log_variance": at(-1e4, 1e4),
+    EdgeCase("gaussian_nll_by_log_variance", {"mean": at(0.0, 0.0), "log_variance": at(-1e4, 1e4),
             "target": at(0.0, 1e4)}, [LOG - 5e3, LOG + 5e3],
             {"mean": [0.0, 0.0], "log_variance": [0.5, 0.5]}, note="far"),
-    Extreme("laplace_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1e-4), "target":
+    EdgeCase("laplace_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1e-4), "target":
             at(0.0, 1e4)}, [np.log(2), 1e8 + np.log(2e-4)], {"location": [0.0, -1e4]},
             note="kink"),
-    Extreme("student_t_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1.0), "degrees":
+    EdgeCase("student_t_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1.0), "degrees":
             at(1e12, 1e30), "target": at(1.0, 2.0)}, [LOG + 0.5, LOG + 2],
             {"location": [-1.0, -2.0], "degrees": [0.0, 0.0]}, note="normal"),
-    Extreme("student_t_nll", {"location": at(0.0), "scale": at(1.0), "degrees": at(1.0),
+    EdgeCase("student_t_nll", {"location": at(0.0), "scale": at(1.0), "degrees": at(1.0),
             "target": at(1e12)}, [np.log(np.pi) + 24 * np.log(10)], {"location": [-2e-12]},
             note="Cauchy-tail"),
-    Extreme("negative_binomial_nll", {"mean": at(3.0, 0.0, 3.0), "total_count": at(1e15, 2.0,
+    EdgeCase("negative_binomial_nll", {"mean": at(3.0, 0.0, 3.0), "total_count": at(1e15, 2.0,
             1e15), "target": at(2.0, 0.0, 0.0)}, [3 - 2 * np.log(3) + np.log(2), 0.0, 3.0],
             {"mean": [1 / 3, 1.0, 1.0]}, note="Poisson"),
-    Extreme("gamma_nll", {"concentration": at(1e12, 1.0), "rate": at(1e12, 2.0), "target":
+    EdgeCase("gamma_nll", {"concentration": at(1e12, 1.0), "rate": at(1e12, 2.0), "target":
             at(1.0, 0.0)}, [LOG - np.log(1e12) / 2, -np.log(2)], {"rate": [0.0, -0.5]},
             note="narrow"),
-    Extreme("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)},
+    EdgeCase("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)},
             [4 * np.sqrt(2.0), 0.0], {"mean": [np.sqrt(2), 0.0]}, note="nothing"),
-    Extreme("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)}, [4.0, 0.0],
+    EdgeCase("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)}, [4.0, 0.0],
             {"mean": [2.0, 0.0]}, {"power": 1.0}, note="Poisson"),
-    Extreme("weibull_survival_nll", {"shape": at(2.0, 0.5), "scale": at(1.0, 1.0), "time":
+    EdgeCase("weibull_survival_nll", {"shape": at(2.0, 0.5), "scale": at(1.0, 1.0), "time":
             at(0.0, 0.0), "event": at(0.0, 0.0)}, [0.0, 0.0],
             {"shape": [0.0, 0.0], "scale": [0.0, 0.0]}, note="start"),
-    Extreme("weibull_survival_nll", {"shape": at(1.0), "scale": at(2.0), "time": at(0.0),
+    EdgeCase("weibull_survival_nll", {"shape": at(1.0), "scale": at(2.0), "time": at(0.0),
             "event": at(1.0)}, [np.log(2)], {"scale": [0.5]}, note="event-at-start"),
-    Extreme("gaussian_crps", {"mean": at(0.0, 0.0, 0.0), "scale": at(0.0, 0.0, 1.0), "target":
+    EdgeCase("gaussian_crps", {"mean": at(0.0, 0.0, 0.0), "scale": at(0.0, 0.0, 1.0), "target":
             at(3.0, 0.0, 1e4)}, [3.0, 0.0, 1e4 - ROOT], {"mean": [-1.0, 0.0, -1.0],
             "scale": [-ROOT, np.sqrt(2) * ROOT - ROOT, -ROOT], "target": [1.0, 0.0, 1.0]},
             note="sure"),
-    Extreme("kl_to_standard_normal", {"mean": at(0.0, 1e4), "log_variance": at(0.0, -1e4)},
+    EdgeCase("kl_to_standard_normal", {"mean": at(0.0, 1e4), "log_variance": at(0.0, -1e4)},
             [0.0, 5e7 + 5e3 - 0.5], {"mean": [0.0, 1e4], "log_variance": [0.0, -0.5]},
             note="far"),
 ]  # fmt: skip
@@ -202,8 +202,8 @@ EXTREMES = [
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+def test_edge_cases(row, dtype):
+    check_edge_case(row, dtype)
 
 
 def test_digits_of_single_precision_where_large_terms_cancel():

@@ -9,10 +9,10 @@ from sklearn import metrics
 
 import lossgraph as lg
 from loss_tables import (
-    Extreme,
+    EdgeCase,
     Row,
+    check_edge_case,
     check_empty,
-    check_extreme,
     check_gradients,
     check_value,
 )
@@ -114,19 +114,19 @@ FAR = {"pred": np.array([1e4, -1e4]), "target": np.array([0.0, 0.0])}
 
 
 def robust(alpha, value, slope, **arrays):
-    return Extreme(
+    return EdgeCase(
         "general_robust", arrays or FAR, value, {"pred": slope}, {"alpha": alpha}, f"alpha={alpha}"
     )
 
 
 EXTREMES = [
-    Extreme("quantile", KINK, [0.0], {"pred": [0.0], "target": [0.0]}, note="kink"),
-    Extreme("quantile", FAR, [9e3, 1e3], {"pred": [0.9, -0.1]}, {"q": 0.1}, note="far"),
-    Extreme("charbonnier", KINK, [0.0], {"pred": [0.0]}, {"epsilon": 0.0}, note="kink"),
-    Extreme("charbonnier", {"pred": np.array([1e30]), "target": np.array([0.0])}, [1e30],
+    EdgeCase("quantile", KINK, [0.0], {"pred": [0.0], "target": [0.0]}, note="kink"),
+    EdgeCase("quantile", FAR, [9e3, 1e3], {"pred": [0.9, -0.1]}, {"q": 0.1}, note="far"),
+    EdgeCase("charbonnier", KINK, [0.0], {"pred": [0.0]}, {"epsilon": 0.0}, note="kink"),
+    EdgeCase("charbonnier", {"pred": np.array([1e30]), "target": np.array([0.0])}, [1e30],
             {"pred": [1.0]}, note="squares-overflow"),
-    Extreme("wing", KINK, [0.0], {"pred": [0.0]}, note="kink"),
-    Extreme("wing", {"pred": np.array([10.0, 1e30]), "target": np.zeros(2)},
+    EdgeCase("wing", KINK, [0.0], {"pred": [0.0]}, note="kink"),
+    EdgeCase("wing", {"pred": np.array([10.0, 1e30]), "target": np.zeros(2)},
             [10 * np.log(6), 1e30], {"pred": [1.0, 1.0]}, note="edge"),
     robust(2.0, [5e7, 5e7], [1e4, -1e4]),
     robust(1.0, [np.sqrt(1e8 + 1) - 1] * 2, [1e4 / np.sqrt(1e8 + 1), -1e4 / np.sqrt(1e8 + 1)]),
@@ -134,23 +134,23 @@ EXTREMES = [
     robust(-2.0, [2 - 2 / (1 + 2.5e7)] * 2, [1e4 / (1 + 2.5e7) ** 2, -1e4 / (1 + 2.5e7) ** 2]),
     robust(-INF, [1.0] * 2, [0.0, 0.0]),
     *(robust(alpha, [0.0], [0.0], **KINK) for alpha in (-INF, -2.0, 0.0, 1.0, 2.0, 3.0)),
-    Extreme("tukey_biweight", FAR, [4.685**2 / 6] * 2, {"pred": [0.0, 0.0]}, note="far"),
-    Extreme("root_mean_square", KINK, 0.0, {"pred": [0.0]}, note="exact"),
-    Extreme("sample_root_mean_square", {"pred": np.array([[1.0, 1], [3, 4]]),
+    EdgeCase("tukey_biweight", FAR, [4.685**2 / 6] * 2, {"pred": [0.0, 0.0]}, note="far"),
+    EdgeCase("root_mean_square", KINK, 0.0, {"pred": [0.0]}, note="exact"),
+    EdgeCase("sample_root_mean_square", {"pred": np.array([[1.0, 1], [3, 4]]),
             "target": np.array([[1.0, 1], [0, 0]])}, [0.0, np.sqrt(12.5)],
             {"pred": [[0.0, 0.0], [1.5 / np.sqrt(12.5), 2 / np.sqrt(12.5)]]}, note="exact"),
-    Extreme("absolute_percentage", {"pred": np.array([0.0, 1.0, 3.0]),
+    EdgeCase("absolute_percentage", {"pred": np.array([0.0, 1.0, 3.0]),
             "target": np.array([0.0, 0.0, 2.0])}, [0.0, INF, 0.5], {"pred": [0.0, INF, 0.5]},
             note="target-0"),
-    Extreme("squared_log", {"pred": np.array([1e-30, 0.0]), "target": np.array([0.0, 0.0])},
+    EdgeCase("squared_log", {"pred": np.array([1e-30, 0.0]), "target": np.array([0.0, 0.0])},
             [0.0, 0.0], {"pred": [0.0, 0.0]}, note="small"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+def test_edge_cases(row, dtype):
+    check_edge_case(row, dtype)
 
 
 @pytest.mark.parametrize(

@@ -415,10 +415,10 @@ def test_a_loss_in_another_dtype(dtype, tmp_path, capsys):
     assert elements == {onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))}
 
 
-def test_a_case_of_the_catalogue_is_run_at_other_sizes_and_at_extremes(tmp_path):
+def test_a_case_of_the_catalogue_is_run_at_other_sizes_and_at_edge_cases(tmp_path):
     _, training = cases.write(cases.from_catalogue("nn.CrossEntropyLoss"), tmp_path)
     assert [data.label for data in training.data] == [
-        "usual sizes", "N=3, C=7, D=4", "N=1", "N=0", "extremes",
+        "usual sizes", "N=3, C=7, D=4", "N=1", "N=0", "edge cases",
     ]  # fmt: skip
     logits, label = training.data[-1].inputs.values()
     assert set(np.unique(np.abs(logits))) <= {0, 1, 1e4}
@@ -438,11 +438,13 @@ def test_gradients_by_all_that_is_predicted(name, wrt):
     assert cases.from_catalogue(name).wrt == tuple(wrt.split())
 
 
-def test_kinds_of_numbers_at_extremes():
-    extremes = load("extremes")
+def test_kinds_of_numbers_at_edge_cases():
+    edge_cases = load("edge_cases")
     block = cases.from_catalogue("gluon.KLDivLoss").block
     shares = np.full((4, 5), 0.2, np.float32)
-    found = extremes.extreme("gluon.KLDivLoss", block, {"pred": np.log(shares), "label": shares})
+    found = edge_cases.edge_case(
+        "gluon.KLDivLoss", block, {"pred": np.log(shares), "label": shares}
+    )
     assert set(np.unique(found["pred"])) == {0, -1e4}
     np.testing.assert_array_equal(found["label"].sum(axis=1), 1)
     assert set(np.unique(found["label"])) == {0, 1}

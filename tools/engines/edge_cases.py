@@ -1,4 +1,4 @@
-"""Inputs at the extremes of what each kind of number may be."""
+"""Inputs at the edges of what each kind of number may be."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PRODUCTS = {
 _FACTORS = (100.0, -100.0, 0.0, 1.0)
 
 
-def extreme(name: str, loss: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Inputs of a loss with the numbers that are not class labels, signs or such at extremes."""
+def edge_case(name: str, loss: Any, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs of a loss with the numbers that are not class labels, signs or such at their edges."""
     numbers = {**NUMBERS, "real": _FACTORS} if name in PRODUCTS else NUMBERS
     kinds = {each: example.values for each, example in examples_of(loss).items()}
     return {
