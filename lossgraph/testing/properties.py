@@ -12,12 +12,13 @@ from ..catalogue.register import examples_of
 from ..compare.comparison import values_by_numpy
 from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..compare.edge_cases import edge_cases
+from ..compare.finite_differences import one_sided
 from ..compiler.program import Program
 from ..errors import InputError, LossgraphError
 from ..ir.dims import Size
 from ..ir.types import TensorType
 from ..passes.batch_partition import find_batch
-from .gradients import compare, gradcheck, places_of, slopes
+from .gradients import compare, gradcheck, places_of
 from .report import Report, fail
 from .subjects import (
     Array,
@@ -149,7 +150,7 @@ def _at_edge_case(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[l
     spread = with_floats(arrays, EXTENDED if exact else np.float64)
     for name in names:
         places = places_of(arrays[name], name, _EDGE_ENTRIES)
-        found_slopes = slopes(total, spread, name, places, _EDGE_STEP)
+        found_slopes = one_sided(total, spread, name, places, _EDGE_STEP)
         wrong += compare(name, mine[f"grad_{name}"], found_slopes, total, spread, _EDGE)
     return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
 

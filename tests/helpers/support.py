@@ -13,6 +13,7 @@ import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from lossgraph.compare.finite_differences import along
 from lossgraph.ir.expr import inputs_of, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
 from lossgraph.lowering.lower import lower
@@ -32,7 +33,6 @@ TOLERANCE = {
     "bfloat16": (8e-3, 1e-6),
 }
 # Central differences in float64: truncation h^2, rounding 1e-16/h.
-STEP = 1e-6
 DIFFERENCE = (1e-6, 1e-7)
 
 SPECIAL = [
@@ -68,8 +68,7 @@ def assert_close(actual, expected, dtype=None, tolerance=None):
 
 def difference_quotient(value, arrays, name, direction):
     """The central difference of ``value(**arrays)`` where one array moves in a direction."""
-    up, down = (value(**{**arrays, name: arrays[name] + s * STEP * direction}) for s in (1, -1))
-    return (up - down) / (2 * STEP)
+    return along(lambda at: value(**at), arrays, {name: direction})
 
 
 def symbol(name, dtype, shape):
