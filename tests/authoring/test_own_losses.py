@@ -11,7 +11,8 @@ import lossgraph as lg
 from lossgraph import gluon, reference
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.errors import InputError
-from support import DIFFERENCE, assert_close, difference_quotient
+from support import assert_close, difference_quotient
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5

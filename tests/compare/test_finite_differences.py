@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lossgraph.compare.finite_differences import along, gradient, one_sided
-from support import DIFFERENCE, assert_close
+from support import assert_close
+from tolerances import DIFFERENCE
 
 
 @pytest.fixture

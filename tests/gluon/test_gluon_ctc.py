@@ -13,7 +13,8 @@ import lossgraph as lg
 from ctc_oracle import NAMED, draw, oracle
 from lossgraph import gluon, reference, symbolic
 from lossgraph.compare.finite_differences import along, gradient
-from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
+from support import assert_close, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 CASES = [case for case in golden_cases.cases("mxnet") if case["loss"] == "CTCLoss"]
 OPSETS = [opset for opset in (13, 18, 21, 26) if opset <= newest_opset()]

@@ -18,7 +18,6 @@ from lossgraph.lowering.validate import check
 from lossgraph.passes import autodiff, costs
 from lossgraph.passes.costs import PLAIN, Target
 from support import (
-    DIFFERENCE,
     OLD_ENGINE,
     SPECIAL,
     assert_close,
@@ -30,6 +29,7 @@ from support import (
     symbol,
     to_model,
 )
+from tolerances import DIFFERENCE
 
 OPS = registered()
 UNARY_FLOAT = [

@@ -13,14 +13,7 @@ from sklearn import metrics
 
 import lossgraph as lg
 from ctc_oracle import log_softmax
-from loss_tables import (
-    EdgeCase,
-    Row,
-    check_edge_case,
-    check_empty,
-    check_gradients,
-    check_value,
-)
+from loss_cases import EdgeCase, check_edge_case, check_empty, laws, row
 from lossgraph import losses, reference
 from support import assert_close
 
@@ -82,20 +75,19 @@ for name, of, arrays, logits in (
     ("mutual_information", mutual_information, {"joint": JOINT}, {"joint": np.log(TABLE)}),
 ):
     ROWS += [
-        Row(name, arrays, of),
-        Row(name, arrays, of, BITS),
-        Row(name, logits, of, LOGITS),
-        Row(name, {**logits, "base": np.array([10.0])}, of, LOGITS, note="base-array"),
+        row(name, arrays, of),
+        row(name, arrays, of, BITS),
+        row(name, logits, of, LOGITS),
+        row(name, {**logits, "base": np.array([10.0])}, of, LOGITS, note="base-array"),
     ]
-ROWS.append(Row("entropy", {"p": P.T}, entropy, {"axis": 0}))
-ROWS.append(Row("relative_entropy", {"p": P.T, "q": Q.T}, relative, {"axis": 0}))
+ROWS.append(row("entropy", {"p": P.T}, entropy, {"axis": 0}))
+ROWS.append(row("relative_entropy", {"p": P.T, "q": Q.T}, relative, {"axis": 0}))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_others_agree(row):
-    check_value(row)
-    # differences leave the simplex, where SciPy's normalize: the formula does not
-    check_gradients(row)
+# Differences leave the simplex, where SciPy's measures normalize: the body does not.
+@laws(ROWS)
+def test_others_agree(case, law):
+    law(case)
 
 
 INF = np.inf
@@ -129,9 +121,9 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_edge_cases(row, dtype):
-    check_edge_case(row, dtype)
+@pytest.mark.parametrize("case", EXTREMES, ids=str)
+def test_edge_cases(case, dtype):
+    check_edge_case(case, dtype)
 
 
 def test_an_empty_batch():

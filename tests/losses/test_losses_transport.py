@@ -15,7 +15,8 @@ import lossgraph as lg
 from loss_cases import Case, laws
 from lossgraph import losses, reference
 from lossgraph.errors import InputError
-from support import DIFFERENCE, assert_close, difference_quotient, newest_opset
+from support import assert_close, difference_quotient, newest_opset
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(5)
 N, A, B, C = 3, 5, 4, 6
@@ -108,8 +109,7 @@ CASES = [
 SORTED = ("samples", "histograms p=2", "entmax 1.5", "entmax array 1.5")
 
 
-@laws
-@pytest.mark.parametrize("case", CASES, ids=str)
+@laws(CASES)
 def test_laws(case, law):
     law(case)
 

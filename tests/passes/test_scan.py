@@ -10,7 +10,8 @@ from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.compare.finite_differences import along, gradient
 from lossgraph.passes.costs import PORTABLE, Target
-from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
+from support import assert_close, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 STEPS, WIDTH = 4, 3
 NAMES = ("x", "s", "w")
