@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.block import Block
 from ..compare.finite_differences import STEP, Slopes, along, one_sided
+from ..compare.outputs import values_by_numpy
+from ..errors import LossgraphError
+from ..reference.constants import held_constants, recorded_constants
 from .report import Report, fail
 from .subjects import (
     Array,
@@ -22,6 +26,8 @@ from .subjects import (
     reproduced,
     summed,
 )
+
+_DOUBLE = np.dtype(np.float64)
 
 Total = Callable[[Mapping[str, Array]], Any]
 
@@ -52,7 +58,8 @@ def gradcheck(
     """Hold the gradients of a loss to central differences of its value, in float64.
 
     Small inputs entry by entry, larger ones in some entries; all in random directions. At a kink
-    the gradient has to lie between the slopes of both sides, and the kink is reported.
+    the gradient has to lie between the slopes of both sides, and the kink is reported. What the
+    body takes for a constant, by ``stop_gradient``, does not move with the inputs.
 
     Args:
         loss: a loss, or a function of F.
@@ -71,9 +78,7 @@ def gradcheck(
     names = chosen_wrt(block, arrays, wrt)
     gradients = outputs_of(block, arrays, names)
 
-    def total(given: Mapping[str, Array]) -> Any:
-        return summed(outputs_of(block, given, names))  # one graph for all
-
+    total = value_to_differentiate(block, arrays, names)
     report, wrong = Report(name_of(loss)), []
     for name in names:
         gradient = gradients[f"grad_{name}"]
@@ -86,6 +91,32 @@ def gradcheck(
         report.lines.append(f"gradient by {name}: {len(found.places)} entries{said}")
     fail(f"{name_of(loss)}: wrong gradient", wrong, [reproduced(arrays)])
     return report
+
+
+def value_to_differentiate(
+    block: Block,
+    arrays: Mapping[str, Array],
+    names: Sequence[str],
+    dtype: np.dtype[Any] | None = None,
+) -> Total:
+    """The value of which a gradient at some arrays is to be that.
+
+    It is computed by the loss's body on numpy arrays if a dtype is given, or if the body takes
+    something for a constant, which then stays what it is at the arrays.
+    """
+    with recorded_constants() as constants:
+        try:
+            values_by_numpy(block, arrays, dtype or _DOUBLE)
+        except LossgraphError:  # not all bodies run on numpy
+            constants.clear()
+    if dtype is None and not constants:
+        return lambda given: summed(outputs_of(block, given, names))  # one graph for all
+
+    def total(given: Mapping[str, Array]) -> Any:
+        with held_constants(constants):
+            return summed(values_by_numpy(block, given, dtype or _DOUBLE))
+
+    return total
 
 
 def compare(

@@ -13,8 +13,8 @@ from ..authoring.block import Block, as_types
 from ..authoring.functions import as_loss
 from ..catalogue.examples import OBSERVED
 from ..catalogue.register import entry_of, example_types, examples_of
-from ..compare.comparison import named_outputs
 from ..compare.differences import is_float, with_floats
+from ..compare.outputs import named_outputs
 from ..deploy.example_inputs import choose_sizes, draw
 from ..errors import InputError, LossgraphError
 from ..ir.types import TensorType, numpy_dtype

@@ -13,12 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
-from lossgraph.cli import app
+from lossgraph.cli import app, output
+from lossgraph.cli import compare as compare_command
 from lossgraph.compare import equivalents, external_frameworks
-from lossgraph.compare.comparison import Subject, compare, named_outputs
+from lossgraph.compare.comparison import compare
 from lossgraph.compare.differences import deviation
 from lossgraph.compare.edge_cases import edge_cases, kind_of
 from lossgraph.compare.external_frameworks import Job
+from lossgraph.compare.outputs import named_outputs
+from lossgraph.compare.own_engines import Subject
 from lossgraph.deploy.example_inputs import draw_inputs
 from support import ROOT
 
@@ -134,12 +137,39 @@ def test_edge_cases_are_compared_too():
     assert all(row["agrees"] for row in rows)
 
 
+def test_a_terminal_of_80_columns_splits_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setattr(compare_command, "on_terminal", lambda: True)
+    args = ("losses.orpo", "--against", "numpy,onnxruntime", "--extremes", "--ulp", 0)
+    _, out, _ = call(*args)
+    assert max(map(len, out.partition("numpy, ordinary: ")[0].splitlines())) <= 80
+    for whole in ("ordinary", "grad_rejected", "DIFFERS", "relative", "absolute", "agrees"):
+        assert whole in out
+    assert out.startswith(f"numpy {np.__version__}\n")
+
+
+def test_tables_have_the_absolute_difference():
+    """Of numbers near 0 the others say nothing."""
+    _, out, _ = call("softmax_ce", "--against", "numpy", "--size", "N=64,C=100")
+    head, *lines = out.splitlines()
+    assert head.split() == ["framework", "inputs", "output", "ULP", "relative", "absolute"]
+    wanted = {row["output"]: row for row in rows_of(
+        "softmax_ce", "--against", "numpy", "--size", "N=64,C=100")}  # fmt: skip
+    for line in lines:
+        _, _, name, ulp, relative, absolute, verdict = line.split()
+        assert verdict == "agrees"
+        assert int(ulp) == wanted[name]["max_ulp"]
+        assert float(relative) == pytest.approx(wanted[name]["max_relative"], rel=0.05)
+        assert float(absolute) == pytest.approx(wanted[name]["max_absolute"], rel=0.05)
+
+
 def test_what_differs_is_shown_with_both_numbers():
     args = ("softmax_ce", "--against", "numpy", "--size", "N=64,C=100", "--ulp", 0)
     code, out, _ = call(*args)
     assert code == 1
-    wrong = next(line for line in out.splitlines() if line.endswith("DIFFERS"))
-    mine, its = map(float, re.search(r"\]: (\S+), numpy (\S+)", wrong).groups())
+    wrong = next(line for line in out.splitlines() if line.startswith("numpy, "))
+    mine, its = map(float, re.search(r"\]: lossgraph (\S+), numpy (\S+)", wrong).groups())
     row = next(row for row in rows_of(*args, code=1) if not row["agrees"])
     assert (row["first"]["lossgraph"], row["first"]["other"]) == pytest.approx((mine, its))
     assert mine != its == pytest.approx(mine, rel=1e-5)
