@@ -18,7 +18,7 @@ from lossgraph.cli import compare as compare_command
 from lossgraph.compare import equivalents, external_frameworks
 from lossgraph.compare.comparison import compare
 from lossgraph.compare.differences import deviation
-from lossgraph.compare.edge_cases import edge_cases, kind_of
+from lossgraph.compare.edge_cases import edge_cases, kind_of, mixed_edges
 from lossgraph.compare.external_frameworks import Job
 from lossgraph.compare.outputs import named_outputs
 from lossgraph.compare.own_engines import Subject
@@ -464,6 +464,21 @@ def test_edge_cases_keep_order_signs_and_dtypes():
     one = edge_cases({"p": np.array([[0.2, 0.7, 0.1]]), "q": np.log([[0.2, 0.7, 0.1]])})
     np.testing.assert_array_equal(one["certain"]["p"], [[0, 1, 0]])
     np.testing.assert_array_equal(one["certain"]["q"], [[-1e4, 0, -1e4]])
+
+
+def test_mixed_edges_have_ties_and_are_the_same_each_time():
+    real, shares = np.zeros((20, 5), np.float32), np.full((4, 5), 0.2, np.float32)
+    arrays = {"x": real, "pred": np.log(shares), "label": shares, "class": np.arange(4)}
+    kinds = {"x": "real", "pred": "log_simplex", "label": "simplex"}
+    found = mixed_edges(arrays, kinds)
+    assert set(np.unique(found["x"])) == {-1e4, 0, 1, 1e4}
+    assert set(np.unique(mixed_edges(arrays, kinds, large=100.0)["x"])) == {-100, 0, 1, 100}
+    assert set(np.unique(found["pred"])) == {0, -1e4}
+    np.testing.assert_array_equal(found["label"].sum(axis=1), 1)
+    assert set(np.unique(found["label"])) == {0, 1}
+    assert all(found[name].dtype == array.dtype for name, array in arrays.items())
+    for name, array in mixed_edges(arrays, kinds).items():
+        np.testing.assert_array_equal(array, found[name])
 
 
 def test_outputs_have_the_names_of_models():
