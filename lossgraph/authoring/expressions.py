@@ -7,7 +7,7 @@ from typing import Any
 
 from ..compiler.program import Program, assemble
 from ..compiler.trace import make_traced
-from ..errors import InputError
+from ..errors import GradientError, InputError
 from ..ir.expr import Expr, const, inputs_of, is_input, substitute, variable
 from ..ir.ops import cast, full
 from ..ir.types import TensorType, tensor_type
@@ -103,7 +103,14 @@ def _apart(outputs: list[Expr], node: Expr, differentiate: Differentiate) -> lis
 
 
 def _exprs(symbols: Symbols) -> list[Expr]:
-    return [symbols.expr] if isinstance(symbols, Symbol) else [s.expr for s in symbols]
+    several: list[Any] = list(symbols) if isinstance(symbols, (list, tuple)) else [symbols]
+    numbers = [each for each in several if not isinstance(each, Symbol)]
+    if numbers:
+        raise GradientError(
+            f"a derivative is that of symbols, got {type(numbers[0]).__name__}: numbers do not say "
+            "how they were computed; call the loss, whose body gets symbols"
+        )
+    return [each.expr for each in several]
 
 
 def _operand(value: Any, like: Expr) -> Expr:

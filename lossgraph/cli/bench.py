@@ -27,7 +27,7 @@ from .output import note, print_json, print_table, progress
 NAME = "bench"
 EXAMPLE = "Example: lossgraph bench softmax_ce --size N=4096,C=1000 --against naive,torch"
 
-RIVALS = ("naive", "torch", "jax")
+PEERS = ("naive", "torch", "jax")
 USUAL = {"N": 1024, "C": 1000, "D": 256, "T": 100, "L": 20}
 
 Array = np.ndarray[Any, Any]
@@ -52,8 +52,8 @@ def command(
     input: Inputs = None,
     set: Set = None,
     against: Annotated[
-        str, typer.Option(metavar="NAME,..", help=f"Which of {', '.join(RIVALS)}.")
-    ] = ",".join(RIVALS),
+        str, typer.Option(metavar="NAME,..", help=f"Which of {', '.join(PEERS)}.")
+    ] = ",".join(PEERS),
     rounds: Annotated[int, typer.Option(min=1, help="How often each has its turn.")] = 7,
     seconds: Annotated[float, typer.Option(min=1e-4, help="How long a turn takes.")] = 0.1,
     threads: Annotated[int | None, typer.Option(min=1, help="For each; all if not given.")] = None,
@@ -67,14 +67,14 @@ def command(
     above 1, lossgraph is faster. The exit code is 1 if they compute different numbers.
     """
     entry, given = lookup(loss), parse_options(set)
-    made, rivals = entry.make(given), _rivals(against)
+    made, peers = entry.make(given), _peers(against)
     types = types_for(entry, made, input)
     wrt = names(grad) or tuple(types)[:1]
     program = made.program(types, grad=wrt)
     arrays = draw_inputs(made, program, parse_sizes(size), USUAL)
     contests = []
     for chosen in ((), wrt):
-        calls, left_out = _calls(entry, made, given, types, arrays, chosen, rivals, threads)
+        calls, left_out = _calls(entry, made, given, types, arrays, chosen, peers, threads)
         left_out |= _check(calls, loss)
         what = " + ".join(["value", *map(gradient_name, chosen)])
         times = interleave(calls, rounds, seconds, watch=partial(progress, label=what))
@@ -82,11 +82,11 @@ def command(
     _print(entry.name, arrays, contests, json)
 
 
-def _rivals(text: str) -> list[str]:
+def _peers(text: str) -> list[str]:
     wanted = [name for name in text.split(",") if name]
     for name in wanted:
-        if name not in RIVALS:
-            raise InputError(f"--against {text}: there is no {name!r}: there are {RIVALS}")
+        if name not in PEERS:
+            raise InputError(f"--against {text}: there is no {name!r}: there are {PEERS}")
     return wanted
 
 
@@ -100,7 +100,7 @@ def _calls(
     types: Mapping[str, Any],
     arrays: Mapping[str, Array],
     grad: Sequence[str],
-    rivals: Sequence[str],
+    peers: Sequence[str],
     threads: int | None,
 ) -> tuple[dict[str, Call], dict[str, str]]:
     """What is timed, by name; and who is not, and why."""
@@ -108,7 +108,7 @@ def _calls(
     given = [arrays[node.attrs["name"]] for node in run.program.inputs]
     calls: dict[str, Call] = {"lossgraph": lambda: run(*given) if grad else (run(*given), {})}
     left_out = {}
-    for name in rivals:
+    for name in peers:
         if name == "naive":
             calls[name] = _naive(run.program, arrays, threads)
             continue

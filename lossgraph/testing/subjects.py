@@ -14,8 +14,8 @@ from ..authoring.functions import as_loss
 from ..authoring.input_types import as_types
 from ..catalogue.examples import OBSERVED
 from ..catalogue.register import entry_of, example_types, examples_of
-from ..compare.comparison import named_outputs
 from ..compare.differences import is_float, with_floats
+from ..compare.outputs import named_outputs
 from ..compiler.outputs import classify
 from ..deploy.example_inputs import choose_sizes, draw
 from ..errors import InputError, LossgraphError

@@ -13,6 +13,7 @@ from lossgraph import Input, gluon, losses, nn, optax
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import register as catalogue
 from lossgraph.catalogue.register import Entry, entries, lookup
+from lossgraph.compare.finite_differences import along
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.errors import InputError
 from support import assert_close, run_model
@@ -140,10 +141,11 @@ def test_every_float_option_can_be_an_input(entry: Entry, option: str) -> None:
         assert_close(actual, desired, tolerance=(1e-9, 1e-10))
     assert slope.shape == ()
     step = 1e-5 * abs(at)
-    above, below = (total(loss(**arrays, knob=at + s)) for s in (step, -step))
-    difference = (above - below) / (2 * step)
+    difference = along(
+        lambda given: total(loss(**arrays, **given)), {"knob": at}, {"knob": 1.0}, step
+    )
     if key not in DETACHED:
-        rounding = 1e-13 * abs(above) / step
+        rounding = 1e-13 * abs(total(tuple(values))) / step
         np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-9 + rounding)
         assert (abs(slope) > 100 * rounding) == (key not in WITHOUT_EFFECT)
 

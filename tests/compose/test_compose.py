@@ -11,7 +11,8 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon, losses, nn, reference
 from lossgraph.errors import GradientError, InputError
-from support import DIFFERENCE, assert_close, difference_quotient
+from support import assert_close, difference_quotient
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(6)
 N, T, C = 4, 5, 3

@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 
 import lossgraph as lg
 from lossgraph import gluon, reference
-from support import DIFFERENCE, assert_close, difference_quotient, newest_opset
+from support import assert_close, difference_quotient, newest_opset
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5
