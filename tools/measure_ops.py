@@ -28,7 +28,7 @@ from lossgraph.lowering.lower import lower
 from lossgraph.models.files import write_file
 from lossgraph.passes import costs
 from lossgraph.passes.costs import PLAIN, Target
-from lossgraph.runtime.sessions import bind, make_session, run_session
+from lossgraph.runtime.sessions import bind_session, make_session, run_session
 
 DTYPES = ("float32", "float64")
 ROWS, COLUMNS = 40, 1024
@@ -100,7 +100,7 @@ def run_time(
         )
         for i, x in enumerate(inputs)
     }
-    run = bind(session, feeds, run_session(session, feeds, {"out": node.dtype}))
+    run = bind_session(session, feeds, run_session(session, feeds, {"out": node.dtype}))
     best, end = math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter_ns()

@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..authoring.block import InputTypes
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes
+from ..compiler.outputs import with_expressions
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.expr import substitute, variable
@@ -137,12 +138,11 @@ def _without_scalars(program: Program) -> Program:
     }
     scalars = {node: reshape(vector, ()) for node, vector in vectors.items()}
     roots = substitute(list(program.outputs.values()), scalars)
-    outputs = {
-        name: root if root.rank else reshape(root, (1,))
-        for name, root in zip(program.outputs, roots, strict=True)
-    }
+    outputs = with_expressions(
+        program.typed_outputs, [root if root.rank else reshape(root, (1,)) for root in roots]
+    )
     inputs = tuple(vectors.get(node, node) for node in program.inputs)
-    return replace(program, inputs=inputs, outputs=outputs, derived=())
+    return replace(program, inputs=inputs, typed_outputs=outputs, derived=())
 
 
 def _tensors(kind: str, types: Mapping[str, TensorType], batched: bool) -> list[str]:

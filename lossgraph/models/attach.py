@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..authoring.block import Block, InputTypes, as_types
+from ..authoring.block import Block
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes, as_types
 from ..catalogue.register import example_types, examples_of
+from ..compiler.outputs import gradient_name
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
@@ -319,9 +321,10 @@ def _public(
     inputs = [node.attrs["name"] for node in program.inputs]
     names = {name: bound.get(name) or rename.get(name, name) for name in inputs}
     usual = {name: name for name in inputs if name not in bound}
-    for name in program.outputs:
-        wrt = name.removeprefix("grad_")
-        usual[name] = f"grad_{names[wrt]}" if wrt in program.wrt and wrt != name else name
+    for output in program.typed_outputs:
+        name = output.name
+        is_gradient = output.kind == "gradient"
+        usual[name] = gradient_name(names[output.key]) if is_gradient else name
         names[name] = rename.get(usual[name], usual[name])
     for name in rename:
         if name not in usual.values():

@@ -16,7 +16,7 @@ from ..errors import DtypeError, InputError
 from ..ir.dims import Dim, named
 from ..ir.types import DTYPES, TensorType
 from ..lowering.onnx_api import dtype_code
-from ..runtime.runner import check_arrays, check_labels
+from ..runtime.input_checks import check_arrays, check_labels
 from ..runtime.sessions import engine_errors, make_session, run_session
 
 Array = np.ndarray[Any, Any]

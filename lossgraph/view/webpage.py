@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from onnx import printer
 
 from .. import __version__
-from ..authoring.block import Block, InputTypes
+from ..authoring.block import Block
+from ..authoring.input_types import InputTypes
 from ..catalogue.register import Entry, examples_of
 from ..compiler.program import Program
 from ..deploy.page import values_of

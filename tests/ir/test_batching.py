@@ -20,7 +20,7 @@ from lossgraph.ir.expr import is_literal
 from lossgraph.passes import autodiff
 from lossgraph.passes.batch_partition import BATCH_SIZE, partition_batch
 from lossgraph.passes.scan import scan
-from lossgraph.runtime import shards as parts
+from lossgraph.runtime import shards
 from lossgraph.runtime.runner import Runner
 from random_expressions import LEAVES, arrays, expressions
 from separability import NOT_SEPARABLE, per_sample
@@ -114,7 +114,7 @@ def in_parts(outputs, given_arrays, batch, cut, sizes):
 
 
 @pytest.mark.parametrize("name", SEPARABLE)
-def test_parts_are_parts_of_the_whole(name):
+def test_shards_are_shards_of_the_whole(name):
     batch = partition_batch(INPUTS, {"loss": SEPARABLE[name]})
     assert batch is not None
     assert batch.dim == "N"
@@ -196,13 +196,13 @@ def test_every_loss_in_parts(entry):
             assert_close(a, b)
 
 
-# --- run in parts ---
+# --- run on shards ---
 
 
 @pytest.fixture
 def eager(monkeypatch):
     """Threads for however little work."""
-    monkeypatch.setattr(parts, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(shards, "_WORTH_A_THREAD", 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 9])
@@ -229,14 +229,14 @@ def test_ctc_on_several_threads(eager, threads, layout, lengths):
         assert into is None or value is out["loss"]
 
 
-def test_parts_are_chosen_by_work(monkeypatch):
+def test_shards_are_chosen_by_work(monkeypatch):
     program = gluon.CTCLoss().program({n: NAMED[n] for n in ("pred", "label")})
-    monkeypatch.setattr(parts, "processors", lambda: 4)
+    monkeypatch.setattr(shards, "processors", lambda: 4)
 
     def ends(sizes, threads=None):
-        schedule = Runner(program, threads=threads)._schedule(sizes)
-        assert all(part.rows == 0 for each in schedule for part in each)
-        return [(part.first, part.last) for (part,) in schedule]
+        found = Runner(program, threads=threads).shards(sizes)
+        assert all(shard.rows == 0 for each in found for shard in each)
+        return [(shard.first, shard.last) for (shard,) in found]
 
     small, large = {"N": 8, "T": 4, "C": 5, "L": 2}, {"N": 10, "T": 500, "C": 50, "L": 40}
     assert ends(small) == []
@@ -245,7 +245,7 @@ def test_parts_are_chosen_by_work(monkeypatch):
     assert ends(large, threads=1) == []
 
 
-def test_errors_of_a_part_come_out(eager):
+def test_errors_of_a_shard_come_out(eager):
     pred, label = draw((4, 5, 3), 2)
     fn = lg.compile(gluon.CTCLoss(), {n: NAMED[n] for n in ("pred", "label")}, threads=2)
     with pytest.raises(lg.InputError, match=r"label\[3, 0\] is 7"):

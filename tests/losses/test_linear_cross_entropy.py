@@ -16,13 +16,8 @@ from golden_cases import close
 from lossgraph import nn, reference, symbolic
 from lossgraph.ir.dims import evaluate, product
 from lossgraph.ir.expr import toposort
-from support import (
-    DIFFERENCE,
-    assert_close,
-    difference_quotient,
-    newest_opset,
-    reference_evaluator,
-)
+from support import assert_close, difference_quotient, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 CASES = [c for c in golden_cases.cases("torch") if c["loss"] == "LinearCrossEntropyLoss"]
 FLOATS = ("input", "linear_weight", "linear_bias", "weight")

@@ -158,8 +158,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@laws
-@pytest.mark.parametrize("case", CASES, ids=str)
+@laws(CASES)
 def test_laws(case, law):
     law(case)
 

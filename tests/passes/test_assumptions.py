@@ -54,7 +54,7 @@ def test_infinite_numbers_are_noticed(how, into):
     for pred in (small, PRED, small, PRED):
         found = fn(pred, LABEL, out=out) if into else fn(pred, LABEL)
         check(fn, found, pred, LABEL)
-    assert not fn._runner._graphs.finite  # and are expected from now on
+    assert not fn._runner._sessions.finite  # and are expected from now on
     assert np.isfinite(expected(fn, PRED, LABEL)[0][0])  # the loss of infinite logits is finite
 
 
@@ -72,14 +72,14 @@ def test_finite_numbers_run_once(how, monkeypatch):
     fn = compiled()
     pred = np.clip(PRED, -1e4, 1e4)
     check(fn, fn(pred, LABEL), pred, LABEL)
-    assert fn._runner._graphs.finite
+    assert fn._runner._sessions.finite
 
 
 def test_a_sum_that_overflows_is_only_slower(how):
     fn = compiled()
     pred = np.full_like(PRED, 3e38)
     check(fn, fn(pred, LABEL), pred, LABEL)
-    assert not fn._runner._graphs.finite
+    assert not fn._runner._sessions.finite
 
 
 def test_nan_spoils_its_own_sample_only(how):
