@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import InputError
 from ..runtime.arrays import device_of, is_array, to_numpy
 from .inputs import Input
+from .signature import Signature
 
 _PLAIN = frozenset({bool, int, float, str, bytes, type(None)})
 
@@ -72,7 +73,7 @@ def frozen(value: Any) -> Hashable:
         return kind, str(value) if kind is float else value
     if isinstance(value, Holder):
         return value.frozen_state()
-    if isinstance(value, Input):
+    if isinstance(value, (Input, Signature)):  # which do not change
         return value
     if isinstance(value, Mapping):
         return kind, tuple((frozen(key), frozen(item)) for key, item in value.items())

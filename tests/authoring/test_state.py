@@ -118,6 +118,11 @@ def test_records_count_by_their_attributes(make) -> None:
     assert frozen(loss.config) == frozen(make(scale=3.0)) != frozen(make(scale=2.0))
 
 
+def test_what_a_composite_takes_is_not_looked_through_at_every_call() -> None:
+    loss = lg.masked(gluon.L2Loss())
+    assert frozen(loss.signature) is loss.signature
+
+
 def test_options_that_come_in_turn_are_compiled_once_each(monkeypatch) -> None:
     import lossgraph.authoring.cache as module
 
