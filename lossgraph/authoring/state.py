@@ -8,7 +8,10 @@ a loss that does change, or whose containers do, gets another value.
 from __future__ import annotations
 
 import hashlib
+from argparse import Namespace
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy as np
 from ..errors import InputError
 from ..runtime.arrays import device_of, is_array, to_numpy
 from .inputs import Input
+from .signature import Signature
 
 _PLAIN = frozenset({bool, int, float, str, bytes, type(None)})
 
@@ -60,15 +64,16 @@ def frozen_attributes(holder: Holder, left_out: tuple[str, ...]) -> Hashable:
 def frozen(value: Any) -> Hashable:
     """A value that can be a key: equal to another's if and only if a loss computes the same.
 
-    Of an object that is neither plain nor a container, an array or a loss nothing is known but
-    which it is: it is a key by identity, and so are functions.
+    Records (data classes, namespaces) count by their attributes. Of any other object that is
+    neither plain nor a container, an array or a loss nothing is known but which it is: it is a key
+    by identity, and so are functions.
     """
     kind = value.__class__
     if kind in _PLAIN:  # 1, 1.0 and True are three options, and so are 0.0 and -0.0
         return kind, str(value) if kind is float else value
     if isinstance(value, Holder):
         return value.frozen_state()
-    if isinstance(value, Input):
+    if isinstance(value, (Input, Signature)):  # which do not change
         return value
     if isinstance(value, Mapping):
         return kind, tuple((frozen(key), frozen(item)) for key, item in value.items())
@@ -76,7 +81,9 @@ def frozen(value: Any) -> Hashable:
         return kind, tuple(map(frozen, value))
     if isinstance(value, (set, frozenset)):
         return kind, frozenset(map(frozen, value))
-    return _frozen_array(value) if is_array(value) else Same(value)
+    if is_array(value):
+        return _frozen_array(value)
+    return (kind, frozen(_attributes(value))) if _is_record(value) else Same(value)
 
 
 class Same:
@@ -92,6 +99,18 @@ class Same:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Same) and other.value is self.value
+
+
+def _is_record(value: Any) -> bool:
+    record = is_dataclass(value) and not isinstance(value, type)
+    return record or isinstance(value, (SimpleNamespace, Namespace))
+
+
+def _attributes(record: Any) -> dict[str, Any]:
+    """The attributes of a record; with slots there are no others than its fields."""
+    if hasattr(record, "__dict__"):
+        return dict(vars(record))
+    return {f.name: getattr(record, f.name, None) for f in fields(record)}
 
 
 def _frozen_array(value: Any) -> Hashable:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
+import dataclasses
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +89,38 @@ def test_equal_values_are_equal_keys(value) -> None:
     if not isinstance(value, gluon.Block):
         assert frozen(value) == frozen(again)
     assert hash(frozen(value)) == hash(frozen(value))
+
+
+@dataclasses.dataclass
+class Config:
+    scale: float = 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    scale: float = 1.0
+
+
+@pytest.mark.parametrize("make", [Config, Slotted, SimpleNamespace, argparse.Namespace])
+def test_records_count_by_their_attributes(make) -> None:
+    class Scaled(gluon.HybridBlock):
+        def __init__(self, config):
+            super().__init__()
+            self.config = config
+
+        def hybrid_forward(self, F, pred):
+            return self.config.scale * pred
+
+    loss = Scaled(make(scale=2.0))
+    assert_close(loss(PRED), 2 * PRED)
+    loss.config.scale = 3.0
+    assert_close(loss(PRED), 3 * PRED)
+    assert frozen(loss.config) == frozen(make(scale=3.0)) != frozen(make(scale=2.0))
+
+
+def test_what_a_composite_takes_is_not_looked_through_at_every_call() -> None:
+    loss = lg.masked(gluon.L2Loss())
+    assert frozen(loss.signature) is loss.signature
 
 
 def test_options_that_come_in_turn_are_compiled_once_each(monkeypatch) -> None:
