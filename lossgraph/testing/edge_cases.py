@@ -77,36 +77,60 @@ def _at_edge_case(block: Block, arrays: Arrays, names: Sequence[str]) -> tuple[l
     """What is wrong, and what was compared."""
     mine = outputs_of(block, arrays, names)
     wide = outputs_of(block, in_dtype(arrays, "float64"), names)
+    values = {n: array for n, array in wide.items() if classify(n)[0] != "gradient"}
     try:
         exact = values_by_numpy(block, arrays, EXTENDED)
     except LossgraphError:  # an operation that numpy has not in that precision
         exact = {}
-    wrong, compared = [], 0
-    for name, right in wide.items():
-        if classify(name)[0] == "gradient":
-            lost = np.isfinite(right) & ~np.isfinite(mine[name]) & _fits(right)
-            wrong += _lost(name, lost, mine[name], right, arrays)
-            continue
-        if name in exact:
-            right = np.where(np.isfinite(exact[name]), exact[name], right)
-        there = np.isfinite(right)
-        compared += int(there.sum())
-        given = np.where(there, mine[name], np.float32(0))
-        with np.errstate(over="ignore"):
-            rounded = np.where(there, right, 0).astype(np.float32)
-        found = deviation(name, given, rounded, _rounding(arrays))
-        wrong += [found.wrong] if found.wrong else []
-    values = exact or {n: a for n, a in wide.items() if classify(n)[0] != "gradient"}
-    if wrong or not all(np.isfinite(value).all() for value in values.values()):
-        return wrong, f"{compared} values"
+    right = {
+        name: np.where(np.isfinite(exact[name]), exact[name], value) if name in exact else value
+        for name, value in values.items()
+    }
+    wrong = _wrong_values(mine, right, arrays) + _lost_gradients(mine, wide, arrays)
+    compared = f"{sum(int(np.isfinite(value).sum()) for value in right.values())} values"
+    if wrong or not all(np.isfinite(value).all() for value in (exact or values).values()):
+        return wrong, compared
+    wrong = _wrong_gradients(block, arrays, mine, names, EXTENDED if exact else None)
+    return wrong, f"{compared}, gradients by {', '.join(names) or 'nothing'}"
 
-    total = value_to_differentiate(block, arrays, names, EXTENDED if exact else None)
-    spread = with_floats(arrays, EXTENDED if exact else np.float64)
+
+def _wrong_values(mine: Arrays, right: Arrays, arrays: Arrays) -> list[str]:
+    """Values that are off, where it is known what they are."""
+    wrong = []
+    for name, value in right.items():
+        known = np.isfinite(value)
+        with np.errstate(over="ignore"):
+            rounded = np.where(known, value, 0).astype(np.float32)
+        given = np.where(known, mine[name], np.float32(0))
+        wrong.append(deviation(name, given, rounded, _rounding(arrays)).wrong)
+    return [text for text in wrong if text]
+
+
+def _lost_gradients(mine: Arrays, wide: Arrays, arrays: Arrays) -> list[str]:
+    """Gradients that are numbers of float32 in float64 only."""
+    wrong = []
+    for name in (name for name in wide if classify(name)[0] == "gradient"):
+        right = wide[name]
+        lost = np.isfinite(right) & ~np.isfinite(mine[name]) & _fits(right)
+        wrong += _lost(name, lost, mine[name], right, arrays)
+    return wrong
+
+
+def _wrong_gradients(
+    block: Block,
+    arrays: Arrays,
+    mine: Arrays,
+    names: Sequence[str],
+    dtype: np.dtype[Any] | None,
+) -> list[str]:
+    """Gradients that are no slopes of the value."""
+    total = value_to_differentiate(block, arrays, names, dtype)
+    spread, wrong = with_floats(arrays, dtype or np.float64), []
     for name in names:
         places = places_of(arrays[name], name, _ENTRIES)
-        found_slopes = one_sided(total, spread, name, places, _STEP)
-        wrong += compare(name, mine[gradient_name(name)], found_slopes, total, spread, _TOLERANCE)
-    return wrong, f"{compared} values, gradients by {', '.join(names) or 'nothing'}"
+        slopes = one_sided(total, spread, name, places, _STEP)
+        wrong += compare(name, mine[gradient_name(name)], slopes, total, spread, _TOLERANCE)
+    return wrong
 
 
 def _rounding(arrays: Arrays) -> Tolerance:

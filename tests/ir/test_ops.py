@@ -394,10 +394,12 @@ SPECIAL_UNARY = sorted(set(UNARY_FLOAT) - {"Sin", "Cos"})
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", SPECIAL_UNARY)
 def test_special_values_of_one_argument(name, dtype):
-    if name in OLD_ENGINE and newest_opset() < 26:
-        pytest.skip(f"in this old ONNX Runtime {OLD_ENGINE[name]}")
-    arrays = {"x": np.array(SPECIAL, dtype)}
-    node = OPS[name](symbol("x", dtype, (len(SPECIAL),)))
+    values = SPECIAL
+    if newest_opset() < 26:  # all but those where its kernel is wrong
+        wrong = OLD_ENGINE.get(name)
+        values = [x for x in SPECIAL if wrong is None or not np.array_equal(x, wrong, True)]
+    arrays = {"x": np.array(values, dtype)}
+    node = OPS[name](symbol("x", dtype, (len(values),)))
     (actual,), (expected,) = run_ort([node], arrays), evaluate([node], arrays)
     assert_close(actual, expected, dtype)
 
@@ -487,12 +489,15 @@ def test_every_variant_computes_the_same(variant, dtype, length):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-12, 1.0, 30.0, 1e30, 1e300])
 def test_every_variant_is_as_right_at_the_extremes(variant, dtype, scale):
-    if newest_opset() < 26:
-        pytest.skip("in this old ONNX Runtime sqrt(inf) is NaN and exp(-1e30) is not 0")
     if not float(np.finfo(dtype).tiny) < scale < float(np.finfo(dtype).max):
         pytest.skip("beyond the dtype")
     values = np.array(SPECIAL, dtype)
-    count, arity = len(SPECIAL), len(EXAMPLES[variant][0][0])
+    if newest_opset() < 26:
+        if variant == "SoftplusTailSum" and dtype == "float64" and scale >= 1e30:
+            pytest.skip("in this old ONNX Runtime exp(-1e30) is not 0 in float64")
+        if variant == "L2Norm" and dtype == "float32":  # where its sqrt(inf) is NaN
+            values = values[np.isfinite(values)]
+    count, arity = len(values), len(EXAMPLES[variant][0][0])
     rng = np.random.default_rng(3)
     rows = np.concatenate([rng.uniform(0.5, 1, (count, 16)).astype(dtype) * dtype_of(dtype, scale),
                            values[:, None]], axis=1)  # fmt: skip

@@ -13,7 +13,7 @@ from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.symbolic.symbol import SymbolicSize
-from support import OLD_ENGINE, assert_close, newest_opset
+from support import assert_close, newest_opset
 
 CASES = mxnet_ops.cases()
 VALUE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-10)}  # MXNet's own digits
@@ -39,7 +39,7 @@ def as_list(value):
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_mxnet_agrees(case):
     if case["id"] == "sqrt-1" and newest_opset() < 26:
-        pytest.skip(f"in this old ONNX Runtime {OLD_ENGINE['Sqrt']}")
+        pytest.skip("in this old ONNX Runtime sqrt(inf) is NaN")
     inputs, outputs, cts, grads = mxnet_ops.load(case)
     # The first float input is the one that computes: the widest, as indices are float32 too.
     names = sorted(inputs, key=lambda n: -inputs[n].itemsize * (inputs[n].dtype.kind == "f"))
