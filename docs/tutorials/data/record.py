@@ -35,7 +35,7 @@ def main() -> None:
     mpl.use("agg")
     if not FILE.exists():
         FILE.write_text('{"version": "none"}')
-    numbers = {"version": f"PyTorch {torch.__version__}"}
+    numbers = {"version": torch.__version__}
     for page in ("own-losses", "pytorch"):
         numbers |= record(page)
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in numbers.items()]
