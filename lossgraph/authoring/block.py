@@ -24,8 +24,8 @@ from ..runtime.arrays import device_of, is_array, stand_in, to_numpy
 from ..runtime.compiled import Compiled, common_device
 from ..symbolic.symbol import Symbol
 from .inputs import Holder, Input, check_options, with_scalars
-from .named_outputs import compiled
-from .signatures import flat_arguments, in_place, is_array_parameter, is_known, without_first
+from .named_outputs import compile_program
+from .signatures import as_positional, flat_arguments, is_array_parameter, is_known, without_first
 
 if TYPE_CHECKING:
     import onnx
@@ -136,7 +136,7 @@ class Block(Holder):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value: an array of the kind of the first argument."""
-        arrays, constants = self._bind(args, kwargs)
+        arrays, constants = self._bind_call(args, kwargs)
         if any(isinstance(value, Symbol) for value in arrays.values()):
             return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
@@ -161,7 +161,7 @@ class Block(Holder):
         Raises:
             GradientError: for an input that has no gradient.
         """
-        arrays, constants = self._bind(args, kwargs)
+        arrays, constants = self._bind_call(args, kwargs)
         chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
         if not chosen:
             return self(*args, **kwargs), {}
@@ -237,11 +237,11 @@ class Block(Holder):
             given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
         shapes = {n: x.shape for n, x in given.items() if hasattr(x, "shape")}
         self.require_shapes(self._without_scalars(shapes))
-        bound, given = self._bound(given)
-        args, named = in_place(given, bound._signature())
+        bound, given = self._fill_inputs(given)
+        args, named = as_positional(given, bound._signature())
         return bound.hybrid_forward(F, *args, **named)
 
-    def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
+    def _fill_inputs(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
         """The loss with its inputs among the options in their places, and what else is given."""
         names = self.scalar_inputs
         if not names:
@@ -293,7 +293,7 @@ class Block(Holder):
             return without_first(method.__func__, 2)
         return without_first(method, 1)
 
-    def _bind(
+    def _bind_call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arguments as arrays and as constants, by the names of ``hybrid_forward``."""
@@ -301,7 +301,7 @@ class Block(Holder):
         signature = self._signature_with(scalars)
         self._check_known(kwargs, signature)
         if not args:
-            args, kwargs = in_place(kwargs, signature)
+            args, kwargs = as_positional(kwargs, signature)
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
@@ -369,7 +369,7 @@ class Block(Holder):
                 self._cache.clear()
             found = self._cache.get(key)
             if found is None:
-                found = self._cache[key] = _ByValue(
+                found = self._cache[key] = SpecializationCache(
                     self, numpy_arrays, constants, wrt, with_ct, device and device[0]
                 )
             compiled: Compiled = found.get(numpy_arrays)
@@ -406,7 +406,7 @@ def _content(item: Any) -> Iterator[Any]:
         yield repr(item)
 
 
-class _ByValue:
+class SpecializationCache:
     """The compiled forms of one signature: one, or one for each value of specialized dims."""
 
     def __init__(
@@ -455,7 +455,7 @@ class _ByValue:
             name: TensorType(_native_dtype(name, array), _with(self._shapes[name], static))
             for name, array in arrays.items()
         }
-        self._made[values] = compiled(self._build(types), self._provider)
+        self._made[values] = compile_program(self._build(types), self._provider)
         return self._made[values]
 
 

@@ -12,7 +12,7 @@ from ..symbolic.symbol import Symbol
 from .block import Block, InputTypes, as_types
 from .expressions import program_of
 from .inputs import check_options
-from .named_outputs import compiled
+from .named_outputs import compile_program
 from .signatures import is_array_parameter, without_first
 
 
@@ -118,7 +118,7 @@ def compile_loss(
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return compiled(program, providers, opset, threads, tiles)
+    return compile_program(program, providers, opset, threads, tiles)
 
 
 def _is_symbols(value: Any) -> bool:

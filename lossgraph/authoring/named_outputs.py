@@ -9,7 +9,7 @@ from ..compiler.program import Program
 from ..runtime.compiled import Compiled
 
 
-class CompiledParts(Compiled):
+class CompiledNamedOutputs(Compiled):
     """A compiled loss whose value is ``(value, parts)``, the parts by name."""
 
     def _remember(self, arrays: Mapping[str, Any]) -> None:
@@ -24,7 +24,7 @@ class CompiledParts(Compiled):
         return (value, parts), grads
 
 
-def compiled(program: Program, *args: Any, **kwargs: Any) -> Compiled:
+def compile_program(program: Program, *args: Any, **kwargs: Any) -> Compiled:
     """A program, ready to be called; the other arguments are those of ``Compiled``."""
-    kind = CompiledParts if program.parts else Compiled
+    kind = CompiledNamedOutputs if program.parts else Compiled
     return kind(program, *args, **kwargs)

@@ -74,7 +74,7 @@ def flat_arguments(
             yield name, value
 
 
-def in_place(
+def as_positional(
     given: Mapping[str, Any], signature: inspect.Signature
 ) -> tuple[list[Any], dict[str, Any]]:
     """Arguments by name as positional and named ones: ``inputs_0``, .. are ``*inputs`` again."""

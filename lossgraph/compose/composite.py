@@ -68,7 +68,7 @@ class Composite(Block):
     def _signature_with(self, names: tuple[str, ...]) -> inspect.Signature:
         return self._inputs
 
-    def _bound(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
+    def _fill_inputs(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
         """Itself: the losses inside take their own of what is given."""
         return self, given
 

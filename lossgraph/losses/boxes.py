@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from .limits import length, share
+from .limits import hypot, safe_div
 
 
 class _Pair(NamedTuple):
@@ -44,7 +44,7 @@ def giou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
     """
     pair = _pair(F, pred, target, epsilon)
     around = pair.width * pair.height
-    return 1 - pair.overlap + share(F, around - pair.union, around + epsilon)
+    return 1 - pair.overlap + safe_div(F, around - pair.union, around + epsilon)
 
 
 def diou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
@@ -79,7 +79,7 @@ def ciou(F: Any, pred: Any, target: Any, epsilon: float = 0.0) -> Any:
     turn = true_width * height - width * true_height
     along = true_height * height + true_width * width
     unlike = F.square(_angle(F, turn, along)) * (4 / math.pi**2)
-    alpha = F.stop_gradient(share(F, unlike, 1 - pair.overlap + unlike + epsilon))
+    alpha = F.stop_gradient(safe_div(F, unlike, 1 - pair.overlap + unlike + epsilon))
     return _distance(F, pred, target, pair, epsilon) + alpha * unlike
 
 
@@ -104,7 +104,7 @@ def _pair(F: Any, pred: Any, target: Any, epsilon: Any) -> _Pair:
     both = F.relu(wide) * F.relu(high)
     union = width * height + true_width * true_height - both
     return _Pair(
-        share(F, both, union + epsilon),
+        safe_div(F, both, union + epsilon),
         union,
         F.maximum(right, other[2]) - F.minimum(left, other[0]),
         F.maximum(bottom, other[3]) - F.minimum(top, other[1]),
@@ -116,10 +116,10 @@ def _distance(F: Any, pred: Any, target: Any, pair: _Pair, epsilon: Any) -> Any:
     across = (left + right - other[0] - other[2]) / 2
     down = (top + bottom - other[1] - other[3]) / 2
     diagonal = F.square(pair.width) + F.square(pair.height)
-    apart = share(F, F.square(across) + F.square(down), diagonal + epsilon)
+    apart = safe_div(F, F.square(across) + F.square(down), diagonal + epsilon)
     return 1 - pair.overlap + apart
 
 
 def _angle(F: Any, y: Any, x: Any) -> Any:
     """The angle of the vector (x, y), x not negative: by half of it, so that x may be 0."""
-    return 2 * F.arctan(share(F, y, length(F, x, y) + x))
+    return 2 * F.arctan(safe_div(F, y, hypot(F, x, y) + x))

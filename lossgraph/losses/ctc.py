@@ -286,8 +286,8 @@ def _with_posterior(
     value = F.logsumexp(_halves(F, last, batch)[0][0] + chain.end, axis=0) + chain.base
     emissions = (chain.labels, chain.blanks)
     scores = [
-        F.broadcast_add(forth + back, emission)
-        for (forth, back), emission in zip(_halves(F, entered, batch), emissions, strict=True)
+        F.broadcast_add(alpha + beta, emission)
+        for (alpha, beta), emission in zip(_halves(F, entered, batch), emissions, strict=True)
     ]
     # shares of the steps' own sum: what rounding has done to a whole step cancels
     best = F.maximum(*(F.max(x, axis=1, keepdims=True, finite=True) for x in scores))

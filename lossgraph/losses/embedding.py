@@ -12,7 +12,7 @@ from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
-from .limits import share, together
+from .limits import broadcast_all, safe_div
 from .pairs import differences, same
 from .regression import clamp, positive_part
 
@@ -196,9 +196,9 @@ def _rounded_length(F: Any, length: Any, eps: Any) -> Any:
     """``sqrt(length^2 + eps)``, which no square overflows."""
     if is_number(eps):
         return F.hypot(length, math.sqrt(eps))
-    length, eps = together(F, length, eps)
+    length, eps = broadcast_all(F, length, eps)
     value = F.hypot(length, F.sqrt(eps))
-    return F.with_gradient(value, [length, eps], [share(F, length, value), 0.5 / value])
+    return F.with_gradient(value, [length, eps], [safe_div(F, length, value), 0.5 / value])
 
 
 def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> Any:

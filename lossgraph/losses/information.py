@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from .ctc import LOG_ZERO
-from .limits import in_base, together, weighed_log
+from .limits import broadcast_all, in_base, xlogy
 
 _UNDERFLOW = -750.0  # below it exp is 0 in float64 too, or what old engines have instead
 
@@ -88,7 +88,7 @@ def jensen_shannon(
         log_m = F.logaddexp(log_p, log_q) - math.log(2)
         of_p, of_q, of_m = (F.exp(x) * x for x in (log_p, log_q, log_m))
     else:
-        of_p, of_q, of_m = (weighed_log(F, x, x) for x in (p, q, (p + q) / 2))
+        of_p, of_q, of_m = (xlogy(F, x, x) for x in (p, q, (p + q) / 2))
     return in_base(F, F.sum((of_p + of_q) / 2 - of_m, axis=axis), base)
 
 
@@ -106,7 +106,7 @@ def mutual_information(F: Any, joint: Any, base: float = math.e, from_logits: bo
     """
     if not from_logits:
         of_each = [F.sum(joint, axis=axis, keepdims=True) for axis in (-2, -1)]
-        parts = [weighed_log(F, p, p) for p in (joint, *of_each)]
+        parts = [xlogy(F, p, p) for p in (joint, *of_each)]
     else:
         log_p = F.maximum(joint - F.logsumexp(joint, axis=(-2, -1), keepdims=True), LOG_ZERO)
         of_each = [F.logsumexp(log_p, axis=axis, keepdims=True) for axis in (-2, -1)]
@@ -118,8 +118,8 @@ def mutual_information(F: Any, joint: Any, base: float = math.e, from_logits: bo
 def _mean_log(F: Any, p: Any, q: Any, from_logits: bool, axis: int) -> Any:
     """The mean of ``log(q)`` over what comes from ``p``."""
     if not from_logits:
-        return F.sum(weighed_log(F, p, q), axis=axis)
-    log_p, log_q = together(F, _log_probs(F, p, axis), F.log_softmax(q, axis=axis))
+        return F.sum(xlogy(F, p, q), axis=axis)
+    log_p, log_q = broadcast_all(F, _log_probs(F, p, axis), F.log_softmax(q, axis=axis))
     p = F.exp(log_p)
     never = F.maximum(p == 0, log_p < _UNDERFLOW)  # 0 * inf, and its slopes
     return F.sum(p * F.where(never, F.zeros_like(log_q), log_q), axis=axis)

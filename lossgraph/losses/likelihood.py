@@ -10,7 +10,7 @@ from typing import Any
 
 from ..authoring.options import is_number
 from ..errors import InputError
-from .limits import relative_expm1, together, weighed_log
+from .limits import broadcast_all, relative_expm1, xlogy
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 _LARGE = 8.0  # from here on eight terms of Stirling's series have all digits
@@ -44,7 +44,7 @@ def gaussian_nll_by_log_variance(F: Any, mean: Any, log_variance: Any, target: A
 
     Source: Kendall, Gal (2017), NeurIPS.
     """
-    error, s = together(F, target - mean, log_variance)
+    error, s = broadcast_all(F, target - mean, log_variance)
     exact = (error == 0) * (s < _FLAT)  # 0 * inf
     precision = F.exp(-F.where(exact, F.zeros_like(s), s))
     return (F.square(error) * precision + s) / 2 + HALF_LOG_TWO_PI
@@ -74,7 +74,7 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
 
     Source: Lange, Little, Taylor (1989), JASA 84(408).
     """
-    location, scale, degrees, target = together(F, location, scale, degrees, target)
+    location, scale, degrees, target = broadcast_all(F, location, scale, degrees, target)
     z, half = (target - location) / scale, degrees / 2
     ratio = z * (z / degrees)
     norm = half * F.log1p(0.5 / half) - 0.5 + (_stirling(F, half + 0.5) - _stirling(F, half))
@@ -103,7 +103,7 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
 
     Source: Hilbe (2011), Negative Binomial Regression.
     """
-    mean, r, k = together(F, mean, total_count, target)
+    mean, r, k = broadcast_all(F, mean, total_count, target)
     none, one = k == 0, F.ones_like(k)
     seen, gap, both = F.maximum(k, 1.0), mean - k, r + k
     # what the mean loses to the count itself, and the loss at that: neither has large terms
@@ -132,10 +132,10 @@ def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
 
     Source: Thom (1958), Monthly Weather Review 86(4).
     """
-    a, b, y = together(F, concentration, rate, target)
+    a, b, y = broadcast_all(F, concentration, rate, target)
     large, one = a > _LARGE, F.ones_like(a)
     small, bound = F.where(large, one, a), F.maximum(a, _LARGE)
-    near = F.gammaln(small) - small * F.log(b) - weighed_log(F, small - 1, y) + b * y
+    near = F.gammaln(small) - small * F.log(b) - xlogy(F, small - 1, y) + b * y
     # around its mean the large terms cancel: what is left is a (t - log(1+t))
     t = F.where(large, (b * y - bound) / bound, F.zeros_like(y))
     far = bound * (t - _log_near(F, b * y / bound, t)) - F.log(bound) / 2 + _series(bound)
@@ -164,9 +164,9 @@ def tweedie_deviance(F: Any, mean: Any, target: Any, power: float = 1.5) -> Any:
     if is_number(power) and power == 0:
         return F.square(mean - target)
     if is_number(power):
-        mean, target = together(F, mean, target)
+        mean, target = broadcast_all(F, mean, target)
         return _deviance(F, mean, target, power)
-    mean, target, power = together(F, mean, target, power)
+    mean, target, power = broadcast_all(F, mean, target, power)
     normal, one = power == 0, F.ones_like(mean)
     others = _deviance(F, F.where(normal, one, mean), F.where(normal, one, target), power)
     return F.where(normal, F.square(mean - target), others)
@@ -194,11 +194,11 @@ def weibull_survival_nll(F: Any, shape: Any, scale: Any, time: Any, event: Any) 
 
     Source: Kalbfleisch, Prentice (1980), The Statistical Analysis of Failure Time Data.
     """
-    k, scale, time, event = together(F, shape, scale, time, event)
+    k, scale, time, event = broadcast_all(F, shape, scale, time, event)
     start = time == 0
     ratio = F.log(F.where(start, F.ones_like(time), time)) - F.log(scale)
     hazard = F.where(start, F.zeros_like(time), F.exp(k * ratio))
-    rate = F.log(k) - k * F.log(scale) + weighed_log(F, k - 1, time)
+    rate = F.log(k) - k * F.log(scale) + xlogy(F, k - 1, time)
     return hazard - F.masked_mul(event, rate)
 
 
@@ -214,7 +214,7 @@ def gaussian_crps(F: Any, mean: Any, scale: Any, target: Any) -> Any:
 
     Source: Gneiting, Raftery (2007), JASA 102(477).
     """
-    mean, scale, target = together(F, mean, scale, target)
+    mean, scale, target = broadcast_all(F, mean, scale, target)
     error = target - mean
     z = error / (scale + (error == 0) * (scale == 0))
     inside = F.erf(z * math.sqrt(0.5))

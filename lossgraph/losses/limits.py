@@ -11,7 +11,7 @@ from ..errors import InputError
 _TERMS = 13  # of the series of exp below a quarter: the rest is beyond the digits of float64
 
 
-def together(F: Any, *values: Any) -> list[Any]:
+def broadcast_all(F: Any, *values: Any) -> list[Any]:
     """Arrays and numbers, each in the shape that they broadcast to."""
     nothing: Any = 0.0
     for value in values:
@@ -27,7 +27,7 @@ def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
     """
     if is_number(rate):
         return F.expm1(rate * x) / rate if rate else x
-    x, rate = together(F, x, rate)
+    x, rate = broadcast_all(F, x, rate)
     nothing = F.zeros_like(x)
     exponent = rate * x
     near = F.abs(exponent) < 0.25
@@ -41,13 +41,13 @@ def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
 
 def focused(F: Any, nll: Any, gamma: Any) -> Any:
     """``(1 - p)^gamma nll`` of what has probability ``p = exp(-nll)``: focal losses."""
-    nll, gamma = together(F, nll, gamma)
+    nll, gamma = broadcast_all(F, nll, gamma)
     sure = nll == 0  # where the slope of a root is infinite, though times 0
     miss = F.where(sure, F.ones_like(nll), -F.expm1(-nll))
     return F.where(sure, gamma == 0, F.power(miss, gamma)) * nll
 
 
-def share(F: Any, part: Any, whole: Any) -> Any:
+def safe_div(F: Any, part: Any, whole: Any) -> Any:
     """A part of a whole; of nothing it is 0, as are its slopes."""
     nothing = whole == 0
     safe = F.where(nothing, F.ones_like(whole), whole)
@@ -59,7 +59,7 @@ def finite(F: Any, x: Any) -> Any:
     return F.where(F.isfinite(x), x, F.zeros_like(x))
 
 
-def length(F: Any, x: Any, y: Any) -> Any:
+def hypot(F: Any, x: Any, y: Any) -> Any:
     """``sqrt(x^2 + y^2)`` where the squares overflow too, its slope at 0 being 0."""
     unit = F.stop_gradient(F.maximum(F.abs(x), F.abs(y)))  # any: it cancels
     nothing, one = unit == 0, F.ones_like(unit)
@@ -80,9 +80,9 @@ def in_base(F: Any, nats: Any, base: Any) -> Any:
     return nats / math.log(base)
 
 
-def weighed_log(F: Any, weight: Any, x: Any) -> Any:
+def xlogy(F: Any, weight: Any, x: Any) -> Any:
     """``weight log(x)``, 0 where the weight is; the slope by ``x`` is 0 there too, not 0/0."""
-    weight, x = together(F, weight, x)
+    weight, x = broadcast_all(F, weight, x)
     nothing = F.zeros_like(x)
     slope = F.where(weight == 0, nothing, 1 / x)
     return F.masked_mul(weight, F.with_gradient(F.log(x), [x], [slope]))

@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 from ..authoring.options import is_number
-from .limits import together
+from .limits import broadcast_all
 
 
 def clamp(F: Any, x: Any, low: Any = 0.0) -> Any:
     """``max(x, low)`` that passes the gradient where the two are equal, as ``relu`` does not."""
     if is_number(low):
         return F.clip(x, low, math.inf)
-    x, low = together(F, x, low)
+    x, low = broadcast_all(F, x, low)
     return F.where(x < low, low, x)
 
 
@@ -49,7 +49,7 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
     if not is_number(rho):
-        return _huber_of_input(F, *together(F, error, rho))
+        return _huber_of_input(F, *broadcast_all(F, error, rho))
     near = F.clip(error, -rho, rho)
     # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The
     # derivative is the clipped error itself, which no chain rule over the product would find.
@@ -73,7 +73,7 @@ def huber_of_slope(F: Any, error: Any, delta: float) -> Any:
     """
     if is_number(delta):
         return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
-    error, delta = together(F, error, delta)
+    error, delta = broadcast_all(F, error, delta)
     near = F.maximum(F.minimum(error, delta), -delta)
     value = near * (error - 0.5 * near)
     return F.with_gradient(value, [error, delta], [near, F.abs(error - near)])

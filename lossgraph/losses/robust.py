@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..authoring.options import between, is_number, require_above
-from .limits import length, relative_expm1, together
+from .limits import broadcast_all, hypot, relative_expm1
 
 
 def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
@@ -39,8 +39,8 @@ def charbonnier(F: Any, pred: Any, target: Any, epsilon: float = 1e-3) -> Any:
 
     Source: Charbonnier, Blanc-Féraud, Aubert, Barlaud (1994), ICIP.
     """
-    error, epsilon = together(F, pred - target, epsilon)
-    return length(F, error, epsilon)
+    error, epsilon = broadcast_all(F, pred - target, epsilon)
+    return hypot(F, error, epsilon)
 
 
 def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2.0) -> Any:
@@ -58,7 +58,7 @@ def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2
     """
     require_above("width", width, 0)
     require_above("epsilon", epsilon, 0)
-    size, width, epsilon = together(F, F.abs(pred - target), width, epsilon)
+    size, width, epsilon = broadcast_all(F, F.abs(pred - target), width, epsilon)
     near = size < width
     small = F.where(near, size, F.zeros_like(size))
     far = size - width + width * F.log1p(width / epsilon)
@@ -85,7 +85,7 @@ def general_robust(F: Any, pred: Any, target: Any, alpha: float = 1.0, scale: fl
     require_above("scale", scale, 0)
     half = F.square((pred - target) / scale) / 2
     if not is_number(alpha):
-        return _any_shape(F, *together(F, half, alpha))
+        return _any_shape(F, *broadcast_all(F, half, alpha))
     if math.isinf(alpha):
         return _bounded(F, half, math.copysign(1.0, alpha))
     return half if alpha == 2 else _robust(F, half, alpha, abs(alpha - 2))
@@ -172,7 +172,7 @@ def absolute_percentage(F: Any, pred: Any, target: Any, epsilon: float = 0.0) ->
 
     Source: de Myttenaere, Golden, Le Grand, Rossi (2016), Neurocomputing 192.
     """
-    error, size = together(F, F.abs(target - pred), F.abs(target))
+    error, size = broadcast_all(F, F.abs(target - pred), F.abs(target))
     exact = error == 0
     safe = F.where(exact, F.ones_like(size), F.broadcast_maximum(size, epsilon))
     return F.where(exact, F.zeros_like(error), error / safe)

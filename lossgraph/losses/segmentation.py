@@ -10,7 +10,7 @@ from typing import Any
 from ..authoring.options import require_above
 from ..errors import InputError
 from .ctc import in_range
-from .limits import share
+from .limits import safe_div
 
 
 def tversky(
@@ -41,7 +41,7 @@ def tversky(
         for part in (prob * label, prob * (1 - label), (1 - prob) * label)
     )
     errors = alpha * wrong + beta * missed
-    return share(F, errors, hit + errors + smooth)
+    return safe_div(F, errors, hit + errors + smooth)
 
 
 def focal_tversky(

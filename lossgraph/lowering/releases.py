@@ -1,10 +1,12 @@
 """What each release of ONNX Runtime loads: the newest opset, and the newest version of ONNX's IR.
 
-No function of ONNX Runtime tells; both were found by loading models of every pair of versions.
+No function of ONNX Runtime tells; both were found by loading models of every pair of versions. A
+release newer than the table is taken for the newest in it: what one loads, the next loads too.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -45,6 +47,7 @@ RELEASES = {
     "1.29": Release(26, 13),
     "1.30": Release(26, 13),
     "1.31": Release(26, 13),
+    "1.32": Release(28, 14),
 }
 
 
@@ -52,13 +55,17 @@ def release(version: str) -> Release:
     """What a release loads, by its version: ``1.16`` or ``1.16.3``.
 
     Raises:
-        InputError: for a version that is not known.
+        InputError: for what is no version, and one that is older than the table.
     """
-    known = ".".join(str(version).split(".")[:2])
-    if known not in RELEASES:
-        first, *_, last = RELEASES
-        raise InputError(f"ONNX Runtime {version!r}: expected a release from {first} to {last}")
-    return RELEASES[known]
+    found = re.match(r"(\d+)\.(\d+)", str(version))
+    known = [minor for minor in RELEASES if found and _numbers(minor) <= _numbers(found[0])]
+    if not known:
+        raise InputError(f"ONNX Runtime {version!r}: expected {next(iter(RELEASES))} or newer")
+    return RELEASES[known[-1]]
+
+
+def _numbers(minor: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in minor.split("."))
 
 
 def opset_for(version: str, asked: int | None, usual: int) -> int:

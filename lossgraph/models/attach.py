@@ -77,7 +77,7 @@ def attach(
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
-    newest = releases.release(target_ort).opset if target_ort else MAX_OPSET
+    newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
     result = merging.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
     ends = merging.ends(result)
     bound = _bound(block, ends, output, bind or {})

@@ -15,8 +15,8 @@ from onnx.reference import ReferenceEvaluator
 
 from lossgraph.ir.expr import inputs_of, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
-from lossgraph.lowering.lower import lower
-from lossgraph.lowering.releases import RELEASES
+from lossgraph.lowering.lower import MAX_OPSET, lower
+from lossgraph.lowering.releases import release
 
 ROOT = Path(__file__).parents[2]  # of the checkout
 TOOLS = ROOT / "tools"
@@ -135,9 +135,8 @@ def sample(rng, type_, domain=(-3.0, 3.0)):
 
 
 def newest_opset():
-    """The newest opset that the installed ONNX Runtime loads."""
-    installed = ".".join(ort.__version__.split(".")[:2])
-    return RELEASES.get(installed, [*RELEASES.values()][-1]).opset
+    """The newest opset that lossgraph writes and the installed ONNX Runtime loads."""
+    return min(release(ort.__version__).opset, MAX_OPSET)
 
 
 def tool_path(path):
