@@ -27,7 +27,7 @@ from lossgraph.catalogue.register import (
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.page import DATA, TRAINING, VALUE, markdown
 from lossgraph.errors import InputError
-from lossgraph.lowering.lower import DEFAULT_OPSET
+from lossgraph.lowering.opsets import DEFAULT_OPSET
 from lossgraph.models.files import write_files
 
 GALLERY = Path(__file__).parents[1] / "exported_models"

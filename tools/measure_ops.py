@@ -1,4 +1,4 @@
-"""What operations cost in ONNX Runtime: each by itself, in each of its forms, on one thread.
+"""What operations cost in ONNX Runtime: each by itself, in each of its variants, on one thread.
 
 An operation is timed on an array of one element and on one that fits a processor's cache. The
 first, less a graph that only copies, is the cost of a call; the difference the cost of elements.
@@ -28,7 +28,7 @@ from lossgraph.lowering.lower import lower
 from lossgraph.models.files import write_file
 from lossgraph.passes import costs
 from lossgraph.passes.costs import PLAIN, Target
-from lossgraph.runtime.sessions import bind, make_session, run_session
+from lossgraph.runtime.sessions import bind_session, make_session, run_session
 
 DTYPES = ("float32", "float64")
 ROWS, COLUMNS = 40, 1024
@@ -41,7 +41,7 @@ REDUCTIONS = {
     "ReduceProd": ops.reduce_prod,
     "ReduceSum": ops.reduce_sum,
     "Softmax": ops.softmax,
-    "SoftplusTailSum": ops.softplus_tail_sum,
+    "SumLog1pExpNegAbs": ops.sum_log1p_exp_neg_abs,
 }
 OTHERS: dict[str, Callable[..., Expr]] = {
     "BroadcastTo": lambda x: ops.broadcast_to(ops.reduce_sum(x, (1,)), x.shape),
@@ -53,13 +53,13 @@ OTHERS: dict[str, Callable[..., Expr]] = {
 
 
 @dataclass(frozen=True)
-class OneForm(Target):
-    """A target for which every operation that has a certain form takes it."""
+class OneVariant(Target):
+    """A target for which every operation that has a certain variant takes it."""
 
     only: str = PLAIN
 
-    def form(self, op: Op, dtype: str) -> Lower:
-        return op.forms.get(self.only, op.lower)
+    def variant(self, op: Op, dtype: str) -> Lower:
+        return op.variants.get(self.only, op.lower)
 
 
 def subjects(dtype: str) -> Iterator[tuple[str, Expr]]:
@@ -70,7 +70,7 @@ def subjects(dtype: str) -> Iterator[tuple[str, Expr]]:
             yield name, REDUCTIONS[name](x, (1,))
         elif name in OTHERS:
             yield name, OTHERS[name](x)
-        elif op.along is pointwise and name not in ("ClassIndex", "ClassMask", "NanMask"):
+        elif op.batching is pointwise and 0 not in op.index_args:
             for arguments in ((x,), (x, y)):
                 try:
                     yield name, op(*arguments)
@@ -78,9 +78,9 @@ def subjects(dtype: str) -> Iterator[tuple[str, Expr]]:
                     continue
 
 
-def nanoseconds(node: Expr, form: str, provider: str, seconds: float) -> tuple[float, float]:
+def nanoseconds(node: Expr, variant: str, provider: str, seconds: float) -> tuple[float, float]:
     """The time of a run on one element, and what each further element adds."""
-    target = OneForm(provider, only=form)
+    target = OneVariant(provider, only=variant)
     inputs = inputs_of([node])
     session = make_session(lower(inputs, {"out": node}, target=target), provider, 1)
     small = run_time(session, inputs, node, (1, 1), seconds)
@@ -100,7 +100,7 @@ def run_time(
         )
         for i, x in enumerate(inputs)
     }
-    run = bind(session, feeds, run_session(session, feeds, {"out": node.dtype}))
+    run = bind_session(session, feeds, run_session(session, feeds, {"out": node.dtype}))
     best, end = math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter_ns()
@@ -111,7 +111,7 @@ def run_time(
 
 
 def measure(provider: str, seconds: float) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Nanoseconds by dtype, operation and form."""
+    """Nanoseconds by dtype, operation and variant."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     work = [(dtype, *subject) for dtype in DTYPES for subject in subjects(dtype)]
     bases = {
@@ -120,10 +120,10 @@ def measure(provider: str, seconds: float) -> dict[str, dict[str, dict[str, list
         for dtype in DTYPES
     }  # fmt: skip
     for dtype, name, node in track(work, "Measuring"):
-        for form in (PLAIN, *node.op.forms):
-            small, each = nanoseconds(node, form, provider, seconds)
-            by_form = found.setdefault(dtype, {}).setdefault(name, {})
-            by_form[form] = [round(max(small - bases[dtype], 0), -1), round(max(each, 0), 3)]
+        for variant in (PLAIN, *node.op.variants):
+            small, each = nanoseconds(node, variant, provider, seconds)
+            by_variant = found.setdefault(dtype, {}).setdefault(name, {})
+            by_variant[variant] = [round(max(small - bases[dtype], 0), -1), round(max(each, 0), 3)]
     return found
 
 

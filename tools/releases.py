@@ -32,13 +32,21 @@ def write(release, folder):
     write_versions(folder / "versions")
 
 
+def python_for(release):
+    """The version of Python that a release has a build for; the older ones have few."""
+    return "3.8" if tuple(map(int, release.split(".")[:2])) < (1, 16) else "3.11"
+
+
 def write_versions(folder):
-    from onnx import TensorProto, helper
+    """Models of one node, up to two versions newer than all that onnx knows."""
+    from onnx import IR_VERSION, TensorProto, defs, helper
+
+    opsets, irs = range(13, defs.onnx_opset_version() + 3), range(7, IR_VERSION + 3)
 
     folder.mkdir()
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "versions", [x], [y])
-    for opset, ir in [*((opset, 7) for opset in range(13, 29)), *((13, ir) for ir in range(7, 15))]:
+    for opset, ir in [*((opset, 7) for opset in opsets), *((13, ir) for ir in irs)]:
         imports = [helper.make_opsetid("", opset)]
         model = helper.make_model(graph, opset_imports=imports, ir_version=ir)
         (folder / f"{opset}_{ir}.onnx").write_bytes(model.SerializeToString())
@@ -84,7 +92,9 @@ def run(folder):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if sys.argv[1] == "write":
+    if sys.argv[1] == "python":
+        print(python_for(sys.argv[2]))
+    elif sys.argv[1] == "write":
         write(sys.argv[2], Path(sys.argv[3]))
     elif not run(Path(sys.argv[2])):
         sys.exit(1)

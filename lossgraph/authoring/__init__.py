@@ -2,5 +2,6 @@
 
 In: mathematics on F, as a method or a function. Out: an object that is called with arrays,
 differentiated, exported, and used inside other losses.
-Read ``block`` first, then ``functions``; ``expressions`` is ``lg.grad`` and its kin.
+Read ``signature`` and ``block`` first, which say what a loss takes and what it can do, then
+``functions``; ``annotations`` is for who writes losses, ``expressions`` is ``lg.grad`` and its kin.
 """

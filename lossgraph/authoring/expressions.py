@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..compiler.program import Program, assemble
-from ..compiler.trace import gather
-from ..errors import InputError
+from ..compiler.trace import make_traced
+from ..errors import GradientError, InputError
 from ..ir.expr import Expr, const, inputs_of, is_input, substitute, variable
-from ..ir.ops import cast, filled
+from ..ir.ops import cast, full
 from ..ir.types import TensorType, tensor_type
 from ..passes import autodiff
 from ..passes.rewrite import rewrite
@@ -36,7 +36,7 @@ def grad(y: Symbols, x: Symbols) -> Any:
     Raises:
         GradientError: where there is none.
     """
-    ones = [filled(1.0, out.dtype, out.shape) for out in _exprs(y)]
+    ones = [full(1.0, out.dtype, out.shape) for out in _exprs(y)]
     return _pulled_back(y, ones, x)
 
 
@@ -78,7 +78,7 @@ def program_of(
         inputs = inputs_of(roots)
     else:
         inputs = [variable(name, type_) for name, type_ in types.items()]
-    traced = gather(inputs, roots, not isinstance(outputs, Symbol), {})
+    traced = make_traced(inputs, roots, not isinstance(outputs, Symbol), {})
     return assemble(traced, name=name)
 
 
@@ -103,7 +103,14 @@ def _apart(outputs: list[Expr], node: Expr, differentiate: Differentiate) -> lis
 
 
 def _exprs(symbols: Symbols) -> list[Expr]:
-    return [symbols.expr] if isinstance(symbols, Symbol) else [s.expr for s in symbols]
+    several: list[Any] = list(symbols) if isinstance(symbols, (list, tuple)) else [symbols]
+    numbers = [each for each in several if not isinstance(each, Symbol)]
+    if numbers:
+        raise GradientError(
+            f"a derivative is that of symbols, got {type(numbers[0]).__name__}: numbers do not say "
+            "how they were computed; call the loss, whose body gets symbols"
+        )
+    return [each.expr for each in several]
 
 
 def _operand(value: Any, like: Expr) -> Expr:

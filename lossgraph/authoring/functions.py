@@ -9,18 +9,21 @@ from typing import Any
 from ..errors import InputError
 from ..runtime.compiled import Compiled
 from ..symbolic.symbol import Symbol
-from .block import Block, InputTypes, as_types
+from .annotations import signature_of
+from .block import Block
+from .constructors import refuse_option
 from .expressions import program_of
-from .inputs import check_options
-from .named_outputs import compile_program
-from .signatures import is_array_parameter, without_first
+from .input_types import InputTypes, as_types
+from .inputs import require_numbers
+from .signature import Kind, Signature
 
 
 class FunctionLoss(Block):
     """A loss from a plain function ``body(F, pred, label, ..., option=value)``.
 
-    Its arrays are what is annotated as anything, its options the parameters of a definite type,
-    like ``delta: float = 1.0``: they may be given at each call, or once by ``with_options``.
+    Its arrays are what is annotated as ``Any`` or as an array, its options the parameters of
+    another type, like ``delta: float = 1.0``: they may be given at each call, or once by
+    ``with_options``.
 
     Args:
         body: the function.
@@ -32,40 +35,26 @@ class FunctionLoss(Block):
 
     def __init__(self, body: Callable[..., Any], **options: Any) -> None:
         self.body = body
-        self.without_gradient = getattr(body, "without_gradient", ())
         self._given: dict[str, Any] = {}
-        unknown = [name for name in options if name not in self.options]
-        if unknown:
-            raise InputError(f"{self.name} has no option {unknown[0]!r}: {list(self.options)}")
-        check_options(self.name, body, options, getattr(body, "constant_options", ()))
+        for name in options:
+            if name not in self.options:
+                refuse_option(self.name, name, self.options)
+        require_numbers(self.name, self._declared(), options)
         self._given = options
-        self.number_options = frozenset(self.options)
         self.__doc__ = body.__doc__
 
     @property
     def __signature__(self) -> inspect.Signature:
-        return self._signature()
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value!r}" for key, value in self._given.items())
-        return f"<loss {self.name}({options})>"
+        return inspect.Signature([p.as_inspect() for p in self.signature.parameters])
 
     @property
     def name(self) -> str:
         return getattr(self.body, "__name__", "loss")
 
     @property
-    def parameters(self) -> list[inspect.Parameter]:
-        """The parameters of a call."""
-        return list(self._signature().parameters.values())
-
-    @property
     def options(self) -> dict[str, Any]:
-        own = {
-            p.name: p.default
-            for p in without_first(self.body, 1).parameters.values()
-            if p.default is not p.empty and not is_array_parameter(p)
-        }
+        declared = self._declared().parameters
+        own = {p.name: p.default for p in declared if p.kind is Kind.OPTION and not p.required}
         return {**own, **self._given}
 
     def with_options(self, **options: Any) -> FunctionLoss:
@@ -75,8 +64,9 @@ class FunctionLoss(Block):
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self.body(F, *args, **{**self._given, **kwargs})
 
-    def _declared(self) -> inspect.Signature:
-        return without_first(self.body, 1)
+    def _declared(self) -> Signature:
+        body: Callable[..., Any] | None = self.__dict__.get("body")
+        return Signature(()) if body is None else signature_of(body, 1)
 
 
 def as_loss(loss: Any) -> Block:
@@ -118,7 +108,7 @@ def compile_loss(
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return compile_program(program, providers, opset, threads, tiles)
+    return Compiled(program, providers, opset, threads, tiles)
 
 
 def _is_symbols(value: Any) -> bool:

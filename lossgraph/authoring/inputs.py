@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
-from .signatures import is_array_parameter
+import numpy as np
 
-_PLAIN = frozenset({bool, int, float, str, type(None), frozenset})
+from ..errors import InputError
+from ..ir.types import TensorType
+from ..reference import Array
+from ..runtime.arrays import is_array, stand_in
+from ..symbolic.symbol import Symbol
+from .signature import Signature
 
 
 @dataclass(frozen=True)
@@ -44,108 +47,72 @@ class Input:
         raise InputError(f"{self!r} stands for a number that is not known yet: it is not true")
 
 
-class Holder:
-    """An object that has inputs among its attributes, or in what it has there."""
-
-    _not_held: tuple[str, ...] = ()
-
-    @property
-    def scalar_inputs(self) -> tuple[str, ...]:
-        """The names of those inputs, each once."""
-        names: dict[str, None] = {}
-        for key, value in self.__dict__.items():  # at every call: most are plain
-            if value.__class__ not in _PLAIN and key not in self._not_held:
-                names.update(dict.fromkeys(_names(value)))
-        return tuple(names)
-
-    def with_inputs(self, given: Mapping[str, Any]) -> Any:
-        """A copy that has arrays or numbers in the places of its inputs; itself if it has none."""
-        if not self.scalar_inputs:
-            return self
-        copy = type(self).__new__(type(self))
-        copy.__dict__.update({k: _replaced(v, given) for k, v in self._held().items()})
-        return copy
-
-    def _held(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in self._not_held}
-
-
-def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, Input):
-        yield value.name
-    elif isinstance(value, Holder):
-        yield from value.scalar_inputs
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _names(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _names(item)
-
-
-def _replaced(value: Any, given: Mapping[str, Any]) -> Any:
-    """The same with what is given in the place of inputs, in new containers where there are any."""
-    if isinstance(value, Input):
-        return given[value.name]
-    if isinstance(value, Holder):
-        return value.with_inputs(given)
-    if not any(True for _ in _names(value)):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _replaced(item, given) for key, item in value.items()}
-    found = [_replaced(item, given) for item in value]
-    return tuple(found) if isinstance(value, tuple) else found
-
-
-def check_options(
-    owner: str, function: Callable[..., Any], given: Mapping[str, Any], constant: tuple[str, ...]
+def require_numbers(
+    owner: str, signature: Signature, given: Mapping[str, Any], constant: Iterable[str] = ()
 ) -> None:
-    """Refuse inputs in the place of options that are no numbers, or that choose the code.
+    """Refuse an ``Input`` for an option that is no number, or on which the graph's form depends.
 
     Args:
         owner: the name of the loss.
-        function: the body or constructor, whose annotations say which options are numbers.
-        given: values of its parameters, by name.
-        constant: the options that must be numbers.
+        signature: the declarations of its options.
+        given: values of options, by name.
+        constant: the names of further options that no input can stand for.
 
     Raises:
         InputError: naming the option.
     """
-    parameters = inspect.signature(function).parameters
     for name, value in given.items():
-        if not isinstance(value, Input) or name not in parameters:
+        declared = signature.by_name.get(name)
+        if not isinstance(value, Input) or declared is None:
             continue
-        if name in constant or not _is_number(parameters[name]):
+        if name in constant or not declared.is_number:
             raise InputError(
                 f"{owner}: {name} cannot be {value!r}: the graph depends on its value, "
                 "only options that are mere numbers can be inputs"
             )
 
 
-def _is_number(parameter: inspect.Parameter) -> bool:
-    """An annotation says so, or says nothing."""
-    annotation = parameter.annotation
-    if annotation is parameter.empty:
-        return not isinstance(parameter.default, (bool, str))
-    return annotation in ("Any", Any) or "float" in str(annotation)
-
-
-def with_scalars(
-    owner: str, signature: inspect.Signature, names: tuple[str, ...], options: Mapping[str, Any]
-) -> inspect.Signature:
-    """A signature whose options that are inputs are replaced by these, which have names only.
+def scalar(name: str, value: Any) -> Any:
+    """Check what a call gives for an ``Input`` option: a number or an array of shape ().
 
     Raises:
-        InputError: for a name that another argument has.
+        InputError: for anything else.
     """
-    parameters = [
-        p
-        for p in signature.parameters.values()
-        if is_array_parameter(p) or not isinstance(options.get(p.name), Input)
-    ]
-    for name in names:
-        if any(p.name == name for p in parameters):
-            raise InputError(f"{owner} has an argument {name!r}: call the Input something else")
-    last = [p for p in parameters if p.kind is p.VAR_KEYWORD]
-    new = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
-    return signature.replace(parameters=[*parameters[: len(parameters) - len(last)], *new, *last])
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, (Symbol, Array)) or is_array(value):
+        require_scalar(name, value.shape if hasattr(value, "shape") else np.shape(value))
+        return value
+    raise InputError(f"{name}: expected a number or an array of shape (), got {value!r}")
+
+
+def require_scalar(name: str, shape: Sequence[Any]) -> None:
+    """Refuse a shape other than ().
+
+    Raises:
+        InputError: naming the input.
+    """
+    if len(shape):
+        raise InputError(f"{name}: expected one number, of shape (), got {tuple(shape)}")
+
+
+def with_scalar_types(
+    types: Mapping[str, TensorType], names: Sequence[str], constants: Mapping[str, Any]
+) -> dict[str, TensorType]:
+    """Types with those of ``Input`` options added: scalars in the dtype of the first float."""
+    for name in set(names) & set(types):
+        require_scalar(name, types[name].shape)
+    dtype = next((t.dtype for t in types.values() if t.is_float), "float32")
+    new = [name for name in names if name not in types and name not in constants]
+    return {**types, **{name: TensorType(dtype, ()) for name in new}}
+
+
+def numbers_as_arrays(arrays: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The arrays of a call; numbers given for ``Input`` options become scalars of its floats."""
+    given = dict(arrays)
+    numbers = {n for n in names if isinstance(given.get(n), (int, float, np.generic))}
+    if numbers:
+        dtypes = (stand_in(n, x).dtype for n, x in given.items() if n not in numbers)
+        dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
+        given |= {name: np.asarray(given[name], dtype) for name in numbers}
+    return given

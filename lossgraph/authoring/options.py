@@ -13,12 +13,12 @@ from .inputs import Input
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether an option is an input, or what stands for it in a graph: no check sees its value."""
+    """Whether an option's value is unknown until the graph runs, so that no check can see it."""
     return isinstance(value, (Input, Symbol, Array))
 
 
 def is_number(value: Any) -> bool:
-    """Whether an option is a number: given as an array it is an input, whose value is not known."""
+    """Whether an option is a Python number; an array is an input, whose value is unknown."""
     return isinstance(value, (int, float))
 
 

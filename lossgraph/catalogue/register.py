@@ -16,9 +16,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..authoring import description
+from ..authoring.annotations import signature_of_method
 from ..authoring.block import Block
 from ..authoring.functions import FunctionLoss
-from ..authoring.signatures import is_array_parameter
+from ..authoring.signature import Kind
 from ..errors import InputError
 from .examples import OBSERVED, Example, example, example_options
 
@@ -122,7 +124,7 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of the documentation."""
-        return _documentation(self.source).partition("\n")[0]
+        return description.summary_of(_documentation(self.source))
 
     @property
     def formula(self) -> str:
@@ -177,11 +179,10 @@ class Entry:
     def declared(self) -> dict[str, bool]:
         """The same of those inputs that the signature names."""
         if isinstance(self.source, FunctionLoss):
-            parameters = self.source.parameters
+            signature = self.source.signature
         else:
-            method = inspect.signature(self.source.hybrid_forward)
-            parameters = list(method.parameters.values())[2:]
-        return {p.name: p.default is p.empty for p in parameters if is_array_parameter(p)}
+            signature = signature_of_method(self.source, "hybrid_forward", 2)
+        return {p.name: p.required for p in signature.parameters if p.kind is Kind.ARRAY}
 
     @property
     def predictions(self) -> tuple[str, ...]:
@@ -295,8 +296,7 @@ def example_types(loss: Block) -> dict[str, tuple[str, tuple[str | int, ...]]]:
 
 def formula_of(source: object) -> str:
     """What stands under ``.. math::`` in the documentation of a loss, on one line."""
-    match = re.search(r"\.\. math::(.*?)(?:\n\s*\n|\Z)", _documentation(source), re.DOTALL)
-    return " ".join(match.group(1).split()) if match else ""
+    return description.formula_of(_documentation(source))
 
 
 def _losses(module_name: str) -> dict[type[Block] | FunctionLoss, tuple[str, ...]]:

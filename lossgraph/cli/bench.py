@@ -16,6 +16,7 @@ from ..catalogue.register import Entry, lookup
 from ..compare import equivalents
 from ..compare.bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..compare.differences import SAMPLE_TOLERANCES, sample_difference
+from ..compiler.outputs import by_output_name, gradient_name
 from ..compiler.program import Program
 from ..deploy.example_inputs import draw_inputs
 from ..errors import InputError
@@ -26,7 +27,7 @@ from .output import note, print_json, print_table, progress
 NAME = "bench"
 EXAMPLE = "Example: lossgraph bench softmax_ce --size N=4096,C=1000 --against naive,torch"
 
-RIVALS = ("naive", "torch", "jax")
+PEERS = ("naive", "torch", "jax")
 USUAL = {"N": 1024, "C": 1000, "D": 256, "T": 100, "L": 20}
 
 Array = np.ndarray[Any, Any]
@@ -51,8 +52,8 @@ def command(
     input: Inputs = None,
     set: Set = None,
     against: Annotated[
-        str, typer.Option(metavar="NAME,..", help=f"Which of {', '.join(RIVALS)}.")
-    ] = ",".join(RIVALS),
+        str, typer.Option(metavar="NAME,..", help=f"Which of {', '.join(PEERS)}.")
+    ] = ",".join(PEERS),
     rounds: Annotated[int, typer.Option(min=1, help="How often each has its turn.")] = 7,
     seconds: Annotated[float, typer.Option(min=1e-4, help="How long a turn takes.")] = 0.1,
     threads: Annotated[int | None, typer.Option(min=1, help="For each; all if not given.")] = None,
@@ -66,26 +67,26 @@ def command(
     above 1, lossgraph is faster. The exit code is 1 if they compute different numbers.
     """
     entry, given = lookup(loss), parse_options(set)
-    made, rivals = entry.make(given), _rivals(against)
+    made, peers = entry.make(given), _peers(against)
     types = types_for(entry, made, input)
     wrt = names(grad) or tuple(types)[:1]
     program = made.program(types, grad=wrt)
     arrays = draw_inputs(made, program, parse_sizes(size), USUAL)
     contests = []
     for chosen in ((), wrt):
-        calls, left_out = _calls(entry, made, given, types, arrays, chosen, rivals, threads)
+        calls, left_out = _calls(entry, made, given, types, arrays, chosen, peers, threads)
         left_out |= _check(calls, loss)
-        what = " + ".join(["value", *(f"grad_{name}" for name in chosen)])
+        what = " + ".join(["value", *map(gradient_name, chosen)])
         times = interleave(calls, rounds, seconds, watch=partial(progress, label=what))
         contests.append(Contest(what, summarize(times, "lossgraph"), left_out))
     _print(entry.name, arrays, contests, json)
 
 
-def _rivals(text: str) -> list[str]:
+def _peers(text: str) -> list[str]:
     wanted = [name for name in text.split(",") if name]
     for name in wanted:
-        if name not in RIVALS:
-            raise InputError(f"--against {text}: there is no {name!r}: there are {RIVALS}")
+        if name not in PEERS:
+            raise InputError(f"--against {text}: there is no {name!r}: there are {PEERS}")
     return wanted
 
 
@@ -99,7 +100,7 @@ def _calls(
     types: Mapping[str, Any],
     arrays: Mapping[str, Array],
     grad: Sequence[str],
-    rivals: Sequence[str],
+    peers: Sequence[str],
     threads: int | None,
 ) -> tuple[dict[str, Call], dict[str, str]]:
     """What is timed, by name; and who is not, and why."""
@@ -107,7 +108,7 @@ def _calls(
     given = [arrays[node.attrs["name"]] for node in run.program.inputs]
     calls: dict[str, Call] = {"lossgraph": lambda: run(*given) if grad else (run(*given), {})}
     left_out = {}
-    for name in rivals:
+    for name in peers:
         if name == "naive":
             calls[name] = _naive(run.program, arrays, threads)
             continue
@@ -134,7 +135,7 @@ def _naive(program: Program, arrays: Mapping[str, Array], threads: int | None) -
     def call() -> Any:
         found = run_session(session, arrays, dtypes)
         value = found[program.values[0]]
-        return value, {name: found[f"grad_{name}"] for name in program.wrt}
+        return value, {name: found[gradient_name(name)] for name in program.wrt}
 
     return call
 
@@ -193,7 +194,7 @@ def _refusal(error: Exception) -> str:
 
 def _numbers(result: Any) -> dict[str, Array]:
     value, grads = result
-    outputs = {"loss": value, **{f"grad_{name}": array for name, array in grads.items()}}
+    outputs = by_output_name(value, grads)
     return {name: np.asarray(array) for name, array in outputs.items()}
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..authoring.block import Block, as_types
+from ..authoring.block import Block
+from ..authoring.input_types import as_types
 from ..catalogue.register import Entry, lookup
 from ..compare.differences import number_text, tolerance_of, ulp_text
 from ..deploy.example_inputs import draw_inputs
@@ -26,12 +27,13 @@ from .options import (
     parse_sizes,
     types_for,
 )
-from .output import note, print_json, print_table, progress
+from .output import note, on_terminal, print_json, print_table, progress
 from .run import load_array
 
 if TYPE_CHECKING:
-    from ..compare.comparison import Comparison, Row, Subject
+    from ..compare.comparison import Comparison, Row
     from ..compare.differences import Element
+    from ..compare.own_engines import Subject
 
 NAME = "compare"
 EXAMPLE = "Example: lossgraph compare cross_entropy --against torch,jax,mxnet --extremes"
@@ -129,7 +131,7 @@ def _subject(
     dtype: str | None,
 ) -> Subject:
     """The loss with its inputs: drawn, but for those from files."""
-    from ..compare.comparison import Subject
+    from ..compare.own_engines import Subject
 
     input, grad, size, data = texts
     types = as_types(types_for(entry, made, input))
@@ -184,29 +186,38 @@ def _dims(types: Mapping[str, TensorType]) -> set[str]:
 def _print(subject: Subject, found: Comparison) -> None:
     shapes = (f"{n} {a.dtype}{list(a.shape)}" for n, a in subject.arrays.items())
     note(f"{subject.entry.name}: {', '.join(shapes)}")
-    rows = [
-        (
-            row.framework, row.case, row.output, ulp_text(row.deviation.ulp),
-            f"{row.deviation.relative:.2g}", _first(row), "agrees" if row.ok else "DIFFERS",
-        )
-        for row in found.rows
-    ]  # fmt: skip
-    if rows:
-        head = ("framework", "inputs", "output", "max ULP", "max relative", "first difference", "")
-        print_table(head, rows)
+    if on_terminal():  # which may have 80 columns
+        for name in dict.fromkeys(row.framework for row in found.rows):
+            print(" ".join([name, found.versions[name]]))
+            print_table(_HEAD[1:], [_cells(r)[1:] for r in found.rows if r.framework == name])
+    elif found.rows:
+        print_table(_HEAD, [_cells(row) for row in found.rows])
+    for row in found.rows:
+        if not row.ok:
+            print(f"{row.framework}, {row.case}: {_first(row)}")
     for name, reason in found.left_out.items():
         note(f"{name}: left out: {reason}")
 
 
+_HEAD = ("framework", "inputs", "output", "ULP", "relative", "absolute", "")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    apart = row.deviation
+    return (
+        row.framework, row.case, row.output, ulp_text(apart.ulp), f"{apart.relative:.2g}",
+        f"{apart.absolute:.2g}", "agrees" if row.ok else "DIFFERS",
+    )  # fmt: skip
+
+
 def _first(row: Row) -> str:
     """The first element that is wrong: lossgraph's and theirs."""
-    if row.ok:
-        return "-"
     first = row.deviation.first
     if first is None:
-        return str(row.deviation.wrong)
+        return row.deviation.wrong
+    place = f"{row.output}{list(first.place)}" if first.place else row.output
     mine, its = number_text(first.actual), number_text(first.expected)
-    return f"{list(first.place)}: {mine}, {row.framework} {its}"
+    return f"{place}: lossgraph {mine}, {row.framework} {its}"
 
 
 def _described(subject: Subject, found: Comparison) -> dict[str, Any]:

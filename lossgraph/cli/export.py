@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..authoring.block import as_types
+from ..authoring.input_types import as_types
 from ..catalogue.register import lookup
 from ..deploy.triton import MAX_BATCH_SIZE, export_repository
 from ..errors import InputError

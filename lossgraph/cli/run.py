@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..compiler.outputs import classify
 from ..errors import InputError
 from ..ir.types import TensorType, numpy_dtype
 from .options import Json, parse_pairs
@@ -116,13 +117,13 @@ def _save(path: Path, results: Mapping[str, Array]) -> None:
 
 def _described(name: str, value: Array) -> dict[str, Any]:
     described: dict[str, Any] = {"dtype": value.dtype.name, "shape": list(value.shape)}
-    return described if name.startswith("grad_") else {**described, "value": value}
+    return described if classify(name)[0] == "gradient" else {**described, "value": value}
 
 
 def _line(name: str, value: Array) -> str:
     shape = ",".join(map(str, value.shape))
     line = f"{name}: {value.dtype.name}[{shape}]"
-    if name.startswith("grad_"):
+    if classify(name)[0] == "gradient":
         return line
     text = np.array2string(value, max_line_width=10**6, separator=", ", threshold=100)
     return f"{line} = {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from ..catalogue.register import Entry, lookup
 from ..compiler.program import Program
 from ..errors import InputError
+from ..ir.expr import Expr
 from ..ir.text import lines
 from ..models.files import write_file
 from .options import Grad, Inputs, Json, Loss, Opset, Set, names, parse_options, types_for
@@ -34,9 +36,14 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the page there.")
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="The expression after each stage of the compiler.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a loss: formula, options, expression and ONNX graph."""
+    if html and stages:
+        raise InputError("--html and --stages are two ways to show a loss: give one")
     if output is not None and not html:
         raise InputError("-o FILE is where --html writes its page: give both")
     if html and json and output is None:
@@ -52,6 +59,10 @@ def command(
         if not json:
             print(shown)
             return
+    if stages:
+        texts = _stages(made.stages(types, names(grad)))
+        print_json(texts) if json else print(_sections(texts))
+        return
     described = _describe(entry, made.program(types, grad=names(grad)), opset)
     if json:
         print_json(described)
@@ -83,6 +94,20 @@ def _text(described: dict[str, Any]) -> str:
         "expression": described["expression"],
         "onnx": described["onnx"].strip().splitlines(),
     }
+    return _sections(sections)
+
+
+def _stages(stages: Iterable[tuple[str, Mapping[str, Expr]]]) -> dict[str, list[str]]:
+    """The lines of each stage, of one that changes nothing just that."""
+    shown: dict[str, list[str]] = {}
+    before: Mapping[str, Expr] = {}
+    for name, outputs in stages:
+        shown[name] = ["unchanged"] if outputs == before else list(lines(outputs))
+        before = outputs
+    return shown
+
+
+def _sections(sections: Mapping[str, Sequence[str]]) -> str:
     return "\n\n".join(
         "\n".join([title, *(f"  {line}" for line in body)]) for title, body in sections.items()
     )

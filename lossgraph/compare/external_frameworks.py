@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,8 @@ import numpy as np
 
 from ..errors import InputError
 from . import equivalents
+from .worker_protocol import fetch, store
+from .workers import Worker, WorkerError
 
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
@@ -83,7 +84,11 @@ def version_of(framework: str, python: str | None) -> str:
         MissingError: if that Python does not have it.
     """
     if python is not None:
-        return _start([python, str(WORKER), framework], SECONDS_A_JOB)
+        with (
+            TemporaryDirectory(prefix="lossgraph-") as name,
+            _started(framework, python, name) as (version, _),
+        ):
+            return version
     try:
         return equivalents.version(framework)
     except ImportError as error:
@@ -99,11 +104,11 @@ def outputs_of(framework: str, python: str | None, jobs: Sequence[Job]) -> list[
     plain = [(job, *widened(job.arrays)) for job in jobs]
     if python is None:
         return [_here(framework, *each) for each in plain]
-    with TemporaryDirectory(prefix="lossgraph-") as name:
-        folder = Path(name)
-        _write(folder, plain)
-        _start([python, str(WORKER), framework, name], SECONDS_A_JOB * (len(jobs) + 1))
-        return [_read(folder, number) for number in range(len(jobs))]
+    with (
+        TemporaryDirectory(prefix="lossgraph-") as name,
+        _started(framework, python, name) as (_, worker),
+    ):
+        return [_there(worker, Path(name), *each) for each in plain]
 
 
 def _here(
@@ -125,36 +130,23 @@ def widened(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], list[str]]:
     return plain, narrow
 
 
-def _write(folder: Path, jobs: Sequence[tuple[Job, dict[str, Array], list[str]]]) -> None:
-    listed = []
-    for number, (job, arrays, narrow) in enumerate(jobs):
-        # Under numbers, for names may have dots.
-        numbered = {f"array_{k}": array for k, array in enumerate(arrays.values())}
-        np.savez(folder / f"in_{number}.npz", allow_pickle=False, **numbered)
-        listed.append({
-            "loss": job.loss, "options": dict(job.options), "defaults": dict(job.defaults),
-            "inputs": list(arrays), "grad": list(job.grad), "narrow": narrow,
-        })  # fmt: skip
-    (folder / "jobs.json").write_text(json.dumps(listed))
+def _there(
+    worker: Worker, folder: Path, job: Job, arrays: Mapping[str, Array], narrow: Sequence[str]
+) -> Outputs | str:
+    answer = worker.ask({
+        "loss": job.loss, "options": dict(job.options), "defaults": dict(job.defaults),
+        "inputs": store(folder / "in", arrays), "grad": list(job.grad), "narrow": narrow,
+        "outputs": str(folder / "out"),
+    })  # fmt: skip
+    return answer["refusal"] if "refusal" in answer else fetch(answer["outputs"])
 
 
-def _read(folder: Path, number: int) -> Outputs | str:
-    refusal, names = folder / f"out_{number}.txt", folder / f"out_{number}.json"
-    if refusal.is_file():
-        return refusal.read_text(encoding="utf-8")
-    with np.load(folder / f"out_{number}.npz") as file:
-        return {n: file[f"array_{k}"] for k, n in enumerate(json.loads(names.read_text()))}
-
-
-def _start(command: Sequence[str], seconds: float) -> str:
-    """What a worker prints."""
+@contextmanager
+def _started(framework: str, python: str, folder: str) -> Iterator[tuple[str, Worker]]:
+    """The version of a framework, and a worker that has it."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise MissingError(f"{command[0]} took longer than {seconds:.0f} s") from None
-    except OSError as error:
-        raise MissingError(f"{command[0]} does not start: {error.strerror}") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise MissingError(f"{command[0]}: {said[-1]}")
-    return done.stdout.strip()
+        command = [python, str(WORKER), framework]
+        with Worker(command, Path(folder), seconds=SECONDS_A_JOB) as worker:
+            yield worker.hello()["version"], worker
+    except WorkerError as error:
+        raise MissingError(f"{python}: {error}") from error

@@ -1,35 +1,219 @@
-"""Programs: traced losses with their gradients, ready to lower. The pipeline in one page.
+"""Programs: a loss's body becomes a graph of values and gradients. The pipeline in one page.
 
-trace (which stabilizes) -> differentiate -> simplify, narrow -> lower.
+======================== ==================================================== =====================
+stage                    what it does                                         where
+======================== ==================================================== =====================
+trace                    runs the body on symbols; notes labels, constraints  ``trace``
+stabilize                forms that neither overflow nor cancel               ``rules.STABILIZE``
+differentiate            adds the gradients, of the stable forms              ``autodiff``
+resolve custom gradients keeps of a value with a gradient of its own the value ``ops.gradient``
+simplify                 fewer operations, the same results                   ``rules.SIMPLIFY``
+narrow                   less for each operation to compute                   ``rules.NARROW``
+merge scans              scans with the same steps become one                 ``scan``
+prune scans              drops what of a scan nobody reads                    ``scan``
+======================== ==================================================== =====================
+
+That is a ``Program``. Stabilizing comes before differentiating: the gradient of an overflowing
+form overflows, whatever is done to it afterwards. Two stages follow only where ONNX Runtime runs
+the graph here; an exported graph assumes nothing. The last two make ONNX of it:
+
+======================== ==================================================== =====================
+assume valid labels      no NaN for invalid labels, but an output that checks  ``ops.index``
+speculate                arrays have elements, numbers are finite; a check    ``assumptions``
+widen                    computes 16-bit numbers in 32 bits                   ``mixed_precision``
+lower                    operators of an opset, then ONNX's own checks        ``lowering``
+======================== ==================================================== =====================
+
+``stages`` gives the outputs after each of them but the last.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GradientError, InputError
 from ..ir.dims import Dim, plain_sizes
 from ..ir.expr import Expr, variable
-from ..ir.ops import any_negative, count_outside, filled, maximum, only_select, settle, trust_labels
+from ..ir.ops import (
+    any_negative,
+    assume_valid_labels,
+    count_outside,
+    full,
+    maximum,
+    only_select,
+    resolve_custom_vjp,
+)
 from ..ir.types import Constraint, TensorType
+from ..lowering.as_function import wrap
+from ..lowering.lower import lower
+from ..lowering.opsets import DEFAULT_OPSET
 from ..lowering.releases import opset_for
+from ..lowering.validate import check
 from ..passes import autodiff
-from ..passes.assumptions import assume
+from ..passes.assumptions import speculate
 from ..passes.costs import PORTABLE, Target
+from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
-from ..passes.rules import NARROW, SIMPLIFY
+from ..passes.rules import NARROW, SIMPLIFY, STABILIZE
 from ..passes.scan import merge_scans, prune_scans
+from .outputs import (
+    Output,
+    auxiliary_outputs,
+    by_name,
+    check_outputs,
+    gradient_outputs,
+    value_outputs,
+    with_expressions,
+)
+from .pickling import PlainGraph, flatten, restore
 from .trace import Body, Traced, trace
 
 if TYPE_CHECKING:
     import onnx
 
+Stage = Callable[[list[Expr]], list[Expr]]
 
-OUTSIDE = "_outside"  # the output that is positive if a label is no class
+INVALID_LABEL = "_invalid_label"  # the check that is positive if a label is no class index
+
+_BEFORE_DIFFERENTIATION: Mapping[str, Stage] = {
+    "stabilize": lambda roots: rewrite(roots, STABILIZE),
+}
+_AFTER_DIFFERENTIATION: Mapping[str, Stage] = {
+    "resolve custom gradients": resolve_custom_vjp,
+    "simplify": lambda roots: rewrite(roots, SIMPLIFY),
+    "narrow": lambda roots: rewrite(roots, NARROW),
+    "merge scans": merge_scans,
+    "prune scans": prune_scans,
+}
+
+
+def build(
+    body: Body,
+    types: Mapping[str, TensorType],
+    *,
+    constants: Mapping[str, Any] | None = None,
+    grad: Sequence[str] = (),
+    with_ct: bool = False,
+    name: str = "loss",
+    options: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program of a body: traced, differentiated and simplified.
+
+    Args:
+        body: ``body(F, **symbols, **constants)``.
+        types: type of each input.
+        constants: arguments that are no arrays.
+        grad: names of the inputs whose gradients are wanted.
+        with_ct: weigh the values by inputs ``ct`` (``ct_0``, ``ct_1``, ..) instead of ones.
+        name: the loss's name.
+        options: what the metadata says of the loss's options.
+    """
+    traced = trace(body, types, constants or {})
+    return assemble(traced, grad=grad, with_ct=with_ct, name=name, options=options)
+
+
+def assemble(
+    traced: Traced,
+    *,
+    grad: Sequence[str] = (),
+    with_ct: bool = False,
+    name: str = "loss",
+    options: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program of what was traced: all stages after the first."""
+    cotangents = _cotangents(traced) if with_ct else ()
+    *_, (_, outputs) = _stages(traced, grad, cotangents)
+    return Program(
+        name,
+        (*traced.inputs, *cotangents),
+        outputs,
+        traced.several,
+        traced.constraints,
+        traced.labels,
+        {**(options or {}), **traced.constants},
+        traced.derived,
+    )
+
+
+def stages(
+    body: Body,
+    types: Mapping[str, TensorType],
+    grad: Sequence[str] = (),
+    *,
+    constants: Mapping[str, Any] | None = None,
+    target: Target = PORTABLE,
+) -> Iterator[tuple[str, dict[str, Expr]]]:
+    """The outputs of a body after each stage, as ``(stage, expressions by output name)``.
+
+    Args:
+        body: ``body(F, **symbols, **constants)``.
+        types: type of each input.
+        grad: names of the inputs whose gradients are wanted.
+        constants: arguments that are no arrays.
+        target: where the graph is to run; one that is not ``PORTABLE`` has stages of its own.
+    """
+    traced = trace(body, types, constants or {})
+    for stage, outputs in _stages(traced, grad):
+        yield stage, by_name(outputs)
+    program = assemble(traced, grad=grad)
+    if not target.portable:
+        valid = program.assuming_valid_labels(target)
+        yield "assume valid labels", dict(zip(program.outputs, valid, strict=True))
+        yield "speculate", by_name(program.graph_outputs(target))
+    yield "widen", by_name(_after(widen, program.graph_outputs(target)))
+
+
+def _stages(
+    traced: Traced, grad: Sequence[str], cotangents: Sequence[Expr] = ()
+) -> Iterator[tuple[str, tuple[Output, ...]]]:
+    outputs = (*value_outputs(traced.values, traced.several), *auxiliary_outputs(traced.aux))
+    yield "trace", outputs
+    for name, stage in _BEFORE_DIFFERENTIATION.items():
+        outputs = _after(stage, outputs)
+        yield name, outputs
+    values = [output.expr for output in outputs if output.kind == "value"]
+    outputs = (*outputs, *gradient_outputs(_gradients(traced.inputs, values, grad, cotangents)))
+    yield "differentiate", outputs
+    for name, stage in _AFTER_DIFFERENTIATION.items():
+        outputs = _after(stage, outputs)
+        yield name, outputs
+
+
+def _after(stage: Stage, outputs: Sequence[Output]) -> tuple[Output, ...]:
+    return with_expressions(outputs, stage([output.expr for output in outputs]))
+
+
+def _cotangents(traced: Traced) -> tuple[Expr, ...]:
+    taken = [node.attrs["name"] for node in traced.inputs]
+    names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.values))]
+    for name in names:
+        if name in taken:
+            raise InputError(f"an input is called {name!r}, which is the cotangent's name")
+    return tuple(variable(n, out.type) for n, out in zip(names, traced.values, strict=True))
+
+
+def _gradients(
+    inputs: Sequence[Expr], values: Sequence[Expr], grad: Sequence[str], cotangents: Sequence[Expr]
+) -> dict[str, Expr]:
+    """The gradients of the sum of the values, or of what cotangents weigh them by, by inputs."""
+    if not grad:
+        return {}
+    by_name = {node.attrs["name"]: node for node in inputs}
+    for name in grad:
+        if name not in by_name:
+            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
+    if len(set(grad)) != len(grad):
+        raise InputError(f"the gradients {tuple(grad)} name an input twice")
+    if not all(value.type.is_float for value in values):
+        raise GradientError("a value of integers has no gradient")
+    ones = [full(1.0, value.dtype, value.shape) for value in values]
+    wrt = [by_name[name] for name in grad]
+    return dict(zip(grad, autodiff.vjp(values, cotangents or ones, wrt), strict=True))
 
 
 @dataclass(frozen=True)
@@ -39,70 +223,91 @@ class Program:
     Attributes:
         name: the loss's name.
         inputs: inputs of the graph, in order.
-        outputs: expressions by name: ``loss`` or ``loss_0``, ``loss_1``, ..; ``loss_<part>``;
-            ``grad_<input>``.
-        wrt: the inputs whose gradients are among the outputs.
+        typed_outputs: values first, then auxiliary outputs, then gradients.
         several: whether the loss returned a tuple.
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
-        parts: the names of what the loss returned beside its value.
         options: the loss's options, for the model's metadata.
     """
 
     name: str
     inputs: tuple[Expr, ...]
-    outputs: Mapping[str, Expr]
-    wrt: tuple[str, ...]
+    typed_outputs: tuple[Output, ...]
     several: bool
     constraints: tuple[Constraint, ...]
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
-    parts: tuple[str, ...] = ()
 
-    @property
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``pickle`` and ``copy``: the same program of plain data."""
+        derived = [label for label, _ in self.derived]
+        graph = flatten([*self.inputs, *self.outputs.values(), *derived])
+        kinds = [(output.kind, output.name, output.key) for output in self.typed_outputs]
+        classes = [count for _, count in self.derived]
+        plain = (self.name, self.several, self.constraints, self.labels, dict(self.options))
+        return _restored, (graph, kinds, classes, plain)
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Expr]:
+        """The expressions of the outputs by name."""
+        return by_name(self.typed_outputs)
+
+    @cached_property
     def values(self) -> list[str]:
-        """The names of the outputs that are values, without those of parts."""
-        parts = {f"loss_{name}" for name in self.parts}
-        return [name for name in self.outputs if not name.startswith("grad_") and name not in parts]
+        """The names of the outputs that are values."""
+        return [output.name for output in self.typed_outputs if output.kind == "value"]
 
-    def to_run(self, target: Target) -> dict[str, Expr]:
-        """The outputs of the graph that is run here, guards among them."""
-        roots, doubts = assume(list(self.trusting(target).values()), target)
-        return {**dict(zip(self.outputs, roots, strict=True)), **self.guard(target), **doubts}
+    @cached_property
+    def aux(self) -> tuple[str, ...]:
+        """What the loss calls the outputs beside its value."""
+        return tuple(output.key for output in self.typed_outputs if output.kind == "auxiliary")
 
-    def trusting(self, target: Target) -> dict[str, Expr]:
-        """The outputs without NaN for labels outside: no result is used that ``guard`` refuses."""
-        roots = list(self.outputs.values())
-        if self.checks:
-            roots = rewrite(trust_labels(roots, self._refused_by_engine(target)), NARROW)
-        return dict(zip(self.outputs, roots, strict=True))
+    @cached_property
+    def wrt(self) -> tuple[str, ...]:
+        """The inputs whose gradients are among the outputs."""
+        return tuple(output.key for output in self.typed_outputs if output.kind == "gradient")
 
-    def guard(self, target: Target) -> dict[str, Expr]:
-        """``OUTSIDE``, an int64 that is positive if a label is no class, if there are labels."""
-        if not self.checks:
+    def graph_outputs(self, target: Target) -> tuple[Output, ...]:
+        """The outputs of the graph for a target: with checks where it is run here."""
+        if target.portable:
+            return self.typed_outputs
+        roots, assumption_checks = speculate(self.assuming_valid_labels(target), target)
+        checks = check_outputs({**self.label_check(target), **assumption_checks})
+        return (*with_expressions(self.typed_outputs, roots), *checks)
+
+    def assuming_valid_labels(self, target: Target) -> list[Expr]:
+        """The outputs without NaN for invalid labels, whose results ``label_check`` rejects."""
+        roots = [output.expr for output in self.typed_outputs]
+        if self.class_labels:
+            roots = rewrite(assume_valid_labels(roots, self._engine_checks_labels(target)), NARROW)
+        return roots
+
+    def label_check(self, target: Target) -> dict[str, Expr]:
+        """``INVALID_LABEL``, an int64 that is positive if a label is none; empty without labels."""
+        if not self.class_labels:
             return {}
-        if self._refused_by_engine(target):
-            counts = [any_negative(label) for label, _ in self.checks]
+        if self._engine_checks_labels(target):
+            counts = [any_negative(label) for label, _ in self.class_labels]
         else:
-            counts = [count_outside(label, classes) for label, classes in self.checks]
-        return {OUTSIDE: functools.reduce(maximum, counts)}
+            counts = [count_outside(label, classes) for label, classes in self.class_labels]
+        return {INVALID_LABEL: functools.reduce(maximum, counts)}
 
-    def _refused_by_engine(self, target: Target) -> bool:
-        """Whether ONNX Runtime refuses labels beyond the classes: it does on the CPU, as indices.
+    def _engine_checks_labels(self, target: Target) -> bool:
+        """Whether ONNX Runtime rejects labels beyond the classes: it does on the CPU, as indices.
 
         Of nothing there is no smallest label to look at.
         """
         return (
             target.name == "cpu"
             and target.nonempty
-            and all(plain_sizes(label.shape) for label, _ in self.checks)
-            and only_select([label for label, _ in self.checks], list(self.outputs.values()))
+            and all(plain_sizes(label.shape) for label, _ in self.class_labels)
+            and only_select([label for label, _ in self.class_labels], list(self.outputs.values()))
         )
 
     @property
-    def checks(self) -> list[tuple[Expr, Dim]]:
+    def class_labels(self) -> list[tuple[Expr, Dim]]:
         """Expressions of class labels, with the number of classes."""
         by_name = {node.attrs["name"]: node for node in self.inputs}
         return [*((by_name[name], classes) for name, classes in self.labels), *self.derived]
@@ -124,13 +329,9 @@ class Program:
             as_function: make it one node, of a function in the model.
             target_ort: release of ONNX Runtime that is to load it, like ``1.16``.
         """
-        from ..lowering.as_function import wrap
-        from ..lowering.lower import DEFAULT_OPSET, lower
-        from ..lowering.validate import check
-
         if target_ort is not None:
             opset = opset_for(target_ort, opset, DEFAULT_OPSET)
-        outputs = dict(self.outputs) if target.portable else self.to_run(target)
+        outputs = by_name(self.graph_outputs(target))
         model = lower(
             self.inputs,
             outputs,
@@ -156,89 +357,18 @@ class Program:
         }
 
 
-def build(
-    body: Body,
-    types: Mapping[str, TensorType],
-    *,
-    constants: Mapping[str, Any] | None = None,
-    grad: Sequence[str] = (),
-    with_ct: bool = False,
-    name: str = "loss",
-    options: Mapping[str, Any] | None = None,
+def _restored(
+    graph: PlainGraph, kinds: Sequence[tuple[Any, str, str]], classes: Sequence[Dim], plain: Any
 ) -> Program:
-    """Trace a body, differentiate it and simplify the result.
-
-    Args:
-        body: ``body(F, **symbols, **constants)``.
-        types: type of each input.
-        constants: arguments that are no arrays.
-        grad: names of the inputs whose gradients are wanted.
-        with_ct: weigh the values by inputs ``ct`` (``ct_0``, ``ct_1``, ..) instead of ones.
-        name: the loss's name.
-        options: what the metadata says of the loss's options.
-    """
-    traced = trace(body, types, constants or {})
-    return assemble(traced, grad=grad, with_ct=with_ct, name=name, options=options)
-
-
-def assemble(
-    traced: Traced,
-    *,
-    grad: Sequence[str] = (),
-    with_ct: bool = False,
-    name: str = "loss",
-    options: Mapping[str, Any] | None = None,
-) -> Program:
-    """Differentiate what was traced, and simplify values and gradients together."""
-    values = _value_names(traced)
-    cotangents = _cotangents(traced) if with_ct else None
-    gradients = _gradients(traced, grad, cotangents)
-    parts = {f"loss_{name}": part for name, part in traced.parts.items()}
-    outputs = {**dict(zip(values, traced.outputs, strict=True)), **parts, **gradients}
-    simple = rewrite(settle(list(outputs.values())), SIMPLIFY)
-    simple = prune_scans(merge_scans(rewrite(simple, NARROW)))
-    return Program(
-        name,
-        (*traced.inputs, *(cotangents or ())),
-        dict(zip(outputs, simple, strict=True)),
-        tuple(grad),
-        traced.several,
-        traced.constraints,
-        traced.labels,
-        {**(options or {}), **traced.constants},
-        traced.derived,
-        tuple(traced.parts),
+    """The program that ``Program.__reduce__`` took apart."""
+    name, several, constraints, labels, options = plain
+    exprs = restore(graph)
+    first = len(exprs) - len(kinds) - len(classes)
+    last = first + len(kinds)
+    outputs = tuple(
+        Output(kind, output, expr, key)
+        for (kind, output, key), expr in zip(kinds, exprs[first:last], strict=True)
     )
-
-
-def _value_names(traced: Traced) -> list[str]:
-    if not traced.several:
-        return ["loss"]
-    return [f"loss_{i}" for i in range(len(traced.outputs))]
-
-
-def _cotangents(traced: Traced) -> tuple[Expr, ...]:
-    taken = [node.attrs["name"] for node in traced.inputs]
-    names = ["ct"] if not traced.several else [f"ct_{i}" for i in range(len(traced.outputs))]
-    for name in names:
-        if name in taken:
-            raise InputError(f"an input is called {name!r}, which is the cotangent's name")
-    return tuple(variable(n, out.type) for n, out in zip(names, traced.outputs, strict=True))
-
-
-def _gradients(
-    traced: Traced, grad: Sequence[str], cotangents: Sequence[Expr] | None
-) -> dict[str, Expr]:
-    if not grad:
-        return {}
-    by_name = {node.attrs["name"]: node for node in traced.inputs}
-    for name in grad:
-        if name not in by_name:
-            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
-    if len(set(grad)) != len(grad):
-        raise InputError(f"the gradients {tuple(grad)} name an input twice")
-    if not all(output.type.is_float for output in traced.outputs):
-        raise GradientError("a value of integers has no gradient")
-    ones = [filled(1.0, out.dtype, out.shape) for out in traced.outputs]
-    found = autodiff.vjp(traced.outputs, cotangents or ones, [by_name[name] for name in grad])
-    return {f"grad_{name}": gradient for name, gradient in zip(grad, found, strict=True)}
+    derived = tuple(zip(exprs[last:], classes, strict=True))
+    inputs = tuple(exprs[:first])
+    return Program(name, inputs, outputs, several, constraints, labels, options, derived)

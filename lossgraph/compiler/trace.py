@@ -15,8 +15,6 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr, inputs_of, is_input, toposort, variable
 from ..ir.types import Constraint, TensorType
 from ..passes.mixed_precision import HALF
-from ..passes.rewrite import rewrite
-from ..passes.rules import STABILIZE
 from ..symbolic.symbol import Symbol, as_expr
 
 Body = Callable[..., Any]
@@ -28,30 +26,30 @@ class Traced:
 
     Attributes:
         inputs: the graph's inputs in the order of the arguments.
-        outputs: the values, several if the body returned a tuple.
+        values: what the body returned, as written: one, or several of a tuple.
         several: whether the body returned a tuple or a list.
         constraints: pairs of sizes that must be equal when the graph runs.
         labels: inputs that hold class labels, with the number of classes.
         derived: expressions of inputs that are class labels, likewise.
         constants: options of the call.
-        parts: values by name that the body returned beside the value, of which no gradient is
+        aux: values by name that the body returned beside the value, of which no gradient is
             taken.
     """
 
     inputs: tuple[Expr, ...]
-    outputs: tuple[Expr, ...]
+    values: tuple[Expr, ...]
     several: bool
     constraints: tuple[Constraint, ...]
     labels: tuple[tuple[str, Dim], ...]
     derived: tuple[tuple[Expr, Dim], ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
-    parts: Mapping[str, Expr] = field(default_factory=dict)
+    aux: Mapping[str, Expr] = field(default_factory=dict)
 
 
 def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, Any]) -> Traced:
-    """Run ``body(F, **symbols, **constants)`` and stabilize what it returns.
+    """Run ``body(F, **symbols, **constants)`` and take down what it returns.
 
-    That is a value, a tuple of values, or ``(value, {name: part})``. Floating inputs are computed
+    That is a value, a tuple of values, or ``(value, {name: output})``. Floating inputs are computed
     in the dtype of the first of them.
 
     Raises:
@@ -59,47 +57,45 @@ def trace(body: Body, types: Mapping[str, TensorType], constants: Mapping[str, A
         SpecializationError: where the body needs the value of a named dim.
     """
     inputs = {name: variable(name, type_) for name, type_ in types.items()}
-    result, parts = _apart(body(symbolic, **_arguments(inputs), **constants))
+    result, aux = _value_and_aux(body(symbolic, **_arguments(inputs), **constants))
     several = isinstance(result, (tuple, list))
     values = list(result) if several else [result]
     if not values:
         raise InputError("the loss returned an empty tuple: it has to return an array")
     raw = [_output(value, types) for value in values]
-    beside = {name: _output(part, types) for name, part in parts.items()}
-    return gather(tuple(inputs.values()), raw, several, constants, beside)
+    outputs = {name: _output(value, types) for name, value in aux.items()}
+    return make_traced(tuple(inputs.values()), raw, several, constants, outputs)
 
 
-def gather(
+def make_traced(
     inputs: Sequence[Expr],
     raw: Sequence[Expr],
     several: bool,
     constants: Mapping[str, Any],
-    parts: Mapping[str, Expr] | None = None,
+    aux: Mapping[str, Expr] | None = None,
 ) -> Traced:
-    """Expressions as they were written, with what they demand; the outputs stabilized."""
-    names = list(parts or ())
-    written = [*raw, *(parts or {}).values()]
-    stable = rewrite(written, STABILIZE)
+    """Expressions as they were written, with what they demand of sizes and labels."""
+    written = [*raw, *(aux or {}).values()]
     return Traced(
         tuple(inputs),
-        tuple(stable[: len(raw)]),
+        tuple(raw),
         several,
         _constraints(written),
         _labels(written),
         _derived_labels(written),
         dict(constants),
-        dict(zip(names, stable[len(raw) :], strict=True)),
+        dict(aux or {}),
     )
 
 
-def _apart(result: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What a body returned, as the value and the parts that it may name beside it."""
+def _value_and_aux(result: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a body returned, as the value and the auxiliary outputs by name."""
     pair = isinstance(result, (tuple, list)) and len(result) == 2
     if not (pair and isinstance(result[1], Mapping)):
         return result, {}
     for name in result[1]:
         if not (isinstance(name, str) and name.isidentifier()):
-            raise InputError(f"a part of a loss has a name like 'boxes', not {name!r}")
+            raise InputError(f"an auxiliary output of a loss has a name like 'boxes', not {name!r}")
     return result[0], result[1]
 
 
@@ -129,39 +125,39 @@ def _output(value: Any, types: Mapping[str, TensorType]) -> Expr:
 
 
 def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
-    found: dict[Constraint, None] = {}
+    demanded: dict[Constraint, None] = {}
     for node in toposort(roots):
-        found.update(dict.fromkeys(node.constraints))
-        if "body" in node.attrs:
-            found.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
-    return tuple(found)
+        demanded.update(dict.fromkeys(node.constraints))
+        if node.op.has_body:
+            demanded.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
+    return tuple(demanded)
 
 
 def _derived_labels(roots: Sequence[Expr]) -> tuple[tuple[Expr, Dim], ...]:
     """Labels that are computed from inputs."""
-    found: dict[tuple[Expr, Dim], None] = {}
+    labels: dict[tuple[Expr, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name == "ClassIndex":
+        if node.op is ops.class_index.op:
             label = _source(node.args[0])  # so that an error names an index that users know
             if inputs_of([label]) and not is_input(label):
-                found[(label, node.attrs["classes"])] = None
-    return tuple(found)
+                labels[(label, node.attrs["classes"])] = None
+    return tuple(labels)
 
 
 def _source(node: Expr) -> Expr:
     """What a label is before it is cast and shaped."""
-    while node.op.name in ("Cast", "Reshape", "BroadcastTo"):
+    while node.op in (ops.cast.op, ops.reshape.op, ops.broadcast_to.op):
         node = node.args[0]
     return node
 
 
 def _labels(roots: Sequence[Expr]) -> tuple[tuple[str, Dim], ...]:
     """Inputs whose elements become class indices as they are."""
-    found: dict[tuple[str, Dim], None] = {}
+    labels: dict[tuple[str, Dim], None] = {}
     for node in toposort(roots):
-        if node.op.name != "ClassIndex":
+        if node.op is not ops.class_index.op:
             continue
         source = _source(node.args[0])
         if is_input(source):
-            found[(source.attrs["name"], node.attrs["classes"])] = None
-    return tuple(found)
+            labels[(source.attrs["name"], node.attrs["classes"])] = None
+    return tuple(labels)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.options import one_of
 from ..authoring.weighting import weigh
-from .composite import Composite
+from ..ir.types import TensorType
+from .composite import Composite, array_input
 
 
 def mixup(loss: Any, label: str = "label") -> Block:
@@ -33,10 +35,19 @@ class Mixup(Composite):
 
     def __init__(self, loss: Any, label: str = "label") -> None:
         block = as_loss(loss)
-        one_of("label", label, tuple(block._signature().parameters))
+        one_of("label", label, tuple(block.signature.by_name))
         self.label, self.other = label, f"{label}_mixed"
-        fixed = [self.other] if label in block.without_gradient else []
-        super().__init__({"loss": block}, [self.other, "lam"], ["lam"], fixed)
+        super().__init__(
+            {"loss": block}, [array_input(self.other), array_input("lam", number=True)]
+        )
+
+    def shown_options(self) -> dict[str, str]:
+        return super().shown_options() | {"label": repr(self.label)}
+
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        """The second label has a gradient if and only if the first has."""
+        found = super().labels_among(types)
+        return (*found, self.other) if self.label in found else found
 
     def hybrid_forward(self, F: Any, **given: Any) -> Any:
         share, other = given.pop("lam"), given.pop(self.other)

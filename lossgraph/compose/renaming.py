@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.options import one_of
+from ..authoring.signature import Signature
 from ..errors import InputError
+from ..ir.types import TensorType
 from .composite import Composite
 
 
@@ -28,18 +30,18 @@ class Renamed(Composite):
 
     def __init__(self, loss: Any, names: Mapping[str, str]) -> None:
         block = as_loss(loss)
-        inputs = block._signature().parameters
+        inputs = block.signature.parameters
         for name in names:
-            one_of("renamed", name, tuple(inputs))
-        self.names = {name: names.get(name, name) for name in inputs}
+            one_of("renamed", name, tuple(p.name for p in inputs))
+        self.names = {name: names.get(name, name) for name in block.signature.by_name}
         if len(set(self.names.values())) < len(self.names):
             raise InputError(f"renamed: two inputs would have one name: {self.names}")
         super().__init__({"loss": block})
-        self._inputs = inspect.Signature(
-            [p.replace(name=self.names[name]) for name, p in inputs.items()]
-        )
-        for kind in ("without_gradient", "number_inputs"):
-            setattr(self, kind, tuple(self.names[name] for name in getattr(block, kind)))
+        self._inputs = Signature(tuple(replace(p, name=self.names[p.name]) for p in inputs))
+
+    def shown_options(self) -> dict[str, str]:
+        changed = {old: repr(new) for old, new in self.names.items() if new != old}
+        return super().shown_options() | changed
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
@@ -54,6 +56,10 @@ class Renamed(Composite):
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.losses["loss"].check_shapes(self._back(shapes))
+
+    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
+        labels = self.losses["loss"].labels_among(self._back(types))
+        return tuple(self.names[name] for name in labels)
 
     def hybrid_forward(self, F: Any, **given: Any) -> Any:
         return self.losses["loss"](**self._back(given))

@@ -11,7 +11,7 @@ from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import same
 from ..errors import InputError
-from .composite import Composite
+from .composite import Composite, array_input
 
 _HIDDEN = 0.5  # a logit, a probability, a rate: whatever a loss takes, this has a finite loss
 
@@ -29,8 +29,8 @@ def masked(
 
     Args:
         loss: a loss of one number for each element of the mask, whose elements are independent.
-        over: the inputs that have an entry for each element, which is there that their shapes
-            begin with the mask's; those that the loss must have by default.
+        over: names of the inputs that have an entry for each element: their shapes begin with the
+            mask's. By default all inputs that the loss requires.
         reduction: ``mean`` or ``sum`` over the elements that are not masked, or ``none``.
         per_sample: reduce the elements of each sample, not those of all samples.
     """
@@ -43,11 +43,12 @@ def padded(
     reduction: str = "mean",
     per_sample: bool = False,
 ) -> Block:
-    """As ``masked``, for sequences (N, T, ...) whose ends the input ``lengths``, (N,), tells.
+    """As ``masked``, for padded sequences (N, T, ...) that end at the input ``lengths``, (N,).
 
     Args:
         loss: a loss of one number for each step of each sample, (N, T).
-        over: the inputs that have an entry for each step; those that the loss must have by default.
+        over: names of the inputs that have an entry for each step; by default all that the loss
+            requires.
         reduction: as in ``masked``.
         per_sample: as in ``masked``.
     """
@@ -55,7 +56,7 @@ def padded(
 
 
 class _Selected(Composite):
-    """Base of losses of some elements only, which the input ``by`` tells."""
+    """Base of the losses of selected elements; ``by`` names the input that selects them."""
 
     by: str
 
@@ -67,14 +68,14 @@ class _Selected(Composite):
         per_sample: bool = False,
     ) -> None:
         block = as_loss(loss)
-        inputs = block._signature().parameters
+        inputs = block.signature.by_name
         if self.by in inputs:
             raise InputError(
                 f"{block.name} has an input {self.by!r} of its own: use that, or `renamed`"
             )
-        super().__init__({"loss": block}, [self.by], fixed=[self.by])
+        super().__init__({"loss": block}, [array_input(self.by, gradient=False)])
         scalars = block.scalar_inputs
-        required = [n for n, p in inputs.items() if p.default is p.empty and n not in scalars]
+        required = [n for n, p in inputs.items() if p.required and n not in scalars]
         self.over = tuple(required if over is None else over)
         for name in self.over:
             one_of("over", name, tuple(inputs))
@@ -143,7 +144,7 @@ class Padded(_Selected):
 
 
 def _spread(F: Any, name: str, mask: Any, x: Any) -> Any:
-    """A mask in the shape of an array that begins with its axes."""
+    """A mask broadcast to an array whose leading axes are the mask's."""
     if not same(x.shape[: len(mask.shape)], mask.shape):
         raise InputError(
             f"{name} of shape {x.shape} has no entry for each element of the mask {mask.shape}: "
@@ -155,6 +156,6 @@ def _spread(F: Any, name: str, mask: Any, x: Any) -> Any:
 
 
 def _harmless(F: Any, x: Any) -> Any:
-    """What stands in for elements that are not looked at: class 0, or a number between 0 and 1."""
+    """The stand-in for masked elements: class 0, or a number for which every loss is finite."""
     zeros = F.zeros_like(x)
     return zeros + _HIDDEN if x.dtype.kind == "f" else zeros

@@ -10,9 +10,10 @@ from ..authoring.inputs import Input
 from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..authoring.shapes import same
+from ..authoring.signature import Kind, Parameter
 from ..errors import InputError
 from ..symbolic.symbol import same_size
-from .composite import Composite, union
+from .composite import Composite, array_input, union
 
 TASKS = {"regression": 0.5, "classification": 1.0}  # of the squared error, of the cross-entropy
 
@@ -55,16 +56,14 @@ def uncertainty_weighted(parts: Mapping[str, Part], reduction: str = "mean") -> 
 class _Sum(Composite):
     """Base of sums with named parts."""
 
-    def __init__(
-        self, parts: Mapping[str, Part], reduction: str, own: Sequence[str], numbers: Sequence[str]
-    ) -> None:
+    def __init__(self, parts: Mapping[str, Part], reduction: str, own: Sequence[Parameter]) -> None:
         one_of("reduction", reduction, REDUCTIONS)
         if not isinstance(parts, Mapping) or not parts:
             raise InputError(f"parts: expected losses by name, {{'ce': loss}}, got {parts!r}")
         for name in parts:
             if not (isinstance(name, str) and name.isidentifier()):
                 raise InputError(f"a part has a name like 'boxes', not {name!r}")
-        super().__init__(parts, own, numbers)
+        super().__init__(parts, own)
         self.reduction = reduction
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
@@ -88,12 +87,17 @@ class WeightedSum(_Sum):
     def __init__(self, parts: Mapping[str, Part], reduction: str = "none") -> None:
         pairs = _pairs(parts, 1.0)
         self.weights = {name: weight for name, (weight, _) in pairs.items()}
-        named = [w for w in self.weights.values() if isinstance(w, str)]
-        named += [w.name for w in self.weights.values() if isinstance(w, Input)]
         for name, weight in self.weights.items():
             if not isinstance(weight, (str, int, float, Input)) or isinstance(weight, bool):
                 raise InputError(f"{name}: a weight is a number or an input's name, not {weight!r}")
-        super().__init__({name: loss for name, (_, loss) in pairs.items()}, reduction, named, named)
+        inputs = {
+            getattr(w, "name", w): _weight_input(w)
+            for w in self.weights.values()
+            if isinstance(w, (str, Input))
+        }
+        super().__init__(
+            {name: loss for name, (_, loss) in pairs.items()}, reduction, list(inputs.values())
+        )
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ class UncertaintyWeighted(_Sum):
         pairs = _pairs(parts, "classification")
         self.tasks = {name: one_of(name, task, tuple(TASKS)) for name, (task, _) in pairs.items()}
         losses = {name: loss for name, (_, loss) in pairs.items()}
-        super().__init__(losses, reduction, ["log_variance"], [])
+        super().__init__(losses, reduction, [array_input("log_variance")])
 
     @property
     def options(self) -> dict[str, Any]:
@@ -143,6 +147,13 @@ class UncertaintyWeighted(_Sum):
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
         own = F.scalar(given["log_variance"][place])
         return value * (TASKS[self.tasks[name]] * F.exp(-own)) + 0.5 * own
+
+
+def _weight_input(weight: str | Input) -> Parameter:
+    """The input that a weight is: any array, or the one number that an ``Input`` stands for."""
+    if isinstance(weight, Input):
+        return Parameter(weight.name, Kind.SCALAR)
+    return array_input(weight, number=True)
 
 
 def _pairs(parts: Mapping[str, Part], default: Any) -> dict[str, tuple[Any, Any]]:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from ..authoring.block import InputTypes
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.evaluate import evaluate

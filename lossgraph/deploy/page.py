@@ -10,9 +10,10 @@ from typing import Any
 
 from ..catalogue.examples.example import VALUES, Example
 from ..catalogue.register import Entry, entry_of, examples_of, formula_of
+from ..compiler.outputs import Output
 from ..compiler.program import Program
 from ..ir.types import TensorType
-from ..lowering.lower import DEFAULT_OPSET
+from ..lowering.opsets import DEFAULT_OPSET
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
 MARK = "<!-- written by lossgraph export -->"
@@ -115,13 +116,16 @@ def _inputs(block: Any, program: Program) -> list[tuple[str, str, str]]:
 def _outputs(program: Program) -> list[tuple[str, str, str]]:
     whole = " and ".join(f"`{name}`" for name in program.values)
 
-    def meaning(name: str) -> str:
-        if name.startswith("grad_"):
-            return f"the gradient of the sum of {whole} by `{name.removeprefix('grad_')}`"
-        return "the value" if name in program.values else f"a part of {whole}"
+    meanings = {"value": "the value", "auxiliary": f"a part of {whole}"}
+
+    def meaning(output: Output) -> str:
+        if output.kind == "gradient":
+            return f"the gradient of the sum of {whole} by `{output.key}`"
+        return meanings[output.kind]
 
     return [
-        (f"`{name}`", f"`{node.type}`", meaning(name)) for name, node in program.outputs.items()
+        (f"`{output.name}`", f"`{output.expr.type}`", meaning(output))
+        for output in program.typed_outputs
     ]
 
 

@@ -18,15 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..authoring.block import InputTypes
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes
+from ..compiler.outputs import with_expressions
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.expr import substitute, variable
 from ..ir.ops import reshape
 from ..ir.types import TensorType, shape_names
 from ..models.files import write_files
-from ..passes.batch_partition import sample_dim
+from ..passes.batch_partition import independent_batch_dim
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"
@@ -121,7 +122,7 @@ def config(name: str, program: Program, max_batch_size: int, gpu: bool) -> str:
 
 def _is_per_sample(program: Program) -> bool:
     """Whether samples of several requests may meet in a batch, with no sample noticing."""
-    dim = sample_dim(program.inputs, list(program.outputs.values()))
+    dim = independent_batch_dim(program.inputs, list(program.outputs.values()))
     return dim is not None and all(dim not in shape_names(pair) for pair in program.constraints)
 
 
@@ -137,12 +138,11 @@ def _without_scalars(program: Program) -> Program:
     }
     scalars = {node: reshape(vector, ()) for node, vector in vectors.items()}
     roots = substitute(list(program.outputs.values()), scalars)
-    outputs = {
-        name: root if root.rank else reshape(root, (1,))
-        for name, root in zip(program.outputs, roots, strict=True)
-    }
+    outputs = with_expressions(
+        program.typed_outputs, [root if root.rank else reshape(root, (1,)) for root in roots]
+    )
     inputs = tuple(vectors.get(node, node) for node in program.inputs)
-    return replace(program, inputs=inputs, outputs=outputs, derived=())
+    return replace(program, inputs=inputs, typed_outputs=outputs, derived=())
 
 
 def _tensors(kind: str, types: Mapping[str, TensorType], batched: bool) -> list[str]:

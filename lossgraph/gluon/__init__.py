@@ -10,7 +10,6 @@ from __future__ import annotations
 from . import block, loss
 from .block import Block, HybridBlock
 from .loss import *  # noqa: F403
-from .loss import _apply_weighting, _reshape_like
 
-__all__ = ["Block", "HybridBlock", "_apply_weighting", "_reshape_like", "block", "loss"]
+__all__ = ["Block", "HybridBlock", "block", "loss"]
 __all__ += loss.__all__

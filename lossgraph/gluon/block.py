@@ -7,17 +7,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..authoring.block import Block
-from ..errors import InputError
+from ..authoring.constructors import constructor_of, refuse_option
 
 __all__ = ["Block", "HybridBlock"]
 
 
 class HybridBlock(Block):
-    """Gluon's base of what can be compiled; ``prefix`` and ``params`` are accepted."""
+    """Gluon's base of what can be compiled.
+
+    Args:
+        prefix: Gluon's prefix of parameters' names, which has no effect.
+        params: Gluon's parameters to share, which have no effect.
+        **unknown: refused, with a list of the options that there are.
+    """
 
     def __init__(self, prefix: str | None = None, params: Any = None, **unknown: Any) -> None:
         if unknown:
-            raise InputError(f"{self.name} has no option {sorted(unknown)[0]!r}")
+            refuse_option(self.name, sorted(unknown)[0], constructor_of(type(self)).by_name)
         self._prefix = prefix or ""
 
     @contextmanager

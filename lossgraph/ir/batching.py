@@ -1,8 +1,8 @@
-"""Which axis of a value runs over the samples of a batch, and whether samples stay apart.
+"""Batch-axis propagation: on which axis of a value the samples of a batch lie.
 
-A graph is separable along a named dim if every operation keeps what it computes for one sample
-apart from the others: then any part of the batch may be computed by itself. Each operation
-declares how that axis passes through it (``Op.along``); the rules that several share are here.
+An operation is batchable if what it computes for a sample depends on that sample alone: then any
+part of the batch may be computed by itself. Each operation declares how the batch axis passes
+through it (``Op.batching``); the rules that several operations share are here.
 """
 
 from __future__ import annotations
@@ -16,160 +16,166 @@ if TYPE_CHECKING:
     from .expr import Expr
 
 
-class Lane(NamedTuple):
-    """An axis along which samples lie, in ``blocks`` runs of the whole batch each."""
+class BatchDim(NamedTuple):
+    """The axis that the samples lie on, which holds the whole batch ``blocks`` times over."""
 
     axis: int
     blocks: int = 1
 
 
-Lanes = Sequence[Lane | None]  # of the arguments; None for what is the same for every sample
+BatchDims = Sequence[BatchDim | None]  # of the arguments; None for a value that all samples share
 
 
-class MixedError(Exception):
-    """Samples see each other, or their number, or their place in the batch."""
+class NotBatchableError(Exception):
+    """A result depends on other samples, on their number, or on the place in the batch."""
 
 
-def one(found: Iterable[Lane | None]) -> Lane | None:
-    """The lane that all agree on who have one."""
-    distinct = {lane for lane in found if lane is not None}
-    if len(distinct) > 1:
-        raise MixedError
-    return distinct.pop() if distinct else None
+def common(found: Iterable[BatchDim | None]) -> BatchDim | None:
+    """The one batch dim of the arguments that have any."""
+    different = {batch_dim for batch_dim in found if batch_dim is not None}
+    if len(different) > 1:
+        raise NotBatchableError
+    return different.pop() if different else None
 
 
-def pointwise(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
+def pointwise(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
     """Element by element, with broadcasting."""
-    return one(
-        lane and Lane(node.rank - arg.rank + lane.axis, lane.blocks)
-        for arg, lane in zip(node.args, lanes, strict=True)
+    return common(
+        batch_dim and BatchDim(node.rank - arg.rank + batch_dim.axis, batch_dim.blocks)
+        for arg, batch_dim in zip(node.args, batch_dims, strict=True)
     )
 
 
-def not_over(axes: Iterable[int], lane: Lane | None) -> Lane | None:
-    """A lane that an operation over ``axes`` leaves alone."""
-    if lane is not None and lane.axis in axes:
-        raise MixedError
-    return lane
+def not_over(axes: Iterable[int], batch_dim: BatchDim | None) -> BatchDim | None:
+    """The same batch dim, for an operation over other axes."""
+    if batch_dim is not None and batch_dim.axis in axes:
+        raise NotBatchableError
+    return batch_dim
 
 
-def reduction(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """Over the attribute ``axes``, which keep the length one."""
-    return not_over(node.attrs["axes"], lanes[0])
+def reduction(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Over the axes of the attribute ``axes``, which keep the length one."""
+    return not_over(node.attrs["axes"], batch_dims[0])
 
 
-def within_axis(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """Along the attribute ``axis``, by arguments that all have the rank of the result."""
+def within_axis(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Along the axis of the attribute ``axis``; all arguments have the rank of the result."""
     axis = node.attrs["axis"]
-    return one(not_over((axis,), lane) for lane in lanes)
+    return common(not_over((axis,), batch_dim) for batch_dim in batch_dims)
 
 
-def sizes_only(node: Expr, lanes: Lanes, batch: str) -> None:
+def sizes_only(node: Expr, batch_dims: BatchDims, batch: str) -> None:
     """Values made of sizes."""
     if any(isinstance(v, Size) and batch in names(v) for v in node.attrs.values()):
-        raise MixedError
+        raise NotBatchableError
 
 
-def reshape(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
+def reshape(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
     """The axis survives where as many elements lie before it as did."""
-    if lanes[0] is None:
+    if batch_dims[0] is None:
         return None
-    before, (axis, blocks) = node.args[0].shape, lanes[0]
+    before, (axis, blocks) = node.args[0].shape, batch_dims[0]
     for i, dim in enumerate(node.shape):
         if dim == before[axis] and product(node.shape[:i]) == product(before[:axis]):
-            return Lane(i, blocks)
-    raise MixedError
+            return BatchDim(i, blocks)
+    raise NotBatchableError
 
 
-def broadcast(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """What is repeated for each sample is the same for each."""
-    if lanes[0] is not None:
-        return pointwise(node, lanes, batch)
-    return one(Lane(i, _blocks(dim, batch)) for i, dim in enumerate(node.shape) if _has(dim, batch))
+def broadcast(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """A value that all samples share may be repeated for each of them."""
+    if batch_dims[0] is not None:
+        return pointwise(node, batch_dims, batch)
+    return common(
+        BatchDim(i, _blocks(dim, batch)) for i, dim in enumerate(node.shape) if _has(dim, batch)
+    )
 
 
-def transpose(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
+def transpose(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
     """To where the permutation brings it."""
-    if lanes[0] is None:
+    if batch_dims[0] is None:
         return None
-    return Lane(node.attrs["perm"].index(lanes[0].axis), lanes[0].blocks)
+    return BatchDim(node.attrs["perm"].index(batch_dims[0].axis), batch_dims[0].blocks)
 
 
-def slices(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """All of the axis, or some of its blocks."""
-    lane, attrs = lanes[0], node.attrs
+def slices(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """The whole batch axis, or some of its blocks."""
+    batch_dim, attrs = batch_dims[0], node.attrs
     if any(
-        _has(start, batch) for i, start in enumerate(attrs["starts"]) if not lane or i != lane.axis
+        _has(start, batch)
+        for i, start in enumerate(attrs["starts"])
+        if not batch_dim or i != batch_dim.axis
     ):
-        raise MixedError
-    if lane is None:
+        raise NotBatchableError
+    if batch_dim is None:
         return None
-    start = attrs["starts"][lane.axis]
-    if attrs["steps"][lane.axis] != 1 or (start != 0 and _blocks(start, batch) < 1):
-        raise MixedError
-    return Lane(lane.axis, _blocks(attrs["sizes"][lane.axis], batch))
+    start = attrs["starts"][batch_dim.axis]
+    if attrs["steps"][batch_dim.axis] != 1 or (start != 0 and _blocks(start, batch) < 1):
+        raise NotBatchableError
+    return BatchDim(batch_dim.axis, _blocks(attrs["sizes"][batch_dim.axis], batch))
 
 
-def pad(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """Along other axes."""
+def pad(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Of other axes than that of the batch."""
     grown = [
         i for i, (a, b) in enumerate(zip(node.shape, node.args[0].shape, strict=True)) if a != b
     ]
-    return not_over(grown, lanes[0])
+    return not_over(grown, batch_dims[0])
 
 
-def concat(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """Beside each other along another axis, or block after block."""
+def concat(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Along another axis, or of whole batches along the batch axis."""
     axis = node.attrs["axis"]
-    if all(lane is not None and lane.axis == axis for lane in lanes):
-        return Lane(axis, sum(lane.blocks for lane in lanes if lane is not None))
-    return within_axis(node, lanes, batch)
+    if all(batch_dim is not None and batch_dim.axis == axis for batch_dim in batch_dims):
+        return BatchDim(
+            axis, sum(batch_dim.blocks for batch_dim in batch_dims if batch_dim is not None)
+        )
+    return within_axis(node, batch_dims, batch)
 
 
-def take(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """From a table by the samples' indices, or the same slices of every sample."""
-    (table, index), axis = lanes, node.attrs["axis"]
+def take(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Each sample indexes a shared table, or a shared index selects from every sample."""
+    (table, index), axis = batch_dims, node.attrs["axis"]
     if table is not None and index is not None:
-        raise MixedError
+        raise NotBatchableError
     if index is not None:
-        return Lane(axis + index.axis, index.blocks)
+        return BatchDim(axis + index.axis, index.blocks)
     not_over((axis,), table)
     if table is None or table.axis < axis:
         return table
-    return Lane(table.axis + node.args[1].rank - 1, table.blocks)
+    return BatchDim(table.axis + node.args[1].rank - 1, table.blocks)
 
 
-def matmul(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
-    """One product for each sample, or samples as rows or columns."""
+def matmul(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
+    """Stacked products, or samples as the rows or columns of one product."""
     left, right = node.args
     row, column = node.rank - 2, node.rank - 1
-    if lanes[0] is not None and lanes[0].axis == left.rank - 1:
-        raise MixedError
-    if lanes[1] is not None and lanes[1].axis == right.rank - 2:
-        raise MixedError
-    lane = pointwise(node, lanes, batch)
-    if lane is not None and lane.axis in (row, column) and None not in lanes:
-        raise MixedError
-    return lane
+    if batch_dims[0] is not None and batch_dims[0].axis == left.rank - 1:
+        raise NotBatchableError
+    if batch_dims[1] is not None and batch_dims[1].axis == right.rank - 2:
+        raise NotBatchableError
+    batch_dim = pointwise(node, batch_dims, batch)
+    if batch_dim is not None and batch_dim.axis in (row, column) and None not in batch_dims:
+        raise NotBatchableError
+    return batch_dim
 
 
-def one_hot(node: Expr, lanes: Lanes, batch: str) -> Lane | None:
+def one_hot(node: Expr, batch_dims: BatchDims, batch: str) -> BatchDim | None:
     """With a new last axis."""
-    return lanes[0]
+    return batch_dims[0]
 
 
-def checked(node: Expr, lane: Any, batch: str) -> Any:
-    """A lane that is where the type says that the batch is, and nowhere else."""
-    for type_, found in zip(*_each(node.type, lane), strict=True):
+def checked(node: Expr, batch_dim: Any, batch: str) -> Any:
+    """The batch dim, if the type has the batch in its shape there and nowhere else."""
+    for type_, found in zip(*_each(node.type, batch_dim), strict=True):
         places = [(i, dim) for i, dim in enumerate(type_.shape) if _has(dim, batch)]
         if [(i, _blocks(dim, batch)) for i, dim in places] != ([found] if found else []):
-            raise MixedError
-    return lane
+            raise NotBatchableError
+    return batch_dim
 
 
-def _each(type_: Any, lane: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Types and lanes of an operation with several results, or of one."""
-    return (type_.items, lane) if hasattr(type_, "items") else ((type_,), (lane,))
+def _each(type_: Any, batch_dim: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Types and batch dims of the results, several or one."""
+    return (type_.items, batch_dim) if hasattr(type_, "items") else ((type_,), (batch_dim,))
 
 
 def _has(dim: Dim, batch: str) -> bool:
@@ -180,5 +186,5 @@ def _blocks(dim: Dim, batch: str) -> int:
     """How many times the batch a length is."""
     count = floordiv(dim, named(batch))
     if not isinstance(count, int) or named(batch) * count != dim:
-        raise MixedError
+        raise NotBatchableError
     return count

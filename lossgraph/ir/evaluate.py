@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .dims import Size
-from .expr import Array, Expr, inputs_of, is_const, is_input, map_sizes, toposort
+from .expr import Array, Expr, inputs_of, is_input, is_literal, map_sizes, toposort
 from .types import numpy_dtype
 
 
@@ -50,7 +50,7 @@ def _value(
     arrays: Mapping[str, Array],
     sizes: Mapping[str, int],
 ) -> Any:
-    if is_const(node):
+    if is_literal(node):
         constant: Array = node.attrs["value"]
         return constant
     if is_input(node):

@@ -1,16 +1,19 @@
 """Expressions: frozen, interned, typed nodes, and the register of operations.
 
 Two expressions that are built alike are one object, so equality is ``is``, common
-subexpressions cost nothing, and an expression can be a key of a dict. Nothing here knows a
-particular operation: those are declared in ``ops``.
+subexpressions cost nothing, and an expression can be a key of a dict. Of operations only the
+leaves and the arithmetic of Python's operators are named here; ``ops`` declares the others, and
+what the rest of lossgraph asks about them is an attribute of ``Op``.
 """
 
 from __future__ import annotations
 
+import enum
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, Protocol, TypeAlias, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -29,10 +32,25 @@ from .types import (
 Array = np.ndarray[Any, Any]
 Vjp = Callable[..., "tuple[Expr | None, ...]"]
 Lower: TypeAlias = str | Callable[..., str]
+P = ParamSpec("P")
 
 _REGISTRY: dict[str, Op] = {}
 _LOCK = threading.RLock()
 _INTERNED: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
+
+
+class Movement(enum.Enum):
+    """How an operation makes its result of the elements of its first argument."""
+
+    RESHAPE = enum.auto()  # all of them, in the same order
+    PERMUTE = enum.auto()  # all of them
+    BROADCAST = enum.auto()  # all of them, repeated
+    SELECT = enum.auto()  # some of them
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every element of the argument is in the result."""
+        return self is not Movement.SELECT
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +59,30 @@ class Op:
 
     Attributes:
         name: its name, in CamelCase; ONNX's own where ONNX has the operation.
-        infer: type rule, ``(*types, **attrs) -> TensorType``; raises InputError.
+        infer: type rule, ``(*types, **attrs) -> TensorType``; raises InputError. Its keyword-only
+            parameters declare the attributes of the operation.
         ref: numpy reference, ``(*arrays, **attrs) -> array``; sizes in attrs are ints here.
         vjp: ``(ct, out, *args, **attrs)`` gives a cotangent for each argument, None where the
             derivative is zero. A cotangent may have the shape of the output: it is summed to
-            the argument's afterwards. None instead of a rule: the op has no gradient.
+            the argument's afterwards. ``no_gradient`` declares that the derivative is zero or
+            does not exist, for any argument; None that asking for one is an error.
         lower: an ONNX operator's name, or ``(builder, node, *names) -> name``.
         domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
         index_args: positions of arguments that select and so carry no derivative at all.
         commutative: whether two arguments may change places.
-        forms: other ways to lower it, by name, equal in accuracy: where a target is known, the one
-            that costs least there is taken (see ``costs``).
+        variants: other ways to lower it, by name, equal in accuracy; for a target that is known
+            the cheapest one is taken (see ``costs``).
         portable: the way to lower it for an engine that is not known, where ``lower`` is right in
             ONNX Runtime and not in all others.
-        along: ``(node, lanes, batch) -> lane``, how the axis of a batch passes through it (see
-            ``lanes``); None if samples do not stay apart.
+        batching: ``(node, batch_dims, batch) -> batch_dim``, the batch axis of the result, given
+            those of the arguments (see ``batching``); None for an operation that mixes samples.
+        movement: how it moves elements without computing anything; None if it computes.
+        positive_if: the positions of the arguments that have to be positive for the result to be
+            so; none of them for one that always is; None where nothing follows.
+        nonnegative: whether the result never is below zero.
+        is_item: whether it takes one result of an operation with several.
+        stem: what its values are called in models, numbered; the name in snake case by default.
+            Operations that were renamed keep theirs, so that the bytes of models stay the same.
     """
 
     name: str
@@ -66,15 +93,70 @@ class Op:
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),)
     index_args: tuple[int, ...] = ()
     commutative: bool = False
-    along: Callable[..., Any] | None = None
-    forms: Mapping[str, Lower] = field(default_factory=dict)
+    batching: Callable[..., Any] | None = None
+    variants: Mapping[str, Lower] = field(default_factory=dict)
     portable: Lower | None = None
+    movement: Movement | None = None
+    positive_if: tuple[int, ...] | None = None
+    nonnegative: bool = False
+    is_item: bool = False
+    stem: str = ""
+    attributes: frozenset[str] = field(init=False)
+    arity: int | None = field(init=False)  # None for any number of arguments
+
+    def __post_init__(self) -> None:
+        parameters = inspect.signature(self.infer).parameters.values()
+        kinds = [parameter.kind for parameter in parameters]
+        attributes = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        positional = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        variadic = inspect.Parameter.VAR_POSITIONAL in kinds
+        object.__setattr__(self, "attributes", attributes)
+        object.__setattr__(self, "arity", None if variadic else positional)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it applies a function of its own, as a scan does: the attribute ``body``."""
+        return "body" in self.attributes
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether it has a derivative by any argument."""
+        return self.vjp is not None and self.vjp is not no_gradient
 
     def __call__(self, *args: Expr | float | Array, **attrs: Any) -> Expr:
         return _make(self, _coerce_all(self, args), attrs)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+def no_gradient(ct: Expr, out: Expr, *args: Expr, **_: object) -> tuple[None, ...]:
+    """The rule of an operation that has no derivative, or that is piecewise constant."""
+    return (None,) * len(args)
+
+
+class OpFunction(Protocol[P]):
+    """A function that builds nodes of one operation."""
+
+    op: Op
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Expr: ...
+
+
+def builds(op: Op) -> Callable[[Callable[P, Expr]], OpFunction[P]]:
+    """Declare that a function builds nodes of an operation.
+
+    Its parameters are the arguments and, under their names, the attributes of the operation.
+    """
+
+    def declare(function: Callable[P, Expr]) -> OpFunction[P]:
+        missing = op.attributes - set(inspect.signature(function).parameters)
+        if missing:
+            raise ValueError(f"{op.name} has attributes that its function has not: {missing}")
+        function.op = op  # type: ignore[attr-defined]
+        return cast("OpFunction[P]", function)
+
+    return declare
 
 
 @dataclass(frozen=True)
@@ -256,12 +338,12 @@ def inputs_of(roots: Iterable[Expr]) -> list[Expr]:
     return [node for node in toposort(roots) if node.op is _INPUT]
 
 
-def is_constant(node: Expr) -> bool:
+def depends_on_no_input(node: Expr) -> bool:
     """Whether a value depends on no input (sizes of inputs do not count as their values)."""
     return not inputs_of([node])
 
 
-def is_const(node: Expr) -> bool:
+def is_literal(node: Expr) -> bool:
     """Whether a node is a literal constant."""
     return node.op is _CONST
 
@@ -271,9 +353,12 @@ def is_input(node: Expr) -> bool:
     return node.op is _INPUT
 
 
+_OF_ONE_VALUE = (Movement.RESHAPE, Movement.BROADCAST)
+
+
 def scalar_value(node: Expr) -> Any:
     """The number that a constant of one element holds, through broadcasts; else None."""
-    while node.op.name in ("BroadcastTo", "Reshape") and node.args[0].op is not _INPUT:
+    while node.op.movement in _OF_ONE_VALUE and node.args[0].op is not _INPUT:
         node = node.args[0]
     if node.op is _CONST and node.attrs["value"].size == 1:
         return node.attrs["value"].reshape(())[()]
@@ -303,6 +388,8 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
         known = _INTERNED.get(key)
     if known is not None:
         return known
+    if attrs.keys() != op.attributes:
+        raise TypeError(f"{op.name} has the attributes {sorted(op.attributes)}, got {[*attrs]}")
     with collect_constraints() as constraints:
         try:
             type_ = op.infer(*(arg.type for arg in args), **attrs)

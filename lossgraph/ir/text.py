@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .expr import Expr, is_const, is_input, toposort
+from .expr import Expr, is_input, is_literal, toposort
 
 _INLINE = 8  # elements of a constant that are worth reading
 
@@ -38,7 +38,7 @@ def lines(outputs: Mapping[str, Expr], inputs: Sequence[Expr] = ()) -> Iterator[
     names: dict[Expr, str] = {}
     for output, root in outputs.items():
         for node in toposort([root]):
-            if node not in names and not is_input(node) and not is_const(node):
+            if node not in names and not is_input(node) and not is_literal(node):
                 names[node] = f"%{len(names)}"
                 yield f"{names[node]} = {_call(node, names)} : {node.type}"
         yield f"{output} = {_operand(root, names, None)}"
@@ -53,14 +53,14 @@ def _call(node: Expr, names: Mapping[Expr, str]) -> str:
 
 def _common_dtype(node: Expr) -> str | None:
     """The dtype that a constant beside typed operands has without saying so."""
-    typed = {arg.dtype for arg in node.args if not is_const(arg)}
+    typed = {arg.dtype for arg in node.args if not is_literal(arg)}
     return typed.pop() if len(typed) == 1 else None
 
 
 def _operand(node: Expr, names: Mapping[Expr, str], dtype: str | None) -> str:
     if is_input(node):
         return str(node.attrs["name"])
-    if is_const(node):
+    if is_literal(node):
         return _constant(node, dtype)
     return names[node]
 

@@ -21,7 +21,7 @@ def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
 
 
 def total(F: Any, x: Any, axis: Axis, where: Any = None, keepdims: bool = False) -> Any:
-    """The sum over axes, of the elements that a mask has: () where no axis is left."""
+    """The sum over axes of the elements in the mask ``where``; of shape () if no axis is left."""
     x = x if where is None else chosen(F, where, x, 0.0)
     axes = axes_of(axis, len(x.shape))
     if not axes:

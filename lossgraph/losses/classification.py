@@ -290,7 +290,7 @@ def integer_cross_entropy(
 
 
 def _in_order(axes: Any, rank: int) -> tuple[int, ...]:
-    """Several axes in the order given, which is that of a flat index."""
+    """Several axes moved to the order given, in which a flat index counts."""
     if axes is None:
         raise InputError("axis: expected an int or a tuple of ints, got None")
     return tuple(axes_of(axis, rank)[0] for axis in axes)

@@ -82,7 +82,7 @@ def ctc_log_likelihood(
 def checked_labels(
     F: Any, labels: Any, lengths: Any, classes: Any, like: Any, turned: bool = False
 ) -> tuple[Any, Any]:
-    """Labels with zeros past their lengths, and 1 for each sample whose label can be one.
+    """Labels with zeros past their lengths, and 1 for each sample whose label is valid.
 
     Args:
         F: the operators.
@@ -147,7 +147,7 @@ def _chain(
 
 
 def _emissions(F: Any, log_probs: Any, read: Any, inside: Any, blank: Any) -> tuple[Any, Any]:
-    """Log-probabilities of labels, with rows that are never, and of the blank, at each step."""
+    """Log-probabilities of the labels, padded with impossible rows, and of the blank."""
     by_class = F.transpose(log_probs, axes=(1, 2, 0))
     chosen = F.take_along_axis(by_class, F.expand_dims(read, axis=0), axis=1)
     never = F.cast((1 - inside) * LOG_ZERO, log_probs.dtype)
@@ -160,7 +160,7 @@ def _emissions(F: Any, log_probs: Any, read: Any, inside: Any, blank: Any) -> tu
 def _extended(
     F: Any, of_labels: Any, of_blanks: Any, at_end: Any, input_lengths: Any, total: Any
 ) -> tuple[Any, Any]:
-    """What is emitted past the input: the end, for sure."""
+    """Emissions extended past the input, where only the end state is emitted."""
     steps, _, batch = of_labels.shape
     only_end = F.expand_dims(at_end, axis=0)
     if input_lengths is not None:
@@ -248,7 +248,7 @@ def _run(F: Any, one: _Chain, other: _Chain, keep: bool) -> Any:
 
 
 def _halves(F: Any, scores: Any, batch: Any) -> list[tuple[Any, Any]]:
-    """Of labels and of blanks: scores along the chain, and along its reverse turned round.
+    """For labels and for blanks: the scores forward (alpha), and backward in the same order (beta).
 
     After the last label there is no blank that the reverse could begin with.
     """

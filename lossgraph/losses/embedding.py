@@ -101,7 +101,7 @@ def pairwise_distance(F: Any, x: Any, y: Any, p: float = 2.0, epsilon: float = 1
 
 
 def triplet_margin(F: Any, near: Any, far: Any, margin: float) -> Any:
-    r"""How much a distance is not below another by a margin; any shape.
+    r"""By how much ``near`` fails to be below ``far`` by a margin; any shape.
 
     .. math:: \ell = \max(0, d(a, p) - d(a, n) + m)
 
@@ -139,7 +139,7 @@ def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> 
 
 
 def _root(F: Any, epsilon: Any) -> Any:
-    """The square root of an option; of an input that is 0 it has the slope 0."""
+    """The square root of an option; its derivative at 0 is 0."""
     if is_number(epsilon):
         return math.sqrt(epsilon)
     positive = epsilon > 0

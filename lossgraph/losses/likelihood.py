@@ -239,7 +239,7 @@ def kl_to_standard_normal(F: Any, mean: Any, log_variance: Any) -> Any:
 
 
 def _log_near(F: Any, quotient: Any, excess: Any) -> Any:
-    """The logarithm of a quotient, by what it is above 1 if that is small and so has the digits."""
+    """The logarithm of a quotient, computed from its excess over 1 where that is small."""
     around = F.abs(excess) < 0.5
     near = F.log1p(F.where(around, excess, F.zeros_like(excess)))
     return F.where(around, near, F.log(F.where(around, F.ones_like(quotient), quotient)))
@@ -266,7 +266,7 @@ def _own_count(F: Any, k: Any) -> Any:
 
 
 def _stirling(F: Any, x: Any) -> Any:
-    """What ``log Gamma(x)`` is beyond Stirling's main terms."""
+    """The remainder of ``log Gamma(x)`` after Stirling's main terms."""
     large = x > _LARGE
     small = F.where(large, F.ones_like(x), x)
     near = F.gammaln(small) - (small - 0.5) * F.log(small) + (small - HALF_LOG_TWO_PI)

@@ -48,14 +48,14 @@ def focused(F: Any, nll: Any, gamma: Any) -> Any:
 
 
 def safe_div(F: Any, part: Any, whole: Any) -> Any:
-    """A part of a whole; of nothing it is 0, as are its slopes."""
+    """``part / whole``, which is 0 where the whole is 0, and so are its derivatives."""
     nothing = whole == 0
     safe = F.where(nothing, F.ones_like(whole), whole)
     return F.where(nothing, F.zeros_like(whole), part / safe)
 
 
 def finite(F: Any, x: Any) -> Any:
-    """Finite numbers, and 0 for others: what may be subtracted from both sides."""
+    """``x`` with 0 in place of NaN and infinities: a shift that cancels."""
     return F.where(F.isfinite(x), x, F.zeros_like(x))
 
 
@@ -68,7 +68,7 @@ def hypot(F: Any, x: Any, y: Any) -> Any:
 
 
 def in_base(F: Any, nats: Any, base: Any) -> Any:
-    """An information in nats in units of the logarithm to a base.
+    """Convert nats to the units of the logarithm to ``base``.
 
     Raises:
         InputError: for a number that is no base.
@@ -81,7 +81,7 @@ def in_base(F: Any, nats: Any, base: Any) -> Any:
 
 
 def xlogy(F: Any, weight: Any, x: Any) -> Any:
-    """``weight log(x)``, 0 where the weight is; the slope by ``x`` is 0 there too, not 0/0."""
+    """``weight log(x)``, 0 with derivative 0 by ``x`` where the weight is 0."""
     weight, x = broadcast_all(F, weight, x)
     nothing = F.zeros_like(x)
     slope = F.where(weight == 0, nothing, 1 / x)

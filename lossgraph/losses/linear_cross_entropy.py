@@ -143,7 +143,7 @@ class _Chunks:
         return F.reshape(F.concat(array, behind, dim=0), shape)
 
     def joined(self, array: Any, inner: bool = True) -> Any:
-        """What ``cut`` has cut."""
+        """The inverse of ``cut``."""
         F, (_, _, width) = self._F, array.shape
         parts = self._inner if inner else 1
         rows = F.reshape(array, (self._chunks * self._rows, width * parts))
@@ -201,7 +201,7 @@ def _losses(F: Any, log_probs: Any, target: Target, weights: _Weights) -> Any:
 def _with_gradients(
     F: Any, linear: Linear, target: Target, shares: Any, chunk: Any
 ) -> tuple[Any, list[Any]]:
-    """The losses of all rows, and of their sum, by shares, the derivatives.
+    """The losses of all rows, and the derivatives of their sum weighted by ``shares``.
 
     By rows, weight and bias of the layer, shares, probabilities, weights of the classes, and
     the smoothing that is an input.

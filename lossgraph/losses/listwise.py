@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.annotations import Label
 from ..authoring.options import require_above
 from ..authoring.shapes import require_rank, require_shape
-from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, gaps
 
 
-@without_gradient("relevance", "mask")
-def rank_net(F: Any, score: Any, relevance: Any, mask: Any = None, sigma: float = 1.0) -> Any:
+def rank_net(F: Any, score: Any, relevance: Label, mask: Label = None, sigma: float = 1.0) -> Any:
     r"""The pairwise logistic loss: of any two items the more relevant one scores higher.
 
     .. math:: \ell = \sum_{y_i > y_j} \log\left(1 + e^{-\sigma (s_i - s_j)}\right)
@@ -30,8 +29,7 @@ def rank_net(F: Any, score: Any, relevance: Any, mask: Any = None, sigma: float 
     return F.sum(F.masked_mul(wins, F.softrelu(sigma * gaps(F, score))), axis=(1, 2))
 
 
-@without_gradient("mask")
-def list_net(F: Any, score: Any, relevance: Any, mask: Any = None) -> Any:
+def list_net(F: Any, score: Any, relevance: Any, mask: Label = None) -> Any:
     r"""ListNet: cross-entropy of the probabilities of being on top.
 
     .. math:: \ell = -\sum_i P_y(i) \log P_s(i), \quad P_x = \operatorname{softmax}(x)
@@ -46,8 +44,7 @@ def list_net(F: Any, score: Any, relevance: Any, mask: Any = None) -> Any:
     return -F.sum(F.masked_mul(wanted, F.log_softmax(shown[0], axis=1)), axis=1)
 
 
-@without_gradient("relevance", "mask")
-def list_mle(F: Any, score: Any, relevance: Any, mask: Any = None) -> Any:
+def list_mle(F: Any, score: Any, relevance: Label, mask: Label = None) -> Any:
     r"""ListMLE: the likelihood of the order of relevance, item after item.
 
     .. math:: \ell = \sum_i \log \sum_{k \ge i} e^{s_{\pi(k)} - s_{\pi(i)}}
@@ -66,8 +63,7 @@ def list_mle(F: Any, score: Any, relevance: Any, mask: Any = None) -> Any:
     return F.sum(F.where(there, rest, F.zeros_like(rest)), axis=1)
 
 
-@without_gradient("mask")
-def approx_ndcg(F: Any, score: Any, relevance: Any, mask: Any = None, alpha: float = 10.0) -> Any:
+def approx_ndcg(F: Any, score: Any, relevance: Any, mask: Label = None, alpha: float = 10.0) -> Any:
     r"""One minus the discounted gain, with ranks that sigmoids approximate.
 
     .. math:: \ell = 1 - \frac{1}{Z} \sum_i \frac{2^{y_i} - 1}{\log_2(1 + r_i)},

@@ -59,7 +59,7 @@ def simplex_projection(F: Any, x: Any) -> Any:
 
 
 def _threshold(F: Any, x: Any, above: Any) -> Any:
-    """What is to be taken off the elements above it for their sum to be 1."""
+    """The threshold above which the elements, each less the threshold, sum to 1."""
     count = F.sum(above, axis=-1, keepdims=True)
     return (F.sum(F.masked_mul(above, x), axis=-1, keepdims=True) - 1) / count
 

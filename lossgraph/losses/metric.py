@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.annotations import Label
 from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_rank, require_shape
-from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, differences, own_among_all, same, unit
 
 
@@ -43,9 +43,8 @@ def n_pair(F: Any, anchor: Any, positive: Any) -> Any:
     return own_among_all(F, F.dot(anchor, positive, transpose_b=True))
 
 
-@without_gradient("label")
 def batch_hard_triplet(
-    F: Any, embedding: Any, label: Any, margin: float = 0.2, soft: bool = False
+    F: Any, embedding: Any, label: Label, margin: float = 0.2, soft: bool = False
 ) -> Any:
     r"""The triplet loss of each sample's farthest positive and nearest negative in the batch.
 
@@ -69,8 +68,7 @@ def batch_hard_triplet(
     return F.softrelu(gap) if soft else F.relu(margin + gap)
 
 
-@without_gradient("label")
-def circle(F: Any, embedding: Any, label: Any, margin: float = 0.25, scale: float = 256.0) -> Any:
+def circle(F: Any, embedding: Any, label: Label, margin: float = 0.25, scale: float = 256.0) -> Any:
     r"""The circle loss: each similarity pulled by how far it is from its optimum.
 
     .. math:: \ell_i = \log\Big(1 + \sum_n e^{\gamma \alpha_n (s_n - m)}
@@ -98,9 +96,8 @@ def circle(F: Any, embedding: Any, label: Any, margin: float = 0.25, scale: floa
     return F.softrelu(pulled + pushed)
 
 
-@without_gradient("label")
 def arcface(
-    F: Any, embedding: Any, weight: Any, label: Any, margin: float = 0.5, scale: float = 64.0
+    F: Any, embedding: Any, weight: Any, label: Label, margin: float = 0.5, scale: float = 64.0
 ) -> Any:
     r"""Cross-entropy of cosines, the angle with the own class widened by a margin.
 
@@ -126,9 +123,8 @@ def arcface(
     return _margin_softmax(F, vectors, classes, label, cosine * along - sine * beside, scale)
 
 
-@without_gradient("label")
 def cosface(
-    F: Any, embedding: Any, weight: Any, label: Any, margin: float = 0.35, scale: float = 64.0
+    F: Any, embedding: Any, weight: Any, label: Label, margin: float = 0.35, scale: float = 64.0
 ) -> Any:
     r"""Cross-entropy of cosines, that of the own class lowered by a margin.
 
@@ -145,8 +141,7 @@ def cosface(
     return _margin_softmax(F, vectors, classes, label, cosine - margin, scale)
 
 
-@without_gradient("label")
-def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Any, normalize: bool = True) -> Any:
+def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Label, normalize: bool = True) -> Any:
     r"""Each vector nearer to the proxy of its class than to those of all others.
 
     .. math:: \ell = -\log \frac{e^{-d(x, p_y)}}{\sum_{z \ne y} e^{-d(x, p_z)}}

@@ -69,7 +69,7 @@ def symmetric_cross_entropy(
 
 
 def _margin(F: Any, logits: Any, label: Any, axis: int) -> Any:
-    """By how much the other classes win; a label that is no class is refused, or NaN."""
+    """The log-odds of the other classes; an invalid label is refused, or gives NaN in a graph."""
     rank = len(logits.shape)
     axis = axis % rank
     hot = F.one_hot(label, logits.shape[axis], dtype=logits.dtype)

@@ -126,7 +126,7 @@ def lovasz_softmax(F: Any, prob: Any, label: Any, classes: str = "present") -> A
 
 
 def _lovasz(F: Any, errors: Any, own: Any) -> tuple[Any, Any]:
-    """Errors in falling order along the last axis, and what the Jaccard loss grows by at each.
+    """Errors in falling order along the last axis, and the increment of the Jaccard loss at each.
 
     The differences of the ratios are written out, so that nothing cancels.
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.annotations import Label
 from ..authoring.options import require_above
 from ..authoring.shapes import require_rank, require_shape
-from ..authoring.signatures import without_gradient
 from .pairs import HIDDEN, own_among_all, same, unit
 
 
@@ -41,9 +41,8 @@ def info_nce(
     return own_among_all(F, F.dot(query, key, transpose_b=True) / temperature)
 
 
-@without_gradient("label")
 def supcon(
-    F: Any, embedding: Any, label: Any, temperature: float = 0.1, normalize: bool = True
+    F: Any, embedding: Any, label: Label, temperature: float = 0.1, normalize: bool = True
 ) -> Any:
     r"""Supervised contrastive learning: each sample's class among all other samples.
 

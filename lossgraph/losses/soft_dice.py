@@ -91,7 +91,7 @@ def generalized_dice(
 
 
 def with_classes(F: Any, predictions: Any, targets: Any) -> tuple[Any, Any]:
-    """Both with an axis of classes, where one of them is without."""
+    """Predictions and targets with a class axis, which is added to the one that lacks it."""
     gap = len(predictions.shape) - len(targets.shape)
     if gap == -1:
         predictions = F.expand_dims(predictions, axis=len(predictions.shape))

@@ -49,7 +49,7 @@ def cox_partial_likelihood(
 
 
 def _lost(F: Any, rows: Any, columns: Any, event: Any) -> Any:
-    """By how much the events at a row's time count less than fully: (N, N)."""
+    """The fraction that Efron's method takes from tied events: (N, N)."""
     tied = F.broadcast_equal(rows, columns) * F.expand_dims(event, axis=0)
     tied = tied * F.expand_dims(event, axis=1)
     places = F.cumsum(F.ones_like(event), axis=0)

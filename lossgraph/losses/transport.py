@@ -117,7 +117,7 @@ def _power(F: Any, x: Any, p: Any) -> Any:
 
 
 def _quantiles(F: Any, name: str, x: Any, weight: Any) -> tuple[Any, Any, Any]:
-    """Sorted samples, and the quantiles from which and to which each is the one."""
+    """Sorted samples, and the interval of quantiles that each of them covers."""
     if weight is None:
         weight = F.ones_like(x)
     require_shape(name, weight.shape, x.shape)
@@ -129,7 +129,7 @@ def _quantiles(F: Any, name: str, x: Any, weight: Any) -> tuple[Any, Any, Any]:
 
 
 def _masses(F: Any, name: str, masses: Any, cost: Any, axis: int) -> Any:
-    """The masses of one side, ready to stand beside the cost, over whose ``axis`` they repeat."""
+    """The masses of one side, with an axis of length one where they broadcast to the cost."""
     if masses is None:
         along = F.ones_like(F.sum(cost, axis=axis, keepdims=True))
         return along / cost.shape[3 - axis]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.annotations import Label
 from ..authoring.options import is_number, require_above
-from ..authoring.signatures import without_gradient
 from .classification import sparse_cross_entropy
 from .pairs import HIDDEN
 
@@ -13,8 +13,7 @@ _HALVINGS = 40  # of an interval of length 1, before Newton's method
 _STEPS = 3  # of Newton's method
 
 
-@without_gradient("label")
-def entmax(F: Any, logits: Any, label: Any, alpha: float = 1.5) -> Any:
+def entmax(F: Any, logits: Any, label: Label, alpha: float = 1.5) -> Any:
     r"""The entmax loss, whose distribution gives unlikely classes exactly 0.
 
     .. math:: \ell = (p - e_y) \cdot x + \frac{1 - \sum_c p_c^\alpha}{\alpha (\alpha - 1)}, \quad

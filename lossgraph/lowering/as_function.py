@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import onnx
+from .onnx_api import onnx
 
 DOMAIN = "lossgraph"
 FUNCTIONS_SINCE = 8  # the IR that has functions in models

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import onnx
-from onnx import checker, helper, shape_inference
-
 from ..errors import ValidationError
 from ..ir.dims import Dim
 from ..ir.types import TensorType, dtype_name
+from .onnx_api import checker, helper, onnx, shape_inference
 
 
 def check(model: onnx.ModelProto, outputs: Mapping[str, TensorType] | None = None) -> None:

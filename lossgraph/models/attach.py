@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..authoring.block import Block, InputTypes, as_types
+from ..authoring.block import Block
 from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes, as_types
 from ..catalogue.register import example_types, examples_of
+from ..compiler.outputs import gradient_name
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
 from ..lowering import releases
+from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 
 if TYPE_CHECKING:
     import onnx
@@ -71,7 +74,6 @@ def attach(
     Raises:
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
-    from ..lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
     from . import merging
     from .interface import identifier, load_model
 
@@ -319,9 +321,10 @@ def _public(
     inputs = [node.attrs["name"] for node in program.inputs]
     names = {name: bound.get(name) or rename.get(name, name) for name in inputs}
     usual = {name: name for name in inputs if name not in bound}
-    for name in program.outputs:
-        wrt = name.removeprefix("grad_")
-        usual[name] = f"grad_{names[wrt]}" if wrt in program.wrt and wrt != name else name
+    for output in program.typed_outputs:
+        name = output.name
+        is_gradient = output.kind == "gradient"
+        usual[name] = gradient_name(names[output.key]) if is_gradient else name
         names[name] = rename.get(usual[name], usual[name])
     for name in rename:
         if name not in usual.values():

@@ -15,13 +15,13 @@ from google.protobuf.message import DecodeError
 from ..errors import DtypeError, InputError
 from ..ir.dims import Dim, named
 from ..ir.types import DTYPES, TensorType
-from ..lowering.lower import Builder
-from ..runtime.runner import check_arrays, check_labels
+from ..lowering.onnx_api import dtype_code
+from ..runtime.input_checks import check_arrays, check_labels
 from ..runtime.sessions import engine_errors, make_session, run_session
 
 Array = np.ndarray[Any, Any]
 
-_DTYPES = {Builder.dtype_code(name): name for name in DTYPES}
+_DTYPES = {dtype_code(name): name for name in DTYPES}
 
 
 def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:

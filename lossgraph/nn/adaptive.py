@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
+from ..authoring.annotations import CONSTANT, Label
 from ..authoring.options import integer, positive
 from ..authoring.reductions import reduced
 from ..authoring.shapes import Shape, require_same
@@ -28,18 +29,22 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
     ``head_bias``, and ``tail.i.0.weight``, ``tail.i.1.weight`` for each cluster i. Value: (), what
     torch calls ``.loss``.
 
+    Args:
+        in_features: the length of the input vectors.
+        n_classes: the number of classes.
+        cutoffs: the first class of each cluster, increasing.
+        div_value: how many times shorter the vectors of a cluster are than those of the one before.
+        head_bias: whether the head has a bias.
+
     Source: Grave et al. (2017), ICML.
     """
-
-    without_gradient = ("target",)
-    constant_options = ("div_value",)  # it says the shapes of the parameters
 
     def __init__(
         self,
         in_features: int,
         n_classes: int,
         cutoffs: Sequence[int],
-        div_value: float = 4.0,
+        div_value: Annotated[float, CONSTANT] = 4.0,  # it says the shapes of the parameters
         head_bias: bool = False,
     ) -> None:
         super().__init__()
@@ -87,7 +92,7 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             wrong = f"missing {missing}" if missing else f"unknown {unknown}"
             raise InputError(f"{self.name} takes the parameters {list(known)}: {wrong}")
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, **parameters: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label, **parameters: Any) -> Any:
         if len(input.shape) < 2:
             input, target = F.reshape(input, (1, -1)), F.reshape(target, (1,))
         tails = [

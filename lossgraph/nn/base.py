@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
+from ..authoring.constructors import constructor_of, refuse_option
 from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..errors import InputError
@@ -29,7 +30,7 @@ class Loss(Block):
     def _refuse(self, deprecated: dict[str, Any]) -> None:
         unknown = [name for name in deprecated if name not in ("size_average", "reduce")]
         if unknown:
-            raise InputError(f"{self.name} has no option {unknown[0]!r}")
+            refuse_option(self.name, unknown[0], constructor_of(type(self)).by_name)
         given = {name: value for name, value in deprecated.items() if value is not None}
         if given:
             average, reduce = (bool(given.get(name, True)) for name in ("size_average", "reduce"))
@@ -46,12 +47,12 @@ def as_tensor(value: Any) -> Any:
 
 
 def without_last(F: Any, x: Any) -> Any:
-    """An array whose last axis has length one without that axis, of rank 0 too."""
+    """``x`` without its last axis, which has length one; of rank 0 if it has no other."""
     return F.squeeze(x, axis=-1) if len(x.shape) > 1 else F.scalar(x)
 
 
 def silenced(F: Any, weight: Any, loss: Any) -> Any:
-    """A weight times a loss, where a weight of 0 silences an infinite loss.
+    """``weight * loss``, 0 where the weight is 0 and the loss infinite.
 
     Unlike ``F.masked_mul`` it leaves the gradient of 0/0 what it is, NaN.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.annotations import Label, TensorOption
 from ..authoring.options import between, integer, is_zero, number
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
@@ -16,8 +17,6 @@ from .base import Loss, as_tensor, silenced, without_last
 
 class _WeightedLoss(Loss):
     """Base of the losses with a tensor ``weight``."""
-
-    tensor_options = ("weight",)
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
@@ -32,12 +31,17 @@ class BCELoss(_WeightedLoss):
     Inputs: ``input`` and ``target``, of one shape; ``weight``, which broadcasts to it. Value: the
     same shape without a reduction, else (). The gradient by input divides by
     ``max(p(1 - p), 1e-12)``, as torch's does.
+
+    Args:
+        weight: as the input of this name, which a call may give instead.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_elementwise(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         target = F.cast(target, dtype=input.dtype)
         loss = classification.clamped_cross_entropy(F, input, target)
         return self._reduce(F, loss if weight is None else weight * loss)
@@ -50,9 +54,13 @@ class BCEWithLogitsLoss(Loss):
 
     Inputs: ``input`` and ``target``, of one shape; ``weight`` and ``pos_weight``, which broadcast
     to it. Value: the same shape without a reduction, else ().
-    """
 
-    tensor_options = ("weight", "pos_weight")
+    Args:
+        weight: as the input of this name, which a call may give instead.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        pos_weight: likewise; it multiplies the loss of positive labels.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
+    """
 
     def __init__(
         self,
@@ -70,7 +78,12 @@ class BCEWithLogitsLoss(Loss):
         _require_elementwise(shapes)
 
     def hybrid_forward(
-        self, F: Any, input: Any, target: Any, weight: Any = None, pos_weight: Any = None
+        self,
+        F: Any,
+        input: Any,
+        target: Any,
+        weight: TensorOption = None,
+        pos_weight: TensorOption = None,
     ) -> Any:
         loss = classification.sigmoid_cross_entropy(F, input, target, pos_weight)
         return self._reduce(F, loss if weight is None else F.masked_mul(weight, loss))
@@ -81,12 +94,16 @@ class NLLLoss(_WeightedLoss):
 
     .. math:: \ell = -w_y x_y
 
-    ``mean`` divides by the sum of the weights ``w_y``. A target of ``ignore_index`` counts for
-    nothing. Inputs: ``input``, log-probabilities (N, C, ...), or (C,) without a batch;
-    ``target``, classes (N, ...) or (); ``weight``, (C,). Value: (N, ...) or () without a
-    reduction, else ().
+    Inputs: ``input``, log-probabilities (N, C, ...), or (C,) without a batch; ``target``, classes
+    (N, ...) or (); ``weight``, (C,). Value: (N, ...) or () without a reduction, else ().
 
     Any other target that is no class is refused, or NaN where a graph cannot refuse.
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        ignore_index: a target that counts for nothing.
+        reduction: ``mean``, which divides by the sum of the weights, ``sum`` or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -100,13 +117,10 @@ class NLLLoss(_WeightedLoss):
         super().__init__(weight, reduction=reduction, **deprecated)
         self.ignore_index = integer("ignore_index", ignore_index)
 
-    def labels_among(self, types: Mapping[str, TensorType]) -> tuple[str, ...]:
-        return ("target",)
-
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_labels(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label, weight: TensorOption = None) -> Any:
         input, target, batched = _as_batch(F, input, target, False)
         return self._of_classes(F, input, target, weight, batched)
 
@@ -135,15 +149,21 @@ class CrossEntropyLoss(NLLLoss):
 
     .. math:: \ell = -w_y \log p_y \quad\text{or}\quad -\sum_c w_c y_c \log p_c
 
-    ``label_smoothing`` moves that share of each target to all classes alike. ``mean`` of classes
-    divides by the sum of the weights ``w_y``, that of distributions by their number. A class of
-    ``ignore_index`` counts for nothing.
+    The mean of classes divides by the sum of their weights ``w_y``, that of distributions by their
+    number.
 
     Inputs: ``input``, logits (N, C, ...), or (C,) without a batch; ``target``, classes (N, ...) or
     (), or distributions in input's shape; ``weight``, (C,). Value: (N, ...) or () without a
     reduction, else ().
 
     Any other target that is no class is refused, or NaN where a graph cannot refuse.
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        ignore_index: a target that counts for nothing.
+        reduction: ``mean``, ``sum`` or ``none``.
+        label_smoothing: the share of each target, 0 to 1, that moves to all classes alike.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Szegedy et al. (2016), CVPR (label smoothing).
     """
@@ -166,7 +186,7 @@ class CrossEntropyLoss(NLLLoss):
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_labels(shapes, _is_dense(shapes))
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         dense = _is_dense({"input": input.shape, "target": target.shape})
         input, target, batched = _as_batch(F, input, target, dense)
         log_probs = F.log_softmax(input, axis=1)
@@ -186,10 +206,15 @@ class KLDivLoss(Loss):
 
     .. math:: \ell = y (\log y - x) \quad\text{or}\quad e^y (y - x)
 
-    ``log_target=True``: the target is a logarithm too. ``batchmean`` divides the sum by the length
-    of the first axis, ``mean`` by the number of elements. What has probability 0 adds nothing,
-    whatever was predicted for it. Inputs: ``input``, log-probabilities, any shape; ``target``,
-    which broadcasts with it. Value: their shape without a reduction, else ().
+    What has probability 0 adds nothing, whatever was predicted for it. Inputs: ``input``,
+    log-probabilities, any shape; ``target``, which broadcasts with it. Value: their shape without a
+    reduction, else ().
+
+    Args:
+        reduction: ``mean`` over the elements, ``batchmean``, the sum divided by the length of the
+            first axis, ``sum`` or ``none``.
+        log_target: whether ``target`` holds logarithms too.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
@@ -222,6 +247,10 @@ class SoftMarginLoss(Loss):
 
     Inputs: ``input`` and ``target``, -1 and 1, any shape, broadcast together. Value: their shape
     without a reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
@@ -233,8 +262,15 @@ class MultiMarginLoss(_WeightedLoss):
 
     .. math:: \ell = \frac{w_y}{C} \sum_{c \ne y} \max(0, m - x_y + x_c)^p
 
-    ``p`` is 1 or 2. Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, classes
-    (N,) or (); ``weight``, (C,). Value: (N,) or () without a reduction, else ().
+    Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, classes (N,) or ();
+    ``weight``, (C,). Value: (N,) or () without a reduction, else ().
+
+    Args:
+        p: the power of the hinge, 1 or 2.
+        margin: how far the class's score must be above the others.
+        weight: as the input of this name, which a call may give instead: one for each class.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -258,7 +294,7 @@ class MultiMarginLoss(_WeightedLoss):
             shapes = {**shapes, "target": ()}
         _require_labels(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         batched = len(target.shape) > 0  # the one target of one sample may be (1,)
         if len(input.shape) < 2:
             input, target = F.reshape(input, (1, -1)), F.reshape(target, (-1,))
@@ -276,15 +312,17 @@ class MultiLabelMarginLoss(Loss):
 
     Inputs: ``input``, scores (N, C), or (C,) without a batch; ``target``, in the same shape,
     classes, which end at the first -1. Value: (N,) or () without a reduction, else ().
-    """
 
-    without_gradient = ("target",)
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
+    """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_scores(self.name, shapes["input"])
         _require_labels(shapes, dense=True)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
         input, target, batched = _as_batch(F, input, target, dense=True)
         return self._reduce(F, classification.multi_label_margin(F, input, target), batched=batched)
 
@@ -297,6 +335,11 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     Inputs: ``input``, logits (..., C), and ``target``, labels in [0, 1], broadcast together;
     ``weight``, (C,) or what broadcasts to that shape. Value: (...) without a reduction, else ().
+
+    Args:
+        weight: as the input of this name, which a call may give instead: one for each class.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
@@ -305,7 +348,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         if "weight" in shapes:
             require_broadcast("weight", shapes["weight"], shapes["input"])
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: Any = None) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
             loss = F.masked_mul(weight, loss)
@@ -313,7 +356,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 def _as_batch(F: Any, input: Any, target: Any, dense: bool) -> tuple[Any, Any, bool]:
-    """Input (N, C, ...) and target (N, ...) or in its shape, and whether there was a batch."""
+    """Input (N, C, ...), target (N, ...) or of input's shape, and whether there was a batch."""
     if len(input.shape) > 1:
         return input, target, True
     return F.reshape(input, (1, -1)), F.reshape(target, (1, -1) if dense else (1,)), False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..authoring.annotations import CONSTANT, Label
 from ..authoring.block import Block
 from ..authoring.options import number, positive
 from ..authoring.shapes import Shape
@@ -25,15 +26,18 @@ class HingeEmbeddingLoss(Loss):
 
     Any other label has both. Inputs: ``input``, distances, and ``target``, any shape, broadcast
     together. Value: their shape without a reduction, else ().
-    """
 
-    without_gradient = ("target",)
+    Args:
+        margin: the least distance of pairs labelled -1 that costs nothing.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
+    """
 
     def __init__(self, margin: float = 1.0, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
         self.margin = number("margin", margin)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
         target = F.cast(target, dtype=input.dtype)
         return self._reduce(F, regression.hinge_embedding(F, input, target, self.margin))
 
@@ -43,8 +47,13 @@ class MarginRankingLoss(Loss):
 
     .. math:: \ell = \max(0, m - y (x_1 - x_2))
 
-    Inputs: ``input1``, ``input2`` and ``target``, which is 1 if the first is to be larger, else
-    -1; any shape, broadcast together. Value: their shape without a reduction, else ().
+    Inputs: ``input1``, ``input2`` and ``target``, which is 1 if the first is to be larger, else -1;
+    any shape, broadcast together. Value: their shape without a reduction, else ().
+
+    Args:
+        margin: how far the scores must be apart.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean", **deprecated: Any) -> None:
@@ -63,9 +72,12 @@ class CosineEmbeddingLoss(Loss):
 
     The lengths are ``sqrt(x^2 + 1e-12)``. Inputs: ``input1`` and ``input2``, (N, D), or (D,)
     without a batch; ``target``, (N,) or (). Value: target's shape without a reduction, else ().
-    """
 
-    without_gradient = ("target",)
+    Args:
+        margin: the largest cosine of pairs labelled -1 that costs nothing.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
+    """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
@@ -82,7 +94,7 @@ class CosineEmbeddingLoss(Loss):
                 f"target: expected one for each pair of vectors, got {tuple(shapes['target'])}"
             )
 
-    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Label) -> Any:
         root = COSINE_EPSILON**0.5
         cosine = embedding.scaled_cosine(
             F, input1, input2, lambda F, norm: F.hypot(norm, root * F.ones_like(norm))
@@ -122,19 +134,24 @@ class TripletMarginLoss(_Triplet):
 
     .. math:: \ell = \max(0, d(a, p) - d(a, n) + m), \quad d(x, y) = \|x - y + \epsilon\|_p
 
-    ``swap`` takes the distance of positive and negative where that is the smaller. Inputs:
-    ``anchor``, ``positive``, ``negative``, vectors along the last axis, (..., D). Value: (...)
-    without a reduction, else ().
+    Inputs: ``anchor``, ``positive``, ``negative``, vectors along the last axis, (..., D). Value:
+    (...) without a reduction, else ().
+
+    Args:
+        margin: by how much the negative must be further than the positive, above 0.
+        p: the degree of the norm.
+        eps: what is added to each difference.
+        swap: whether the distance of positive and negative counts where that is the smaller.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Balntas et al. (2016), BMVC.
     """
 
-    constant_options = ("p",)
-
     def __init__(
         self,
         margin: float = 1.0,
-        p: float = 2.0,
+        p: Annotated[float, CONSTANT] = 2.0,  # another formula for each norm
         eps: float = 1e-6,
         swap: bool = False,
         *,
@@ -156,14 +173,17 @@ class TripletMarginWithDistanceLoss(_Triplet):
 
     .. math:: \ell = \max(0, d(a, p) - d(a, n) + m)
 
-    ``distance_function`` is a function ``d(F, x, y)``, a loss like
-    ``nn.functional.pairwise_distance``, or one of these names of distances along the last axis:
-    ``pairwise`` (the default, ``|x - y + 1e-6|``), ``squared_euclidean``, ``cosine`` (1 minus the
-    cosine), ``manhattan``, ``chebyshev``. ``swap`` takes the distance of positive and negative
-    where that is the smaller.
-
     Inputs: ``anchor``, ``positive``, ``negative``, of as many axes. Value: the distances' shape
     without a reduction, else ().
+
+    Args:
+        distance_function: a function ``d(F, x, y)``, a loss like
+            ``nn.functional.pairwise_distance``, or the name of a distance along the last axis:
+            ``pairwise`` (the default, ``|x - y + 1e-6|``), ``squared_euclidean``, ``cosine`` (1
+            minus the cosine), ``manhattan`` or ``chebyshev``.
+        margin: by how much the negative must be further than the positive, above 0.
+        swap: whether the distance of positive and negative counts where that is the smaller.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
 
     Source: Balntas et al. (2016), BMVC.
     """

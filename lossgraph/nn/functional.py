@@ -6,13 +6,13 @@ weight=weight, reduction="sum")``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from ..authoring.annotations import CONSTANT
 from ..authoring.functions import FunctionLoss
 from ..authoring.options import number, one_of, positive
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..authoring.shapes import require_same, same
-from ..authoring.signatures import constants
 from ..losses import embedding, regression
 from .base import without_last
 from .embedding import cosine_similarity as _cosine
@@ -78,9 +78,13 @@ def huber_loss(
 
 
 @FunctionLoss
-@constants("p")
 def pairwise_distance(
-    F: Any, x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+    F: Any,
+    x1: Any,
+    x2: Any,
+    p: Annotated[float, CONSTANT] = 2.0,
+    eps: float = 1e-6,
+    keepdim: bool = False,
 ) -> Any:
     r"""The p-norm of a difference along the last axis.
 

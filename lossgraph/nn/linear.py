@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import Number, TensorOption
 from ..authoring.options import between, integer, is_unknown
 from ..errors import InputError
 from ..losses.linear_cross_entropy import (
@@ -57,9 +58,6 @@ class LinearCrossEntropyLoss(Loss):
     Source: Hsu et al. (2024), Liger Kernel, arXiv:2410.10989.
     """
 
-    number_inputs = ("target",)
-    tensor_options = ("weight", "linear_bias")
-
     def __init__(
         self,
         reduction: str = "mean",
@@ -79,7 +77,7 @@ class LinearCrossEntropyLoss(Loss):
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Everything has the shape that input and linear_weight say."""
+        """Check every shape against those of input and linear_weight."""
         input, weight = shapes["input"], shapes["linear_weight"]
         _check_ranks(input, weight)
         if input[-1] != weight[-1]:
@@ -104,9 +102,9 @@ class LinearCrossEntropyLoss(Loss):
         F: Any,
         input: Any,
         linear_weight: Any,
-        target: Any,
-        linear_bias: Any = None,
-        weight: Any = None,
+        target: Number,
+        linear_bias: TensorOption = None,
+        weight: TensorOption = None,
     ) -> Any:
         _check_ranks(input.shape, linear_weight.shape)
         batched, dense = len(input.shape) == 2, self._is_dense(input, linear_weight, target)
@@ -148,13 +146,13 @@ class LinearCrossEntropyLoss(Loss):
     def _probabilities(
         self, F: Any, target: Any, linear: Linear, weight: Any
     ) -> tuple[Target, Any, Any]:
-        """What the logits are compared with, how much each row counts, and towards the mean."""
+        """The target, the weight of each row, and the weights whose sum divides the mean."""
         probs = F.reshape(_classes_last(F, target, 1), (target.shape[0], linear.weight.shape[0]))
         counts = F.ones((target.shape[0], linear.positions), dtype=linear.rows.dtype)
         return Target(None, probs, weight, self._smoothing(F)), counts, counts
 
     def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
-        """The same of classes, of which an ignored one is taken for the first and counts 0."""
+        """The same for class labels; an ignored label becomes class 0 with weight 0."""
         index = _IGNORED if self.ignore_index is None else self.ignore_index
         kept = F.cast(F.cast(target, "int64") != index, linear.rows.dtype)
         target = F.where(kept, target, F.zeros_like(target))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..authoring.annotations import Number
 from ..authoring.options import is_zero, number, positive, require_above
 from ..authoring.shapes import Shape, broadcasts, same
 from ..errors import InputError
@@ -21,6 +22,10 @@ class L1Loss(Loss):
 
     Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
     reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
@@ -34,6 +39,10 @@ class MSELoss(Loss):
 
     Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
     reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
@@ -46,8 +55,13 @@ class SmoothL1Loss(Loss):
     .. math:: \ell = \begin{cases} e^2 / 2\beta & |e| \le \beta \\ |e| - \beta/2 & \text{else}
         \end{cases}, \quad e = x - y
 
-    ``beta=0`` is ``L1Loss``. Inputs: ``input`` and ``target``, any shape, broadcast together.
-    Value: their shape without a reduction, else ().
+    Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
+    reduction, else ().
+
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        beta: the largest error whose loss is quadratic; 0 makes it ``L1Loss``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
 
     Source: Girshick (2015), ICCV.
     """
@@ -72,6 +86,10 @@ class HuberLoss(Loss):
     Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
     reduction, else ().
 
+    Args:
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        delta: the largest error whose loss is quadratic, above 0.
+
     Source: Huber (1964), Ann. Math. Statist. 35(1).
     """
 
@@ -88,9 +106,15 @@ class PoissonNLLLoss(Loss):
 
     .. math:: \ell = e^x - y x \quad\text{or}\quad x - y \log(x + \epsilon)
 
-    ``log_input=True``: input is the logarithm of the rate. ``full`` adds Stirling's ``log(y!)``
-    for targets above 1. Inputs: ``input`` and ``target``, any shape, broadcast together. Value:
-    their shape without a reduction, else ().
+    Inputs: ``input`` and ``target``, any shape, broadcast together. Value: their shape without a
+    reduction, else ().
+
+    Args:
+        log_input: whether ``input`` is the logarithm of the rate.
+        full: whether to add Stirling's approximation of ``log(y!)``, for targets above 1.
+        eps: what is added to the rate inside the logarithm.
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
+        **deprecated: torch's ``size_average`` and ``reduce``, None: ``reduction`` replaces them.
     """
 
     def __init__(
@@ -120,15 +144,17 @@ class GaussianNLLLoss(Loss):
 
     .. math:: \ell = \tfrac12 \log v + \frac{(x - y)^2}{2 v}, \quad v = \max(\sigma^2, \epsilon)
 
-    ``full`` adds ``log(2 pi)/2``. A variance below ``eps`` has no gradient, as it makes no
-    difference (torch's own passes one). Inputs: ``input`` and ``target``, any shape, broadcast
-    together; ``var``, in input's shape, with lengths of 1 in it, without its last axis, or one
-    number, and not negative. Value: input's shape without a reduction, else ().
+    Inputs: ``input`` and ``target``, any shape, broadcast together; ``var``, in input's shape, with
+    lengths of 1 in it, without its last axis, or one number, and not negative. Value: input's shape
+    without a reduction, else ().
+
+    Args:
+        full: whether to add ``log(2 pi)/2``.
+        eps: the least variance; a smaller one counts as it, and has no gradient (torch's has).
+        reduction: ``mean`` or ``sum`` over all elements, or ``none``.
 
     Source: Nix, Weigend (1994), ICNN.
     """
-
-    number_inputs = ("var",)
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -153,7 +179,7 @@ class GaussianNLLLoss(Loss):
                 f"or without its last axis, got {tuple(var)}"
             )
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: Any, target: Any, var: Number) -> Any:
         if len(var.shape) < len(input.shape):  # one for each sample, or one number
             var = F.reshape(var, (*var.shape, 1))
         loss = regression.gaussian_nll(F, input, target, F.cast(var, dtype=input.dtype), self.eps)

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import Label, Length
 from ..authoring.options import integer
 from ..authoring.shapes import require_samples
 from ..errors import InputError
 from ..losses import ctc
 from ..runtime.arrays import device_of, to_numpy
-from ..runtime.runner import check_labels
+from ..runtime.input_checks import check_labels
 from .base import Loss
 
 __all__ = ["CTCLoss"]
@@ -28,8 +29,7 @@ class CTCLoss(Loss):
 
     .. math:: \ell = -\log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t)
 
-    ``mean`` divides each loss by its target's length (at least 1) first. A target without an
-    alignment has an infinite loss, or 0 with ``zero_infinity``; its gradient is 0.
+    A target without an alignment has the gradient 0.
 
     Inputs: ``log_probs``, log-probabilities (T, N, C), or (T, C) without a batch; ``targets``,
     classes (N, S), or those of all samples one after the other, (sum of the lengths,);
@@ -37,11 +37,14 @@ class CTCLoss(Loss):
     else (). The gradient by ``log_probs`` is the derivative, which torch's own is only where a
     ``log_softmax`` comes before.
 
+    Args:
+        blank: the class of the blank.
+        reduction: ``mean``, which divides each loss by its target's length (at least 1) first,
+            ``sum`` or ``none``.
+        zero_infinity: whether a target without an alignment has the loss 0, rather than infinity.
+
     Source: Graves et al. (2006), ICML.
     """
-
-    without_gradient = ("targets", "input_lengths", "target_lengths")
-    number_inputs = ("input_lengths", "target_lengths")
 
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
@@ -51,7 +54,7 @@ class CTCLoss(Loss):
         self.zero_infinity = bool(zero_infinity)
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Targets one after the other become rows, which the graph need not guess the length of."""
+        """Split concatenated targets into rows, so that the graph need not guess their lengths."""
         given = dict(arrays)
         found = [given.get(name) for name in ("log_probs", "targets", "target_lengths")]
         if any(array is None or device_of(array) is not None for array in found):
@@ -64,21 +67,26 @@ class CTCLoss(Loss):
         return given
 
     def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """The blank is a class, and everything else is there once for each sample."""
+        """Check that the blank is a class, and that there is one of everything for each sample."""
         log_probs, targets = shapes["log_probs"], shapes["targets"]
         if len(log_probs) not in (2, 3) or len(targets) not in (1, len(log_probs) - 1):
             raise InputError(_EXPECTED.format(log_probs, targets))
         if self.blank >= log_probs[-1]:
             raise InputError(f"blank: {self.blank} is not one of the {log_probs[-1]} classes")
         samples = log_probs[1:-1]
-        lengths = {name: shapes[name] for name in self.number_inputs}
+        lengths = {name: shapes[name] for name in ("input_lengths", "target_lengths")}
         if not samples:  # each of them () or (1,)
             lengths = {name: shape for name, shape in lengths.items() if shape != (1,)}
         rows = {"targets": targets[:-1]} if len(targets) == 2 else {}
         require_samples(samples, rows | lengths)
 
     def hybrid_forward(
-        self, F: Any, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any
+        self,
+        F: Any,
+        log_probs: Any,
+        targets: Label,
+        input_lengths: Length,
+        target_lengths: Length,
     ) -> Any:
         batched = len(log_probs.shape) == 3
         if not batched:
@@ -107,7 +115,7 @@ class CTCLoss(Loss):
 
 
 def _rows(targets: Any, lengths: Any, classes: int) -> Any:
-    """A row for each target, from targets one after the other."""
+    """Concatenated targets as rows."""
     check_labels("targets", targets, classes, {})
     if (lengths < 0).any() or lengths.sum() != len(targets):
         raise InputError(
@@ -119,7 +127,7 @@ def _rows(targets: Any, lengths: Any, classes: int) -> Any:
 
 
 def _unpacked(F: Any, targets: Any, lengths: Any) -> Any:
-    """The same inside a graph, in rows as long as all targets together."""
+    """The same inside a graph; each row is as long as all targets together."""
     lengths = F.cast(lengths, "int64")
     ends = F.reshape(F.cumsum(lengths, axis=0), (-1, 1))
     places = F.reshape(F.arange(targets.shape[0], dtype="int64"), (1, -1))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from ..authoring.annotations import CONSTANT
 from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_same
-from ..authoring.signatures import constants
 from ..errors import InputError
 from ..losses import embedding, regression
 from ..losses.axes import Axis
@@ -102,14 +102,13 @@ def cosine_distance(
     return 1 - cosine_similarity(F, predictions, targets, epsilon=epsilon, axis=axis, where=where)
 
 
-@constants("norm_degree")
 def triplet_margin_loss(
     F: Any,
     anchors: Any,
     positives: Any,
     negatives: Any,
     axis: int = -1,
-    norm_degree: float = 2,
+    norm_degree: Annotated[float, CONSTANT] = 2,
     margin: float = 1.0,
     eps: float = 1e-6,
 ) -> Any:

@@ -2,7 +2,7 @@
 
 The rules are the ``vjp`` fields of the operations. They are built of operations themselves,
 so gradients differentiate again. Summing a cotangent to its argument's shape happens here,
-once, in ``fit``.
+once, in ``unbroadcast``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import GradientError
 from ..ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
-from ..ir.ops import broadcast_to, cast, filled, reduce_sum, reshape
+from ..ir.ops import broadcast_to, cast, full, reduce_sum, reshape
 from ..ir.types import TensorType
 
 
@@ -34,17 +34,17 @@ def pull_back(
     """``vjp`` without asking whether ``wrt`` can have a gradient: what has none gets zero."""
     pending: dict[Expr, Any] = {}
     for output, ct in zip(outputs, cotangents, strict=True):
-        _accumulate(pending, output, fit(ct, output.type))
-    on_the_way = _dependents(outputs, wrt)
+        _accumulate(pending, output, unbroadcast(ct, output.type))
+    active = _dependents(outputs, wrt)
     for node in reversed(toposort(outputs)):
-        if node in pending and node in on_the_way:
-            _pull_back(node, pending, on_the_way)
+        if node in pending and node in active:
+            _pull_back(node, pending, active)
     return [pending[node] if node in pending else _zero(node) for node in wrt]
 
 
 def grad(output: Expr, wrt: Sequence[Expr]) -> list[Expr]:
     """The gradient of the sum of ``output``."""
-    return vjp([output], [filled(1.0, output.dtype, output.shape)], wrt)
+    return vjp([output], [full(1.0, output.dtype, output.shape)], wrt)
 
 
 def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
@@ -64,14 +64,14 @@ def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
         if all(probe not in inputs_of([g]) for g, _ in linear):
             results.append(_zero(output))
             continue
-        live = [(g, fit(t, g.type)) for g, t in linear if probe in inputs_of([g])]
+        live = [(g, unbroadcast(t, g.type)) for g, t in linear if probe in inputs_of([g])]
         (pushed,) = vjp([g for g, _ in live], [t for _, t in live], [probe])
         # What is left of the probe multiplies nothing: the map is linear in it.
         results.append(substitute([pushed], {probe: _zero(output)})[0])
     return results
 
 
-def fit(ct: Expr, target: TensorType) -> Expr:
+def unbroadcast(ct: Expr, target: TensorType) -> Expr:
     """A cotangent in the shape and dtype of its primal: broadcasting transposed."""
     if ct.shape != target.shape:
         extra = ct.rank - target.rank
@@ -88,8 +88,8 @@ def fit(ct: Expr, target: TensorType) -> Expr:
     return cast(ct, target.dtype)
 
 
-def _pull_back(node: Expr, pending: dict[Expr, Any], on_the_way: set[Expr]) -> None:
-    if node.op.name == "Item":  # the cotangent of a tuple is a dict of those of its items
+def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
+    if node.op.is_item:  # the cotangent of a tuple is a dict of those of its items
         parts = pending.setdefault(node.args[0], {})
         index, ct = node.attrs["index"], pending[node]
         parts[index] = parts[index] + ct if index in parts else ct
@@ -98,13 +98,13 @@ def _pull_back(node: Expr, pending: dict[Expr, Any], on_the_way: set[Expr]) -> N
         raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
                             "no gradient is known for this operation")  # fmt: skip
     wanted = {}
-    if "body" in node.attrs:  # whose gradient costs more for each argument that wants one
-        needed = frozenset(i for i, arg in enumerate(node.args) if arg in on_the_way)
+    if node.op.has_body:  # whose gradient costs more for each argument that wants one
+        needed = frozenset(i for i, arg in enumerate(node.args) if arg in active)
         wanted = {"needed": needed}
     cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, **wanted)
     for arg, ct in zip(node.args, cotangents, strict=True):
-        if ct is not None and arg in on_the_way and arg.type.is_float:
-            _accumulate(pending, arg, fit(ct, arg.type))
+        if ct is not None and arg in active and arg.type.is_float:
+            _accumulate(pending, arg, unbroadcast(ct, arg.type))
 
 
 def _accumulate(pending: dict[Expr, Any], node: Expr, ct: Expr) -> None:
@@ -144,7 +144,7 @@ def _only_selects(node: Expr, outputs: Sequence[Expr]) -> bool:
 
 
 def _zero(node: Expr) -> Expr:
-    return filled(0.0, node.dtype, node.shape)
+    return full(0.0, node.dtype, node.shape)
 
 
 def _fresh_input(taken: set[str], type_: TensorType) -> Expr:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..ir.expr import Body, Expr, const, is_const, is_input, rebuild, transform, variable
+from ..ir.expr import Body, Expr, const, is_input, is_literal, rebuild, transform, variable
 from ..ir.ops import cast
 from ..ir.types import TensorType, numpy_dtype
 
@@ -31,18 +31,18 @@ def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) ->
     """A node on wide arguments; ``inside`` has the wide variables of the body that it is in."""
     if node in inside:
         return inside[node]
-    if "body" in node.attrs:
+    if node.op.has_body:
         return rebuild(node, args, body=_wide_body(node.attrs["body"], inside))
     wider = _WIDER.get(node.dtype)
     if wider is None:
         return rebuild(node, args)
     if is_input(node):
         return cast(node, wider)
-    if is_const(node):
+    if is_literal(node):
         return const(node.attrs["value"].astype(numpy_dtype(wider)))
-    if node.op.name == "Cast":  # rounding that the user asked for
+    if node.op is cast.op:  # rounding that the user asked for
         return cast(cast(args[0], node.dtype), wider)
-    if "dtype" in node.attrs:
+    if "dtype" in node.op.attributes:
         return rebuild(node, args, dtype=wider)
     return rebuild(node, args)
 

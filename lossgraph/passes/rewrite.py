@@ -9,11 +9,13 @@ functions of ``ops``::
 Called with ``PATTERN`` as ``o`` the left side yields a pattern; called with ``ops`` either side
 yields an expression, which is how a test checks every law on ordinary and special values.
 Positional parameters stand for expressions (the same letter for the same node), keyword-only
-ones for attributes. A rule never changes a type: where it would, it declines.
+ones for attributes, of which a pattern binds all. A rule never changes a type: where it would, it
+declines.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,60 +28,36 @@ from ..ir.expr import Expr, Op, rebuild, scalar_value, transform
 Bindings = dict[str, Any]
 _MAX_PASSES = 200
 
-# Functions of ``ops`` that are not operations themselves: their operation and the names of
-# the attributes that follow the arrays.
-_WRAPPERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "broadcast_to": ("BroadcastTo", 1, ("shape",)),
-    "cast": ("Cast", 1, ("to",)),
-    "size_of": ("SizeOf", 0, ("size",)),
-    "clip": ("Clip", 1, ("low", "high")),
-    "log_softmax": ("LogSoftmax", 1, ("axes",)),
-    "logsumexp": ("LogSumExp", 1, ("axes",)),
-    "mean_of_some": ("MeanOfSome", 1, ("axes",)),
-    "norm": ("L2Norm", 1, ("axes",)),
-    "pick": ("Pick", 2, ("axis",)),
-    "reduce_max": ("ReduceMax", 1, ("axes",)),
-    "reduce_sum": ("ReduceSum", 1, ("axes",)),
-    "reshape": ("Reshape", 1, ("shape",)),
-    "slice_": ("Slice", 1, ("starts", "steps", "sizes")),
-    "softmax": ("Softmax", 1, ("axes",)),
-    "softplus_tail_sum": ("SoftplusTailSum", 1, ("axes",)),
-    "add_at": ("AddAt", 3, ("axis",)),
-    "take": ("Take", 2, ("axis",)),
-    "transpose": ("Transpose", 1, ("perm",)),
-    "unpick": ("Unpick", 2, ("axis", "size")),
-}
-
 
 class _Sides:
     """Arithmetic on patterns."""
 
     def __add__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Add", (self, other))
+        return PatternNode(ops.add, (self, other))
 
     def __radd__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Add", (other, self))
+        return PatternNode(ops.add, (other, self))
 
     def __sub__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Sub", (self, other))
+        return PatternNode(ops.sub, (self, other))
 
     def __rsub__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Sub", (other, self))
+        return PatternNode(ops.sub, (other, self))
 
     def __mul__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Mul", (self, other))
+        return PatternNode(ops.mul, (self, other))
 
     def __rmul__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Mul", (other, self))
+        return PatternNode(ops.mul, (other, self))
 
     def __truediv__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Div", (self, other))
+        return PatternNode(ops.div, (self, other))
 
     def __rtruediv__(self, other: Pattern) -> PatternNode:
-        return PatternNode("Div", (other, self))
+        return PatternNode(ops.div, (other, self))
 
     def __neg__(self) -> PatternNode:
-        return PatternNode("Neg", (self,))
+        return PatternNode(ops.neg, (self,))
 
 
 @dataclass(frozen=True)
@@ -98,11 +76,21 @@ class Attribute:
 
 @dataclass(frozen=True, eq=False)
 class PatternNode(_Sides):
-    """Stands for an operation on what its arguments stand for."""
+    """Stands for an operation on what its arguments stand for, with the attributes named.
 
-    op: str
+    Raises:
+        ValueError: for an attribute of the operation that is left open: the right side would be
+            built with a default, and not with what was matched.
+    """
+
+    op: Op
     args: tuple[Any, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unbound = self.op.attributes - self.attrs.keys()
+        if unbound:
+            raise ValueError(f"a pattern of {self.op.name} leaves {sorted(unbound)} unbound")
 
 
 Pattern: TypeAlias = _Sides | float | int
@@ -112,15 +100,20 @@ class _PatternOps:
     """The functions of ``ops``, building patterns."""
 
     def __getattr__(self, name: str) -> Callable[..., PatternNode]:
-        if name in _WRAPPERS:
-            operation, arrays, attributes = _WRAPPERS[name]
-            return lambda *args: PatternNode(
-                operation, args[:arrays], dict(zip(attributes, args[arrays:], strict=True))
-            )
-        operation_ = getattr(ops, name)
-        if not isinstance(operation_, Op):
-            raise AttributeError(f"ops.{name} cannot stand in a rule")
-        return lambda *args: PatternNode(operation_.name, args)
+        function = getattr(ops, name)
+        if isinstance(function, Op):
+            return lambda *args: PatternNode(function, args)
+        if not hasattr(function, "op"):
+            raise AttributeError(f"ops.{name} builds no single operation: it stands in no rule")
+        return functools.partial(_pattern_of_call, function)
+
+
+def _pattern_of_call(function: Any, *args: Any, **kwargs: Any) -> PatternNode:
+    """The node that a function builds, its attributes told apart by the operation's declaration."""
+    op: Op = function.op
+    given = inspect.signature(function).bind_partial(*args, **kwargs).arguments
+    arrays = tuple(value for name, value in given.items() if name not in op.attributes)
+    return PatternNode(op, arrays, {k: v for k, v in given.items() if k in op.attributes})
 
 
 PATTERN: Any = _PatternOps()
@@ -144,7 +137,12 @@ class Rule:
     check: Callable[..., bool] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _ = self.pattern  # so that a pattern that is not complete is refused here
+
+    @functools.cached_property
     def pattern(self) -> PatternNode:
+        """The left side as a pattern."""
         positional, keywords = self.parameters()
         made = self.left(
             PATTERN,
@@ -186,18 +184,17 @@ class RuleSet:
         self.name = name
         self.rules = tuple(rules)
         self.fold = fold
-        self._by_op: dict[str, list[tuple[Rule, PatternNode]]] = {}
+        self._by_op: dict[Op, list[Rule]] = {}
         for rule in rules:
-            pattern = rule.pattern()
-            self._by_op.setdefault(pattern.op, []).append((rule, pattern))
+            self._by_op.setdefault(rule.pattern.op, []).append(rule)
 
     def apply(self, node: Expr) -> tuple[Expr, str] | None:
         """What ``node`` becomes by the first law that changes it, and that law."""
         folded = self.fold(node) if self.fold else None
         if folded is not None:
             return folded, "fold"
-        for rule, pattern in self._by_op.get(node.op.name, ()):
-            for bindings in match(pattern, node, {}):
+        for rule in self._by_op.get(node.op, ()):
+            for bindings in match(rule.pattern, node, {}):
                 if rule.check is not None and not rule.check(**bindings):
                     continue
                 result = rule.build(rule.right, bindings)
@@ -241,9 +238,9 @@ def rewrite(
 
 def _with_body(node: Expr, rules: RuleSet) -> Expr:
     """A node that holds a body, rewritten inside."""
-    body = node.attrs.get("body")
-    if body is None:
+    if not node.op.has_body:
         return node
+    body = node.attrs["body"]
     return rebuild(node, node.args, body=body.replaced(rewrite(body.outputs, rules)))
 
 
@@ -253,7 +250,7 @@ def match(pattern: Any, node: Expr, bindings: Bindings) -> Iterator[Bindings]:
         if bindings.get(pattern.name, node) is node:
             yield {**bindings, pattern.name: node}
     elif isinstance(pattern, PatternNode):
-        if node.op.name == pattern.op and len(node.args) == len(pattern.args):
+        if node.op is pattern.op and len(node.args) == len(pattern.args):
             yield from _match_node(pattern, node, bindings)
     elif scalar_value(node) == pattern:
         yield bindings

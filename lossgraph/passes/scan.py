@@ -1,4 +1,4 @@
-"""Scan: a body applied step after step, with a state that is carried along.
+"""Scan: a body applied step after step to a carry and the elements of ``xs``, as JAX's ``scan``.
 
 ``scan`` is an operation like the others, with several results: the last state, and what each step
 puts out, stacked. Its gradient is a scan in the other direction over the states that the first
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..ir.batching import Lane, MixedError, not_over
+from ..ir.batching import BatchDim, NotBatchableError, not_over
 from ..ir.dims import Dim
 from ..ir.evaluate import evaluate
 from ..ir.expr import (
@@ -26,7 +26,7 @@ from ..ir.expr import (
     Expr,
     Op,
     inputs_of,
-    is_const,
+    is_literal,
     rebuild,
     register,
     scalar_value,
@@ -35,10 +35,10 @@ from ..ir.expr import (
     transform,
     variable,
 )
-from ..ir.ops import filled, flip, iota
+from ..ir.ops import flip, full, iota
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .autodiff import pull_back
-from .batch_partition import lanes_of
+from .batch_partition import batch_dims_of
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
 _DEPTH: ContextVar[int] = ContextVar("depth", default=0)
@@ -47,55 +47,54 @@ _DEPTH: ContextVar[int] = ContextVar("depth", default=0)
 def scan(
     step: Step,
     init: Sequence[Expr],
-    sequences: Sequence[Expr],
+    xs: Sequence[Expr],
     *,
     length: Dim | None = None,
     reverse: bool = False,
 ) -> tuple[list[Expr], list[Expr]]:
-    """Apply ``step(states, elements) -> (states, outputs)`` along the first axis of sequences.
+    """Apply ``step(carry, elements) -> (carry, outputs)`` along the first axis of ``xs``.
 
     Args:
         step: what is done at each step; it may use any expression from outside.
-        init: the states to begin with.
-        sequences: arrays that are read along axis 0, all of one length.
-        length: that length, where there are no sequences.
+        init: the carry to begin with.
+        xs: arrays that are read along axis 0, all of one length.
+        length: that length, where there are none.
         reverse: begin at the end; outputs keep the place of their step.
 
     Returns:
-        The last states, and the outputs stacked along a new first axis.
+        The last carry, and the outputs stacked along a new first axis.
 
     Raises:
-        InputError: if a state changes its type, or the sequences differ in length.
+        InputError: if the carry changes its type, or ``xs`` differ in length.
     """
-    length = _length(sequences, length)
-    given = len(sequences)
-    sequences = sequences or [iota(length)]  # ONNX's Scan reads at least one
+    length = _length(xs, length)
+    given = len(xs)
+    xs = xs or [iota(length)]  # ONNX's Scan reads at least one
     if reverse:
-        sequences = _flipped(sequences)
+        xs = _flipped(xs)
     with _deeper() as depth:
-        states = [variable(f"_state{depth}_{i}", x.type) for i, x in enumerate(init)]
+        carry = [variable(f"_carry{depth}_{i}", x.type) for i, x in enumerate(init)]
         elements = [
-            variable(f"_element{depth}_{i}", x.type.with_shape(x.shape[1:]))
-            for i, x in enumerate(sequences)
+            variable(f"_x{depth}_{i}", x.type.with_shape(x.shape[1:])) for i, x in enumerate(xs)
         ]
-        following, outputs = step(states, elements[:given])
-    if len(following) != len(states):
-        raise InputError(f"a step takes {len(states)} states and gives {len(following)}")
-    inside = [*states, *elements]
-    results, outside = _hoisted([*following, *outputs], inside, depth)
-    body = Body((*inside, *outside), tuple(results), depth)
+        following, outputs = step(carry, elements[:given])
+    if len(following) != len(carry):
+        raise InputError(f"a step takes {len(carry)} states and gives {len(following)}")
+    inside = [*carry, *elements]
+    results, consts = _hoisted([*following, *outputs], inside, depth)
+    body = Body((*inside, *consts), tuple(results), depth)
     node = _SCAN(
         *init,
-        *sequences,
-        *outside.values(),
+        *xs,
+        *consts.values(),
         body=body,
-        states=len(states),
-        sequences=len(elements),
+        num_carry=len(carry),
+        num_xs=len(elements),
         length=length,
     )
     items = _items(node)
-    stacked = items[len(states) :]
-    return items[: len(states)], _flipped(stacked) if reverse else stacked
+    stacked = items[len(carry) :]
+    return items[: len(carry)], _flipped(stacked) if reverse else stacked
 
 
 def _flipped(sequences: Sequence[Expr]) -> list[Expr]:
@@ -142,7 +141,7 @@ def _hoisted(
 
 def _stays(node: Expr) -> bool:
     """Constants and numbers, however wide, are no arguments."""
-    return is_const(node) or scalar_value(node) is not None
+    return is_literal(node) or scalar_value(node) is not None
 
 
 def _items(node: Expr) -> list[Expr]:
@@ -152,9 +151,9 @@ def _items(node: Expr) -> list[Expr]:
 # --- the operation --------------------------------------------------------------------------
 
 
-def _infer(*types: TensorType, body: Body, states: int, sequences: int, length: Dim) -> TupleType:
-    following, outputs = body.outputs[:states], body.outputs[states:]
-    for read in types[states : states + sequences]:
+def _infer(*types: TensorType, body: Body, num_carry: int, num_xs: int, length: Dim) -> TupleType:
+    following, outputs = body.outputs[:num_carry], body.outputs[num_carry:]
+    for read in types[num_carry : num_carry + num_xs]:
         require_equal(read.shape[0], length)
     for before, after in zip(types, following, strict=False):
         if before.dtype != after.dtype or before.rank != after.rank:
@@ -162,24 +161,24 @@ def _infer(*types: TensorType, body: Body, states: int, sequences: int, length: 
         for a, b in zip(before.shape, after.shape, strict=True):
             unify(a, b)
     stacked = [node.type.with_shape((length, *node.shape)) for node in outputs]
-    return TupleType((*types[:states], *stacked))
+    return TupleType((*types[:num_carry], *stacked))
 
 
-def _ref(*arrays: Array, body: Body, states: int, sequences: int, length: int) -> tuple[Array, ...]:
+def _ref(*arrays: Array, body: Body, num_carry: int, num_xs: int, length: int) -> tuple[Array, ...]:
     """The body evaluated step by step; every size is an int here."""
     names = [node.attrs["name"] for node in body.inputs]
-    current = list(arrays[:states])
-    read = arrays[states : states + sequences]
-    fixed = arrays[states + sequences :]
+    current = list(arrays[:num_carry])
+    read = arrays[num_carry : num_carry + num_xs]
+    fixed = arrays[num_carry + num_xs :]
     stacks = [
         np.empty((length, *map(int, node.shape)), numpy_dtype(node.dtype))  # type: ignore[arg-type]
-        for node in body.outputs[states:]
+        for node in body.outputs[num_carry:]
     ]
     for t in range(length):
         given = dict(zip(names, [*current, *(x[t] for x in read), *fixed], strict=True))
         values = evaluate(body.outputs, given)
-        current = values[:states]
-        for stack, value in zip(stacks, values[states:], strict=True):
+        current = values[:num_carry]
+        for stack, value in zip(stacks, values[num_carry:], strict=True):
             stack[t] = value
     return (*current, *stacks)
 
@@ -189,21 +188,21 @@ def _vjp(
     out: Expr,
     *args: Expr,
     body: Body,
-    states: int,
-    sequences: int,
+    num_carry: int,
+    num_xs: int,
     length: Dim,
     needed: frozenset[int],
 ) -> tuple[Expr | None, ...]:
     """The scan in the other direction, over the states that each step began with."""
     passed = _with_passed_states(out, args)
-    s_vars, x_vars = body.inputs[:states], body.inputs[states : states + sequences]
-    k_vars = body.inputs[states + sequences :]
+    s_vars, x_vars = body.inputs[:num_carry], body.inputs[num_carry : num_carry + num_xs]
+    k_vars = body.inputs[num_carry + num_xs :]
     carried = [i for i, v in enumerate(s_vars) if v.type.is_float]
     fixed = [
-        i for i, v in enumerate(k_vars) if v.type.is_float and states + sequences + i in needed
+        i for i, v in enumerate(k_vars) if v.type.is_float and num_carry + num_xs + i in needed
     ]
-    read = [i for i, v in enumerate(x_vars) if v.type.is_float and states + i in needed]
-    given = [i for i in range(states, len(body.outputs)) if i in cts]
+    read = [i for i, v in enumerate(x_vars) if v.type.is_float and num_carry + i in needed]
+    given = [i for i in range(num_carry, len(body.outputs)) if i in cts]
     fresh = _fresh(body)
     ct_states = [variable(next(fresh), s_vars[i].type) for i in carried]
     sums = [variable(next(fresh), k_vars[i].type) for i in fixed]
@@ -231,23 +230,23 @@ def _vjp(
         *(_zeros(k_vars[i].type) for i in fixed),
         *_flipped([cts[i] for i in given]),
         *_flipped(passed),
-        *_flipped(args[states : states + sequences]),
-        *args[states + sequences :],
+        *_flipped(args[num_carry : num_carry + num_xs]),
+        *args[num_carry + num_xs :],
         body=back,
-        states=len(carried) + len(fixed),
-        sequences=len(given) + states + sequences,
+        num_carry=len(carried) + len(fixed),
+        num_xs=len(given) + num_carry + num_xs,
         length=length,
     )
     items = iter(_items(node))
     found: dict[int, Expr] = {i: next(items) for i in carried}
-    found |= {states + sequences + i: next(items) for i in fixed}
-    found |= dict(zip([states + i for i in read], _flipped(list(items)), strict=True))
+    found |= {num_carry + num_xs + i: next(items) for i in fixed}
+    found |= dict(zip([num_carry + i for i in read], _flipped(list(items)), strict=True))
     return tuple(found.get(i) for i in range(len(args)))
 
 
 def _with_passed_states(out: Expr, args: Sequence[Expr]) -> list[Expr]:
     """The states before each step: the same scan, which puts them out too."""
-    body, states = out.attrs["body"], out.attrs["states"]
+    body, states = out.attrs["body"], out.attrs["num_carry"]
     longer = body.replaced((*body.outputs, *body.inputs[:states]))
     node = _SCAN(*args, **{**out.attrs, "body": longer})
     return _items(node)[len(body.outputs) :]
@@ -259,24 +258,30 @@ def _fresh(body: Body) -> Iterator[str]:
 
 
 def _zeros(type_: TensorType) -> Expr:
-    return filled(0.0, type_.dtype, type_.shape)
+    return full(0.0, type_.dtype, type_.shape)
 
 
-def _along(node: Expr, lanes: Sequence[Lane | None], batch: str) -> tuple[Lane | None, ...]:
-    """The lanes of the results: a body takes samples as they come in, at every step."""
-    body, states, read = (node.attrs[key] for key in ("body", "states", "sequences"))
-    sequences = [not_over((0,), lane) for lane in lanes[states : states + read]]
-    elements = [lane and Lane(lane.axis - 1, lane.blocks) for lane in sequences]
-    inside = (*lanes[:states], *elements, *lanes[states + read :])
-    after = lanes_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
-    if tuple(after[:states]) != tuple(lanes[:states]):
-        raise MixedError
-    stacked = [lane and Lane(lane.axis + 1, lane.blocks) for lane in after[states:]]
-    return (*lanes[:states], *stacked)
+def _along(
+    node: Expr, batch_dims: Sequence[BatchDim | None], batch: str
+) -> tuple[BatchDim | None, ...]:
+    """The batch_dims of the results: a body takes samples as they come in, at every step."""
+    body, states, read = (node.attrs[key] for key in ("body", "num_carry", "num_xs"))
+    sequences = [not_over((0,), batch_dim) for batch_dim in batch_dims[states : states + read]]
+    elements = [
+        batch_dim and BatchDim(batch_dim.axis - 1, batch_dim.blocks) for batch_dim in sequences
+    ]
+    inside = (*batch_dims[:states], *elements, *batch_dims[states + read :])
+    after = batch_dims_of(body.outputs, dict(zip(body.inputs, inside, strict=True)), batch)
+    if tuple(after[:states]) != tuple(batch_dims[:states]):
+        raise NotBatchableError
+    stacked = [
+        batch_dim and BatchDim(batch_dim.axis + 1, batch_dim.blocks) for batch_dim in after[states:]
+    ]
+    return (*batch_dims[:states], *stacked)
 
 
 _SCAN = register(
-    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), along=_along)
+    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), batching=_along)
 )
 _ITEM = register(
     Op(
@@ -285,7 +290,8 @@ _ITEM = register(
         lambda source, index: source[index],
         None,  # differentiated where tuples are: in autodiff
         lambda b, node, name: b.item(node),
-        along=lambda node, lanes, batch: lanes[0][node.attrs["index"]],
+        batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
+        is_item=True,
     )
 )
 
@@ -308,13 +314,13 @@ def merge_scans(roots: Sequence[Expr]) -> list[Expr]:
 
 def _signature(node: Expr) -> tuple[Any, ...]:
     attrs, body = node.attrs, node.attrs["body"]
-    shared = (attrs["states"], attrs["sequences"], attrs["length"])
-    return (node.args, body.inputs, body.outputs[: attrs["states"]], *shared)
+    shared = (attrs["num_carry"], attrs["num_xs"], attrs["length"])
+    return (node.args, body.inputs, body.outputs[: attrs["num_carry"]], *shared)
 
 
 def _merged(nodes: Sequence[Expr]) -> dict[Expr, Expr]:
     """Each item of the scans by the item of the one that serves them all."""
-    first, states = nodes[0], nodes[0].attrs["states"]
+    first, states = nodes[0], nodes[0].attrs["num_carry"]
     outputs = list(first.attrs["body"].outputs[:states])
     places: dict[tuple[Expr, int], int] = {}
     for node in nodes:
@@ -348,7 +354,7 @@ def prune_scans(roots: Sequence[Expr]) -> list[Expr]:
 
 def _kept(node: Expr, read: set[int]) -> list[int]:
     """Which results a scan has to have: those that are read, and states that they depend on."""
-    body, states = node.attrs["body"], node.attrs["states"]
+    body, states = node.attrs["body"], node.attrs["num_carry"]
     kept: set[int] = set()
     found = read
     while found - kept:
@@ -361,7 +367,7 @@ def _kept(node: Expr, read: set[int]) -> list[int]:
 def _shortened(node: Expr, args: Sequence[Expr], kept: Sequence[int]) -> Expr:
     """A scan that has those results alone, and reads no more than they need."""
     attrs, body = node.attrs, node.attrs["body"]
-    states, read = attrs["states"], attrs["sequences"]
+    states, read = attrs["num_carry"], attrs["num_xs"]
     outputs = prune_scans([body.outputs[i] for i in kept])
     needed = set(inputs_of(outputs))
     sequences = [i for i in range(states, states + read) if body.inputs[i] in needed] or [states]
@@ -371,7 +377,7 @@ def _shortened(node: Expr, args: Sequence[Expr], kept: Sequence[int]) -> Expr:
     return _SCAN(
         *(args[i] for i in places),
         body=Body(tuple(body.inputs[i] for i in places), tuple(outputs), body.depth),
-        states=len(carried),
-        sequences=len(sequences),
+        num_carry=len(carried),
+        num_xs=len(sequences),
         length=attrs["length"],
     )

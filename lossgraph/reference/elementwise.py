@@ -24,6 +24,7 @@ from .array import (
     raw,
     remainder,
 )
+from .constants import constant
 from .dtypes import Raw, as_float, with_number
 from .special import log_gamma, polygamma
 
@@ -154,7 +155,7 @@ isinf = _unary("isinf", np.isinf, "1 at an infinity, else 0")
 isfinite = _unary("isfinite", np.isfinite, "1 at a finite number, else 0")
 logical_not = _unary("logical_not", np.logical_not, "1 at 0, else 0")
 identity = _unary("identity", np.array, "x itself", keeps_int=True)
-stop_gradient = _unary("stop_gradient", np.array, "x, as a constant", keeps_int=True)
+stop_gradient = _unary("stop_gradient", constant, "x, as a constant", keeps_int=True)
 make_loss = _unary("make_loss", np.array, "x, as a loss", keeps_int=True)
 BlockGrad = stop_gradient
 

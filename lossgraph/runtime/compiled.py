@@ -1,4 +1,8 @@
-"""Compiled losses: a program of definite input types, callable on arrays."""
+"""Compiled losses: a program of definite input types, callable on arrays.
+
+A call is taken here (by position or by name, arrays of any kind), computed by the ``Runner``, and
+answered here (the value, the gradients by name, in arrays of the kind that came in).
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,21 @@ from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.types import numpy_dtype
 from .arrays import device_of, kind_of, to_numpy
+from .plans import Plan
 from .runner import Runner
 from .sessions import engine_errors
 
 Array = np.ndarray[Any, Any]
-# Signatures of calls that are known to need no check.
-_MOST_QUICK = 64
-# Calls with arrays of one shape after which a graph for that shape alone has paid for itself.
-_HOT = 4000
+# Signatures whose calls go the fast path. What is not among them is checked, for some 20 us.
+_MOST_FAST_PATHS = 64
 
 
 class Compiled:
     """A loss for inputs of definite types, in an ONNX Runtime session.
 
     Called with arrays by position or by name it returns the value, or ``(value, grads)`` if
-    gradients were asked for, with ``grads`` a dict by input name.
+    gradients were asked for, with ``grads`` a dict by input name. Where the loss has auxiliary
+    outputs the value is ``(value, {name: output})``.
     """
 
     def __init__(
@@ -37,8 +41,11 @@ class Compiled:
         tiles: int | None = None,
     ) -> None:
         self.program = program
-        self._runner = Runner(program, providers, opset, threads, tiles)
-        self._quick: dict[Any, Any] = {}
+        self._settings = (providers, opset, threads, tiles)
+        self._runner = Runner(program, *self._settings)
+        self._answer = _answer_of(program)
+        self._engine_errors = engine_errors()
+        self._fast_paths: dict[Any, Plan] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
         self._known = dict.fromkeys(self._names).keys()
         inputs = zip(self._names, program.inputs, strict=True)
@@ -48,15 +55,41 @@ class Compiled:
         inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
         return f"<Compiled {self.program.name}({inputs}) -> {', '.join(self.program.outputs)}>"
 
-    def _given(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-        """Arrays by name."""
-        if len(args) > len(self._names):
-            raise InputError(f"{len(args)} arrays for the inputs {self._names}")
-        given = dict(zip(self._names, args, strict=False))
-        twice = set(given) & set(named)
-        if twice:
-            raise InputError(f"input {sorted(twice)[0]!r} is given by position and by name")
-        return {**given, **named}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has sessions of its own, made from the same program."""
+        return type(self), (self.program, *self._settings)
+
+    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
+        if out is None and not named and len(args) == len(self._names):
+            signature = _signature(args)
+            plan = self._fast_paths.get(signature)
+            if plan is not None:
+                return self._run_fast(plan, signature, args)
+        return self.run(self._given(args, named), out)
+
+    def call(self, arrays: Mapping[str, Any]) -> Any:
+        """The same for arrays by name."""
+        if arrays.keys() == self._known:
+            return self(*[arrays[name] for name in self._names])
+        return self.run(arrays)
+
+    def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
+        """The same for arrays by name, which are checked."""
+        arrays = {name: self._as_array(name, value) for name, value in arrays.items()}
+        device = common_device(arrays)
+        if device is not None and out:
+            raise InputError("out= takes arrays in the CPU's memory, the inputs are not there")
+        if device is None:
+            feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
+            outputs = self._runner.run(feeds, _out_arrays(out))
+            if out is None:
+                self._remember(arrays)
+        else:
+            outputs = self._runner.run(arrays, device=device)
+        restore = kind_of(next(iter(arrays.values()), np.empty(0)))
+        given = out or {}
+        named = zip(self.program.outputs, outputs, strict=False)  # checks may follow
+        return self._answer([given[n] if n in given else restore(value) for n, value in named])
 
     def bind(
         self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any
@@ -71,91 +104,45 @@ class Compiled:
         """
         arrays = self._given(args, named)
         for name, array in arrays.items():
-            if not isinstance(array, np.ndarray):
-                raise InputError(f"{name}: bind takes numpy arrays, got {type(array).__name__}")
-        compute, results = self._runner.bind(arrays, _out_arrays(out) or {})
-        answer = self._answer(results)
+            _check_bindable(name, array)
+        compute, answer = self._runner.bind(arrays, _out_arrays(out)), self._answer
+        return lambda: answer(compute())
 
-        def run() -> Any:
-            compute()
-            return answer
-
-        return run
-
-    def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        if out is None and not named and len(args) == len(self._names):
-            quick = self._quick.get(_signature(args))
-            if quick is not None:
-                return quick(args)
-        return self.run(self._given(args, named), out)
-
-    def call(self, arrays: Mapping[str, Any]) -> Any:
-        """The same for arrays by name."""
-        if arrays.keys() == self._known:
-            return self(*[arrays[name] for name in self._names])
-        return self.run(arrays)
+    # --- the fast path: arrays of the types and shapes of a call that was checked ---
 
     def _remember(self, arrays: Mapping[str, Any]) -> None:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
-        given = [arrays[name] for name in self._names if name in arrays]
+        given = [arrays[name] for name in self._names]
         native = all(type(a) is np.ndarray and np.dtype(a.dtype.type) is a.dtype for a in given)
-        if not native or _signature(given) in self._quick:
+        signature = _signature(given)
+        if not native or signature in self._fast_paths:
             return
-        if len(self._quick) >= _MOST_QUICK:
-            self._quick.clear()
-        sizes = self._runner.check(arrays)
-        run = self._runner.quick(sizes)
-        self._quick[_signature(given)] = run and self._answering(run, sizes)
+        if len(self._fast_paths) >= _MOST_FAST_PATHS:
+            self._fast_paths.clear()
+        self._fast_paths[signature] = self._runner.plan(self._runner.check(arrays))
 
-    def _answering(
-        self, run: Callable[[Sequence[Array]], list[Array]], sizes: Mapping[str, int]
-    ) -> Callable[..., Any]:
-        """A quick run with its answer put together, or a careful one where that is refused."""
-        several, wrt = self.program.several, self.program.wrt
-        values, outputs = len(self.program.values), len(self.program.outputs)
-        refused = engine_errors()
-        calls = 0
+    def _run_fast(self, plan: Plan, signature: Any, args: Sequence[Array]) -> Any:
+        """Run a plan; where it fails, leave it to ``run`` to say why, or to make another plan."""
+        try:
+            outputs, failed = plan.run(args)
+        except self._engine_errors:
+            return self.run(self._given(args, {}))
+        if failed:
+            self._fast_paths.pop(signature, None)
+            return self.run(self._given(args, {}))
+        return self._answer(outputs)
 
-        def quick(args: tuple[Array, ...]) -> Any:
-            nonlocal run, calls
-            calls += 1
-            if calls == _HOT:
-                run = self._runner.quick(sizes, hot=True) or run
-            try:
-                found = run(args)
-            except refused:  # a label that is no class
-                return self.run(self._given(args, {}))
-            for guard in found[outputs:]:
-                if guard > 0:
-                    return self.run(self._given(args, {}))
-            value = tuple(found[:values]) if several else found[0]
-            if not wrt:
-                return value
-            return value, dict(zip(wrt, found[values:]))  # noqa: B905, which costs time
+    # --- arguments and answers ---
 
-        return quick
-
-    def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
-        """The same for arrays by name, which are checked."""
-        arrays = {name: self._as_array(name, value) for name, value in arrays.items()}
-        first = next(iter(arrays.values()), np.empty(0))
-        restore = kind_of(first)
-        device = common_device(arrays)
-        results: Mapping[str, Any]
-        if device is not None:
-            if out:
-                raise InputError("out= takes arrays in the CPU's memory, the inputs are not there")
-            results = self._runner.run_on_device(arrays, device)
-        else:
-            feeds = {name: to_numpy(name, value) for name, value in arrays.items()}
-            results = self._runner.run(feeds, _out_arrays(out))
-            if out is None:
-                self._remember(arrays)
-        answers = {
-            name: out[name] if out and name in out else restore(value)
-            for name, value in results.items()
-        }
-        return self._answer(answers)
+    def _given(self, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Arrays by name."""
+        if len(args) > len(self._names):
+            raise InputError(f"{len(args)} arrays for the inputs {self._names}")
+        given = dict(zip(self._names, args, strict=False))
+        twice = set(given) & set(named)
+        if twice:
+            raise InputError(f"input {sorted(twice)[0]!r} is given by position and by name")
+        return {**given, **named}
 
     def _as_array(self, name: str, value: Any) -> Any:
         """A number is an array where the input is a scalar."""
@@ -163,16 +150,25 @@ class Compiled:
             return value
         type_ = self._scalars.get(name)
         if type_ is None or (isinstance(value, float) and not type_.is_float):
-            return value  # refused with the other arrays that are not of their types
+            return value  # rejected with the other arrays that are not of their types
         return np.asarray(value, numpy_dtype(type_.dtype))
 
-    def _answer(self, answers: Mapping[str, Any]) -> Any:
-        """The value, or the value and gradients, of outputs by name."""
-        values = [answers[name] for name in self.program.values]
-        value = tuple(values) if self.program.several else values[0]
-        if not self.program.wrt:
+
+def _answer_of(program: Program) -> Callable[[Sequence[Any]], Any]:
+    """What makes the answer of a call from outputs in order: values, auxiliary ones, gradients."""
+    several, aux, wrt = program.several, program.aux, program.wrt
+    values = len(program.values)
+    gradients = values + len(aux)
+
+    def answer(outputs: Sequence[Any]) -> Any:
+        value = tuple(outputs[:values]) if several else outputs[0]
+        if aux:
+            value = value, dict(zip(aux, outputs[values:gradients], strict=True))
+        if not wrt:
             return value
-        return value, {name: answers[f"grad_{name}"] for name in self.program.wrt}
+        return value, dict(zip(wrt, outputs[gradients:]))  # noqa: B905, as checks may follow
+
+    return answer
 
 
 def _signature(args: Sequence[Any]) -> tuple[Any, ...]:
@@ -186,10 +182,10 @@ def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:
     Raises:
         InputError: for arrays on several devices.
     """
-    found = {device_of(value) for value in arrays.values()} - {None}
-    if len(found) > 1:
-        raise InputError(f"the arrays are on several devices: {sorted(map(str, found))}")
-    return next(iter(found), None)
+    devices = {device_of(value) for value in arrays.values()} - {None}
+    if len(devices) > 1:
+        raise InputError(f"the arrays are on several devices: {sorted(map(str, devices))}")
+    return next(iter(devices), None)
 
 
 def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]] | None:
@@ -198,3 +194,10 @@ def _out_arrays(out: Mapping[str, Any] | None) -> dict[str, np.ndarray[Any, Any]
     if not isinstance(out, Mapping):
         raise InputError(f"out: expected arrays by output name, got {type(out).__name__}")
     return {name: to_numpy(f"out[{name!r}]", array) for name, array in out.items()}
+
+
+def _check_bindable(name: str, array: Any) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name}: bind takes numpy arrays, got {type(array).__name__}")
+    if not array.flags.c_contiguous:
+        raise InputError(f"{name}: bind takes C-contiguous arrays, which it can read in place")

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ProviderError
 from ..ir.types import dtype_name, numpy_dtype
+from ..lowering.onnx_api import dtype_code
 
 if TYPE_CHECKING:
     import onnx
@@ -128,18 +129,18 @@ def run_session(
     return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
 
 
-def bind(
+def bind_session(
     session: Any,
     feeds: Mapping[str, Array],
     results: Mapping[str, Array],
-    counters: Sequence[str] = (),
+    checks: Sequence[str] = (),
     shape: tuple[int, ...] = (),
-) -> Callable[[], set[str]]:
+) -> Callable[[], list[str]]:
     """What runs a session on numpy arrays, as they are then, into C-contiguous ones.
 
-    It returns the counters, int64 outputs of ``shape``, of which an element is positive.
+    It returns the checks, int64 outputs of ``shape``, of which an element is positive.
     """
-    counts = {name: np.zeros(shape, np.int64) for name in counters}
+    counts = {name: np.zeros(shape, np.int64) for name in checks}
     into = {**results, **counts}
     binding = session.io_binding()
     read = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
@@ -150,10 +151,14 @@ def bind(
     return partial(_run_binding, session, binding, counts, (read, into))
 
 
-def _run_binding(session: Any, binding: Any, counts: Mapping[str, Array], arrays: Any) -> set[str]:
+def _run_binding(session: Any, binding: Any, counts: Mapping[str, Array], arrays: Any) -> list[str]:
     """The binding keeps addresses, not arrays: ``arrays`` keeps those alive."""
     session.run_with_iobinding(binding)
-    return {name for name, count in counts.items() if (count > 0).any()}
+    return [name for name, count in counts.items() if _is_positive(count)]
+
+
+def _is_positive(count: Array) -> bool:
+    return bool(count.item() > 0 if count.ndim == 0 else (count > 0).any())
 
 
 def _address(array: Array) -> int:
@@ -162,9 +167,7 @@ def _address(array: Array) -> int:
 
 def _element(dtype: np.dtype[Any]) -> Any:
     """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
-    from ..lowering.lower import Builder
-
-    return Builder.dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
+    return dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
 
 
 def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:
@@ -180,10 +183,8 @@ def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def _ort_value(array: Array) -> Any:
-    from ..lowering.lower import Builder
-
     return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
-        np.ascontiguousarray(array).view(np.uint16), Builder.dtype_code("bfloat16")
+        np.ascontiguousarray(array).view(np.uint16), dtype_code("bfloat16")
     )
 
 

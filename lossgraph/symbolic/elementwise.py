@@ -90,7 +90,7 @@ def with_gradient(
     """
     again = None if beside is None else as_expr(beside)
     inputs, derivatives = ([as_expr(x) for x in part] for part in (wrt, gradients))
-    return wrap(ops.with_gradient(as_expr(data), inputs, derivatives, again))
+    return wrap(ops.custom_vjp(as_expr(data), inputs, derivatives, again))
 
 
 def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:

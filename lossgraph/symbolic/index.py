@@ -84,7 +84,7 @@ def pick(
     if x.shape[axis] == 0:
         raise InputError(f"pick: {x.type} has nothing to pick from along axis {axis}")
     mask = _validity(chosen, x.shape[axis], mode, x.dtype)
-    spoils_row = x.op.name in ("LogSoftmax", "Softmax")  # by its own gradient
+    spoils_row = x.op in (ops.log_softmax.op, ops.softmax.op)  # by its own gradient
     if mask is not None and not spoils_row:
         x = x * mask  # before the choice, so that the gradient of the whole row is NaN
     picked = ops.pick(x, in_range(chosen, x.shape[axis], mode), axis)
@@ -109,7 +109,7 @@ def take_along_axis(data: Operand, indices: Operand, axis: int) -> Symbol:
     length, count = x.shape[axis], index.shape[axis]
     x = ops.broadcast_to(x, [*shape[:axis], length, *shape[axis:]])
     index = ops.broadcast_to(in_range(index, length, "clip"), [*shape[:axis], count, *shape[axis:]])
-    return wrap(ops.pick(x, index, axis, distinct=count == 1))
+    return wrap(ops.pick(x, index, axis, unique_indices=count == 1))
 
 
 @function(True)
@@ -121,7 +121,7 @@ def put_along_axis(data: Operand, indices: Operand, values: Operand, axis: int) 
     """
     (x, v), _ = promote(data, values)
     axis = canonical_axis(axis, x.rank)
-    return wrap(ops.put(x, in_range(as_expr(indices), x.shape[axis], "clip"), v, axis))
+    return wrap(ops.scatter(x, in_range(as_expr(indices), x.shape[axis], "clip"), v, axis))
 
 
 def _without(shape: Sequence[Dim], axis: int) -> tuple[Dim, ...]:

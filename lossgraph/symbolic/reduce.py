@@ -235,7 +235,7 @@ def topk(
 
 def _mask(x: Expr, order: Expr, axis: int) -> Expr:
     """1 at the indices, else 0: piecewise constant, so without a derivative."""
-    return ops.unpick(ops.filled(1, x.dtype, order.shape), order, axis, x.shape[axis])
+    return ops.scatter_add(ops.full(1, x.dtype, order.shape), order, axis, x.shape[axis])
 
 
 @function(True)

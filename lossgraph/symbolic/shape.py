@@ -338,7 +338,7 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.filled(1.0, x.dtype, x.shape), before, after)
+        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
         return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
@@ -431,9 +431,7 @@ def linalg_gemm(
 
 def _created(value: float, shape: Any, dtype: Any) -> Symbol:
     weak = dtype is None
-    return Symbol(
-        ops.filled(value, "float64" if weak else dtype_name(dtype), as_shape(shape)), weak
-    )
+    return Symbol(ops.full(value, "float64" if weak else dtype_name(dtype), as_shape(shape)), weak)
 
 
 def _of_dtype(values: Expr, dtype: Any) -> Symbol:
@@ -478,14 +476,14 @@ def scalar(data: Operand) -> Symbol:
 def zeros_like(data: Operand) -> Symbol:
     """Zeros in the shape and dtype of ``data``."""
     x = as_expr(data)
-    return wrap(ops.filled(0, x.dtype, x.shape))
+    return wrap(ops.full(0, x.dtype, x.shape))
 
 
 @function(True)
 def ones_like(data: Operand) -> Symbol:
     """Ones in the shape and dtype of ``data``."""
     x = as_expr(data)
-    return wrap(ops.filled(1, x.dtype, x.shape))
+    return wrap(ops.full(1, x.dtype, x.shape))
 
 
 @function()

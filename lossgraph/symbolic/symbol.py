@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DtypeError, InputError, SpecializationError
 from ..ir import dims, ops
 from ..ir.dims import Dim, Size
-from ..ir.expr import Expr, const
+from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -48,6 +48,8 @@ class SymbolicSize:
     __int__ = __index__ = __bool__ = __float__ = _value
 
     def __eq__(self, other: object) -> bool:
+        if not _is_size(other):
+            return NotImplemented  # None, text: nothing that a length could be
         return self.dim == _dim_of(other) or bool(self._value())
 
     def __ne__(self, other: object) -> bool:
@@ -359,7 +361,7 @@ def compare(operation: Callable[..., Expr], left: Operand, right: Operand) -> Sy
 def truth(value: Operand) -> Expr:
     """Where an array is not zero, as bool."""
     expr = as_expr(value)
-    if expr.op.name == "Cast" and expr.args[0].dtype == "bool":
+    if expr.op is ops.cast.op and expr.args[0].dtype == "bool":
         return expr.args[0]
     return expr if expr.dtype == "bool" else ops.logical_not(ops.equal(expr, 0))
 
@@ -384,9 +386,9 @@ def _symbol(value: Any) -> Symbol:
 def _whole(symbol: Symbol) -> bool:
     """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers."""
     expr = symbol._expr
-    if not symbol.weak or (expr.op.name == "Cast" and not expr.args[0].type.is_float):
+    if not symbol.weak or (expr.op is ops.cast.op and not expr.args[0].type.is_float):
         return True
-    if expr.op.name != "Const":
+    if not is_literal(expr):
         return False
     value = expr.attrs["value"]
     return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))
@@ -406,14 +408,19 @@ def _wider(left: str, right: str) -> str:
         return "int64"  # int64 with uint64: numpy would say float64
 
 
+def _is_size(value: object) -> bool:
+    """Whether a value may stand for a length: a size, or a whole number."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, (SymbolicSize, Size, int, np.integer))
+
+
 def _dim_of(value: object) -> Dim:
+    if not _is_size(value):
+        raise InputError(f"expected a size, got {value!r}")
     if isinstance(value, SymbolicSize):
         return value.dim
-    if isinstance(value, (Size, int)):
-        return value
-    if isinstance(value, (np.integer, float)) and value == int(value):
-        return int(value)
-    raise InputError(f"expected a size, got {value!r}")
+    return value if isinstance(value, (Size, int)) else int(value)  # type: ignore[call-overload]
 
 
 def _index(x: Expr, key: tuple[Any, ...]) -> Expr:

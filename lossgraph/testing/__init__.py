@@ -8,10 +8,13 @@ what is wrong, where and with which inputs, and returns what it saw. pytest is n
 
 from __future__ import annotations
 
+from .all_checks import check
+from .dtypes import check_dtypes
+from .edge_cases import check_extremes
 from .gradients import gradcheck
-from .properties import check, check_dtypes, check_extremes, check_shapes
 from .report import Report
 from .same import assert_same
+from .shapes import check_shapes
 
 __all__ = [
     "Report", "assert_same", "check", "check_dtypes", "check_extremes", "check_shapes", "gradcheck",

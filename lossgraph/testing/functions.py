@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,11 @@ import numpy as np
 
 from ..authoring.block import Block
 from ..compare import equivalents
-from ..compare.comparison import named_outputs
 from ..compare.external_frameworks import widened
+from ..compare.finite_differences import gradient
+from ..compare.outputs import named_outputs
 from ..errors import InputError
 from ..runtime.compiled import Compiled
-from .gradients import slopes
 from .subjects import Array, Arrays, in_dtype, loss_of, outputs_of
 
 FRAMEWORKS = ("torch", "jax", "mxnet", "numpy", "lossgraph")
@@ -79,7 +80,8 @@ def _by_numpy(call: Callable[..., Any], arrays: Mapping[str, Array], wrt: Sequen
         return sum(np.sum(each) for each in equivalents.values_of(call(*given.values())))
 
     wide = in_dtype(arrays, "float64")
-    found = {n: slopes(total, wide, n).central.astype(arrays[n].dtype) for n in wrt}
+    with np.errstate(all="ignore"):
+        found = {n: gradient(total, wide, n).astype(arrays[n].dtype) for n in wrt}
     return named_outputs((result, found))
 
 
@@ -110,8 +112,9 @@ def _spoken_of(function: Any) -> set[str]:
         return set()
     if code.co_varnames[: code.co_argcount][:1] == ("F",):
         return {"lossgraph"}
-    spoken = [getattr(function, "__globals__", {}).get(name) for name in _names(code)]
-    spoken += [sys.modules.get(name) for name in _names(code)]  # imported inside
+    names, modules = _names(code)
+    spoken = [getattr(function, "__globals__", {}).get(name) for name in names]
+    spoken += [sys.modules.get(name) for name in modules]
     homes = {
         _home(item.__name__ if isinstance(item, ModuleType) else getattr(item, "__module__", ""))
         for item in [*spoken, *_cells(function)]
@@ -120,9 +123,15 @@ def _spoken_of(function: Any) -> set[str]:
     return (homes & set(FRAMEWORKS)) - {"numpy"}
 
 
-def _names(code: Any) -> set[str]:
-    inner = [const for const in code.co_consts if inspect.iscode(const)]
-    return {*code.co_names, *(name for each in inner for name in _names(each))}
+def _names(code: Any) -> tuple[set[str], set[str]]:
+    """The globals that code reads, and the modules that it imports; no attributes of either."""
+    found = [(step.opname, step.argval) for step in dis.get_instructions(code)]
+    names = {name for kind, name in found if kind in ("LOAD_GLOBAL", "LOAD_NAME")}
+    modules = {name.partition(".")[0] for kind, name in found if kind == "IMPORT_NAME"}
+    for inner in filter(inspect.iscode, code.co_consts):
+        more = _names(inner)
+        names, modules = names | more[0], modules | more[1]
+    return names, modules
 
 
 def _cells(function: Any) -> list[Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..authoring.block import Block
+from ..compare.finite_differences import STEP, Slopes, along, one_sided
+from ..compare.outputs import values_by_numpy
+from ..compiler.outputs import gradient_name
+from ..errors import LossgraphError
+from ..reference.constants import held_constants, recorded_constants
 from .report import Report, fail
 from .subjects import (
     Array,
@@ -23,79 +28,15 @@ from .subjects import (
     summed,
 )
 
+_DOUBLE = np.dtype(np.float64)
+
 Total = Callable[[Mapping[str, Array]], Any]
 
-# A central difference is off by the square of its step times a third derivative, and by the
-# rounding of the value over the step.
-STEP = 1e-6
 _TOLD = 3  # entries that are wrong; there may be many
 ENTRIES = 24  # of which each has its own slope; of larger arrays so many are drawn
 DIRECTIONS = 3
 # Of the slope, and of the largest slope of its array: third derivatives may be large.
 RELATIVE, OF_LARGEST = 1e-5, 1e-6
-_BENT = 1e-3  # what one-sided slopes differ by at a kink, as a share of them; h f'' is far less
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """How a function changes with entries of an array.
-
-    Attributes:
-        places: indices of the entries.
-        left: slopes towards smaller numbers.
-        right: slopes towards larger ones.
-        shape: of the array.
-        noise: how far rounding alone moves a slope.
-        step: between the numbers.
-    """
-
-    places: Sequence[tuple[int, ...]]
-    left: Array
-    right: Array
-    shape: tuple[int, ...]
-    noise: float
-    step: float
-
-    @property
-    def central(self) -> Array:
-        """The gradient by all entries."""
-        found = np.zeros(self.shape)
-        for place, slope in zip(self.places, (self.left + self.right) / 2, strict=True):
-            found[place] = slope
-        return found
-
-    @property
-    def bent(self) -> Array:
-        """Where there is a kink."""
-        size = np.maximum(np.abs(self.left), np.abs(self.right))
-        return np.abs(self.right - self.left) > _BENT * size + 100 * self.noise
-
-
-def slopes(
-    total: Total,
-    arrays: Mapping[str, Array],
-    name: str,
-    places: Sequence[tuple[int, ...]] | None = None,
-    step: float = STEP,
-) -> Slopes:
-    """The slopes of a function by entries of one of its arrays; all of them if none are said."""
-    array = arrays[name]
-    chosen = list(np.ndindex(array.shape)) if places is None else places
-    with np.errstate(all="ignore"):
-        middle = total(arrays)
-        left, right = np.zeros(len(chosen)), np.zeros(len(chosen))
-        for k, place in enumerate(chosen):
-            for side, sign in ((left, -1), (right, 1)):
-                moved = array.copy()
-                moved[place] += sign * step
-                by = moved[place] - array[place]
-                side[k] = (total({**arrays, name: moved}) - middle) / by
-        finite = np.isfinite(middle)
-    precision = (
-        np.finfo(np.asarray(middle).dtype).eps if np.asarray(middle).dtype.kind == "f" else 0
-    )
-    noise = float(abs(middle) * precision / step) if finite else 0.0
-    return Slopes(chosen, left, right, array.shape, noise, step)
 
 
 def places_of(array: Array, name: str, most: int = ENTRIES) -> list[tuple[int, ...]]:
@@ -118,7 +59,8 @@ def gradcheck(
     """Hold the gradients of a loss to central differences of its value, in float64.
 
     Small inputs entry by entry, larger ones in some entries; all in random directions. At a kink
-    the gradient has to lie between the slopes of both sides, and the kink is reported.
+    the gradient has to lie between the slopes of both sides, and the kink is reported. What the
+    body takes for a constant, by ``stop_gradient``, does not move with the inputs.
 
     Args:
         loss: a loss, or a function of F.
@@ -137,21 +79,45 @@ def gradcheck(
     names = chosen_wrt(block, arrays, wrt)
     gradients = outputs_of(block, arrays, names)
 
-    def total(given: Mapping[str, Array]) -> Any:
-        return summed(outputs_of(block, given, names))  # one graph for all
-
+    total = value_to_differentiate(block, arrays, names)
     report, wrong = Report(name_of(loss)), []
     for name in names:
-        gradient = gradients[f"grad_{name}"]
-        found = slopes(total, arrays, name, places_of(arrays[name], name), step)
+        gradient = gradients[gradient_name(name)]
+        found = one_sided(total, arrays, name, places_of(arrays[name], name), step)
         wrong += compare(name, gradient, found, total, arrays, (rtol, OF_LARGEST, 0.0))
-        kinks = int(found.bent.sum())
+        kinks = int(found.kinks.sum())
         if not kinks:
             wrong += _along(total, arrays, name, gradient, step, rtol, found.noise)
         said = f", {kinks} at a kink" if kinks else f", {DIRECTIONS} directions"
         report.lines.append(f"gradient by {name}: {len(found.places)} entries{said}")
     fail(f"{name_of(loss)}: wrong gradient", wrong, [reproduced(arrays)])
     return report
+
+
+def value_to_differentiate(
+    block: Block,
+    arrays: Mapping[str, Array],
+    names: Sequence[str],
+    dtype: np.dtype[Any] | None = None,
+) -> Total:
+    """The value of which a gradient at some arrays is to be that.
+
+    It is computed by the loss's body on numpy arrays if a dtype is given, or if the body takes
+    something for a constant, which then stays what it is at the arrays.
+    """
+    with recorded_constants() as constants:
+        try:
+            values_by_numpy(block, arrays, dtype or _DOUBLE)
+        except LossgraphError:  # not all bodies run on numpy
+            constants.clear()
+    if dtype is None and not constants:
+        return lambda given: summed(outputs_of(block, given, names))  # one graph for all
+
+    def total(given: Mapping[str, Array]) -> Any:
+        with held_constants(constants):
+            return summed(values_by_numpy(block, given, dtype or _DOUBLE))
+
+    return total
 
 
 def compare(
@@ -181,24 +147,24 @@ def compare(
     middle = (low + high) / 2
     relative, of_largest, absolute = tolerance
     room = relative * np.abs(middle) + of_largest * largest + absolute + 10 * found.noise
-    low, high = (np.where(found.bent, end, middle) for end in (low, high))
+    low, high = (np.where(found.kinks, end, middle) for end in (low, high))
     mine = np.array([float(gradient[place]) for place in found.places])
     right = (low - room <= mine) & (mine <= high + room)
     off = [int(k) for k in np.flatnonzero(known & ~right)]
     wrong = [k for k in off if _is_steady(found, k, total, arrays, name)]
     lines = [
-        f"grad_{name}{list(found.places[k])} is {mine[k]:.9g}, the slope is "
-        + (f"{low[k]:.9g} to {high[k]:.9g}" if found.bent[k] else f"{middle[k]:.9g}")
+        f"{gradient_name(name)}{list(found.places[k])} is {mine[k]:.9g}, the slope is "
+        + (f"{low[k]:.9g} to {high[k]:.9g}" if found.kinks[k] else f"{middle[k]:.9g}")
         + "".join(f"; {line}" for line in at_element(arrays, found.places[k]))
         for k in wrong[:_TOLD]
     ]
     more = len(wrong) - _TOLD
-    return [*lines, f"and {more} more entries of grad_{name}"] if more > 0 else lines
+    return [*lines, f"and {more} more entries of {gradient_name(name)}"] if more > 0 else lines
 
 
 def _is_steady(found: Slopes, k: int, total: Total, arrays: Mapping[str, Array], name: str) -> bool:
     """Whether a slope is one, and not the height of a jump over the step."""
-    again = slopes(total, arrays, name, [found.places[k]], found.step / 4)
+    again = one_sided(total, arrays, name, [found.places[k]], found.step / 4)
     return all(
         abs(new[0] - old[k]) <= 0.5 * abs(old[k]) + 100 * again.noise
         for old, new in ((found.left, again.left), (found.right, again.right))
@@ -219,13 +185,12 @@ def _along(
     for k in range(DIRECTIONS if gradient.size else 0):
         direction = generator("direction", name, k).standard_normal(gradient.shape)
         direction /= np.abs(direction).max()
-        up, down = (
-            total({**arrays, name: arrays[name] + sign * step * direction}) for sign in (1, -1)
-        )
-        slope, mine = float((up - down) / (2 * step)), float((gradient * direction).sum())
+        slope = float(along(total, arrays, {name: direction}, step))
+        mine = float((gradient * direction).sum())
         room = rtol * float(np.abs(gradient * direction).sum()) + 100 * noise + OF_LARGEST
         if np.isfinite(slope) and not abs(mine - slope) <= room:
             wrong.append(
-                f"grad_{name} along a random direction is {mine:.9g}, the slope is {slope:.9g}"
+                f"{gradient_name(name)} along a random direction is {mine:.9g}, "
+                f"the slope is {slope:.9g}"
             )
     return wrong

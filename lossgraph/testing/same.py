@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compare.comparison import as_ours
 from ..compare.differences import Deviation, deviation, number_text, tolerance_of
+from ..compare.outputs import as_ours
 from ..ir.types import dtype_name
 from ..runtime.compiled import Compiled
 from .functions import framework_of, outputs_by

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..authoring.block import Block, as_types
+from ..authoring.block import Block
 from ..authoring.functions import as_loss
+from ..authoring.input_types import as_types
 from ..catalogue.examples import OBSERVED
 from ..catalogue.register import entry_of, example_types, examples_of
-from ..compare.comparison import named_outputs
 from ..compare.differences import is_float, with_floats
+from ..compare.outputs import named_outputs
+from ..compiler.outputs import classify
 from ..deploy.example_inputs import choose_sizes, draw
 from ..errors import InputError, LossgraphError
 from ..ir.types import TensorType, numpy_dtype
@@ -110,9 +112,7 @@ def outputs_of(loss: Any, arrays: Mapping[str, Array], wrt: Sequence[str]) -> Ar
 
 def summed(outputs: Mapping[str, Array]) -> Any:
     """The sum of the value, or of all values of several, which is what is differentiated."""
-    whole = [outputs["loss"]] if "loss" in outputs else [
-        array for name, array in outputs.items() if name.startswith("loss_")
-    ]  # fmt: skip
+    whole = [array for name, array in outputs.items() if classify(name)[0] == "value"]
     return sum(array.astype(np.longdouble).sum() for array in whole)
 
 

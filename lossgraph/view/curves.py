@@ -21,7 +21,7 @@ from ..deploy.example_inputs import bound_sizes, draw_inputs
 from ..errors import InputError
 from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
-from ..passes.batch_partition import find_batch
+from ..passes.batch_partition import partition_batch
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, ...]
@@ -271,7 +271,7 @@ class _Stage:
     @property
     def _apart(self) -> bool:
         """Whether samples do not see each other."""
-        batch = find_batch(self.program.inputs, self.program.outputs)
+        batch = partition_batch(self.program.inputs, self.program.outputs)
         return batch is not None and batch.dim == "N"
 
     # --- single elements ---

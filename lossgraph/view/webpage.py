@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from onnx import printer
 
 from .. import __version__
-from ..authoring.block import Block, InputTypes
+from ..authoring.block import Block
+from ..authoring.input_types import InputTypes
 from ..catalogue.register import Entry, examples_of
 from ..compiler.program import Program
 from ..deploy.page import values_of
 from ..errors import InputError, LossgraphError
 from ..ir.text import text
-from ..lowering.lower import DEFAULT_OPSET
+from ..lowering.opsets import DEFAULT_OPSET
 from .curves import Sweep, curve, sweep_of
 from .drawing import svg
 from .formulas import mathml

@@ -13,6 +13,7 @@ from lossgraph import Input, gluon, losses, nn, optax
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import register as catalogue
 from lossgraph.catalogue.register import Entry, entries, lookup
+from lossgraph.compare.finite_differences import along
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.errors import InputError
 from support import assert_close, run_model
@@ -140,10 +141,11 @@ def test_every_float_option_can_be_an_input(entry: Entry, option: str) -> None:
         assert_close(actual, desired, tolerance=(1e-9, 1e-10))
     assert slope.shape == ()
     step = 1e-5 * abs(at)
-    above, below = (total(loss(**arrays, knob=at + s)) for s in (step, -step))
-    difference = (above - below) / (2 * step)
+    difference = along(
+        lambda given: total(loss(**arrays, **given)), {"knob": at}, {"knob": 1.0}, step
+    )
     if key not in DETACHED:
-        rounding = 1e-13 * abs(above) / step
+        rounding = 1e-13 * abs(total(tuple(values))) / step
         np.testing.assert_allclose(slope, difference, rtol=1e-5, atol=1e-9 + rounding)
         assert (abs(slope) > 100 * rounding) == (key not in WITHOUT_EFFECT)
 
@@ -340,6 +342,9 @@ def test_in_a_weighted_sum_inputs_of_one_name_are_one() -> None:
     assert_close(parts["huber"], huber(2.0).astype("float32"))
     assert_close(total_, (0.3 * huber(2.0) + 0.5 * 0.3 * 2).astype("float32"))
     assert_close(grads["share"], np.float32(huber(2.0).sum() + 0.5 * 2 * 2))
+    assert {grad.dtype for grad in grads.values()} == {np.dtype("float32")}
+    with pytest.raises(InputError, match="share: expected one number"):
+        whole(PRED, LABEL, rho=2.0, share=np.ones(2))
     model = whole.to_onnx({"pred": ("float32", ("N", 2)), "label": ("float32", ("N", 2))})
     assert sorted(i.name for i in model.graph.input) == ["label", "pred", "rho", "share"]
 
@@ -449,7 +454,7 @@ def test_what_is_given_for_it_is_one_number() -> None:
 
 def test_an_input_says_what_it_is() -> None:
     loss = nn.HuberLoss(delta=Input("d"))
-    assert repr(loss) == "HuberLoss(delta=Input('d'), reduction='mean')"
+    assert repr(loss) == "HuberLoss(reduction='mean', delta=Input('d'))"
     assert loss.options["delta"] == Input("d")
     assert pickle.loads(pickle.dumps(loss)).options == loss.options
     assert "gamma=Input('g')" in repr(losses.sigmoid_focal.with_options(gamma=Input("g")))

@@ -122,6 +122,17 @@ def test_show_golden() -> None:
     assert "(float[2,3] pred, float[2,3] label) => (float[2] loss)" in shown
 
 
+def test_show_has_the_stages_of_the_compiler() -> None:
+    args = ("show", "sigmoid_bce", "--grad", "pred", "--stages")
+    told = ok(*args)
+    assert told.startswith("trace\n  pred : float32[N,C]\n")
+    assert "\nmerge scans\n  unchanged\n" in told
+    shown = json.loads(ok(*args, "--json"))
+    assert list(shown)[:3] == ["trace", "stabilize", "differentiate"]
+    assert shown["differentiate"][-1].startswith("grad_pred = %")
+    assert "give one" in refused(*args, "--html")
+
+
 def test_show_has_options_opset_and_gradients() -> None:
     args = ("show", "softmax_ce", "--grad", "pred", "--set", "axis=1", "--opset", 20, "--json")
     shown = json.loads(ok(*args))

@@ -163,7 +163,7 @@ def test_tables_have_the_same_losses() -> None:
         assert all(lookup(name).name == name for name in table)
 
 
-def test_options_that_a_counterpart_has_not_rule_it_out() -> None:
+def test_options_that_an_equivalent_has_not_rule_it_out() -> None:
     options = lookup("huber").options
     framework = type("Framework", (), {})
 

@@ -13,13 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
-from lossgraph.cli import app
-from lossgraph.compare import equivalents
-from lossgraph.compare import external_frameworks as foreign
-from lossgraph.compare.comparison import Subject, compare, named_outputs
+from lossgraph.cli import app, output
+from lossgraph.cli import compare as compare_command
+from lossgraph.compare import equivalents, external_frameworks
+from lossgraph.compare.comparison import compare
 from lossgraph.compare.differences import deviation
-from lossgraph.compare.edge_cases import cases, kind_of
+from lossgraph.compare.edge_cases import edge_cases, kind_of, mixed_edges
 from lossgraph.compare.external_frameworks import Job
+from lossgraph.compare.outputs import named_outputs
+from lossgraph.compare.own_engines import Subject
 from lossgraph.deploy.example_inputs import draw_inputs
 from support import ROOT
 
@@ -128,19 +130,46 @@ def test_engine_and_numpy_agree(name):
     assert {row.output for row in found.rows} >= {f"grad_{name}" for name in subject.grad}
 
 
-def test_extremes_are_compared_too():
+def test_edge_cases_are_compared_too():
     rows = rows_of("bce_with_logits", "--against", "numpy", "--extremes")
     titles = list(dict.fromkeys(row["inputs"] for row in rows))
     assert titles == ["ordinary", "logits of 200", "logits of 1e4", "logits of 0", "certain"]
     assert all(row["agrees"] for row in rows)
 
 
+def test_a_terminal_of_80_columns_splits_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setattr(compare_command, "on_terminal", lambda: True)
+    args = ("losses.orpo", "--against", "numpy,onnxruntime", "--extremes", "--ulp", 0)
+    _, out, _ = call(*args)
+    assert max(map(len, out.partition("numpy, ordinary: ")[0].splitlines())) <= 80
+    for whole in ("ordinary", "grad_rejected", "DIFFERS", "relative", "absolute", "agrees"):
+        assert whole in out
+    assert out.startswith(f"numpy {np.__version__}\n")
+
+
+def test_tables_have_the_absolute_difference():
+    """Of numbers near 0 the others say nothing."""
+    _, out, _ = call("softmax_ce", "--against", "numpy", "--size", "N=64,C=100")
+    head, *lines = out.splitlines()
+    assert head.split() == ["framework", "inputs", "output", "ULP", "relative", "absolute"]
+    wanted = {row["output"]: row for row in rows_of(
+        "softmax_ce", "--against", "numpy", "--size", "N=64,C=100")}  # fmt: skip
+    for line in lines:
+        _, _, name, ulp, relative, absolute, verdict = line.split()
+        assert verdict == "agrees"
+        assert int(ulp) == wanted[name]["max_ulp"]
+        assert float(relative) == pytest.approx(wanted[name]["max_relative"], rel=0.05)
+        assert float(absolute) == pytest.approx(wanted[name]["max_absolute"], rel=0.05)
+
+
 def test_what_differs_is_shown_with_both_numbers():
     args = ("softmax_ce", "--against", "numpy", "--size", "N=64,C=100", "--ulp", 0)
     code, out, _ = call(*args)
     assert code == 1
-    wrong = next(line for line in out.splitlines() if line.endswith("DIFFERS"))
-    mine, its = map(float, re.search(r"\]: (\S+), numpy (\S+)", wrong).groups())
+    wrong = next(line for line in out.splitlines() if line.startswith("numpy, "))
+    mine, its = map(float, re.search(r"\]: lossgraph (\S+), numpy (\S+)", wrong).groups())
     row = next(row for row in rows_of(*args, code=1) if not row["agrees"])
     assert (row["first"]["lossgraph"], row["first"]["other"]) == pytest.approx((mine, its))
     assert mine != its == pytest.approx(mine, rel=1e-5)
@@ -223,8 +252,8 @@ def test_what_cannot_take_part_is_left_out(fake, monkeypatch):
     code, _, err = call("gluon.HuberLoss", "--against", "fakeframe")
     assert code == 2
     assert "no equivalent of gluon.HuberLoss" in err
-    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(foreign, "ENVIRONMENTS", Path("nowhere"))
+    monkeypatch.setattr(external_frameworks.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(external_frameworks, "ENVIRONMENTS", Path("nowhere"))
     code, out, err = call("nn.MSELoss", "--against", "torch,numpy")
     assert code == 0
     assert "torch: left out: not installed here: --python torch=PATH" in err
@@ -314,10 +343,10 @@ def subject_of(name, arrays=None, **options):
     return Subject(entry, made, program, given, options)
 
 
-def compared(name, framework, arrays=None, extremes=False, **options):
+def compared(name, framework, arrays=None, at_edges=False, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return compare(subject_of(name, arrays, **options), [framework], extremes=extremes)
+        return compare(subject_of(name, arrays, **options), [framework], with_edge_cases=at_edges)
 
 
 def names_in(namespace, table=()):
@@ -363,7 +392,7 @@ def test_mxnet():
         pytest.skip(f"there is no MXNet in {MXNET}: tools/bench_peers --install makes it")
     subjects = [subject_of(name) for name in names_in("gluon", equivalents.MXNET)]
     jobs = [Job(s.entry.name, s.arrays, s.grad, {}, s.entry.options) for s in subjects]
-    found = foreign.outputs_of("mxnet", str(MXNET / "bin" / "python"), jobs)
+    found = external_frameworks.outputs_of("mxnet", str(MXNET / "bin" / "python"), jobs)
     for subject, outputs in zip(subjects, found, strict=True):
         assert isinstance(outputs, dict), (subject.entry.name, outputs)
         value, grads = subject.loss.value_and_grad(**subject.arrays, wrt=subject.grad)
@@ -399,14 +428,14 @@ def test_weights_reach_torchs_constructors():
 
 def test_torch_overflows_where_the_limit_is_finite():
     pytest.importorskip("torch")
-    found = compared("nn.SoftMarginLoss", "torch", extremes=True)
+    found = compared("nn.SoftMarginLoss", "torch", at_edges=True)
     wrong = [row for row in found.rows if not row.ok]
     assert {row.case for row in wrong} == {"logits of 200", "logits of 1e4"}
     assert all(row.deviation.first.expected in (np.inf, np.nan) or np.isnan(row.deviation.first[2])
                for row in wrong)  # fmt: skip
 
 
-# --- extremes ---
+# --- edge cases ---
 
 
 def test_kinds_are_seen_by_the_numbers():
@@ -420,9 +449,9 @@ def test_kinds_are_seen_by_the_numbers():
     assert kind_of(np.arange(3)) == kind_of(np.zeros(0)) == ""
 
 
-def test_extremes_keep_order_signs_and_dtypes():
+def test_edge_cases_keep_order_signs_and_dtypes():
     x = np.array([[0.5, -2.0, 1.0], [3.0, 0.1, -0.2]], np.float32)
-    found = cases({"x": x, "y": np.array([1, 0])})
+    found = edge_cases({"x": x, "y": np.array([1, 0])})
     assert list(found) == ["logits of 200", "logits of 1e4", "logits of 0"]
     for title, size in (("logits of 200", 200), ("logits of 1e4", 1e4)):
         moved = found[title]["x"]
@@ -432,9 +461,24 @@ def test_extremes_keep_order_signs_and_dtypes():
         np.testing.assert_array_equal(np.sign(moved), np.sign(x))
         assert len(np.unique(moved)) == x.size
     assert not found["logits of 0"]["x"].any()
-    one = cases({"p": np.array([[0.2, 0.7, 0.1]]), "q": np.log([[0.2, 0.7, 0.1]])})
+    one = edge_cases({"p": np.array([[0.2, 0.7, 0.1]]), "q": np.log([[0.2, 0.7, 0.1]])})
     np.testing.assert_array_equal(one["certain"]["p"], [[0, 1, 0]])
     np.testing.assert_array_equal(one["certain"]["q"], [[-1e4, 0, -1e4]])
+
+
+def test_mixed_edges_have_ties_and_are_the_same_each_time():
+    real, shares = np.zeros((20, 5), np.float32), np.full((4, 5), 0.2, np.float32)
+    arrays = {"x": real, "pred": np.log(shares), "label": shares, "class": np.arange(4)}
+    kinds = {"x": "real", "pred": "log_simplex", "label": "simplex"}
+    found = mixed_edges(arrays, kinds)
+    assert set(np.unique(found["x"])) == {-1e4, 0, 1, 1e4}
+    assert set(np.unique(mixed_edges(arrays, kinds, large=100.0)["x"])) == {-100, 0, 1, 100}
+    assert set(np.unique(found["pred"])) == {0, -1e4}
+    np.testing.assert_array_equal(found["label"].sum(axis=1), 1)
+    assert set(np.unique(found["label"])) == {0, 1}
+    assert all(found[name].dtype == array.dtype for name, array in arrays.items())
+    for name, array in mixed_edges(arrays, kinds).items():
+        np.testing.assert_array_equal(array, found[name])
 
 
 def test_outputs_have_the_names_of_models():

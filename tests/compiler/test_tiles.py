@@ -12,10 +12,10 @@ from lossgraph.catalogue.register import entries, example_types
 from lossgraph.compiler import tiles
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.ir.types import tensor_type
-from lossgraph.runtime import shards as parts
+from lossgraph.runtime import shards
 from lossgraph.runtime.compiled import Compiled
 from lossgraph.runtime.runner import Runner
-from lossgraph.runtime.shards import Part
+from lossgraph.runtime.shards import Shard
 from separability import NOT_SEPARABLE, per_sample
 from support import assert_close
 
@@ -42,9 +42,9 @@ def both(loss, types, arrays, grad=(), **named):
     """The results of a loss in tiles, which are used, and as a whole."""
     program = loss.program(types, grad=grad, **named)
     tiled, whole = Compiled(program, threads=2), Compiled(program)
-    whole._runner._parts = None
+    whole._runner._sharded = None
     runner = tiled._runner
-    assert any(p.rows for each in runner._parts.schedule(runner.check(arrays)) for p in each)
+    assert any(p.rows for each in runner.shards(runner.check(arrays)) for p in each)
     return tiled.run(arrays), whole.run(arrays)
 
 
@@ -119,26 +119,26 @@ def test_a_label_that_is_no_class(eager, place, bad):
 
 
 def test_when_and_how(monkeypatch):
-    monkeypatch.setattr(parts, "processors", lambda: 2)
+    monkeypatch.setattr(shards, "processors", lambda: 2)
     monkeypatch.setattr(tiles, "_cache_size", lambda: 1_200_000)
 
-    def schedule(loss, types, sizes, grad=("pred",), threads=None):
+    def shards_of(loss, types, sizes, grad=("pred",), threads=None):
         runner = Runner(loss.program(types, grad=grad), threads=threads)
-        return runner._schedule(sizes)
+        return runner.shards(sizes)
 
     large, small = {"N": 4100, "C": 1000}, {"N": 64, "C": 10}
-    assert schedule(gluon.L2Loss(), PAIR, large) == [[Part(0, 2050, 50)], [Part(2050, 4100, 50)]]
+    assert shards_of(gluon.L2Loss(), PAIR, large) == [[Shard(0, 2050, 50)], [Shard(2050, 4100, 50)]]
     prime = {**large, "N": 4099}
-    assert schedule(gluon.L2Loss(), PAIR, prime) == [
-        [Part(0, 1998, 54)], [Part(1998, 4050, 54), Part(4050, 4099)],
+    assert shards_of(gluon.L2Loss(), PAIR, prime) == [
+        [Shard(0, 1998, 54)], [Shard(1998, 4050, 54), Shard(4050, 4099)],
     ]  # fmt: skip
-    assert schedule(gluon.L2Loss(), PAIR, prime, threads=1) == [
-        [Part(0, 4050, 54), Part(4050, 4099)]
+    assert shards_of(gluon.L2Loss(), PAIR, prime, threads=1) == [
+        [Shard(0, 4050, 54), Shard(4050, 4099)]
     ]
-    assert schedule(gluon.L2Loss(), PAIR, small) == []
-    assert schedule(gluon.L2Loss(), PAIR, {"N": 0, "C": 1000}) == []
-    assert schedule(gluon.SoftmaxCELoss(), SPARSE, large, grad=()) == []  # one operator does it all
-    assert schedule(gluon.L2Loss(batch_axis=1), PAIR, large) == []  # samples are not in one piece
+    assert shards_of(gluon.L2Loss(), PAIR, small) == []
+    assert shards_of(gluon.L2Loss(), PAIR, {"N": 0, "C": 1000}) == []
+    assert shards_of(gluon.SoftmaxCELoss(), SPARSE, large, grad=()) == []  # one operator
+    assert shards_of(gluon.L2Loss(batch_axis=1), PAIR, large) == []  # samples are not in one piece
 
 
 # --- sums over all samples ----------------------------------------------------------------
@@ -167,14 +167,14 @@ def test_a_value_that_follows_from_sums(eager, samples):
 
 def test_a_gradient_that_needs_all_samples_first_is_run_whole():
     program = FunctionLoss(log_of_a_mean).program(PAIR, grad=("pred",))
-    assert Runner(program)._schedule({"N": 100_000, "C": 100}) == []
+    assert Runner(program).shards({"N": 100_000, "C": 100}) == []
 
 
 def test_a_long_mean_keeps_its_digits():
     """ONNX Runtime's own is off by a per cent here."""
     many = np.full(10**7, 0.1, np.float32)
     fn = lg.compile(lambda F, x: F.mean(F.abs(x) * 3), {"x": ("float32", ("N",))})
-    assert fn._runner._schedule({"N": many.size})
+    assert fn._runner.shards({"N": many.size})
     np.testing.assert_allclose(fn(many), 3 * many[:1].astype(float), rtol=1e-6)
 
 
@@ -182,7 +182,7 @@ def test_a_long_mean_keeps_its_digits():
 def test_tiles_of_ones_own(tiles, rows):
     fn = lg.compile(gluon.L2Loss(), PAIR, grad=("pred",), threads=2, tiles=tiles)
     x, y = np.random.default_rng(0).random((2, 8, 5)).astype(np.float32)
-    assert {part.rows for each in fn._runner._schedule({"N": 8, "C": 5}) for part in each} == rows
+    assert {shard.rows for each in fn._runner.shards({"N": 8, "C": 5}) for shard in each} == rows
     value, grads = fn(x, y)
     assert_close(value, ((x - y) ** 2).mean(1) / 2)
     assert_close(grads["pred"], (x - y) / 5)

@@ -11,7 +11,8 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon, losses, nn, reference
 from lossgraph.errors import GradientError, InputError
-from support import DIFFERENCE, assert_close, difference_quotient
+from support import assert_close, difference_quotient
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(6)
 N, T, C = 4, 5, 3
@@ -201,8 +202,8 @@ def test_parts_of_a_function_of_ones_own():
 def test_a_sum_survives_pickling_and_says_what_it_is():
     loss = lg.weighted_sum({"ce": CE, "nce": (0.5, losses.z_loss)})
     assert repr(loss) == (
-        "WeightedSum(ce='1.0 * SoftmaxCrossEntropyLoss(batch_axis=0, w=None)', "
-        "nce='0.5 * <loss z_loss()>', reduction='none')"
+        "WeightedSum(ce=1.0 * SoftmaxCrossEntropyLoss(axis=-1, sparse_label=True, "
+        "from_logits=False, weight=None, batch_axis=0), nce=0.5 * z_loss(), reduction='none')"
     )
     again = pickle.loads(pickle.dumps(loss))
     given = {"pred": PRED, "label": LABEL, "logits": PRED}
@@ -407,3 +408,38 @@ def test_other_names_keep_what_is_known_of_inputs():
         ctc.value_and_grad(log_probs, packed, np.array([6, 6]), np.array([2, 1]), wrt=("n",))
     with pytest.raises(GradientError, match="'label'"):
         lg.renamed(losses.supcon, embedding="x").value_and_grad(PRED, LABEL, wrt=("label",))
+
+
+def test_a_renamed_loss_knows_what_it_takes_as_the_loss_itself() -> None:
+    """Whether the target is of classes depends on its shape, and so on its name."""
+    loss = lg.renamed(nn.CrossEntropyLoss(), target="y")
+    assert_close(loss(PRED, LABEL), nn.CrossEntropyLoss()(PRED, LABEL))
+    shares = np.full((N, C), 1 / C)
+    _, grads = loss.value_and_grad(PRED, y=shares, wrt=("y",))
+    _, same = nn.CrossEntropyLoss().value_and_grad(PRED, shares, wrt=("target",))
+    assert_close(grads["y"], same["target"])
+    types = {"input": ("float32", ("N", C)), "y": ("int64", ("N",))}
+    assert [i.name for i in loss.to_onnx(types, grad=("input",)).graph.input] == ["input", "y"]
+
+
+@pytest.mark.parametrize("kind", [nn.NLLLoss, nn.CrossEntropyLoss])
+def test_float_labels_have_no_gradient_in_a_loss_of_another_name(kind) -> None:
+    label = LABEL.astype("float64")
+    for loss, given in (
+        (lg.renamed(kind(), target="y"), {"y": label}),
+        (lg.renamed(lg.renamed(kind(), target="y"), y="z"), {"z": label}),
+        (lg.weighted_sum({"a": lg.renamed(kind(reduction="none"), target="y")}), {"y": label}),
+        (lg.mixup(kind(), label="target"), {"target_mixed": label, "target": label, "lam": 0.5}),
+    ):
+        with pytest.raises(GradientError, match="is a class label"):
+            loss.value_and_grad(input=PRED, **given, wrt=(next(iter(given)),))
+
+
+def test_losses_of_losses_say_their_options() -> None:
+    inner = "L1Loss(weight=None, batch_axis=0)"
+    loss = gluon.L1Loss()
+    assert repr(lg.renamed(loss, pred="x")) == f"Renamed(loss={inner}, pred='x')"
+    assert repr(lg.mixup(loss)) == f"Mixup(loss={inner}, label='label')"
+    assert repr(lg.padded(loss)) == (
+        f"Padded(loss={inner}, over=('pred', 'label'), reduction='mean', per_sample=False)"
+    )

@@ -22,7 +22,8 @@ from lossgraph.cli import app
 from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.export import export_folder
-from lossgraph.lowering.lower import MAX_OPSET, Builder
+from lossgraph.lowering.onnx_api import dtype_code
+from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import RELEASES, release
 from support import newest_opset, reference_evaluator, run_model
 
@@ -197,7 +198,7 @@ def test_the_command_exports_for_a_release(tmp_path: Path) -> None:
 def test_all_floats_are_of_the_dtype(loss: str, dtype: str, tmp_path: Path) -> None:
     grad = "pred" if loss == "softmax_ce" else "labels"
     value, training = exported(tmp_path, loss, "--dtype", dtype, "--grad", grad)
-    code = Builder.dtype_code(dtype)
+    code = dtype_code(dtype)
     for info in (*value.graph.output, *training.graph.output, training.graph.input[0]):
         assert info.type.tensor_type.elem_type == code
     stored = [

@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 
 import lossgraph as lg
 from lossgraph import gluon, reference
-from support import DIFFERENCE, assert_close, difference_quotient, newest_opset
+from support import assert_close, difference_quotient, newest_opset
+from tolerances import DIFFERENCE
 
 RNG = np.random.default_rng(0)
 N, C = 4, 5
@@ -359,8 +360,15 @@ def test_cosine_weights_of_vectors_in_a_grid(shape, labelled):
         shape = labelled
     weight = prob(*shape)
     loss = gluon.CosineEmbeddingLoss()
-    expected = loss(one, two, label) * weight.reshape(6, 1)
+    expected = loss(one, two, label) * weight.reshape(6)
     assert_close(loss(one, two, label, weight), expected)
+
+
+def test_cosines_are_one_number_for_each_vector_and_add_to_other_losses():
+    one, two = real(N, C), real(N, C)
+    cosine = gluon.CosineEmbeddingLoss()(one, two, signs(N))
+    assert cosine.shape == (N,)
+    assert (cosine + gluon.L2Loss()(one, two)).shape == (N,)
 
 
 def test_a_pos_weight_that_enlarges_is_refused():
@@ -484,7 +492,7 @@ def test_the_aliases_are_the_classes():
     assert gluon.SigmoidBCELoss is gluon.SigmoidBinaryCrossEntropyLoss
     assert gluon.SoftmaxCELoss is gluon.SoftmaxCrossEntropyLoss
     assert gluon.loss.HuberLoss is gluon.HuberLoss
-    assert repr(gluon.L1Loss(weight=2)) == "L1Loss(batch_axis=0, w=2)"
+    assert repr(gluon.L1Loss(weight=2)) == "L1Loss(weight=2, batch_axis=0)"
 
 
 # --- dtypes ---

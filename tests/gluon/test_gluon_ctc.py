@@ -12,7 +12,9 @@ import golden_cases
 import lossgraph as lg
 from ctc_oracle import NAMED, draw, oracle
 from lossgraph import gluon, reference, symbolic
-from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
+from lossgraph.compare.finite_differences import along, gradient
+from support import assert_close, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 CASES = [case for case in golden_cases.cases("mxnet") if case["loss"] == "CTCLoss"]
 OPSETS = [opset for opset in (13, 18, 21, 26) if opset <= newest_opset()]
@@ -128,12 +130,9 @@ def test_the_gradient_is_the_difference_quotient():
     loss = gluon.CTCLoss(weight=0.7)
     ct = np.array([1.0, -2.0, 0.5, 3.0])
     _, grads = loss.value_and_grad(pred, label, pred_lengths=lengths, ct=ct)
-    slopes = np.empty_like(pred)
-    for at in np.ndindex(pred.shape):
-        moved = np.stack([pred, pred])
-        moved[:, *at] += (1e-6, -1e-6)
-        up, down = (loss(x, label, pred_lengths=lengths) for x in moved)
-        slopes[at] = (ct * (up - down)).sum() / 2e-6
+    slopes = gradient(
+        lambda at: ct * loss(at["pred"], label, pred_lengths=lengths), {"pred": pred}, "pred"
+    )
     assert_close(grads["pred"], slopes, tolerance=DIFFERENCE)
 
 
@@ -148,9 +147,9 @@ def test_second_derivatives():
     reverse = lg.grad(symbolic.sum(first * tangent), x)
     forward = lg.jvp(first, {x: tangent})
     found = lg.compile([reverse, forward])(x=pred, y=label, v=v)
-    ends = [oracle(pred + sign * 1e-6 * v, label)[1] for sign in (1, -1)]
+    slopes = along(lambda at: oracle(at["pred"], label)[1], {"pred": pred}, {"pred": v})
     for each in found:
-        assert_close(each, (ends[0] - ends[1]) / 2e-6, tolerance=DIFFERENCE)
+        assert_close(each, slopes, tolerance=DIFFERENCE)
 
 
 # --- exports ---

@@ -14,6 +14,11 @@ CASES = [case for case in ALL if case not in REFUSED]
 ids = [case["id"] for case in CASES]
 
 
+def value_of(recorded, case):
+    """MXNet gives (N, 1) for cosines, of which its page says (N,)."""
+    return recorded.out.reshape(-1) if case["loss"] == "CosineEmbeddingLoss" else recorded.out
+
+
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_value_and_gradients(case):
     recorded = golden_cases.Case("mxnet", case)
@@ -26,7 +31,7 @@ def test_value_and_gradients(case):
             golden_cases.close(grads[name], recorded.grads[name], recorded.dtype)
     else:
         value = loss(**recorded.inputs, **recorded.call)
-    golden_cases.close(value, recorded.out, recorded.dtype)
+    golden_cases.close(value, value_of(recorded, case), recorded.dtype)
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids)
@@ -34,7 +39,8 @@ def test_the_same_body_on_numpy(case):
     recorded = golden_cases.Case("mxnet", case)
     loss = getattr(gluon, case["loss"])(**recorded.options)
     arrays = {name: reference.Array(array) for name, array in recorded.inputs.items()}
-    golden_cases.close(loss(**arrays, **recorded.call).asnumpy(), recorded.out, recorded.dtype)
+    value = loss(**arrays, **recorded.call).asnumpy()
+    golden_cases.close(value, value_of(recorded, case), recorded.dtype)
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=[case["id"] for case in REFUSED])

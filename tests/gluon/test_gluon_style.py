@@ -16,7 +16,8 @@ from lossgraph.errors import InputError
 from lossgraph.gluon import HybridBlock
 from lossgraph.gluon import loss as gloss
 from lossgraph.gluon.loss import Loss, SoftmaxCELoss, _apply_weighting, _reshape_like
-from support import DIFFERENCE, TOLERANCE, assert_close, difference_quotient
+from support import assert_close, difference_quotient
+from tolerances import DIFFERENCE, TOLERANCE
 
 RNG = np.random.default_rng(8)
 
@@ -363,7 +364,7 @@ def flat(value):
 
 def in_order(loss, given):
     """The arrays in the order of the call."""
-    names = [n for n in loss._signature().parameters if n in given] or list(given)
+    names = [n for n in loss.signature.by_name if n in given] or list(given)
     return [given[n] for n in names]
 
 

@@ -9,15 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from support import GOLDEN, assert_close
-
-# Of float32, the other framework's own digits: its float32 kernels agree with exact ones to 1e-5
-# in values and 1e-4 in gradients. The narrow ones round a float32 result once.
-TOLERANCE = {
-    "float64": (1e-9, 1e-11),
-    "float32": (2e-4, 2e-6),
-    "float16": (1e-3, 1e-6),
-    "bfloat16": (8e-3, 1e-6),
-}
+from tolerances import RECORDED
 
 
 @functools.cache
@@ -37,7 +29,7 @@ def close(actual, expected, dtype):
     actual, expected = np.asarray(actual), np.asarray(expected)
     if actual.shape != expected.shape and actual.size == expected.size == 1:
         expected = expected.reshape(actual.shape)
-    assert_close(actual, expected, tolerance=TOLERANCE[dtype])
+    assert_close(actual, expected, tolerance=RECORDED[dtype])
 
 
 def _as_bfloat16(array):

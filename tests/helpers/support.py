@@ -1,4 +1,4 @@
-"""What the tests share: tolerances, engines, samples, tools."""
+"""What the tests share: engines, samples, tools."""
 
 from __future__ import annotations
 
@@ -13,27 +13,17 @@ import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from lossgraph.compare.finite_differences import along
 from lossgraph.ir.expr import inputs_of, variable
 from lossgraph.ir.types import numpy_dtype, tensor_type
-from lossgraph.lowering.lower import MAX_OPSET, lower
+from lossgraph.lowering.lower import lower
+from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import release
+from tolerances import TOLERANCE
 
 ROOT = Path(__file__).parents[2]  # of the checkout
 TOOLS = ROOT / "tools"
 GOLDEN = ROOT / "tests" / "golden"
-
-# (rtol, atol) by dtype. float64: some hundred roundings. float32: as many, and the engine's
-# exp, log, tanh and erf, which are right to a few units in the last place; atol for sums of
-# terms that cancel. float16: one rounding of a float32 result, at most half a unit of 2^-11.
-TOLERANCE = {
-    "float64": (1e-11, 1e-12),
-    "float32": (1e-5, 2e-6),
-    "float16": (1e-3, 1e-6),
-    "bfloat16": (8e-3, 1e-6),
-}
-# Central differences in float64: truncation h^2, rounding 1e-16/h.
-STEP = 1e-6
-DIFFERENCE = (1e-6, 1e-7)
 
 SPECIAL = [
     0.0,
@@ -53,7 +43,7 @@ SPECIAL = [
 ]
 
 # Kernels of old releases that are wrong where lossgraph's own lowering is plain ONNX.
-OLD_ENGINE = {"Erf": "erf(NaN) is 1", "Sqrt": "sqrt(inf) is NaN"}
+OLD_ENGINE = {"Erf": np.nan, "Sqrt": np.inf}  # erf(NaN) is 1, sqrt(inf) is NaN
 
 
 def assert_close(actual, expected, dtype=None, tolerance=None):
@@ -68,8 +58,7 @@ def assert_close(actual, expected, dtype=None, tolerance=None):
 
 def difference_quotient(value, arrays, name, direction):
     """The central difference of ``value(**arrays)`` where one array moves in a direction."""
-    up, down = (value(**{**arrays, name: arrays[name] + s * STEP * direction}) for s in (1, -1))
-    return (up - down) / (2 * STEP)
+    return along(lambda at: value(**at), arrays, {name: direction})
 
 
 def symbol(name, dtype, shape):

@@ -16,11 +16,11 @@ from lossgraph.deploy.example_inputs import choose_sizes
 from lossgraph.deploy.example_inputs import draw as draw_arrays
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
-from lossgraph.ir.expr import is_const
+from lossgraph.ir.expr import is_literal
 from lossgraph.passes import autodiff
-from lossgraph.passes.batch_partition import COUNT, find_batch
+from lossgraph.passes.batch_partition import BATCH_SIZE, partition_batch
 from lossgraph.passes.scan import scan
-from lossgraph.runtime import shards as parts
+from lossgraph.runtime import shards
 from lossgraph.runtime.runner import Runner
 from random_expressions import LEAVES, arrays, expressions
 from separability import NOT_SEPARABLE, per_sample
@@ -50,7 +50,7 @@ SEPARABLE = {
     "by the samples' own": ops.matmul(ops.expand_dims(X, (2,)), ops.expand_dims(Y, (1,))),
     "there and back": ops.transpose(ops.exp(ops.transpose(X, (1, 0))), (1, 0)),
     "picked": ops.pick(Y, COLUMN, 1),
-    "put": ops.unpick(ops.reduce_sum(X, (1,)), COLUMN, 1, 4),
+    "scatter": ops.scatter_add(ops.reduce_sum(X, (1,)), COLUMN, 1, 4),
     "the second of two batches": ops.take_range(ops.concat([X, X * 2], 0), 0, N, N),
     "beside each other": ops.concat([X, Y], 1),
     "the same for all": ops.broadcast_to(ops.reduce_sum(W, (0, 1)), (N, 1)),
@@ -80,7 +80,7 @@ MIXED = {
     "sorted among": ops.cast(ops.arg_sort(X, 0, N, largest=True), "float64"),
     "a parameter": W,
     "over samples as steps": scan(lambda s, e: ([s[0] + e[0]], [s[0]]),
-                                  [ops.filled(0.0, "float64", (3,))], [X])[1][0],
+                                  [ops.full(0.0, "float64", (3,))], [X])[1][0],
 }  # fmt: skip
 ROWS = {
     "x": np.random.default_rng(0).normal(size=(5, 3)),
@@ -96,24 +96,26 @@ def cut_at(array, axis, part):
 
 def in_parts(outputs, given_arrays, batch, cut, sizes):
     """The outputs from those of the samples before ``cut`` and of the others."""
-    halves, count = [], {COUNT: np.array(sizes[batch.dim])}
+    halves, count = [], {BATCH_SIZE: np.array(sizes[batch.dim])}
     for part, samples in ((slice(None, cut), cut), (slice(cut, None), sizes[batch.dim] - cut)):
         mine = {n: cut_at(array, batch.inputs[n], part) for n, array in given_arrays.items()}
-        values = evaluate(list(batch.parts.values()), mine | count, {**sizes, batch.dim: samples})
-        halves.append(dict(zip(batch.parts, values, strict=True)))
+        values = evaluate(
+            list(batch.per_shard.values()), mine | count, {**sizes, batch.dim: samples}
+        )
+        halves.append(dict(zip(batch.per_shard, values, strict=True)))
     joined = {
         name: np.concatenate([half[name] for half in halves], axis)
         for name, axis in batch.outputs.items()
     }
     sums = {name: halves[0][name] + halves[1][name] for name in batch.sums}
-    rest = evaluate(list(batch.rest.values()), {**given_arrays, **count, **sums}, sizes)
-    joined.update(zip(batch.rest, rest, strict=True))
+    rest = evaluate(list(batch.combined.values()), {**given_arrays, **count, **sums}, sizes)
+    joined.update(zip(batch.combined, rest, strict=True))
     return [joined[name] for name in outputs]
 
 
 @pytest.mark.parametrize("name", SEPARABLE)
-def test_parts_are_parts_of_the_whole(name):
-    batch = find_batch(INPUTS, {"loss": SEPARABLE[name]})
+def test_shards_are_shards_of_the_whole(name):
+    batch = partition_batch(INPUTS, {"loss": SEPARABLE[name]})
     assert batch is not None
     assert batch.dim == "N"
     assert batch.inputs == {"x": 0, "y": 0, "w": None, "i": 0}
@@ -137,7 +139,7 @@ def test_sums_over_the_samples_add_up(name):
     """Beside an output of each sample, the gradient of a mean."""
     each = ops.tanh(X) / ops.cast(ops.size_of(N), "float64")
     outputs = {"loss": SUMMED[name], "each": each}
-    batch = find_batch(INPUTS, outputs)
+    batch = partition_batch(INPUTS, outputs)
     assert batch is not None
     assert set(batch.outputs) == {"each"}
     assert batch.sums
@@ -148,14 +150,14 @@ def test_sums_over_the_samples_add_up(name):
 
 @pytest.mark.parametrize("name", MIXED)
 def test_samples_that_see_each_other(name):
-    assert find_batch(INPUTS, {"loss": MIXED[name]}) is None
-    assert find_batch(INPUTS, {"loss": X * 1.0, "other": MIXED[name]}) is None
+    assert partition_batch(INPUTS, {"loss": MIXED[name]}) is None
+    assert partition_batch(INPUTS, {"loss": X * 1.0, "other": MIXED[name]}) is None
 
 
 def test_a_dim_that_stands_twice_is_no_batch():
     square = symbol("square", "float64", ("N", "N"))
-    assert find_batch([square], {"loss": square * 2.0}) is None
-    assert find_batch([symbol("x", "float64", (4, 3))], {"loss": X * 2.0}) is None
+    assert partition_batch([square], {"loss": square * 2.0}) is None
+    assert partition_batch([symbol("x", "float64", (4, 3))], {"loss": X * 2.0}) is None
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -164,7 +166,7 @@ def test_random_expressions_in_parts(made):
     root, _ = made
     gradients = autodiff.grad(root, [LEAVES[0], LEAVES[2]])
     outputs = {"loss": root, "grad_x": gradients[0], "grad_z": gradients[1]}
-    batch = None if is_const(root) else find_batch(LEAVES, outputs)
+    batch = None if is_literal(root) else partition_batch(LEAVES, outputs)
     if batch is None:
         return
     given_arrays = arrays(5, 0)
@@ -180,7 +182,7 @@ def test_every_loss_in_parts(entry):
     loss = entry.make(per_sample(entry))
     types = example_types(loss)
     program = loss.program(types, grad=(next(iter(types)),))
-    batch = find_batch(program.inputs, program.outputs)
+    batch = partition_batch(program.inputs, program.outputs)
     assert (batch is None) == (entry.name in NOT_SEPARABLE)
     if batch is None:
         return
@@ -194,13 +196,13 @@ def test_every_loss_in_parts(entry):
             assert_close(a, b)
 
 
-# --- run in parts ---
+# --- run on shards ---
 
 
 @pytest.fixture
 def eager(monkeypatch):
     """Threads for however little work."""
-    monkeypatch.setattr(parts, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(shards, "_WORTH_A_THREAD", 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 9])
@@ -227,14 +229,14 @@ def test_ctc_on_several_threads(eager, threads, layout, lengths):
         assert into is None or value is out["loss"]
 
 
-def test_parts_are_chosen_by_work(monkeypatch):
+def test_shards_are_chosen_by_work(monkeypatch):
     program = gluon.CTCLoss().program({n: NAMED[n] for n in ("pred", "label")})
-    monkeypatch.setattr(parts, "processors", lambda: 4)
+    monkeypatch.setattr(shards, "processors", lambda: 4)
 
     def ends(sizes, threads=None):
-        schedule = Runner(program, threads=threads)._schedule(sizes)
-        assert all(part.rows == 0 for each in schedule for part in each)
-        return [(part.first, part.last) for (part,) in schedule]
+        found = Runner(program, threads=threads).shards(sizes)
+        assert all(shard.rows == 0 for each in found for shard in each)
+        return [(shard.first, shard.last) for (shard,) in found]
 
     small, large = {"N": 8, "T": 4, "C": 5, "L": 2}, {"N": 10, "T": 500, "C": 50, "L": 40}
     assert ends(small) == []
@@ -243,7 +245,7 @@ def test_parts_are_chosen_by_work(monkeypatch):
     assert ends(large, threads=1) == []
 
 
-def test_errors_of_a_part_come_out(eager):
+def test_errors_of_a_shard_come_out(eager):
     pred, label = draw((4, 5, 3), 2)
     fn = lg.compile(gluon.CTCLoss(), {n: NAMED[n] for n in ("pred", "label")}, threads=2)
     with pytest.raises(lg.InputError, match=r"label\[3, 0\] is 7"):

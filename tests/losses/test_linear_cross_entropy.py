@@ -16,13 +16,8 @@ from golden_cases import close
 from lossgraph import nn, reference, symbolic
 from lossgraph.ir.dims import evaluate, product
 from lossgraph.ir.expr import toposort
-from support import (
-    DIFFERENCE,
-    assert_close,
-    difference_quotient,
-    newest_opset,
-    reference_evaluator,
-)
+from support import assert_close, difference_quotient, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 CASES = [c for c in golden_cases.cases("torch") if c["loss"] == "LinearCrossEntropyLoss"]
 FLOATS = ("input", "linear_weight", "linear_bias", "weight")
@@ -310,7 +305,7 @@ def products(loss, grad):
     nodes = list(toposort(loss.program(TYPES, grad=grad).outputs.values()))
     bodies = [n.attrs["body"].outputs for n in nodes if n.op.name == "Scan"]
     inner = [node for outputs in bodies for node in toposort(outputs)]
-    states = sum(n.attrs["states"] for n in nodes if n.op.name == "Scan")
+    states = sum(n.attrs["num_carry"] for n in nodes if n.op.name == "Scan")
     return sum(node.op.name == "Gemm" for node in inner), states
 
 
@@ -338,7 +333,7 @@ def test_scans_drop_what_only_a_dropped_result_needs():
     x = np.arange(12.0).reshape(4, 3)
     run = lg.compile(body, {"x": ("float64", ("N", 3))})
     (scan,) = (n for n in toposort(run.program.outputs.values()) if n.op.name == "Scan")
-    assert scan.attrs["states"] == 2
+    assert scan.attrs["num_carry"] == 2
     assert len(scan.type.items) == 3
     a, b = x[0], x[1]
     expected = [x[0] * a, x[1] * (a + b), x[2] * (a + 2 * b + 1), x[3] * (a + 3 * b + 3)]

@@ -13,14 +13,7 @@ from sklearn import metrics
 
 import lossgraph as lg
 from ctc_oracle import log_softmax
-from loss_tables import (
-    Extreme,
-    Row,
-    check_empty,
-    check_extreme,
-    check_gradients,
-    check_value,
-)
+from loss_cases import EdgeCase, check_edge_case, check_empty, laws, row
 from lossgraph import losses, reference
 from support import assert_close
 
@@ -82,20 +75,19 @@ for name, of, arrays, logits in (
     ("mutual_information", mutual_information, {"joint": JOINT}, {"joint": np.log(TABLE)}),
 ):
     ROWS += [
-        Row(name, arrays, of),
-        Row(name, arrays, of, BITS),
-        Row(name, logits, of, LOGITS),
-        Row(name, {**logits, "base": np.array([10.0])}, of, LOGITS, note="base-array"),
+        row(name, arrays, of),
+        row(name, arrays, of, BITS),
+        row(name, logits, of, LOGITS),
+        row(name, {**logits, "base": np.array([10.0])}, of, LOGITS, note="base-array"),
     ]
-ROWS.append(Row("entropy", {"p": P.T}, entropy, {"axis": 0}))
-ROWS.append(Row("relative_entropy", {"p": P.T, "q": Q.T}, relative, {"axis": 0}))
+ROWS.append(row("entropy", {"p": P.T}, entropy, {"axis": 0}))
+ROWS.append(row("relative_entropy", {"p": P.T, "q": Q.T}, relative, {"axis": 0}))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_others_agree(row):
-    check_value(row)
-    # differences leave the simplex, where SciPy's normalize: the formula does not
-    check_gradients(row)
+# Differences leave the simplex, where SciPy's measures normalize: the body does not.
+@laws(ROWS)
+def test_others_agree(case, law):
+    law(case)
 
 
 INF = np.inf
@@ -104,34 +96,34 @@ OTHER = np.array([[0.0, 1.0]])
 FAR = np.array([[1e4, -1e4], [0.0, -INF]])
 LAW = np.log(2)
 EXTREMES = [
-    Extreme("entropy", {"p": CERTAIN}, [0.0], {"p": [[-1.0, INF]]}, note="certain"),
-    Extreme("entropy", {"p": FAR}, [0.0, 0.0], {"p": np.zeros((2, 2))}, LOGITS, "far"),
-    Extreme("cross_entropy", {"p": CERTAIN, "q": CERTAIN}, [0.0], {"q": [[-1.0, 0.0]]},
+    EdgeCase("entropy", {"p": CERTAIN}, [0.0], {"p": [[-1.0, INF]]}, note="certain"),
+    EdgeCase("entropy", {"p": FAR}, [0.0, 0.0], {"p": np.zeros((2, 2))}, LOGITS, "far"),
+    EdgeCase("cross_entropy", {"p": CERTAIN, "q": CERTAIN}, [0.0], {"q": [[-1.0, 0.0]]},
             note="certain"),
-    Extreme("cross_entropy", {"p": CERTAIN, "q": OTHER}, [INF], {}, note="ruled-out"),
-    Extreme("cross_entropy", {"p": FAR, "q": FAR}, [0.0, 0.0],
+    EdgeCase("cross_entropy", {"p": CERTAIN, "q": OTHER}, [INF], {}, note="ruled-out"),
+    EdgeCase("cross_entropy", {"p": FAR, "q": FAR}, [0.0, 0.0],
             {"p": np.zeros((2, 2)), "q": np.zeros((2, 2))}, LOGITS, "same"),
-    Extreme("cross_entropy", {"p": FAR[:1], "q": FAR[:1, ::-1]}, [2e4], {"q": [[-1.0, 1.0]]},
+    EdgeCase("cross_entropy", {"p": FAR[:1], "q": FAR[:1, ::-1]}, [2e4], {"q": [[-1.0, 1.0]]},
             LOGITS, "far"),
-    Extreme("relative_entropy", {"p": CERTAIN, "q": np.array([[0.5, 0.5]])}, [LAW],
+    EdgeCase("relative_entropy", {"p": CERTAIN, "q": np.array([[0.5, 0.5]])}, [LAW],
             {"q": [[-2.0, 0.0]]}, note="certain"),
-    Extreme("relative_entropy", {"p": FAR, "q": FAR}, [0.0, 0.0],
+    EdgeCase("relative_entropy", {"p": FAR, "q": FAR}, [0.0, 0.0],
             {"p": np.zeros((2, 2)), "q": np.zeros((2, 2))}, LOGITS, "far"),
-    Extreme("jensen_shannon", {"p": CERTAIN, "q": OTHER}, [LAW], {}, note="apart"),
-    Extreme("jensen_shannon", {"p": CERTAIN, "q": OTHER}, [1.0], {}, BITS, "apart-in-bits"),
-    Extreme("jensen_shannon", {"p": CERTAIN, "q": CERTAIN}, [0.0], {}, note="same"),
-    Extreme("jensen_shannon", {"p": FAR, "q": FAR}, [0.0, 0.0],
+    EdgeCase("jensen_shannon", {"p": CERTAIN, "q": OTHER}, [LAW], {}, note="apart"),
+    EdgeCase("jensen_shannon", {"p": CERTAIN, "q": OTHER}, [1.0], {}, BITS, "apart-in-bits"),
+    EdgeCase("jensen_shannon", {"p": CERTAIN, "q": CERTAIN}, [0.0], {}, note="same"),
+    EdgeCase("jensen_shannon", {"p": FAR, "q": FAR}, [0.0, 0.0],
             {"p": np.zeros((2, 2)), "q": np.zeros((2, 2))}, LOGITS, "far"),
-    Extreme("mutual_information", {"joint": np.eye(4)[None] / 4}, [2.0], {}, BITS, "copies"),
-    Extreme("mutual_information", {"joint": np.array([[[0.0, 0], [-INF, -INF]]])}, [0.0],
+    EdgeCase("mutual_information", {"joint": np.eye(4)[None] / 4}, [2.0], {}, BITS, "copies"),
+    EdgeCase("mutual_information", {"joint": np.array([[[0.0, 0], [-INF, -INF]]])}, [0.0],
             {"joint": np.zeros((1, 2, 2))}, LOGITS, "a-row-that-never-is"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+@pytest.mark.parametrize("case", EXTREMES, ids=str)
+def test_edge_cases(case, dtype):
+    check_edge_case(case, dtype)
 
 
 def test_an_empty_batch():

@@ -10,14 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 import lossgraph as lg
-from loss_tables import (
-    Extreme,
-    Row,
-    check_empty,
-    check_extreme,
-    check_gradients,
-    check_value,
-)
+from loss_cases import EdgeCase, check_edge_case, check_empty, laws, row
 from lossgraph import losses
 from support import assert_close
 
@@ -81,50 +74,49 @@ SURVIVAL = {"shape": positive(), "scale": positive(), "time": positive(), "event
 COUNTED = {"mean": positive(1, 8), "total_count": positive(0.3, 9), "target": COUNTS}
 MEANS = {"mean": positive(), "target": positive()}
 ROWS = [
-    Row("gaussian_nll", {**NORMAL, "variance": positive()}, lambda mean, variance, target:
+    row("gaussian_nll", {**NORMAL, "variance": positive()}, lambda mean, variance, target:
         -stats.norm.logpdf(target, mean, np.sqrt(variance))),
-    Row("gaussian_nll", {"mean": np.zeros(3), "variance": np.array([0.5]), "target": TARGET},
+    row("gaussian_nll", {"mean": np.zeros(3), "variance": np.array([0.5]), "target": TARGET},
         lambda mean, variance, target: -stats.norm.logpdf(target, mean, np.sqrt(variance)),
         note="broadcast"),
-    Row("gaussian_nll_by_log_variance", {**NORMAL, "log_variance": RNG.normal(size=(4, 3))},
+    row("gaussian_nll_by_log_variance", {**NORMAL, "log_variance": RNG.normal(size=(4, 3))},
         lambda mean, log_variance, target:
         -stats.norm.logpdf(target, mean, np.exp(log_variance / 2))),
-    Row("laplace_nll", {"location": MEAN, "scale": positive(), "target": TARGET},
+    row("laplace_nll", {"location": MEAN, "scale": positive(), "target": TARGET},
         lambda location, scale, target: -stats.laplace.logpdf(target, location, scale)),
-    *(Row("student_t_nll", {"location": MEAN, "scale": positive(), "degrees": degrees,
+    *(row("student_t_nll", {"location": MEAN, "scale": positive(), "degrees": degrees,
           "target": TARGET}, lambda location, scale, degrees, target:
           -stats.t.logpdf(target, degrees, location, scale), note=note)
       for note, degrees in (("few", positive(0.2, 9)), ("many", positive(30, 90)))),
-    Row("negative_binomial_nll", COUNTED, negative_binomial),
-    Row("negative_binomial_nll", {**COUNTED, "total_count": positive(25, 90)}, negative_binomial,
+    row("negative_binomial_nll", COUNTED, negative_binomial),
+    row("negative_binomial_nll", {**COUNTED, "total_count": positive(25, 90)}, negative_binomial,
         note="many"),
-    Row("negative_binomial_nll", {**COUNTED, "target": COUNTS + 30}, negative_binomial,
+    row("negative_binomial_nll", {**COUNTED, "target": COUNTS + 30}, negative_binomial,
         note="large-counts"),
-    Row("gamma_nll", GAMMAS, lambda concentration, rate, target:
+    row("gamma_nll", GAMMAS, lambda concentration, rate, target:
         -stats.gamma.logpdf(target, concentration, scale=1 / rate)),
-    Row("gamma_nll", {**GAMMAS, "concentration": positive(21, 60), "target": positive(9, 40)},
+    row("gamma_nll", {**GAMMAS, "concentration": positive(21, 60), "target": positive(9, 40)},
         lambda concentration, rate, target:
         -stats.gamma.logpdf(target, concentration, scale=1 / rate), note="many"),
-    *(Row("tweedie_deviance", MEANS, deviance, {"power": power})
+    *(row("tweedie_deviance", MEANS, deviance, {"power": power})
       for power in (0.0, 1.0, 1.3, 1.5, 2.0, 2.5, 3.0, -1.0)),
-    Row("tweedie_deviance", {"mean": MEAN, "target": TARGET}, deviance, {"power": 0.0},
+    row("tweedie_deviance", {"mean": MEAN, "target": TARGET}, deviance, {"power": 0.0},
         note="real"),
-    Row("tweedie_deviance", {**MEANS, "target": np.zeros((4, 3))}, deviance, fixed=("target",),
+    row("tweedie_deviance", {**MEANS, "target": np.zeros((4, 3))}, deviance, fixed=("target",),
         note="nothing"),
-    Row("tweedie_deviance", {**MEANS, "power": np.array([1.2, 1.7, 2.4])}, deviance, note="array"),
-    Row("tweedie_deviance", {**MEANS, "power": np.array([0.0, 1.0, 2.0])}, deviance,
+    row("tweedie_deviance", {**MEANS, "power": np.array([1.2, 1.7, 2.4])}, deviance, note="array"),
+    row("tweedie_deviance", {**MEANS, "power": np.array([0.0, 1.0, 2.0])}, deviance,
         fixed=("power",), note="limits"),
-    Row("weibull_survival_nll", SURVIVAL, weibull),
-    Row("gaussian_crps", {**NORMAL, "scale": positive()}, crps),
-    Row("kl_to_standard_normal", {"mean": MEAN, "log_variance": RNG.normal(size=(4, 3))},
+    row("weibull_survival_nll", SURVIVAL, weibull),
+    row("gaussian_crps", {**NORMAL, "scale": positive()}, crps),
+    row("kl_to_standard_normal", {"mean": MEAN, "log_variance": RNG.normal(size=(4, 3))},
         divergence),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_others_agree(row):
-    check_value(row)
-    check_gradients(row)
+@laws(ROWS)
+def test_others_agree(case, law):
+    law(case)
 
 
 def test_torch_agrees_with_gradients():
@@ -149,7 +141,7 @@ def test_torch_agrees_with_gradients():
             assert_close(grads[n], leaf.grad.numpy(), tolerance=(1e-8, 1e-9))
 
 
-# --- extremes ---
+# --- edge cases ---
 
 LOG = 0.5 * np.log(2 * np.pi)
 ROOT = 1 / np.sqrt(np.pi)
@@ -160,50 +152,50 @@ def at(*values):
 
 
 EXTREMES = [
-    Extreme("gaussian_nll", {"mean": at(0.0, 0.0), "variance": at(1e-20, 1e20), "target":
+    EdgeCase("gaussian_nll", {"mean": at(0.0, 0.0), "variance": at(1e-20, 1e20), "target":
             at(0.0, 1e4)}, [LOG - 10 * np.log(10), LOG + 10 * np.log(10) + 5e-13],
             {"mean": [0.0, -1e-16]}, note="scales"),
-    Extreme("gaussian_nll_by_log_variance", {"mean": at(0.0, 0.0), "log_variance": at(-1e4, 1e4),
+    EdgeCase("gaussian_nll_by_log_variance", {"mean": at(0.0, 0.0), "log_variance": at(-1e4, 1e4),
             "target": at(0.0, 1e4)}, [LOG - 5e3, LOG + 5e3],
             {"mean": [0.0, 0.0], "log_variance": [0.5, 0.5]}, note="far"),
-    Extreme("laplace_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1e-4), "target":
+    EdgeCase("laplace_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1e-4), "target":
             at(0.0, 1e4)}, [np.log(2), 1e8 + np.log(2e-4)], {"location": [0.0, -1e4]},
             note="kink"),
-    Extreme("student_t_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1.0), "degrees":
+    EdgeCase("student_t_nll", {"location": at(0.0, 0.0), "scale": at(1.0, 1.0), "degrees":
             at(1e12, 1e30), "target": at(1.0, 2.0)}, [LOG + 0.5, LOG + 2],
             {"location": [-1.0, -2.0], "degrees": [0.0, 0.0]}, note="normal"),
-    Extreme("student_t_nll", {"location": at(0.0), "scale": at(1.0), "degrees": at(1.0),
+    EdgeCase("student_t_nll", {"location": at(0.0), "scale": at(1.0), "degrees": at(1.0),
             "target": at(1e12)}, [np.log(np.pi) + 24 * np.log(10)], {"location": [-2e-12]},
             note="Cauchy-tail"),
-    Extreme("negative_binomial_nll", {"mean": at(3.0, 0.0, 3.0), "total_count": at(1e15, 2.0,
+    EdgeCase("negative_binomial_nll", {"mean": at(3.0, 0.0, 3.0), "total_count": at(1e15, 2.0,
             1e15), "target": at(2.0, 0.0, 0.0)}, [3 - 2 * np.log(3) + np.log(2), 0.0, 3.0],
             {"mean": [1 / 3, 1.0, 1.0]}, note="Poisson"),
-    Extreme("gamma_nll", {"concentration": at(1e12, 1.0), "rate": at(1e12, 2.0), "target":
+    EdgeCase("gamma_nll", {"concentration": at(1e12, 1.0), "rate": at(1e12, 2.0), "target":
             at(1.0, 0.0)}, [LOG - np.log(1e12) / 2, -np.log(2)], {"rate": [0.0, -0.5]},
             note="narrow"),
-    Extreme("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)},
+    EdgeCase("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)},
             [4 * np.sqrt(2.0), 0.0], {"mean": [np.sqrt(2), 0.0]}, note="nothing"),
-    Extreme("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)}, [4.0, 0.0],
+    EdgeCase("tweedie_deviance", {"mean": at(2.0, 1.0), "target": at(0.0, 1.0)}, [4.0, 0.0],
             {"mean": [2.0, 0.0]}, {"power": 1.0}, note="Poisson"),
-    Extreme("weibull_survival_nll", {"shape": at(2.0, 0.5), "scale": at(1.0, 1.0), "time":
+    EdgeCase("weibull_survival_nll", {"shape": at(2.0, 0.5), "scale": at(1.0, 1.0), "time":
             at(0.0, 0.0), "event": at(0.0, 0.0)}, [0.0, 0.0],
             {"shape": [0.0, 0.0], "scale": [0.0, 0.0]}, note="start"),
-    Extreme("weibull_survival_nll", {"shape": at(1.0), "scale": at(2.0), "time": at(0.0),
+    EdgeCase("weibull_survival_nll", {"shape": at(1.0), "scale": at(2.0), "time": at(0.0),
             "event": at(1.0)}, [np.log(2)], {"scale": [0.5]}, note="event-at-start"),
-    Extreme("gaussian_crps", {"mean": at(0.0, 0.0, 0.0), "scale": at(0.0, 0.0, 1.0), "target":
+    EdgeCase("gaussian_crps", {"mean": at(0.0, 0.0, 0.0), "scale": at(0.0, 0.0, 1.0), "target":
             at(3.0, 0.0, 1e4)}, [3.0, 0.0, 1e4 - ROOT], {"mean": [-1.0, 0.0, -1.0],
             "scale": [-ROOT, np.sqrt(2) * ROOT - ROOT, -ROOT], "target": [1.0, 0.0, 1.0]},
             note="sure"),
-    Extreme("kl_to_standard_normal", {"mean": at(0.0, 1e4), "log_variance": at(0.0, -1e4)},
+    EdgeCase("kl_to_standard_normal", {"mean": at(0.0, 1e4), "log_variance": at(0.0, -1e4)},
             [0.0, 5e7 + 5e3 - 0.5], {"mean": [0.0, 1e4], "log_variance": [0.0, -0.5]},
             note="far"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+@pytest.mark.parametrize("case", EXTREMES, ids=str)
+def test_edge_cases(case, dtype):
+    check_edge_case(case, dtype)
 
 
 def test_digits_of_single_precision_where_large_terms_cancel():
@@ -288,7 +280,7 @@ def test_a_power_without_a_distribution_is_refused():
         losses.tweedie_deviance(**MEANS, power=0.5)
 
 
-EMPTY = {row.loss: sorted(row.arrays) for row in ROWS}
+EMPTY = {case.loss.name: sorted(case.arrays) for case in ROWS}
 
 
 @pytest.mark.parametrize(("loss", "names"), EMPTY.items())
@@ -318,15 +310,14 @@ def cox(log_risk, time, event, ties="breslow"):
 
 COX = {"log_risk": RISK, "time": TIME, "event": SEEN}
 COX_ROWS = [
-    Row("cox_partial_likelihood", COX, cox, {"ties": ties}, ("time", "event"))
+    row("cox_partial_likelihood", COX, cox, {"ties": ties}, ("time", "event"))
     for ties in ("breslow", "efron")
 ]
 
 
-@pytest.mark.parametrize("row", COX_ROWS, ids=str)
-def test_cox(row):
-    check_value(row)
-    check_gradients(row)
+@laws(COX_ROWS)
+def test_cox(case, law):
+    law(case)
 
 
 @pytest.mark.parametrize("ties", ["breslow", "efron"])

@@ -114,8 +114,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@laws
-@pytest.mark.parametrize("case", CASES, ids=str)
+@laws(CASES)
 def test_laws(case, law):
     law(case)
 

@@ -158,8 +158,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@laws
-@pytest.mark.parametrize("case", CASES, ids=str)
+@laws(CASES)
 def test_laws(case, law):
     law(case)
 
@@ -203,8 +202,8 @@ COUPLED = {"vicreg": (np.nan, np.nan), "barlow_twins": (np.nan, D)}
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("samples", [0, 1])
 def test_no_sample_and_one(case, samples):
-    if newest_opset() < 26 and samples == 0:
-        pytest.skip("this old ONNX Runtime refuses a maximum of no rows")
+    if newest_opset() < 26 and (case.name, samples) == ("barlow_twins", 0):
+        pytest.skip("this old ONNX Runtime has no maximum of nothing, by which columns are scaled")
     shared = ("weight", "proxy", "negative")
     arrays = {k: v if k in shared else v[:samples] for k, v in case.arrays.items()}
     wrt = tuple(k for k, v in arrays.items() if v.ndim == 2)

@@ -8,14 +8,7 @@ import scipy.integrate
 from sklearn import metrics
 
 import lossgraph as lg
-from loss_tables import (
-    Extreme,
-    Row,
-    check_empty,
-    check_extreme,
-    check_gradients,
-    check_value,
-)
+from loss_cases import EdgeCase, check_edge_case, check_empty, laws, row
 from lossgraph import losses
 from support import assert_close
 
@@ -74,38 +67,37 @@ def tukey(pred, target, c=4.685):
 
 
 ROWS = [
-    Row("quantile", PAIR, each(lambda y, x, q: metrics.mean_pinball_loss(y, x, alpha=q)),
+    row("quantile", PAIR, each(lambda y, x, q: metrics.mean_pinball_loss(y, x, alpha=q)),
         {"q": 0.3}),
-    Row("quantile", {**PAIR, "q": np.array([0.1, 0.5, 0.9])},
+    row("quantile", {**PAIR, "q": np.array([0.1, 0.5, 0.9])},
         lambda pred, target, q: np.maximum(q * (target - pred), (q - 1) * (target - pred))),
-    Row("charbonnier", PAIR, lambda pred, target: np.sqrt((pred - target) ** 2 + 1e-6)),
-    Row("charbonnier", {**PAIR, "epsilon": np.array([0.5])},
+    row("charbonnier", PAIR, lambda pred, target: np.sqrt((pred - target) ** 2 + 1e-6)),
+    row("charbonnier", {**PAIR, "epsilon": np.array([0.5])},
         lambda pred, target, epsilon: np.sqrt((pred - target) ** 2 + epsilon**2), note="arrays"),
-    Row("wing", PAIR, wing),
-    Row("wing", PAIR, wing, {"width": 1.5, "epsilon": 0.5}),
-    Row("wing", {**PAIR, "width": np.array([2.0]), "epsilon": SCALES}, wing, note="arrays"),
-    *(Row("general_robust", PAIR, barron, {"alpha": alpha, "scale": 0.7})
+    row("wing", PAIR, wing),
+    row("wing", PAIR, wing, {"width": 1.5, "epsilon": 0.5}),
+    row("wing", {**PAIR, "width": np.array([2.0]), "epsilon": SCALES}, wing, note="arrays"),
+    *(row("general_robust", PAIR, barron, {"alpha": alpha, "scale": 0.7})
       for alpha in (-np.inf, -1e6, -2.0, 0.0, 1e-3, 1.0, 1.9, 2.0, 2.5)),
-    Row("general_robust", {**PAIR, "alpha": ALPHAS, "scale": SCALES}, barron, note="arrays"),
-    Row("general_robust", {**PAIR, "alpha": np.array([0.0, 1e-7, -1e-5])}, barron,
+    row("general_robust", {**PAIR, "alpha": ALPHAS, "scale": SCALES}, barron, note="arrays"),
+    row("general_robust", {**PAIR, "alpha": np.array([0.0, 1e-7, -1e-5])}, barron,
         note="arrays-at-0"),
-    Row("tukey_biweight", PAIR, tukey),
-    Row("tukey_biweight", PAIR, tukey, {"c": 1.5}),
-    Row("root_mean_square", PAIR,
+    row("tukey_biweight", PAIR, tukey),
+    row("tukey_biweight", PAIR, tukey, {"c": 1.5}),
+    row("root_mean_square", PAIR,
         lambda pred, target: metrics.root_mean_squared_error(target.ravel(), pred.ravel())),
-    Row("sample_root_mean_square", PAIR, lambda pred, target:
+    row("sample_root_mean_square", PAIR, lambda pred, target:
         metrics.root_mean_squared_error(target.T, pred.T, multioutput="raw_values")),
-    Row("absolute_percentage", PAIR, each(metrics.mean_absolute_percentage_error)),
-    Row("absolute_percentage", {**PAIR, "epsilon": np.array([0.5])},
+    row("absolute_percentage", PAIR, each(metrics.mean_absolute_percentage_error)),
+    row("absolute_percentage", {**PAIR, "epsilon": np.array([0.5])},
         lambda pred, target, epsilon: abs(pred - target) / np.maximum(abs(target), epsilon)),
-    Row("squared_log", ABOVE, each(metrics.mean_squared_log_error)),
+    row("squared_log", ABOVE, each(metrics.mean_squared_log_error)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_others_agree(row):
-    check_value(row)
-    check_gradients(row)
+@laws(ROWS)
+def test_others_agree(case, law):
+    law(case)
 
 
 INF, NAN = np.inf, np.nan
@@ -114,19 +106,19 @@ FAR = {"pred": np.array([1e4, -1e4]), "target": np.array([0.0, 0.0])}
 
 
 def robust(alpha, value, slope, **arrays):
-    return Extreme(
+    return EdgeCase(
         "general_robust", arrays or FAR, value, {"pred": slope}, {"alpha": alpha}, f"alpha={alpha}"
     )
 
 
 EXTREMES = [
-    Extreme("quantile", KINK, [0.0], {"pred": [0.0], "target": [0.0]}, note="kink"),
-    Extreme("quantile", FAR, [9e3, 1e3], {"pred": [0.9, -0.1]}, {"q": 0.1}, note="far"),
-    Extreme("charbonnier", KINK, [0.0], {"pred": [0.0]}, {"epsilon": 0.0}, note="kink"),
-    Extreme("charbonnier", {"pred": np.array([1e30]), "target": np.array([0.0])}, [1e30],
+    EdgeCase("quantile", KINK, [0.0], {"pred": [0.0], "target": [0.0]}, note="kink"),
+    EdgeCase("quantile", FAR, [9e3, 1e3], {"pred": [0.9, -0.1]}, {"q": 0.1}, note="far"),
+    EdgeCase("charbonnier", KINK, [0.0], {"pred": [0.0]}, {"epsilon": 0.0}, note="kink"),
+    EdgeCase("charbonnier", {"pred": np.array([1e30]), "target": np.array([0.0])}, [1e30],
             {"pred": [1.0]}, note="squares-overflow"),
-    Extreme("wing", KINK, [0.0], {"pred": [0.0]}, note="kink"),
-    Extreme("wing", {"pred": np.array([10.0, 1e30]), "target": np.zeros(2)},
+    EdgeCase("wing", KINK, [0.0], {"pred": [0.0]}, note="kink"),
+    EdgeCase("wing", {"pred": np.array([10.0, 1e30]), "target": np.zeros(2)},
             [10 * np.log(6), 1e30], {"pred": [1.0, 1.0]}, note="edge"),
     robust(2.0, [5e7, 5e7], [1e4, -1e4]),
     robust(1.0, [np.sqrt(1e8 + 1) - 1] * 2, [1e4 / np.sqrt(1e8 + 1), -1e4 / np.sqrt(1e8 + 1)]),
@@ -134,23 +126,23 @@ EXTREMES = [
     robust(-2.0, [2 - 2 / (1 + 2.5e7)] * 2, [1e4 / (1 + 2.5e7) ** 2, -1e4 / (1 + 2.5e7) ** 2]),
     robust(-INF, [1.0] * 2, [0.0, 0.0]),
     *(robust(alpha, [0.0], [0.0], **KINK) for alpha in (-INF, -2.0, 0.0, 1.0, 2.0, 3.0)),
-    Extreme("tukey_biweight", FAR, [4.685**2 / 6] * 2, {"pred": [0.0, 0.0]}, note="far"),
-    Extreme("root_mean_square", KINK, 0.0, {"pred": [0.0]}, note="exact"),
-    Extreme("sample_root_mean_square", {"pred": np.array([[1.0, 1], [3, 4]]),
+    EdgeCase("tukey_biweight", FAR, [4.685**2 / 6] * 2, {"pred": [0.0, 0.0]}, note="far"),
+    EdgeCase("root_mean_square", KINK, 0.0, {"pred": [0.0]}, note="exact"),
+    EdgeCase("sample_root_mean_square", {"pred": np.array([[1.0, 1], [3, 4]]),
             "target": np.array([[1.0, 1], [0, 0]])}, [0.0, np.sqrt(12.5)],
             {"pred": [[0.0, 0.0], [1.5 / np.sqrt(12.5), 2 / np.sqrt(12.5)]]}, note="exact"),
-    Extreme("absolute_percentage", {"pred": np.array([0.0, 1.0, 3.0]),
+    EdgeCase("absolute_percentage", {"pred": np.array([0.0, 1.0, 3.0]),
             "target": np.array([0.0, 0.0, 2.0])}, [0.0, INF, 0.5], {"pred": [0.0, INF, 0.5]},
             note="target-0"),
-    Extreme("squared_log", {"pred": np.array([1e-30, 0.0]), "target": np.array([0.0, 0.0])},
+    EdgeCase("squared_log", {"pred": np.array([1e-30, 0.0]), "target": np.array([0.0, 0.0])},
             [0.0, 0.0], {"pred": [0.0, 0.0]}, note="small"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", EXTREMES, ids=str)
-def test_extremes(row, dtype):
-    check_extreme(row, dtype)
+@pytest.mark.parametrize("case", EXTREMES, ids=str)
+def test_edge_cases(case, dtype):
+    check_edge_case(case, dtype)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +160,7 @@ def test_options_that_are_refused(loss, options, message):
         getattr(losses, loss)(**PAIR, **options)
 
 
-@pytest.mark.parametrize("loss", sorted({row.loss for row in ROWS} - {"root_mean_square"}))
+@pytest.mark.parametrize("loss", sorted({case.loss.name for case in ROWS} - {"root_mean_square"}))
 def test_an_empty_batch(loss):
     check_empty(loss, pred=("float", (0, 3)), target=("float", (0, 3)))
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import lossgraph as lg
 from lossgraph import gluon, losses, nn
 from lossgraph.cli import app
-from lossgraph.lowering.lower import MAX_OPSET
+from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import RELEASES
 from lossgraph.models.attach import attach_file
 from support import assert_close, newest_opset, run_model

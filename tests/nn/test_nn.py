@@ -47,9 +47,10 @@ def test_a_tensor_is_given_once_or_at_a_call():
     assert_close(nn.CrossEntropyLoss([0.5, 2, 1], reduction="none")(X, Y), once(X, Y))
     assert once.options == at_call.options == {
         "ignore_index": -100, "label_smoothing": 0.0, "reduction": "none"}  # fmt: skip
-    assert (
-        repr(once) == "CrossEntropyLoss(ignore_index=-100, label_smoothing=0.0, reduction='none')"
+    assert repr(at_call) == (
+        "CrossEntropyLoss(ignore_index=-100, reduction='none', label_smoothing=0.0)"
     )
+    assert repr(once) == repr(at_call).replace("(", "(weight=float32[3], ", 1)
 
 
 def test_a_tensor_may_change_and_be_differentiated_by():

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lossgraph import nn
 from support import assert_close
+from tolerances import FRAMEWORK
 
 torch = pytest.importorskip("torch")
 
 # Ours are right to some hundred roundings; torch's float32 kernels to 1e-4 in gradients.
-TOLERANCE = {"float64": (1e-9, 1e-10), "float32": (2e-4, 1e-5)}
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SIZES = st.integers(1, 4)
 
@@ -32,7 +32,7 @@ def both(name, options, inputs, wrt, ours=None):
     grads = torch.autograd.grad(out.sum(), leaves)
     loss = getattr(nn, name)(**{**options, **(ours or {})})
     value, mine = loss.value_and_grad(*inputs.values(), wrt=wrt)
-    tolerance = TOLERANCE[next(iter(inputs.values())).dtype.name]
+    tolerance = FRAMEWORK[next(iter(inputs.values())).dtype.name]
     assert_close(value, out.detach().numpy(), tolerance=tolerance)
     for key, grad in zip(wrt, grads, strict=True):
         assert_close(mine[key], grad.numpy(), tolerance=tolerance)
@@ -313,7 +313,7 @@ def functional(name, arrays, options):
     out = getattr(torch.nn.functional, name)(**tensors, **options)
     grads = torch.autograd.grad(out.sum(), list(tensors.values()))
     value, mine = getattr(nn.functional, name).value_and_grad(**arrays, **options, wrt=list(arrays))
-    tolerance = TOLERANCE[next(iter(arrays.values())).dtype.name]
+    tolerance = FRAMEWORK[next(iter(arrays.values())).dtype.name]
     assert_close(value, out.detach().numpy(), tolerance=tolerance)
     for key, grad in zip(arrays, grads, strict=True):
         assert_close(mine[key], grad.numpy(), tolerance=tolerance)

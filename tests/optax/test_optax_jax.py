@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from lossgraph import optax
 from support import assert_close
+from tolerances import FRAMEWORK
 
 theirs = pytest.importorskip("optax")
 jax = pytest.importorskip("jax")
 
-TOLERANCE = (1e-9, 1e-10)
+TOLERANCE = FRAMEWORK["float64"]
 # what has a default here, or is a name where optax takes a function
 OTHER_DEFAULTS = {"alpha", "max_fun", "reduce_fn"}
 some = settings(max_examples=3, deadline=None, derandomize=True, database=None)

@@ -11,7 +11,7 @@ from lossgraph.compiler import tiles
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort
-from lossgraph.passes.assumptions import assume
+from lossgraph.passes.assumptions import speculate
 from lossgraph.passes.costs import Target
 from lossgraph.runtime import session_cache as graphs
 from support import assert_close, symbol
@@ -54,7 +54,7 @@ def test_infinite_numbers_are_noticed(how, into):
     for pred in (small, PRED, small, PRED):
         found = fn(pred, LABEL, out=out) if into else fn(pred, LABEL)
         check(fn, found, pred, LABEL)
-    assert not fn._runner._graphs.finite  # and are expected from now on
+    assert not fn._runner._sessions.finite  # and are expected from now on
     assert np.isfinite(expected(fn, PRED, LABEL)[0][0])  # the loss of infinite logits is finite
 
 
@@ -72,14 +72,14 @@ def test_finite_numbers_run_once(how, monkeypatch):
     fn = compiled()
     pred = np.clip(PRED, -1e4, 1e4)
     check(fn, fn(pred, LABEL), pred, LABEL)
-    assert fn._runner._graphs.finite
+    assert fn._runner._sessions.finite
 
 
 def test_a_sum_that_overflows_is_only_slower(how):
     fn = compiled()
     pred = np.full_like(PRED, 3e38)
     check(fn, fn(pred, LABEL), pred, LABEL)
-    assert not fn._runner._graphs.finite
+    assert not fn._runner._sessions.finite
 
 
 def test_nan_spoils_its_own_sample_only(how):
@@ -105,7 +105,7 @@ def test_what_is_guarded_is_computed_once():
     w, x = (symbol(name, "float32", ("N", 3)) for name in "wx")
     inner = ops.exp(ops.masked_mul(w, x))
     root = ops.masked_mul(w, inner)
-    (plain,), doubts = assume([root], Target("cpu", nonempty=True, finite=True))
-    nodes = toposort([plain, *doubts.values()])
+    (plain,), assumption_checks = speculate([root], Target("cpu", nonempty=True, finite=True))
+    nodes = toposort([plain, *assumption_checks.values()])
     assert [node.op.name for node in nodes].count("Exp") == 1
     assert "MaskedMul" not in {node.op.name for node in nodes}

@@ -8,8 +8,10 @@ import pytest
 import lossgraph as lg
 from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
+from lossgraph.compare.finite_differences import along, gradient
 from lossgraph.passes.costs import PORTABLE, Target
-from support import DIFFERENCE, assert_close, newest_opset, reference_evaluator
+from support import assert_close, newest_opset, reference_evaluator
+from tolerances import DIFFERENCE
 
 STEPS, WIDTH = 4, 3
 NAMES = ("x", "s", "w")
@@ -226,20 +228,9 @@ def test_narrow_dtypes(body, dtype, tolerance):
 # --- derivatives ---
 
 
-def differences(function, arrays, step=1e-6):
-    """Central differences of a number by each array."""
-    found = {}
-    for name in NAMES:
-        slopes = np.empty_like(arrays[name])
-        for at in np.ndindex(slopes.shape):
-            ends = []
-            for sign in (1, -1):
-                moved = arrays[name].copy()
-                moved[at] += sign * step
-                ends.append(function({**arrays, name: moved}))
-            slopes[at] = (ends[0] - ends[1]) / (2 * step)
-        found[name] = slopes
-    return found
+def differences(function, arrays):
+    """The gradients of a number by differences."""
+    return {name: gradient(function, arrays, name) for name in NAMES}
 
 
 def weights(values, seed=5):
@@ -278,10 +269,9 @@ def test_forward_and_reverse_are_transposes(body):
     back, forth = found[: len(NAMES)], found[len(NAMES) :]
     left = sum((g * tangents[name]).sum() for g, name in zip(back, NAMES, strict=True))
     assert_close(left, weighed(forth, cts), tolerance=(1e-10, 1e-12))
-    step = 1e-6
-    ends = [by_numpy(body, {n: arrays[n] + sign * step * tangents[n] for n in NAMES})
-            for sign in (1, -1)]  # fmt: skip
-    slopes = [(a - b) / (2 * step) for a, b in zip(*ends, strict=True)]
+    slopes = [
+        along(lambda at, k=k: by_numpy(body, at)[k], arrays, tangents) for k in range(len(forth))
+    ]
     check_values(forth, slopes, tolerance=DIFFERENCE)
 
 

@@ -348,3 +348,45 @@ def test_a_guarded_logarithm_stays_guarded():
     value, grads = lg.compile(body, {"x": ("float32", ("N",))}, grad=("x",))(x)
     assert_close(value, np.array([0, 0, np.log(2)], np.float32))
     assert_close(grads["x"], np.array([0, 0, 0.5], np.float32))
+
+
+# name: (body(F, x, i), exact gradient of the sum of the values by x); the indices repeat
+REPEATED = {
+    "log of softmax": (
+        lambda F, x, i: F.log(F.take_along_axis(F.softmax(x, axis=1), i, axis=1)),
+        lambda x, counts: counts - counts.sum(1, keepdims=True) * softmax(x),
+    ),
+    "less logsumexp": (
+        lambda F, x, i: F.broadcast_sub(
+            F.take_along_axis(x, i, axis=1), F.log(F.sum(F.exp(x), axis=1, keepdims=True))
+        ),
+        lambda x, counts: counts - counts.sum(1, keepdims=True) * softmax(x),
+    ),
+    "log of exp": (
+        lambda F, x, i: F.log(F.take_along_axis(F.exp(x), i, axis=1)),
+        lambda x, counts: counts,
+    ),
+    "log of sigmoid": (
+        lambda F, x, i: F.log(F.take_along_axis(F.sigmoid(x), i, axis=1)),
+        lambda x, counts: counts * sigmoid(-x),
+    ),
+}
+EXACT_ROWS = {
+    "log of softmax": log_softmax,
+    "less logsumexp": log_softmax,
+    "log of exp": lambda x: x,
+    "log of sigmoid": lambda x: np.log(sigmoid(x)),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_gradients_add_up_where_an_index_repeats(name):
+    """The attribute that says so survives every rewrite."""
+    body, gradient = REPEATED[name]
+    x = np.array([[0.3, -0.2, 0.9], [1.5, 0.0, -2.0]])
+    index = np.array([[1, 1, 0], [2, 2, 2]])
+    counts = np.stack([np.bincount(row, minlength=3) for row in index])
+    types = {"x": ("float64", ("N", 3)), "i": ("int64", ("N", 3))}
+    value, grads = lg.compile(body, types, grad=("x",))(x, index)
+    assert_close(value, np.take_along_axis(EXACT_ROWS[name](x), index, 1))
+    assert_close(grads["x"], gradient(x, counts))

@@ -21,7 +21,7 @@ ARRAYS = {"x": np.random.default_rng(0).normal(size=(3, 4))}
 
 def cubes(x):
     """The rows' sums of x^3, their gradient given."""
-    return ops.with_gradient(ops.reduce_sum(x * x * x, (1,)), [x], [3 * x * x])
+    return ops.custom_vjp(ops.reduce_sum(x * x * x, (1,)), [x], [3 * x * x])
 
 
 def test_derivatives_of_every_order():
@@ -45,13 +45,13 @@ def test_forward_mode():
 
 def test_by_nothing_else():
     y = symbol("y", "float64", (3, 4))
-    value = ops.with_gradient(ops.reduce_sum(X * y, (1,)), [X], [y])
+    value = ops.custom_vjp(ops.reduce_sum(X * y, (1,)), [X], [y])
     assert_close(evaluate([autodiff.grad(value, [y])[0]], {"y": ARRAYS["x"]})[0], np.zeros((3, 4)))
 
 
 def test_several_inputs():
     y = symbol("y", "float64", (3, 4))
-    value = ops.with_gradient(ops.reduce_sum(X * y, (1,)), [X, y], [y, X])
+    value = ops.custom_vjp(ops.reduce_sum(X * y, (1,)), [X, y], [y, X])
     given = {**ARRAYS, "y": np.ones((3, 4))}
     by_x, by_y = evaluate(autodiff.grad(value, [X, y]), given)
     assert_close(by_x, given["y"])
@@ -63,8 +63,8 @@ def test_several_inputs():
     [(ops.reduce_sum(X, (1,)), None), (X, X), (ops.cast(X, "float32"), None)],
 )
 def test_types_have_to_fit(gradient, beside):
-    with pytest.raises(lg.InputError, match="WithGradient"):
-        ops.with_gradient(ops.reduce_sum(X, (1,)), [X], [gradient], beside)
+    with pytest.raises(lg.InputError, match="CustomVjp"):
+        ops.custom_vjp(ops.reduce_sum(X, (1,)), [X], [gradient], beside)
 
 
 def names(program):
@@ -84,10 +84,10 @@ def test_only_what_is_wanted_is_computed():
     types = {"x": tensor_type("float32", ("N", 3))}
     alone = names(build(body, types))
     assert "Sin" in alone
-    assert not alone & {"Cos", "Erf", "WithGradient"}
+    assert not alone & {"Cos", "Erf", "CustomVjp"}
     both = names(build(body, types, grad=("x",)))
     assert {"Cos", "Erf"} <= both
-    assert not both & {"Sin", "WithGradient"}
+    assert not both & {"Sin", "CustomVjp"}
 
 
 def test_inside_a_loop():

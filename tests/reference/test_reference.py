@@ -12,8 +12,7 @@ from lossgraph import reference as F
 from lossgraph.errors import DtypeError, InputError
 from lossgraph.reference.array import METHODS, OPERATORS
 from mxnet_ops import Case, cases, load
-
-TOLERANCE = {"float16": (1e-3, 1e-3), "float32": (1e-5, 1e-6), "float64": (1e-12, 1e-12)}
+from tolerances import MXNET
 
 
 def arrays(*rows: Any, dtype: str = "float32") -> Any:
@@ -43,7 +42,7 @@ def test_agrees_with_mxnet(case: Case) -> None:
 
 def tolerance(*values: Any) -> tuple[float, float]:
     """That of the narrowest float dtype among the arrays; none for integers."""
-    return max(TOLERANCE.get(str(value.dtype), (0, 0)) for value in values)
+    return max(MXNET.get(str(value.dtype), (0, 0)) for value in values)
 
 
 def compares(case: Case) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon
-from lossgraph.runtime.buffer_pool import Spare
+from lossgraph.runtime.buffer_pool import BufferPool
 
 LARGE = (600, 600)
 F8 = np.dtype(np.float64)
@@ -20,13 +20,13 @@ def address(array):
 
 
 def test_what_nobody_has_is_given_again():
-    spare = Spare()
-    first = spare.empty("x", LARGE, F8)
-    second = spare.empty("x", LARGE, F8)
+    pool = BufferPool()
+    first = pool.acquire("x", LARGE, F8)
+    second = pool.acquire("x", LARGE, F8)
     assert address(first) != address(second)
     place = address(first)
     del first
-    assert address(spare.empty("x", LARGE, F8)) == place
+    assert address(pool.acquire("x", LARGE, F8)) == place
 
 
 @pytest.mark.parametrize(
@@ -34,34 +34,34 @@ def test_what_nobody_has_is_given_again():
                lambda a: {"deep": [a.T]}, np.from_dlpack],
 )  # fmt: skip
 def test_what_is_referred_to_is_left_alone(holder):
-    spare = Spare()
-    array = spare.empty("x", LARGE, F8)
+    pool = BufferPool()
+    array = pool.acquire("x", LARGE, F8)
     array[...] = 7
     held = holder(array)
     del array
     for _ in range(5):
-        spare.empty("x", LARGE, F8)[...] = 0
+        pool.acquire("x", LARGE, F8)[...] = 0
     last = held["deep"][0] if isinstance(held, dict) else held
     assert np.asarray(last).reshape(-1).view("f8")[0] == 7
 
 
 def test_kinds_shapes_and_dtypes_are_kept_apart():
-    spare = Spare()
-    assert spare.empty("x", LARGE, F8).shape == LARGE
+    pool = BufferPool()
+    assert pool.acquire("x", LARGE, F8).shape == LARGE
     for kind, shape, dtype in (
         ("y", LARGE, F8),
         ("x", (300, 1200), F8),
         ("x", LARGE, np.dtype("f4")),
     ):
-        array = spare.empty(kind, shape, dtype)
+        array = pool.acquire(kind, shape, dtype)
         assert (array.shape, array.dtype) == (shape, dtype)
 
 
 def test_no_more_than_two_are_kept():
-    spare = Spare()
-    arrays = [spare.empty("x", LARGE, F8) for _ in range(10)]
+    pool = BufferPool()
+    arrays = [pool.acquire("x", LARGE, F8) for _ in range(10)]
     assert len({address(a) for a in arrays}) == 10
-    assert len(spare._kept["x"]) == 2
+    assert len(pool._kept["x"]) == 2
 
 
 def test_results_of_a_loss_stay_what_they_were():

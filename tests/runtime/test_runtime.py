@@ -16,6 +16,7 @@ from lossgraph import gluon
 from lossgraph.compiler import tiles
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.runtime import compiled as compiled_module
+from lossgraph.runtime import plans, runner, session_cache
 from lossgraph.runtime.arrays import kind_of, to_numpy
 from lossgraph.runtime.sessions import make_session, resolve_providers
 from support import assert_close
@@ -203,18 +204,18 @@ def test_bound_values_of_the_engine_agree(compiled):
     """The way that arrays on a GPU take, with the CPU as their device."""
     if not hasattr(onnxruntime.OrtValue, "from_dlpack"):
         with pytest.raises(lg.ProviderError, match="does not read DLPack"):
-            compiled._runner.run_on_device({"pred": PRED, "label": LABEL}, ("cpu", 0))
+            compiled._runner.run({"pred": PRED, "label": LABEL}, device=("cpu", 0))
         return
     expected, grads = compiled(PRED, LABEL)
     arrays = {"pred": Tensor(PRED), "label": Tensor(LABEL)}
-    found = compiled._runner.run_on_device(arrays, ("cpu", 0))
-    restored = kind_of(arrays["pred"])(found["loss"])
+    loss, grad = compiled._runner.run(arrays, device=("cpu", 0))
+    restored = kind_of(arrays["pred"])(loss)
     assert isinstance(restored, Tensor)
     assert_close(restored.array, expected)
-    assert_close(found["grad_pred"].numpy(), grads["pred"])
+    assert_close(grad.numpy(), grads["pred"])
     bad = {**arrays, "label": Tensor(np.array([0, 3]))}
     with pytest.raises(lg.InputError, match=r"label\[1\] is 3"):
-        compiled._runner.run_on_device(bad, ("cpu", 0))
+        compiled._runner.run(bad, device=("cpu", 0))
 
 
 @pytest.mark.gpu
@@ -284,11 +285,11 @@ def test_a_library_whose_dlpack_refuses_gets_a_copy(library, monkeypatch):
 
 
 def test_a_signature_is_compiled_once(monkeypatch):
-    import lossgraph.authoring.block as module
+    import lossgraph.authoring.cache as module
 
     made = []
-    real = module.compile_program
-    monkeypatch.setattr(module, "compile_program", lambda *a: made.append(a) or real(*a))
+    real = module.Compiled
+    monkeypatch.setattr(module, "Compiled", lambda *a: made.append(a) or real(*a))
     loss = gluon.L2Loss()
     for n in (2, 5, 7):
         loss(np.ones((n, 3), np.float32), np.zeros((n, 3), np.float32))
@@ -301,10 +302,10 @@ def test_a_signature_is_compiled_once(monkeypatch):
 
 def test_changed_options_leave_nothing_behind():
     loss = gluon.L2Loss()
-    for weight in range(5):
+    for weight in range(9):
         loss._weight = float(weight)
         assert_close(loss(PRED, 0 * PRED), weight / 2 * (PRED**2).mean(1))
-        assert len(loss._cache) == 1
+        assert len(loss._compiled_variants) <= 4
 
 
 def test_a_body_that_sets_attributes_is_compiled_once():
@@ -472,9 +473,9 @@ def test_what_cannot_be_bound(change, message):
 # --- called again and again ----------------------------------------------------------------
 
 
-def test_a_hot_call_computes_the_same(monkeypatch):
+def test_a_specialized_call_computes_the_same(monkeypatch):
     """With a graph for its shape alone; other shapes are none of its business."""
-    monkeypatch.setattr(compiled_module, "_HOT", 3)
+    monkeypatch.setattr(plans, "_SPECIALIZE_AFTER", 3)
     types = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
     fn = lg.compile(gluon.SoftmaxCELoss(weight=0.5), types, grad=("pred",))
     rng = np.random.default_rng(0)
@@ -491,7 +492,7 @@ def test_a_hot_call_computes_the_same(monkeypatch):
                 fn(x, np.where(np.arange(samples) == 1, -1, label))
 
 
-def test_a_quick_call_takes_no_other_array(monkeypatch):
+def test_the_fast_path_takes_no_other_array(monkeypatch):
     fn = lg.compile(gluon.L2Loss(), dict.fromkeys(("pred", "label"), ("float32", ("N", 3))))
     x = np.ones((2, 3), np.float32)
     for _ in range(3):
@@ -501,3 +502,83 @@ def test_a_quick_call_takes_no_other_array(monkeypatch):
         with pytest.raises(lg.InputError):
             fn(*wrong)
     assert_close(fn(np.asfortranarray(x)[::-1], x * 3), np.full(2, 2, np.float32))
+
+
+def test_threads_share_a_compiled_loss_while_its_plans_change(monkeypatch):
+    """Plans are dropped, specialized and found to assume too much while others run them."""
+    monkeypatch.setattr(plans, "_SPECIALIZE_AFTER", 7)
+    monkeypatch.setattr(runner, "_MOST_PLANS", 2)
+    monkeypatch.setattr(compiled_module, "_MOST_FAST_PATHS", 2)
+    monkeypatch.setattr(session_cache, "_LARGE", 1)
+    pair = dict.fromkeys(("pred", "label"), ("float64", ("N", "C")))
+    fn = lg.compile(gluon.SigmoidBCELoss(), pair, grad=("pred",))
+    wrong = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for turn in range(60):
+            pred = rng.normal(size=(1 + (turn + seed) % 4, 3))
+            pred[0, 0] = np.inf if turn % 10 == seed else 0.0
+            label = np.ones_like(pred)
+            value, grads = fn(pred, label)
+            slopes = -1 / (1 + np.exp(pred)) / 3
+            if not np.allclose(value, np.log1p(np.exp(-pred)).mean(1)):
+                wrong.append((seed, turn, "value"))
+            if not np.allclose(grads["pred"], slopes):
+                wrong.append((seed, turn, "gradient"))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    with np.errstate(over="ignore"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert not fn._runner._sessions.finite
+
+
+# --- plans ---------------------------------------------------------------------------------
+
+
+def test_each_kind_of_call_has_its_plan(monkeypatch):
+    pair = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
+    run = lg.compile(gluon.L2Loss(), pair)._runner
+    sizes = {"N": 4, "C": 3}
+    assert type(run.plan(sizes)) is plans.EnginePlan
+    assert type(run.plan(sizes, in_place=True)) is plans.BufferPlan
+    assert type(run.plan({"N": 4096, "C": 1000})) is plans.ShardedPlan
+    assert type(run.plan(sizes, device=("cpu", 0))) is plans.DevicePlan
+    assert run.plan(sizes) is run.plan(dict(sizes))  # made once
+    half = dict.fromkeys(("pred", "label"), ("bfloat16", ("N", "C")))
+    assert type(lg.compile(gluon.L2Loss(), half)._runner.plan(sizes)) is plans.BufferPlan
+
+
+def test_few_plans_are_kept(compiled, monkeypatch):
+    monkeypatch.setattr(runner, "_MOST_PLANS", 3)
+    fn = lg.compile(gluon.SoftmaxCELoss(), TYPES)
+    for samples in range(1, 9):
+        assert fn(np.zeros((samples, 3), np.float32), np.zeros(samples, int)).shape == (samples,)
+        assert len(fn._runner._plans) <= 3
+
+
+def test_a_call_on_the_fast_path_checks_nothing_twice(compiled, monkeypatch):
+    compiled(PRED, LABEL)
+    monkeypatch.setattr(compiled._runner, "check", None)
+    for _ in range(2):
+        value, grads = compiled(PRED, LABEL)
+    assert value.shape == (2,)
+    assert grads["pred"].shape == PRED.shape
+
+
+def test_auxiliary_outputs_take_the_fast_path(monkeypatch):
+    def body(F, pred, label):
+        return F.mean(F.square(pred - label), axis=1), {"error": pred - label}
+
+    pair = dict.fromkeys(("pred", "label"), ("float32", ("N", 3)))
+    fn = lg.compile(body, pair, grad=("pred",))
+    (first, aux), _ = fn(PRED, PRED * 0)
+    monkeypatch.setattr(fn._runner, "check", None)
+    (value, again), grads = fn(PRED, PRED * 0)
+    assert_close(value, first)
+    assert_close(again["error"], aux["error"])
+    assert_close(grads["pred"], PRED * 2 / 3)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 import lossgraph as lg
+from lossgraph import reference
 from lossgraph.catalogue.register import entries, lookup
+from lossgraph.errors import GradientError, InputError
 from lossgraph.testing import (
     assert_same,
     check,
@@ -18,6 +21,7 @@ from lossgraph.testing import (
     check_shapes,
     gradcheck,
 )
+from lossgraph.testing.functions import framework_of
 
 X = {"x": ("float32", ("N", 3))}
 PRED = {"pred": ("float32", ("N", 3)), "label": ("float32", ("N", 3))}
@@ -37,8 +41,6 @@ def fails(function, *args, says, **named):
 
 # What a check cannot hold true of, and why.
 BY_DEFINITION = {
-    ("losses.ciou", "gradcheck"): "its weight of the aspect ratio is a constant, as in the paper",
-    ("losses.circle", "check_extremes"): "its weights of the pairs are constants, as in the paper",
     ("optax.ctc_loss_with_forward_probs", "check_dtypes"): "-1e5 is one of its own numbers",
 }
 # All checks pass on all losses but those; other tests hold every gradient and dtype too.
@@ -59,6 +61,55 @@ def test_losses_of_the_catalogue(entry):
 @pytest.mark.parametrize(("name", "which"), BY_DEFINITION)
 def test_known_exceptions_are_none_too_many(name, which):
     fails(getattr(lg.testing, which), lookup(name).make(), says="wrong")
+
+
+@pytest.mark.parametrize("name", ["losses.ciou", "losses.circle"])
+def test_constants_of_a_loss_do_not_move(name):
+    """Factors that depend on the inputs, and of which their papers take no gradient."""
+    assert check(lookup(name).make()).lines
+
+
+def test_a_body_with_block_grad():
+    def body(F, x):
+        return F.sum(F.BlockGrad(F.square(x)) * x, axis=-1)
+
+    (line,) = gradcheck(body, X).lines
+    assert line.endswith("3 directions")
+    assert check(body, X).lines
+
+
+def test_a_body_that_differentiates():
+    """Numpy has no part in the checks, as numbers have no derivatives."""
+
+    def body(F, x):
+        slope = lg.grad(F.tanh(x), x)
+        return F.sum(F.square(slope), axis=-1)
+
+    assert check(body, X).lines
+    with pytest.raises(GradientError, match="a derivative is that of symbols, got Array"):
+        body(reference, reference.Array(np.ones((2, 3))))
+
+
+def test_a_function_speaks_of_what_it_reads_and_not_of_its_attributes():
+    torch = types.ModuleType("torch")
+    names = {"torch": torch, "nn": lg.nn, "functional": lg.losses}
+    code = "def loss(x):\n    return torch.nn.functional.relu(x).nn"
+    exec(code, names)
+    assert framework_of(names["loss"]) == "torch"
+    exec("def both(x):\n    return torch.relu(nn.L1Loss()(x, [lambda: x]))", names)
+    with pytest.raises(InputError, match=r"speaks of \['lossgraph', 'torch'\]"):
+        framework_of(names["both"])
+
+
+def test_a_function_speaks_of_what_is_imported_inside(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", types.ModuleType("jax"))
+
+    def loss(x):
+        import jax.nn
+
+        return [jax.nn.relu(y) for y in x]
+
+    assert framework_of(loss) == "jax"
 
 
 def test_check_is_all_of_them():

@@ -415,10 +415,10 @@ def test_a_loss_in_another_dtype(dtype, tmp_path, capsys):
     assert elements == {onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))}
 
 
-def test_a_case_of_the_catalogue_is_run_at_other_sizes_and_at_extremes(tmp_path):
+def test_a_case_of_the_catalogue_is_run_at_other_sizes_and_at_edge_cases(tmp_path):
     _, training = cases.write(cases.from_catalogue("nn.CrossEntropyLoss"), tmp_path)
     assert [data.label for data in training.data] == [
-        "usual sizes", "N=3, C=7, D=4", "N=1", "N=0", "extremes",
+        "usual sizes", "N=3, C=7, D=4", "N=1", "N=0", "edge cases",
     ]  # fmt: skip
     logits, label = training.data[-1].inputs.values()
     assert set(np.unique(np.abs(logits))) <= {0, 1, 1e4}
@@ -438,32 +438,20 @@ def test_gradients_by_all_that_is_predicted(name, wrt):
     assert cases.from_catalogue(name).wrt == tuple(wrt.split())
 
 
-def test_kinds_of_numbers_at_extremes():
-    extremes = load("extremes")
-    block = cases.from_catalogue("gluon.KLDivLoss").block
-    shares = np.full((4, 5), 0.2, np.float32)
-    found = extremes.extreme("gluon.KLDivLoss", block, {"pred": np.log(shares), "label": shares})
-    assert set(np.unique(found["pred"])) == {0, -1e4}
-    np.testing.assert_array_equal(found["label"].sum(axis=1), 1)
-    assert set(np.unique(found["label"])) == {0, 1}
-
-
 # --- engines in other processes ---
 
 WORKER = """\
 import sys
-from pathlib import Path
 sys.path.append({path!r})
-from exchange import read_jobs, write_result
+from exchange import serve
 
-if sys.argv[1] == "--version":
-    print("1.2.3")
-    sys.exit()
-folder = Path(sys.argv[1])
-for number, job in enumerate(read_jobs(folder)):
+def run(job):
+    print("not an answer")
     if job.model.name == "deadly":
         sys.exit("it was deadly")
-    write_result(folder, number, job.feeds)
+    return job.feeds
+
+serve("1.2.3", run)
 """
 
 
@@ -580,7 +568,7 @@ def test_tensors_survive_a_browser(tmp_path):
 
 def test_an_engine_that_hangs_is_ended(tmp_path):
     script = tmp_path / "worker.py"
-    script.write_text("import sys, time\ntime.sleep(60 if len(sys.argv[1]) > 9 else 0)")
+    script.write_text("import time\ntime.sleep(60)")
     engine = adapters.Process("slow", (sys.executable, str(script)), tmp_path, seconds=0.5)
     steps = []
     ((refused,),) = engine.run([exchange.Job(tmp_path / "x", ({},))], lambda: steps.append(1))

@@ -7,6 +7,7 @@ import pytest
 
 from lossgraph import gluon, losses, nn, optax
 from lossgraph.catalogue.register import entries, lookup
+from lossgraph.compare.finite_differences import along
 from lossgraph.errors import InputError
 from lossgraph.view.curves import Kink, curve, sweep_of
 
@@ -19,9 +20,9 @@ CONSTANTS = ("ciou", "circle")  # whose sources keep factors out of the gradient
 
 def slopes(loss, sweep, x, step):
     """Central differences of the value alone."""
-    return np.array(
-        [(np.sum(first(loss(**sweep.at(at + step)))) - np.sum(first(loss(**sweep.at(at - step)))))
-         / (2 * step) for at in x]
+    return along(
+        lambda at: np.array([np.sum(first(loss(**sweep.at(each)))) for each in at["x"]]),
+        {"x": np.asarray(x)}, {"x": np.ones(len(x))}, step,
     )  # fmt: skip
 
 

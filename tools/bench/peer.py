@@ -96,6 +96,11 @@ def equivalents() -> Any:
     return known or load_module(SOURCES / "lossgraph" / "compare" / "equivalents")
 
 
+def protocol() -> Any:
+    """``lossgraph.compare.worker_protocol``, likewise."""
+    return load_module(SOURCES / "lossgraph" / "compare" / "worker_protocol.py")
+
+
 def numbers(gradient: bool, as_numpy: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
     """What makes ``Prepared.values`` of ``(value, grads)``, the value's numbers in a row."""
 

@@ -1,6 +1,6 @@
-"""The process of one peer: it computes and times what it is told to, line by line.
+"""The process of one peer: it computes and times what it is told to.
 
-Requests come as lines of JSON on stdin, and each has an answer on stdout:
+Its requests and answers, in the form of ``lossgraph.compare.worker_protocol``:
 
     {"prepare": {"loss": .., "arrays": PATH, "gradient": ..}}   compile, warm up; the seconds of
                                                                 calls once it is warm
@@ -10,22 +10,21 @@ Requests come as lines of JSON on stdin, and each has an answer on stdout:
                                                                 besides inputs and outputs, after
                                                                 calls with small arrays
 
-The first answer comes unasked: {"versions": ..}, or {"missing": ..} if the peer cannot be
-imported. A failure is {"error": ..}. Runs on Python 3.8 too.
+It greets with {"python": .., "versions": ..}. Runs on Python 3.8 too.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
+
+from .peer import load, protocol
 
 WARM_CALLS, WARM_SECONDS = 3, 0.3  # at least so many, and for so long, before anything is timed
 UNTIMED = 2  # calls at the start of each run, for caches that others have used meanwhile
@@ -130,37 +129,6 @@ def limit(threads: int, cpus: list[int]) -> None:
         os.environ[name] = str(threads)
 
 
-def end_with_parent() -> None:
-    """Have Linux end this process if the driver is killed: a stopped one would stay for ever."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        set_death_signal = 1
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
-
-
-def private_stdout() -> TextIO:
-    """The stdout of this process, to which no library can print any more."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
-
-
-def serve(peer: Any, requests: TextIO, answers: TextIO) -> None:
-    """Answer requests until there are no more."""
-    server = Server(peer)
-    for line in requests:
-        try:
-            answer = server.answer(json.loads(line))
-        except Exception:
-            answer = {"error": traceback.format_exc()}
-        say(answer, answers)
-
-
-def say(answer: dict[str, Any], answers: TextIO) -> None:
-    print(json.dumps(answer), file=answers, flush=True)
-
-
 def main() -> None:
     """Import the peer of a file and serve it."""
     parser = argparse.ArgumentParser()
@@ -168,21 +136,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--cpus", type=int, nargs="*", default=[])
     options = parser.parse_args()
-    end_with_parent()
-    answers = private_stdout()
+    speak = protocol()
+    speak.end_with_parent()
+    answers = speak.private_stdout()
     limit(options.threads, options.cpus)
     try:
-        from .peer import load
-
         peer = load(options.file)(options.threads)
         versions = peer.versions()
     except Exception as error:
         traceback.print_exc()
         reason, *_ = f"{type(error).__name__}: {error}".splitlines()
-        say({"missing": reason}, answers)
+        speak.say({"missing": reason}, answers)
         return
-    say({"python": "{}.{}.{}".format(*sys.version_info[:3]), "versions": versions}, answers)
-    serve(peer, sys.stdin, answers)
+    python = "{}.{}.{}".format(*sys.version_info[:3])
+    speak.say({"python": python, "versions": versions}, answers)
+    speak.serve(Server(peer).answer, answers)
 
 
 if __name__ == "__main__":

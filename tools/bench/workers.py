@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import selectors
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from lossgraph.compare import workers
+from lossgraph.compare.workers import EndedError, WorkerError
 
 from .losses import Array
 from .peers import Source
@@ -24,12 +23,8 @@ TAIL = 15  # lines of its stderr that are shown if it fails
 TOOLS = Path(__file__).resolve().parents[1]
 
 
-class WorkerError(Exception):
-    """A worker failed or ended."""
-
-
-class Worker:
-    """A peer in a process of its own."""
+class Worker(workers.Worker):
+    """A peer in a process of its own, which is stopped while it is not asked."""
 
     def __init__(
         self, source: Source, python: str, folder: Path, threads: int, cpus: Sequence[int]
@@ -39,32 +34,19 @@ class Worker:
         self.versions: dict[str, str] = {}
         self.python_version = ""
         self._peer, self._folder = source.peer, folder
-        self._log = folder / f"{self.name}.log"
         command = [python, "-m", f"{__package__}.worker", str(source.file)]
         command += ["--threads", str(threads), "--cpus", *map(str, cpus)]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=folder,
-                env=_environment(source, python, folder),
-                start_new_session=True,  # CTRL-C is for the driver alone
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        env = _environment(source, python, folder)
+        super().__init__(command, folder, f"{self.name}.log", env, PATIENCE)
 
     def greet(self) -> str | None:
         """Wait until it has imported its library; the reason if it cannot."""
         try:
-            hello = self._answer()
+            hello = self.hello()
+        except EndedError as error:
+            return self._told(error)
         except WorkerError as error:
             return str(error)
-        if "missing" in hello:
-            return str(hello["missing"])
         self.versions, self.python_version = hello["versions"], hello["python"]
         return None
 
@@ -75,79 +57,39 @@ class Worker:
     def prepare(self, loss: str, arrays: Path, gradient: bool) -> list[float]:
         """Compile and warm up; the seconds of some warm calls."""
         case = {"loss": loss, "arrays": str(arrays), "gradient": gradient}
-        return list(self._ask({"prepare": case})["seconds"])
+        return list(self.ask({"prepare": case})["seconds"])
 
     def memory(self, loss: str, small: Sequence[Path], arrays: Path, gradient: bool) -> int:
         """The bytes that the first call with arrays takes, besides inputs and outputs."""
         case = {"loss": loss, "arrays": str(arrays), "gradient": gradient}
-        return int(self._ask({"memory": {**case, "small": list(map(str, small))}})["bytes"])
+        return int(self.ask({"memory": {**case, "small": list(map(str, small))}})["bytes"])
 
     def run(self, count: int) -> list[float]:
         """The seconds of each of some calls."""
-        return list(self._ask({"run": count})["seconds"])
+        return list(self.ask({"run": count})["seconds"])
 
     def values(self) -> dict[str, Array]:
         """What it computes."""
         path = self._folder / f"{self.name}.npz"
-        self._ask({"values": str(path)})
+        self.ask({"values": str(path)})
         with np.load(path) as file:
             return dict(file)
 
-    def pause(self) -> None:
-        """Stop it: the threads of some libraries go on spinning after their work is done."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        """End it, whatever it is doing."""
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                if pipe:
-                    pipe.close()
-
-    def _signal(self, number: int) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.resume()
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            answer = self._answer()
-        except BrokenPipeError:
-            raise self._ended() from None
-        if "error" in answer:
-            raise WorkerError(f"{self.name} failed ({self.python}):\n{answer['error'].rstrip()}")
+            answer = super().ask(request)
+        except EndedError as error:
+            raise WorkerError(self._told(error)) from None
+        except WorkerError as error:
+            raise WorkerError(f"{self.name} failed ({self.python}):\n{error}") from None
         self.pause()
         return answer
 
-    def _answer(self) -> dict[str, Any]:
-        """The next line of its stdout, which may come in many pieces."""
-        assert self._process.stdout is not None
-        deadline, line = time.monotonic() + PATIENCE, bytearray()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise WorkerError(f"{self.name} gave no answer in {PATIENCE:.0f} s")
-                piece = os.read(self._process.stdout.fileno(), 1 << 16)
-                if not piece:
-                    raise self._ended()
-                line += piece
-        return dict(json.loads(line))
-
-    def _ended(self) -> WorkerError:
-        code = self._process.wait()
+    def _told(self, error: EndedError) -> str:
+        code = error.code
         how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-        lines = self._log.read_text(errors="replace").splitlines()[-TAIL:]
-        return WorkerError("\n".join([f"{self.name} ended {how} ({self.python})", *lines]))
+        return "\n".join([f"{self.name} ended {how} ({self.python})", *error.lines[-TAIL:]])
 
 
 @contextmanager

@@ -2,6 +2,6 @@
 
 ``cases`` exports losses with data, those of the catalogue and of the ``gallery``; ``subjects``
 reads folders of models with data, ``adapters`` are the engines, ``matrix`` judges, ``known`` are
-defects of engines, ``report`` and ``page`` show. Engines live in other processes and are spoken to
-through folders of files, which ``exchange`` writes and reads.
+defects of engines, ``report`` and ``page`` show. Engines live in workers, processes that answer
+requests; ``exchange`` says which.
 """

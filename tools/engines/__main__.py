@@ -26,7 +26,7 @@ DESCRIPTION = """\
 Runs exported losses in several ONNX engines, and compares what they give with what they ought to.
 
 Without a FOLDER the models are those of a gallery, exported on the spot: every loss of the
-catalogue with typical inputs and at the extremes, and CTC in many forms. What they ought to give
+catalogue with typical inputs and at edge cases, and CTC in many forms. What they ought to give
 is computed by numpy in float64. An engine that is not installed is left out, unless --engine
 names it."""
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from .exchange import Job, Outcome, Refusal, read_results, result_path, write_jobs
+from lossgraph.compare.workers import Worker, WorkerError
+
+from .exchange import Job, Outcome, Refusal, outcomes, request
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / ".venvs"
 SECONDS_A_MODEL = 60
-_PAUSE = 0.05  # seconds between two looks at how far an engine is
+_AHEAD = 8  # models that an engine is told of before they are run, which it may compile
 
 Step = Callable[[], object]
 
@@ -77,13 +75,11 @@ def engines(environments: Path = ENVIRONMENTS) -> tuple[Engine, ...]:
 
 @dataclass(frozen=True)
 class Process:
-    """An engine behind a command, which may die of a model without taking the others with it.
-
-    The command, given ``--version``, prints the version, and given a folder does its jobs.
+    """An engine in a worker, which may die of a model without taking the others with it.
 
     Attributes:
         name: of the engine.
-        command: the program and its first arguments.
+        command: the program and its first arguments; the last one is a folder for its files.
         home: the folder that is there if the engine is installed.
         seconds: how long it may take for a model.
         kinds: of the models that it runs unless it is asked for by name; all if none are given.
@@ -99,11 +95,12 @@ class Process:
         if not self.home.exists() or shutil.which(self.command[0]) is None:
             raise MissingError("tools/conformance --install makes its environment")
         with TemporaryDirectory(prefix="conformance-") as name:
-            said = Path(name, "version")
-            reason = self._start("--version", Path(name), said=said)
-            if reason:
-                raise MissingError(f"it does not start: {reason}")
-            return said.read_text().strip()
+            try:
+                worker, version = self._started(Path(name))
+            except WorkerError as error:
+                raise MissingError(f"it does not start: {error}") from error
+            worker.close()
+            return version
 
     def run(self, jobs: Sequence[Job], step: Step = lambda: None) -> list[list[Outcome]]:
         found: list[list[Outcome]] = []
@@ -112,66 +109,33 @@ class Process:
         return found
 
     def _some(self, jobs: Sequence[Job], step: Step) -> list[list[Outcome]]:
-        """Results of the first jobs, up to the last or the first at which the process ended."""
-        with TemporaryDirectory(prefix="conformance-") as name:
-            write_jobs(Path(name), jobs)
-            reason = self._start(name, Path(name), step)
-            found = read_results(Path(name), len(jobs))
-        if len(found) < len(jobs):
-            reason = reason or "the process ended without a result"
-            found.append([Refusal(reason)] * len(jobs[len(found)].feeds))
-            step()
+        """Outcomes of the first jobs, up to the last or the first at which the process ended."""
+        found: list[list[Outcome]] = []
+        with TemporaryDirectory(prefix="conformance-") as name, ExitStack() as stack:
+            folder = Path(name)
+            try:
+                worker, _ = self._started(folder)
+                stack.callback(worker.close)
+                for number, job in enumerate(jobs):
+                    answer = worker.ask(request(job, folder, jobs[number + 1 :][:_AHEAD]))
+                    found.append(outcomes(answer, folder))
+                    step()
+            except WorkerError as error:
+                reason = str(error).splitlines()[-1]
+                found.append([Refusal(reason)] * len(jobs[len(found)].feeds))
+                step()
         return found
 
-    def _start(
-        self, argument: str, folder: Path, step: Step = lambda: None, said: Path | None = None
-    ) -> str:
-        """Why the process ended before it was done; empty if it was done."""
-        errors = folder / "errors"
-        with (said or folder / "said").open("wb") as out, errors.open("wb") as error:
-            process = subprocess.Popen(
-                [*self.command, argument], stdout=out, stderr=error, start_new_session=True
-            )
-            try:
-                in_time = self._watch(process, folder, step)
-            finally:
-                _end(process)
-        if not in_time:
-            return f"the process took longer than {self.seconds:.0f} s"
-        if process.returncode:
-            last = _last_line(errors.read_text(errors="replace"))
-            return f"the process ended with {process.returncode}{last}"
-        return ""
-
-    def _watch(self, process: subprocess.Popen[bytes], folder: Path, step: Step) -> bool:
-        """Count results until the process ends: whether it does before one takes too long."""
-        done, since = 0, time.monotonic()
-        while True:
-            ended = process.poll() is not None  # asked first, that no last result is missed
-            while result_path(folder, done).is_file():
-                step()
-                done, since = done + 1, time.monotonic()
-            if ended:
-                return True
-            if time.monotonic() - since > self.seconds:
-                return False
-            time.sleep(_PAUSE)
+    def _started(self, folder: Path) -> tuple[Worker, str]:
+        worker = Worker([*self.command, str(folder)], folder, seconds=self.seconds)
+        try:
+            return worker, worker.hello()["version"]
+        except WorkerError:
+            worker.close()
+            raise
 
 
 def _python(name: str, environment: Path, worker: str, *arguments: str) -> Process:
     """An engine that a Python of its own runs."""
     python = environment / "bin" / "python"
     return Process(name, (str(python), str(HERE / worker), *arguments), environment)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """What a process started ends with it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _last_line(text: str) -> str:
-    """What a process said in the end, if it said something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f": {lines[-1]}" if lines else ""

@@ -1,7 +1,7 @@
 """Cases: losses of the catalogue, exported with inputs and what ought to come out.
 
 One model, exported with dims that have names, is run with data of all the sizes of its case, and
-with data at the extremes.
+with data at edge cases.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.catalogue.register import example_types, examples_of, lookup
 from lossgraph.compare.differences import Tolerance
+from lossgraph.compare.edge_cases import mixed_edges
+from lossgraph.compiler.outputs import classify
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.errors import InputError
 
 from .expected import expected_outputs, outputs_by_rules
-from .extremes import extreme
 from .subjects import Subject, read_folder
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +31,7 @@ Types = Mapping[str, tuple[str, Shape]]
 Sizes = Mapping[str, int]
 Data = Callable[["Case", Sizes, int], dict[str, Array]]
 
-EXTREMES = "extremes"
+EDGE_CASES = "edge cases"
 
 # A logarithm of the size of 1e4 is rounded by up to 5e-4 in float32, and an entry of a gradient
 # is the exponential of a sum of some of them.
@@ -38,6 +39,12 @@ ROUNDED = Tolerance(1e-4, 2e-3)
 
 # Of a loss of the catalogue: the usual ones, others, one sample, and none.
 SIZES = ({}, {"N": 3, "C": 7, "D": 4}, {"N": 1}, {"N": 0})
+# Differences of squares or products of 1e4, which float32 knows to 8 or so, in an exponential, a
+# hinge or a choice of the largest: there no float32 knows the result.
+_PRODUCTS = {
+    "gluon.SDMLLoss", "gluon.TripletLoss", "losses.batch_hard_triplet", "losses.vicreg",
+    "nn.AdaptiveLogSoftmaxWithLoss",
+}  # fmt: skip
 _SUMS_OF_LARGE = {"optax.ctc_loss_with_forward_probs"}  # of -1e5, known to 8e-3
 _UNDEFINED = {
     "losses.orpo": {"N": 1},  # the share of the only sample is all, whose odds are infinite
@@ -55,9 +62,11 @@ def typical(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
     return draw_inputs(case.block, program, usual=sizes)
 
 
-def at_extremes(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
+def at_edge_cases(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
     """Inputs of the same types and sizes whose numbers are as large, or small, as they may be."""
-    return extreme(case.loss, case.block, typical(case, sizes, seed))
+    kinds = {name: example.values for name, example in examples_of(case.block).items()}
+    large = 100.0 if case.loss in _PRODUCTS else 1e4
+    return mixed_edges(typical(case, sizes, seed), kinds, large)
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Case:
         options: of the loss.
         grad: inputs to differentiate by; the predictions if none are given.
         data: draws the inputs of a run.
-        extremes: draws those of one run more, of the first sizes, where slopes are no gradients.
+        edge_cases: draws those of one run more, of the first sizes, where slopes are no gradients.
         apart: the name of the dim whose samples have nothing to do with each other, of which the
             value has one each: slopes are then quick to take.
         slopes: whether slopes are its gradients; else they are expected as the rules have them.
@@ -88,7 +97,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     grad: tuple[str, ...] = ()
     data: Data = typical
-    extremes: Data | None = None
+    edge_cases: Data | None = None
     apart: str = ""
     slopes: bool = True
     tolerance: Tolerance | None = None
@@ -148,11 +157,11 @@ def write(case: Case, folder: Path, opset: int | None = None) -> list[Subject]:
         _write_data(data, inputs, outputs)
     subjects = read_folder(place, case.name, case.tolerance, labels)
     single = any(dtype == "float32" for dtype, _ in case.input_types.values())
-    return [replace(each, tolerances={EXTREMES: ROUNDED} if single else {}) for each in subjects]
+    return [replace(each, tolerances={EDGE_CASES: ROUNDED} if single else {}) for each in subjects]
 
 
 def from_catalogue(name: str) -> Case:
-    """A case for a loss of the catalogue, with its typical inputs and at the extremes."""
+    """A case for a loss of the catalogue, with its typical inputs and at edge cases."""
     full = lookup(name).name
     without = _UNDEFINED.get(full)
     sizes = tuple(each for each in SIZES if each != without)
@@ -160,7 +169,7 @@ def from_catalogue(name: str) -> Case:
         full,
         full,
         sizes=sizes,
-        extremes=at_extremes,
+        edge_cases=at_edge_cases,
         slopes=full not in _WITHOUT_SLOPES,
         tolerance=ROUNDED if full in _SUMS_OF_LARGE else None,
     )
@@ -172,9 +181,9 @@ def _runs(case: Case) -> Iterator[tuple[str, dict[str, Array], dict[str, Array]]
         inputs = case.data(case, sizes, number)
         label = ", ".join(f"{name}={size}" for name, size in sizes.items()) or "usual sizes"
         yield label, inputs, _expected(case, inputs, case.slopes)
-    if case.extremes is not None:
-        inputs = case.extremes(case, case.sizes[0], len(case.sizes))
-        yield EXTREMES, inputs, _expected(case, inputs, slopes=False)
+    if case.edge_cases is not None:
+        inputs = case.edge_cases(case, case.sizes[0], len(case.sizes))
+        yield EDGE_CASES, inputs, _expected(case, inputs, slopes=False)
 
 
 def _expected(case: Case, inputs: Mapping[str, Array], slopes: bool) -> dict[str, Array]:
@@ -185,7 +194,7 @@ def _expected(case: Case, inputs: Mapping[str, Array], slopes: bool) -> dict[str
     except InputError:  # as numpy has no largest one of no numbers
         return outputs
     for name, array in found.items():
-        unknown = np.isnan(array) & name.startswith("grad_")  # a value that is NaN has no slopes
+        unknown = np.isnan(array) & (classify(name)[0] == "gradient")  # NaN has no slopes
         outputs[name] = np.where(unknown, outputs[name], array)
     return outputs
 

@@ -1,4 +1,4 @@
-"""Runs jobs in ONNX Runtime's WebAssembly in a browser: PACKAGE (FOLDER | --version)
+"""Runs jobs in ONNX Runtime's WebAssembly in a browser: PACKAGE FOLDER
 
 PACKAGE is the folder of onnxruntime-web. A server on this machine's loopback gives the page to a
 Chromium without a window, and takes from the page what came out.
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Error
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
 from browser import chromium  # noqa: E402
+from exchange import protocol  # noqa: E402
 
 _TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript",
@@ -30,19 +32,23 @@ _TYPES = {
 
 
 def main() -> None:
-    package, argument = Path(sys.argv[1]), sys.argv[2]
-    with chromium() as browser:
-        if argument == "--version":
-            version = json.loads((package / "package.json").read_text())["version"]
-            print(f"{browser.version.partition('.')[0]}, onnxruntime-web {version}")
-            return
+    package, folder = map(Path, sys.argv[1:])
+    answers = protocol.private_stdout()
+    protocol.end_with_parent()
+    version = json.loads((package / "package.json").read_text())["version"]
+    with chromium() as browser, _served(package / "dist", folder) as address:
         page = browser.new_page()
-        with _served(package / "dist", Path(argument)) as address:
-            page.goto(f"{address}/chromium.html")
+        page.goto(f"{address}/chromium.html")
+
+        def answer(job: dict[str, Any]) -> dict[str, Any]:
             try:
-                page.evaluate("run()")
+                return dict(page.evaluate("job => run(job)", job))
             except Error as error:  # the page's memory is spoilt, or the page is gone
                 sys.exit(error.message.partition("\n")[0])
+
+        major = browser.version.partition(".")[0]
+        protocol.say({"version": f"{major}, onnxruntime-web {version}"}, answers)
+        protocol.serve(answer, answers)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,10 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        path = self._folder / Path(urlsplit(self.path).path).name
-        aside = path.with_suffix(".part")
-        aside.write_bytes(content)
-        aside.replace(path)  # whole or not at all
+        (self._folder / self._asked().name).write_bytes(content)
         self.send_response(204)
         self.end_headers()
 

@@ -37,7 +37,7 @@ def ordinary(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.normal(size=shape) * 2
 
 
-def extreme(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def of_ten_thousand(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Logits of 1e4, 0 and -1e4."""
     return rng.choice([1e4, 0.0, -1e4], shape)
 

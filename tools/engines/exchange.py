@@ -1,20 +1,30 @@
-"""How work gets to an engine in another process, and how its results come back.
+"""What engines are asked and what they answer, in the form of lossgraph's ``worker_protocol``.
 
-A folder holds ``jobs.json``, in the end a ``result_K.json`` for each job, and a file of raw
-little-endian numbers for each tensor, which the JSON names with dtype and shape. That is what
-every language can read without a library. The engines' own environments run this file too:
-it needs nothing but numpy.
+An engine is started with a folder and greets with ``{"version": ..}``. A request is ``{"model",
+"runs", "outputs", "next"}``: a model, the inputs by name of each run of it, the stem of the files
+of the outputs, and the models that come next, which may be compiled ahead. The answer is
+``{"runs": [..]}``, each ``{"outputs": ..}`` or ``{"error": why}``. The engines' own environments
+run this file too: it needs nothing but numpy.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# By its folder, as there is no lossgraph in the environments of the engines; to the end of the
+# path, and away again, for that folder has modules of other names.
+_FOLDER = str(Path(__file__).resolve().parents[2] / "lossgraph" / "compare")
+sys.path.append(_FOLDER)
+
+import worker_protocol as protocol  # noqa: E402
+
+sys.path.remove(_FOLDER)
 
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
@@ -38,75 +48,50 @@ class Refusal:
 Outcome = Tensors | Refusal
 
 
-def write_jobs(folder: Path, jobs: Sequence[Job]) -> None:
-    """The work that a folder is about."""
-    listed = [
-        {
-            "model": str(job.model.resolve()),
-            "runs": [_store(folder, f"in_{j}_{r}", feed) for r, feed in enumerate(job.feeds)],
-        }
-        for j, job in enumerate(jobs)
+def request(job: Job, folder: Path, following: Sequence[Job] = ()) -> dict[str, Any]:
+    """A request to run a job, whose tensors are written to a folder."""
+    return {
+        "model": str(job.model.resolve()),
+        "runs": [protocol.store(folder / f"in_{r}", feed) for r, feed in enumerate(job.feeds)],
+        "outputs": str(folder / "out"),
+        "next": [str(each.model.resolve()) for each in following],
+    }
+
+
+def outcomes(answer: Mapping[str, Any], folder: Path) -> list[Outcome]:
+    """What an answer says of the runs of a job; the folder is that of files without one."""
+    return [
+        Refusal(run["error"]) if "error" in run else protocol.fetch(run["outputs"], folder)
+        for run in answer["runs"]
     ]
-    (folder / "jobs.json").write_text(json.dumps({"jobs": listed}))
 
 
-def read_jobs(folder: Path) -> Iterator[Job]:
-    """What ``write_jobs`` wrote, one after the other: one that cannot be read spoils no other."""
-    for job in json.loads((folder / "jobs.json").read_text())["jobs"]:
-        yield Job(Path(job["model"]), tuple(_fetch(folder, run) for run in job["runs"]))
+def serve(
+    version: str,
+    run: Callable[[Job], Sequence[Outcome]],
+    ahead: Callable[[Sequence[Path]], None] = lambda models: None,
+) -> None:
+    """Be the worker of an engine.
+
+    Args:
+        version: of the engine.
+        run: what comes of every run of a job.
+        ahead: is told which models come next.
+    """
+    answers = protocol.private_stdout()
+    protocol.end_with_parent()
+
+    def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
+        ahead([Path(model) for model in asked["next"]])
+        job = Job(Path(asked["model"]), tuple(protocol.fetch(feed) for feed in asked["runs"]))
+        found = run(job)
+        return {"runs": [_told(asked["outputs"], r, each) for r, each in enumerate(found)]}
+
+    protocol.say({"version": version}, answers)
+    protocol.serve(answer, answers)
 
 
-def result_path(folder: Path, number: int) -> Path:
-    """Where the result of a job is to be."""
-    return folder / f"result_{number}.json"
-
-
-def write_result(folder: Path, number: int, outcomes: Sequence[Outcome]) -> None:
-    """What became of a job: it is there as a whole or not at all, should the process end."""
-    runs = [
-        {"error": outcome.reason}
-        if isinstance(outcome, Refusal)
-        else {"outputs": _store(folder, f"out_{number}_{r}", outcome)}
-        for r, outcome in enumerate(outcomes)
-    ]
-    path = result_path(folder, number)
-    aside = path.with_suffix(".part")
-    aside.write_text(json.dumps({"runs": runs}))
-    aside.replace(path)
-
-
-def read_results(folder: Path, count: int) -> list[list[Outcome]]:
-    """What became of the jobs, up to the first that has no result."""
-    found: list[list[Outcome]] = []
-    for number in range(count):
-        path = result_path(folder, number)
-        if not path.is_file():
-            break
-        found.append([_outcome(folder, run) for run in json.loads(path.read_text())["runs"]])
-    return found
-
-
-def _outcome(folder: Path, run: Mapping[str, Any]) -> Outcome:
-    return Refusal(run["error"]) if "error" in run else _fetch(folder, run["outputs"])
-
-
-def _store(folder: Path, stem: str, tensors: Mapping[str, Array]) -> dict[str, Any]:
-    """Write tensors; where and of what type they are, by name."""
-    places = {}
-    for k, (name, array) in enumerate(tensors.items()):
-        file = f"{stem}_{k}.bin"
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        (folder / file).write_bytes(little.tobytes())
-        places[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "file": file}
-    return places
-
-
-def _fetch(folder: Path, places: Mapping[str, Any]) -> Tensors:
-    return {name: _array(folder, place) for name, place in places.items()}
-
-
-def _array(folder: Path, place: Mapping[str, Any]) -> Array:
-    dtype = np.dtype(place["dtype"])
-    content = bytearray((folder / place["file"]).read_bytes())
-    little = np.frombuffer(content, dtype.newbyteorder("<")).reshape(place["shape"])
-    return little.astype(dtype, copy=False)
+def _told(stem: str, number: int, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Refusal):
+        return {"error": outcome.reason}
+    return {"outputs": protocol.store(Path(f"{stem}_{number}"), outcome)}

@@ -7,16 +7,17 @@ values changes with one entry of an input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lossgraph import reference
+from lossgraph.compare.finite_differences import gradient
+from lossgraph.compiler.outputs import gradient_name
 from lossgraph.deploy.export import expected
 
 Array = np.ndarray[Any, Any]
-Value = Callable[[Mapping[str, Array]], Array]
 
 # A central difference is off by the square of its step times a third derivative, of size 1 to 1e5
 # here, and by the rounding of the values, 1e-16 of them, over the step: for logits of 1e4 about as
@@ -57,7 +58,8 @@ def expected_outputs(
     dtype = next(array.dtype for array in arrays.values() if array.dtype.kind == "f")
     outputs = {name: each.astype(dtype) for name, each in values(wide).items()}
     for name in grad:
-        outputs[f"grad_{name}"] = slopes(value, wide, name, axes).astype(arrays[name].dtype)
+        slopes = gradient(value, wide, name, STEP, axes)
+        outputs[gradient_name(name)] = slopes.astype(arrays[name].dtype)
     return outputs
 
 
@@ -70,47 +72,6 @@ def outputs_by_rules(
     crosses all there is to see, and at a gradient that a loss stops.
     """
     return expected(block, block.program(types, grad=grad), arrays)
-
-
-def slopes(
-    value: Value, arrays: Mapping[str, Array], name: str, axes: Mapping[str, int] | None = None
-) -> Array:
-    """How the sum of the value changes with each entry of an input."""
-    axis = 0 if axes is None else axes[name]
-    samples = arrays[name][None] if axes is None else np.moveaxis(arrays[name], axis, 0)
-    places = list(np.ndindex(samples.shape[1:]))
-    if not samples.size:
-        return np.zeros_like(arrays[name])
-
-    def moved(at: tuple[int, ...], step: float) -> dict[str, Array]:
-        """The inputs with one entry of each sample moved."""
-        array = samples.copy()
-        array[:, *at] += step
-        return {**arrays, name: array[0] if axes is None else np.moveaxis(array, 0, axis)}
-
-    feeds = [moved(at, step) for at in places for step in (STEP, -STEP)]
-    values = _in_a_batch(value, feeds, axes) if axes else [value(feed) for feed in feeds]
-    rises = [_rise(up, down) for up, down in zip(values[::2], values[1::2], strict=True)]
-    by_sample = np.stack(rises if axes else [rise.sum(keepdims=True).ravel() for rise in rises], 1)
-    found = by_sample.reshape(samples.shape) / (2 * STEP)
-    return found[0] if axes is None else np.moveaxis(found, 0, axis)
-
-
-def _in_a_batch(
-    value: Value, feeds: Sequence[Mapping[str, Array]], axes: Mapping[str, int]
-) -> list[Array]:
-    """The values for several feeds, whose samples are put into one batch."""
-    joined = {
-        name: np.concatenate([feed[name] for feed in feeds], axes[name]) if name in axes else array
-        for name, array in feeds[0].items()
-    }
-    return np.split(value(joined), len(feeds))
-
-
-def _rise(up: Array, down: Array) -> Array:
-    """The difference of values; one that stays infinite does not change."""
-    with np.errstate(invalid="ignore"):
-        return np.where(up == down, 0.0, up - down)
 
 
 def _count(arrays: Mapping[str, Array], axes: Mapping[str, int]) -> int:

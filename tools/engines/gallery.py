@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .cases import ROUNDED, Case
-from .ctc import extreme, impossible, ordinary, with_logits
+from .ctc import impossible, of_ten_thousand, ordinary, with_logits
 
 SIZES = (
     {"N": 4, "T": 6, "C": 5, "L": 2},
@@ -76,7 +76,7 @@ CASES = (
     replace(
         _GLUON_LENGTHS,
         name="gluon.CTCLoss, logits of 1e4",
-        data=with_logits(extreme),
+        data=with_logits(of_ten_thousand),
         tolerance=ROUNDED,
     ),
     replace(_GLUON, name="gluon.CTCLoss, a class at -inf", data=with_logits(impossible)),
@@ -90,7 +90,7 @@ CASES = (
     ),
     replace(_NN, name="nn.CTCLoss, T of 1 to 60", sizes=LONG),
     replace(
-        _NN, name="nn.CTCLoss, logits of 1e4", data=with_logits(extreme), tolerance=ROUNDED
+        _NN, name="nn.CTCLoss, logits of 1e4", data=with_logits(of_ten_thousand), tolerance=ROUNDED
     ),
     replace(
         _NN,

@@ -1,4 +1,4 @@
-"""Compiles jobs with IREE for this processor and runs them: FOLDER or --version.
+"""Compiles jobs with IREE for this processor and runs them: FOLDER
 
 It is run by the Python that has IREE. Some models are compiled ahead of the one that runs, as
 many as there are processors.
@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import iree.runtime
 import numpy as np
 import onnx
-from exchange import Job, Outcome, Refusal, Tensors, read_jobs, write_result
+from exchange import Job, Outcome, Refusal, Tensors, serve
 
 PROGRAMS = Path(sys.executable).parent
 SECONDS = 50  # to compile a model, less than what the whole may take
@@ -32,26 +32,32 @@ FLAGS = (
 _ABOUT = re.compile(r"(?:error|Error invoking function): (?:\S+:\d+: )?(.*)")
 
 
+class Compiler:
+    """Compiles models before they are asked for, as many at a time as there are processors."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        self._waiting: dict[Path, Future[Path | Refusal]] = {}
+        self._count = 0
+
+    def ahead(self, models: Sequence[Path]) -> None:
+        """Begin with the models that come next."""
+        for model in models:
+            if model not in self._waiting:
+                stem = self._folder / f"model_{self._count}"
+                self._count += 1
+                self._waiting[model] = self._pool.submit(_compiled, model, stem)
+
+    def run(self, job: Job) -> list[Outcome]:
+        """What comes of every run of a job."""
+        self.ahead([job.model])
+        return _outcomes(job, self._waiting.pop(job.model).result())
+
+
 def main() -> None:
-    if sys.argv[1] == "--version":
-        print(version("iree-base-compiler"))
-        return
-    folder = Path(sys.argv[1])
-    for number, (job, compiled) in enumerate(_ahead(folder)):
-        write_result(folder, number, _outcomes(job, compiled.result()))
-
-
-def _ahead(folder: Path) -> Iterator[tuple[Job, Future[Path | Refusal]]]:
-    """The jobs, of which the next ones are being compiled."""
-    count = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(count) as pool:
-        waiting: list[tuple[Job, Future[Path | Refusal]]] = []
-        for number, job in enumerate(read_jobs(folder)):
-            stem = folder / f"model_{number}"
-            waiting.append((job, pool.submit(_compiled, job.model, stem)))
-            if len(waiting) > count:
-                yield waiting.pop(0)
-        yield from waiting
+    compiler = Compiler(Path(sys.argv[1]))
+    serve(version("iree-base-compiler"), compiler.run, compiler.ahead)
 
 
 def _compiled(model: Path, stem: Path) -> Path | Refusal:

@@ -50,9 +50,9 @@ KNOWN = (
         "it moves an Expand behind the arithmetic that follows, and then takes the larger one of "
         "a length of 0 and a 1 that is broadcast",
     ),
-    Known("openvino", "losses.lovasz_hinge training", "extremes: grad_logits", _TIES),
-    Known("openvino", "losses.lovasz_softmax training", "extremes: grad_prob", _TIES),
-    Known("openvino", "losses.wasserstein_1d training", "extremes: grad_", _TIES),
+    Known("openvino", "losses.lovasz_hinge training", "edge cases: grad_logits", _TIES),
+    Known("openvino", "losses.lovasz_softmax training", "edge cases: grad_prob", _TIES),
+    Known("openvino", "losses.wasserstein_1d training", "edge cases: grad_", _TIES),
     Known("iree", "CTC", "mismatching contracting dimension", _STACKED),
     Known("iree", "losses.focal_ctc", "mismatching contracting dimension", _STACKED),
     Known("iree", "gluon.CTCLoss, empty axes", "grad_pred", _STACKED),

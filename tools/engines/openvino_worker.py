@@ -1,4 +1,4 @@
-"""Runs jobs in OpenVINO, on the CPU and in full precision: FOLDER or --version.
+"""Runs jobs in OpenVINO, on the CPU and in full precision: FOLDER
 
 It is run by the Python that has OpenVINO, and needs nothing else but numpy.
 """
@@ -6,12 +6,11 @@ It is run by the Python that has OpenVINO, and needs nothing else but numpy.
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import openvino
-from exchange import Job, Outcome, Refusal, Tensors, read_jobs, write_result
+from exchange import Job, Outcome, Refusal, Tensors, serve
 
 # Some processors would compute float32 models in bfloat16 unless told not to.
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}
@@ -24,12 +23,7 @@ _NOISE = re.compile(
 
 
 def main() -> None:
-    if sys.argv[1] == "--version":
-        print(openvino.__version__.partition("-")[0])
-        return
-    core, folder = openvino.Core(), Path(sys.argv[1])
-    for number, job in enumerate(read_jobs(folder)):
-        write_result(folder, number, outcomes(core, job))
+    serve(openvino.__version__.partition("-")[0], partial(outcomes, openvino.Core()))
 
 
 def outcomes(core: openvino.Core, job: Job) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""Runs jobs in a package of the Python that runs this: ENGINE (FOLDER | --version)
+"""Runs jobs in a package of the Python that runs this: ENGINE FOLDER
 
 It needs nothing but numpy and the engine: onnxruntime of any release, or onnx's reference.
 """
@@ -8,24 +8,18 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from exchange import Job, Outcome, Refusal, Tensors, read_jobs, write_result
+from exchange import Job, Outcome, Refusal, Tensors, serve
 
 Run = Callable[[Tensors], Tensors]
 
 
 def main() -> None:
-    engine, argument = sys.argv[1:]
-    module, load = ENGINES[engine]
-    version = importlib.import_module(module).__version__
-    if argument == "--version":
-        print(version)
-        return
-    folder = Path(argument)
-    for number, job in enumerate(read_jobs(folder)):
-        write_result(folder, number, outcomes(load, job))
+    module, load = ENGINES[sys.argv[1]]
+    serve(importlib.import_module(module).__version__, partial(outcomes, load))
 
 
 def outcomes(load: Callable[[Path], Run], job: Job) -> list[Outcome]:

@@ -158,7 +158,7 @@ MEANING = (
 
 METHOD = (
     "Expected is what numpy computes in float64 from the body of the loss, and slopes of that. "
-    "Each model is run at several sizes, N=0 among them, and at extremes: logits of 1e4, "
+    "Each model is run at several sizes, N=0 among them, and at edge cases: logits of 1e4, "
     "distributions with zeros. There, and where a loss stops a gradient, the gradients are those "
     "of its rules in float64, and float32 may be off by the rounding of a logarithm of 1e4."
 )

@@ -1,15 +1,20 @@
-// Runs jobs in an ONNX Runtime of Node.js: ENGINE MODULES (FOLDER | --version)
+// Runs jobs in an ONNX Runtime of Node.js: ENGINE MODULES FOLDER
 //
 // ENGINE is onnxruntime-node, or onnxruntime-web, which here runs its WebAssembly; MODULES is the
-// node_modules that has it.
+// node_modules that has it. Requests and answers are said in exchange.py.
 
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 
-import { runJobs } from "./runner.mjs";
+import { runJob } from "./runner.mjs";
 
 const PROVIDERS = { "onnxruntime-node": "cpu", "onnxruntime-web": "wasm" };
+const FILES = {
+  read: async (path) => new Uint8Array(readFileSync(path)),
+  write: async (path, content) => writeFileSync(path, content),
+};
 
 function load(engine, modules) {
   const ort = createRequire(join(modules, "x.js"))(engine);
@@ -20,16 +25,15 @@ function load(engine, modules) {
   return ort;
 }
 
-const [engine, modules, folder] = process.argv.slice(2);
+function say(answer) {
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+console.log = console.error; // a library's prints are no answers
+const [engine, modules] = process.argv.slice(2);
 const ort = load(engine, modules);
-if (folder === "--version") {
-  console.log(JSON.parse(readFileSync(join(modules, engine, "package.json"), "utf8")).version);
-} else {
-  await runJobs(ort, PROVIDERS[engine], {
-    read: async (path) => new Uint8Array(readFileSync(resolve(folder, path))),
-    write: async (name, content) => {
-      writeFileSync(join(folder, `${name}.part`), content);
-      renameSync(join(folder, `${name}.part`), join(folder, name)); // whole or not at all
-    },
-  });
+const { version } = JSON.parse(readFileSync(join(modules, engine, "package.json"), "utf8"));
+say({ version });
+for await (const line of createInterface({ input: process.stdin })) {
+  say(await runJob(ort, PROVIDERS[engine], JSON.parse(line), FILES));
 }

@@ -1,7 +1,7 @@
-// Runs jobs in an ONNX Runtime for JavaScript, in Node.js or in a browser.
+// Runs a job in an ONNX Runtime for JavaScript, in Node.js or in a browser.
 //
-// What a job looks like is said in exchange.py. Files are read and written by what is given:
-// `read(path)` gives the bytes of a file, `write(name, content)` puts one beside the jobs.
+// What a job and its answer look like is said in exchange.py. Files are read and written by what
+// is given: `read(path)` gives the bytes of a file, `write(path, content)` puts one there.
 
 // How JavaScript holds the elements of a tensor; bool as bytes, and float16 as bits where the
 // language has no such numbers.
@@ -57,26 +57,18 @@ function failed(error) {
   return { error: String(error?.message ?? error) };
 }
 
-async function runJob(ort, provider, files, { model, runs }, number) {
+export async function runJob(ort, provider, { model, runs, outputs }, files) {
   let session;
   try {
     const options = { executionProviders: [provider], logSeverityLevel: 3 };
     session = await ort.InferenceSession.create(await files.read(model), options);
   } catch (error) {
-    return runs.map(() => failed(error));
+    return { runs: runs.map(() => failed(error)) };
   }
   const found = [];
   for (const [r, inputs] of runs.entries()) {
-    found.push(await runOnce(ort, session, files, inputs, `out_${number}_${r}`).catch(failed));
+    found.push(await runOnce(ort, session, files, inputs, `${outputs}_${r}`).catch(failed));
   }
   await session.release();
-  return found;
-}
-
-export async function runJobs(ort, provider, files) {
-  const { jobs } = JSON.parse(new TextDecoder().decode(await files.read("jobs.json")));
-  for (const [number, job] of jobs.entries()) {
-    const runs = await runJob(ort, provider, files, job, number);
-    await files.write(`result_${number}.json`, JSON.stringify({ runs }));
-  }
+  return { runs: found };
 }

@@ -55,7 +55,7 @@ def _gluon_cosine(jax: Any, input1: Any, input2: Any, label: Any, *, margin: flo
 
     similarity = optax.losses.cosine_similarity(input1, input2, epsilon=1e-12)
     far = jax.nn.relu(similarity - margin)
-    return jax.numpy.where(label == 1, 1 - similarity, far).reshape(-1, 1)
+    return jax.numpy.where(label == 1, 1 - similarity, far).reshape(-1)
 
 
 def _gluon_hinge(jax: Any, pred: Any, label: Any, *, margin: float = 1) -> Any:

@@ -21,6 +21,8 @@ def native(mxnet: Any, name: str, options: Mapping[str, Any], inputs: Sequence[s
     def compute(*arrays: Any) -> Any:
         given = dict(zip(inputs, arrays))  # noqa: B905, which Python 3.8 has not
         value = loss(*_in_place(made, given))
+        if name == "CosineEmbeddingLoss":  # documented as (N,), computed as (N, 1)
+            return value.reshape((-1,))
         # Documented as a mean over the classes, and computed as a sum.
         return value / arrays[0].shape[options.get("axis", -1)] if name == "KLDivLoss" else value
 

@@ -48,7 +48,7 @@ def _gluon_cosine(torch: Any, input1: Any, input2: Any, label: Any, *, margin: f
     each = torch.nn.functional.cosine_embedding_loss(
         input1, input2, label, margin=margin, reduction="none"
     )
-    return each.reshape(-1, 1)
+    return each.reshape(-1)
 
 
 def _gluon_hinge(torch: Any, pred: Any, label: Any, *, margin: float = 1) -> Any:

@@ -7,7 +7,7 @@ of enough accuracy the lowering is a short identity, and the comment says which.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from ..expr import (
     Array,
     Expr,
     Lower,
+    Movement,
     Op,
     Vjp,
+    builds,
     const,
-    is_const,
-    is_constant,
+    depends_on_no_input,
+    is_literal,
+    no_gradient,
     rebuild,
     register,
 )
@@ -67,38 +70,28 @@ def _comparison(x: TensorType, y: TensorType) -> TensorType:
     return _broadcast(x, y).with_dtype("bool")
 
 
-def _logical(*types: TensorType) -> TensorType:
-    if any(t.dtype != "bool" for t in types):
-        raise DtypeError(f"needs bool, got {', '.join(t.dtype for t in types)}")
-    return TensorType("bool", broadcast_shapes(*(t.shape for t in types)))
+def _bool_only(x: TensorType) -> TensorType:
+    if x.dtype != "bool":
+        raise DtypeError(f"needs bool, got {x.dtype}")
+    return x
 
 
-def zeros(ct: Expr, out: Expr, *args: Expr, **_: object) -> tuple[None, ...]:
-    """The rule of a piecewise constant function: its derivative is zero."""
-    return (None,) * len(args)
+def _logical(x: TensorType, y: TensorType) -> TensorType:
+    return _broadcast(_bool_only(x), _bool_only(y))
 
 
 def _unary(
     name: str,
     ref: Callable[[Array], Array],
-    vjp: Callable[[Expr, Expr, Expr], Expr | None],
+    vjp: Callable[..., Any],
     lower: Lower | None = None,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
     infer: Callable[..., TensorType] = float_only,
-    portable: Lower | None = None,
+    **traits: Any,
 ) -> Op:
-    return register(
-        Op(
-            name,
-            infer,
-            ref,
-            lambda ct, out, x: (vjp(ct, out, x),),
-            lower or name,
-            domain,
-            along=pointwise,
-            portable=portable,
-        )
-    )
+    """An operation on one argument; its ``vjp`` gives the one cotangent, or is no_gradient."""
+    rule = vjp if vjp is no_gradient else lambda ct, out, x: (vjp(ct, out, x),)
+    return register(Op(name, infer, ref, rule, lower or name, domain, batching=pointwise, **traits))
 
 
 def _binary(
@@ -108,32 +101,23 @@ def _binary(
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0), (-3.0, 3.0)),
     infer: Callable[..., TensorType] = arithmetic,
     lower: Lower | None = None,
-    commutative: bool = False,
-    forms: Mapping[str, Lower] | None = None,
-    portable: Lower | None = None,
+    **traits: Any,
 ) -> Op:
-    return register(
-        Op(
-            name,
-            infer,
-            ref,
-            vjp,
-            lower or name,
-            domain,
-            commutative=commutative,
-            along=pointwise,
-            forms=forms or {},
-            portable=portable,
-        )
-    )
+    return register(Op(name, infer, ref, vjp, lower or name, domain, batching=pointwise, **traits))
 
 
 # --- arithmetic ---------------------------------------------------------------------------
 
 neg = _unary("Neg", np.negative, lambda ct, out, x: -ct, infer=number_only)
-add = _binary("Add", np.add, lambda ct, out, x, y: (ct, ct), commutative=True)
+add = _binary("Add", np.add, lambda ct, out, x, y: (ct, ct), commutative=True, positive_if=(0, 1))
 sub = _binary("Sub", np.subtract, lambda ct, out, x, y: (ct, -ct))
-mul = _binary("Mul", np.multiply, lambda ct, out, x, y: (ct * y, ct * x), commutative=True)
+mul = _binary(
+    "Mul",
+    np.multiply,
+    lambda ct, out, x, y: (ct * y, ct * x),
+    commutative=True,
+    positive_if=(0, 1),
+)
 
 
 def _int_div(x: Array, y: Array) -> Array:
@@ -150,7 +134,7 @@ def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     refuses the model.
     """
     numerator, divisor = node.args
-    if is_const(numerator) and divisor.rank < node.rank:
+    if is_literal(numerator) and divisor.rank < node.rank:
         before = divisor.shape
         y = b.reshape(y, before, (*(1,) * (node.rank - divisor.rank), *before))
     return str(b.add("Div", x, y))
@@ -162,6 +146,7 @@ div = _binary(
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
     portable=_div_of_equal_ranks,
+    positive_if=(0, 1),
 )
 
 
@@ -192,7 +177,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
-    forms={"cast": _masked_mul_by_cast},
+    variants={"cast": _masked_mul_by_cast},
 )
 
 
@@ -220,16 +205,13 @@ power: Op = _binary(
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
     lambda ct, out, x, y: (
         ct * masked_mul(y, power(x, y - 1)),
-        None if is_constant(y) else ct * masked_mul(out, log(x)),
+        None if depends_on_no_input(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
+    positive_if=(0,),
 )
 
 # --- extrema and kinks --------------------------------------------------------------------
-
-
-def _step_vjp(ct: Expr, out: Expr, x: Expr) -> None:
-    return None
 
 
 def _lower_saturating(low: float, portable: bool = False) -> Callable[..., str]:
@@ -257,7 +239,7 @@ def _lower_saturating(low: float, portable: bool = False) -> Callable[..., str]:
 step = _unary(  # 1 above 0, 0 at and below it
     "Step",
     lambda x: np.where(np.isnan(x), x, x > 0).astype(x.dtype),
-    _step_vjp,
+    no_gradient,
     lower=_lower_saturating(0.0),
     domain=POSITIVE,
     portable=_lower_saturating(0.0, portable=True),
@@ -265,16 +247,27 @@ step = _unary(  # 1 above 0, 0 at and below it
 sign = _unary(
     "Sign",
     np.sign,
-    _step_vjp,
+    no_gradient,
     _lower_saturating(-1.0),
     POSITIVE,
     number_only,
     portable=_lower_saturating(-1.0, portable=True),
 )
 absolute = _unary(
-    "Abs", np.abs, lambda ct, out, x: ct * sign(x), domain=POSITIVE, infer=number_only
+    "Abs",
+    np.abs,
+    lambda ct, out, x: ct * sign(x),
+    domain=POSITIVE,
+    infer=number_only,
+    nonnegative=True,
 )
-relu = _unary("Relu", lambda x: np.maximum(x, 0), lambda ct, out, x: ct * step(x), domain=POSITIVE)
+relu = _unary(
+    "Relu",
+    lambda x: np.maximum(x, x.dtype.type(0)),  # NumPy 1 widens a scalar array beside a number
+    lambda ct, out, x: ct * step(x),
+    domain=POSITIVE,
+    nonnegative=True,
+)
 
 
 def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
@@ -282,7 +275,7 @@ def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
 
     def vjp(ct: Expr, out: Expr, x: Expr, y: Expr) -> tuple[Expr | None, ...]:
         x_wins, y_wins = (cast(wins(a, b), ct.dtype) for a, b in ((x, y), (y, x)))
-        if is_constant(x) or is_constant(y):
+        if depends_on_no_input(x) or depends_on_no_input(y):
             return (ct * x_wins, ct * y_wins)
         half_tie = cast(equal(x, y), ct.dtype) * 0.5
         return (ct * (x_wins + half_tie), ct * (y_wins + half_tie))
@@ -310,24 +303,29 @@ def _clip_infer(x: TensorType, *, low: float, high: float) -> TensorType:
     return number_only(x)
 
 
-_clip = register(
+def _clip_vjp(ct: Expr, out: Expr, x: Expr, *, low: float, high: float) -> tuple[Expr]:
+    """Inside and at the bounds the output is the input itself."""
+    return (ct * cast(equal(x, out), ct.dtype),)
+
+
+_clip: Op = register(
     Op(
         "Clip",
         _clip_infer,
         lambda x, low, high: np.clip(x, x.dtype.type(low), x.dtype.type(high)),
-        # Inside and at the bounds the output is the input itself.
-        lambda ct, out, x, low, high: (ct * cast(equal(x, out), ct.dtype),),
+        _clip_vjp,
         lambda b, node, x: b.add(
             "Clip",
             x,
             b.const(node.attrs["low"], node.dtype),
             b.const(node.attrs["high"], node.dtype),
         ),
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
 
+@builds(_clip)
 def clip(x: Expr, low: float, high: float) -> Expr:
     """``x`` limited to [low, high]; the gradient passes at the bounds."""
     return _clip(x, low=float(low), high=float(high))
@@ -335,7 +333,7 @@ def clip(x: Expr, low: float, high: float) -> Expr:
 
 # --- exponentials and logarithms ----------------------------------------------------------
 
-exp = _unary("Exp", np.exp, lambda ct, out, x: ct * out)
+exp = _unary("Exp", np.exp, lambda ct, out, x: ct * out, positive_if=(), nonnegative=True)
 log: Op = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE)
 
 
@@ -385,7 +383,8 @@ expm1 = _unary(
 
 def _sigmoid_ref(x: Array) -> Array:
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small).astype(x.dtype) / (1 + small)
+    one = x.dtype.type(1)
+    return np.where(x >= 0, one, small) / (one + small)
 
 
 sigmoid: Op = _unary(
@@ -397,6 +396,8 @@ sigmoid: Op = _unary(
     lambda b, node, x: b.add(
         "Reciprocal", b.add("Add", b.add("Exp", b.add("Neg", x)), b.const(1, node.dtype))
     ),
+    positive_if=(),
+    nonnegative=True,
 )
 softplus = _unary(
     "Softplus",
@@ -404,12 +405,13 @@ softplus = _unary(
     lambda ct, out, x: ct * sigmoid(x),
     lambda b, node, x: b.add("Add", b.add("Relu", x), _lower_tail(b, node, x)),
 )
-softplus_tail = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
-    "SoftplusTail",
+log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
+    "Log1pExpNegAbs",
     lambda x: np.log1p(np.exp(-np.abs(x))),
     lambda ct, out, x: ct * -sign(x) * sigmoid(-absolute(x)),
     _lower_tail,
     POSITIVE,
+    stem="softplus_tail",
 )
 
 
@@ -500,26 +502,26 @@ atan = _unary("Atan", np.arctan, lambda ct, out, x: ct / (1 + x * x), _lower_ata
 
 # --- rounding -----------------------------------------------------------------------------
 
-floor: Op = _unary("Floor", np.floor, _step_vjp, domain=((0.1, 0.9),))
-ceil = _unary("Ceil", np.ceil, _step_vjp, domain=((0.1, 0.9),))
-rint = _unary("Round", np.rint, _step_vjp, domain=((0.1, 0.4),))
+floor: Op = _unary("Floor", np.floor, no_gradient, domain=((0.1, 0.9),))
+ceil = _unary("Ceil", np.ceil, no_gradient, domain=((0.1, 0.9),))
+rint = _unary("Round", np.rint, no_gradient, domain=((0.1, 0.4),))
 
 # --- comparison and choice ----------------------------------------------------------------
 
-equal: Op = _binary("Equal", np.equal, zeros, infer=_comparison, commutative=True)
-greater: Op = _binary("Greater", np.greater, zeros, infer=_comparison)
-less: Op = _binary("Less", np.less, zeros, infer=_comparison)
-greater_equal = _binary("GreaterOrEqual", np.greater_equal, zeros, infer=_comparison)
-less_equal = _binary("LessOrEqual", np.less_equal, zeros, infer=_comparison)
-logical_and = _binary("And", np.logical_and, zeros, infer=_logical, commutative=True)
-logical_or = _binary("Or", np.logical_or, zeros, infer=_logical, commutative=True)
-logical_xor = _binary("Xor", np.logical_xor, zeros, infer=_logical, commutative=True)
-logical_not = _unary("Not", np.logical_not, _step_vjp, infer=_logical)
-isnan = _unary("IsNaN", np.isnan, _step_vjp, infer=lambda x: float_only(x).with_dtype("bool"))
+equal: Op = _binary("Equal", np.equal, no_gradient, infer=_comparison, commutative=True)
+greater: Op = _binary("Greater", np.greater, no_gradient, infer=_comparison)
+less: Op = _binary("Less", np.less, no_gradient, infer=_comparison)
+greater_equal = _binary("GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison)
+less_equal = _binary("LessOrEqual", np.less_equal, no_gradient, infer=_comparison)
+logical_and = _binary("And", np.logical_and, no_gradient, infer=_logical, commutative=True)
+logical_or = _binary("Or", np.logical_or, no_gradient, infer=_logical, commutative=True)
+logical_xor = _binary("Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True)
+logical_not = _unary("Not", np.logical_not, no_gradient, infer=_bool_only)
+isnan = _unary("IsNaN", np.isnan, no_gradient, infer=lambda x: float_only(x).with_dtype("bool"))
 
 
 def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
-    _logical(condition)
+    _bool_only(condition)
     both = _broadcast(x, y)
     return both.with_shape(broadcast_shapes(condition.shape, both.shape))
 
@@ -528,37 +530,46 @@ def _where_vjp(ct: Expr, out: Expr, condition: Expr, x: Expr, y: Expr) -> tuple[
     return (None, where(condition, ct, 0.0), where(condition, 0.0, ct))
 
 
-where = register(Op("Where", _where_infer, np.where, _where_vjp, "Where", along=pointwise))
+where = register(
+    Op("Where", _where_infer, np.where, _where_vjp, "Where", batching=pointwise, positive_if=(1, 2))
+)
 
 
 def _cast_infer(x: TensorType, *, to: str) -> TensorType:
     return x.with_dtype(to)
 
 
-_cast = register(
+def _cast_vjp(ct: Expr, out: Expr, x: Expr, *, to: str) -> tuple[Expr | None]:
+    return (cast(ct, x.dtype) if to in FLOATS and x.type.is_float else None,)
+
+
+_cast: Op = register(
     Op(
         "Cast",
         _cast_infer,
         lambda x, to: x.astype(numpy_dtype(to)),
-        lambda ct, out, x, to: (cast(ct, x.dtype) if to in FLOATS and x.type.is_float else None,),
+        _cast_vjp,
         lambda b, node, x: b.add("Cast", x, to=b.dtype_code(node.dtype)),
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
 
-def cast(x: Expr, dtype: object) -> Expr:
+@builds(_cast)
+def cast(x: Expr, to: object) -> Expr:
     """``x`` in another dtype; floats to integers truncate."""
-    to = dtype_name(dtype)
+    to = dtype_name(to)
     if x.dtype == to:
         return x
-    if is_const(x):
+    if is_literal(x):
         return const(x.attrs["value"].astype(numpy_dtype(to)))
-    if x.op.name == "BroadcastTo" and is_const(x.args[0]) and to != "bfloat16":
+    if x.op.movement is Movement.BROADCAST and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
     if x.op is _cast and x.dtype == "float64" and x.args[0].dtype == "int64":
         return cast(x.args[0], to)  # an integer that has only been widened
     return _cast(x, to=to)
 
 
-stop_gradient = register(Op("StopGradient", same, lambda x: x, zeros, "Identity", along=pointwise))
+stop_gradient = register(
+    Op("StopGradient", same, lambda x: x, no_gradient, "Identity", batching=pointwise)
+)

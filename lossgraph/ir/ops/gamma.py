@@ -17,7 +17,7 @@ from typing import Any
 from ...errors import InputError
 from ...reference import special
 from ..batching import pointwise
-from ..expr import Expr, Op, register
+from ..expr import Expr, Op, builds, register
 from ..types import TensorType
 from .arithmetic import Arithmetic
 from .elementwise import POSITIVE, float_only
@@ -144,15 +144,19 @@ def _lower_gammaln(b: Any, node: Expr, x: str) -> str:
     return g("Where", g("Less", x, 3.0), near, far)
 
 
+def _gammaln_vjp(ct: Expr, out: Expr, x: Expr) -> tuple[Expr]:
+    return (ct * polygamma(x, 0),)
+
+
 gammaln: Op = register(
     Op(
         "GammaLn",
         float_only,
         lambda x: special.log_gamma(x).astype(x.dtype),
-        lambda ct, out, x: (ct * polygamma(x, 0),),
+        _gammaln_vjp,
         _lower_gammaln,
         POSITIVE,
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
@@ -206,19 +210,24 @@ def _series(g: Arithmetic, y: str, order: int, terms: int) -> str:
     return g("Mul", scaled, _power(g, inverse, order))
 
 
-_polygamma = register(
+def _polygamma_vjp(ct: Expr, out: Expr, x: Expr, *, order: int) -> tuple[Expr]:
+    return (ct * polygamma(x, order + 1),)
+
+
+_polygamma: Op = register(
     Op(
         "Polygamma",
         _polygamma_infer,
         lambda x, order: special.polygamma(x, order).astype(x.dtype),
-        lambda ct, out, x, order: (ct * polygamma(x, order + 1),),
+        _polygamma_vjp,
         _lower_polygamma,
         POSITIVE,
-        along=pointwise,
+        batching=pointwise,
     )
 )
 
 
+@builds(_polygamma)
 def polygamma(x: Expr, order: int) -> Expr:
     """The derivative of that order of digamma, which is that of ``gammaln``."""
     return _polygamma(x, order=order)

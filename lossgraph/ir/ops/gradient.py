@@ -1,4 +1,4 @@
-"""Values whose derivative is given: what the chain rule would find, found better."""
+"""Values with a custom derivative, where it is more stable or cheaper than the chain rule's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..expr import Array, Expr, Op, rebuild, register, transform
 from ..types import TensorType, broadcast_shapes
 
 
-def _infer(value: TensorType, beside: TensorType, *others: TensorType) -> TensorType:
-    if beside != value:
-        raise InputError(f"the value is {value} and, beside its gradient, {beside}")
+def _infer(value: TensorType, forward_value: TensorType, *others: TensorType) -> TensorType:
+    if forward_value != value:
+        raise InputError(f"the value is {value}, but the forward value {forward_value}")
     count = len(others) // 2
     for x, gradient in zip(others[:count], others[count:], strict=True):
         if gradient != x or broadcast_shapes(value.shape, x.shape) != x.shape:
@@ -29,39 +29,40 @@ def _vjp(ct: Expr, out: Expr, *args: Expr) -> tuple[Expr | None, ...]:
 
 
 def _gradients(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    """The last of: value, beside, what it depends on .., a gradient by each."""
+    """The arguments are value, forward value, each wrt, and then a gradient for each wrt."""
     return args[len(args) // 2 + 1 :]
 
 
-_with_gradient = register(
-    Op("WithGradient", _infer, _ref, _vjp, lambda b, node, value, *_: value, domain=())
+_custom_vjp: Op = register(
+    Op("CustomVjp", _infer, _ref, _vjp, lambda b, node, value, *_: value, domain=())
 )
 
 
-def with_gradient(
-    value: Expr, wrt: Sequence[Expr], gradients: Sequence[Expr], beside: Expr | None = None
+def custom_vjp(
+    value: Expr, wrt: Sequence[Expr], gradients: Sequence[Expr], forward_value: Expr | None = None
 ) -> Expr:
     """``value``, whose derivatives by ``wrt`` are ``gradients``, and by all else zero.
 
     Args:
-        value: a value that broadcasts to each of ``wrt``: element i depends on those elements
-            only that it meets.
+        value: a value that broadcasts to each of ``wrt``; an element of it depends on those
+            elements alone that it broadcasts to.
         wrt: what the value depends on.
-        gradients: the derivatives, of the types of ``wrt``. They are differentiated in their turn.
-        beside: the same value as it comes with the gradients; taken where those are wanted.
+        gradients: the derivatives, of the types of ``wrt``, which may be differentiated again.
+        forward_value: the same value from what the gradients compute anyway (the residuals); it
+            is taken where a gradient is wanted.
     """
-    return _with_gradient(value, value if beside is None else beside, *wrt, *gradients)
+    return _custom_vjp(value, value if forward_value is None else forward_value, *wrt, *gradients)
 
 
-def settle(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots with each ``with_gradient`` replaced by its value: derivatives are taken.
+def resolve_custom_vjp(roots: Sequence[Expr]) -> list[Expr]:
+    """The roots with each ``custom_vjp`` replaced by its value, after differentiation.
 
-    Where the gradient is computed anyway, by the value that comes with it.
+    By its forward value where one of its gradients is computed.
     """
     computed = _computed(roots)
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        if node.op is not _with_gradient:
+        if node.op is not _custom_vjp:
             return rebuild(node, args)
         return args[1 if any(g in computed for g in _gradients(node.args)) else 0]
 
@@ -69,12 +70,12 @@ def settle(roots: Sequence[Expr]) -> list[Expr]:
 
 
 def _computed(roots: Sequence[Expr]) -> set[Expr]:
-    """What the roots need, if gradients are not needed for being given."""
+    """The nodes that the roots need, without gradients that nothing else needs."""
     seen: set[Expr] = set()
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
         if node not in seen:
             seen.add(node)
-            waiting.extend(node.args[:1] if node.op is _with_gradient else node.args)
+            waiting.extend(node.args[:1] if node.op is _custom_vjp else node.args)
     return seen

@@ -84,7 +84,7 @@ def _declare(name: str, ref: Any, derivative: Any, lower: Any) -> Op:
             _float(ref),
             lambda ct, out, x: (ct * derivative(x),),
             lower,
-            along=pointwise,
+            batching=pointwise,
         )
     )
 

@@ -14,7 +14,20 @@ import numpy as np
 from ...errors import DtypeError, InputError
 from .. import batching
 from ..dims import Dim
-from ..expr import Array, Expr, Op, const, inputs_of, rebuild, register, toposort, transform
+from ..expr import (
+    Array,
+    Expr,
+    Movement,
+    Op,
+    builds,
+    const,
+    inputs_of,
+    no_gradient,
+    rebuild,
+    register,
+    toposort,
+    transform,
+)
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -27,11 +40,10 @@ from .elementwise import (
     logical_and,
     logical_not,
     where,
-    zeros,
 )
 from .linalg import matmul
 from .reduce import reduce_min, reduce_sum
-from .shape import expand_dims, filled, iota, reshape, size_of, transpose
+from .shape import expand_dims, full, iota, reshape, size_of, transpose
 
 
 def _int64(index: TensorType) -> None:
@@ -42,7 +54,7 @@ def _int64(index: TensorType) -> None:
 # --- one element of each row: pick --------------------------------------------------------
 
 
-def _pick_infer(x: TensorType, index: TensorType, *, axis: int, distinct: bool) -> TensorType:
+def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: bool) -> TensorType:
     _int64(index)
     if index.rank != x.rank:
         raise InputError("the index needs the rank of the array")
@@ -52,35 +64,41 @@ def _pick_infer(x: TensorType, index: TensorType, *, axis: int, distinct: bool) 
     return x.with_shape(index.shape)
 
 
-_pick = register(
+def _pick_vjp(
+    ct: Expr, out: Expr, x: Expr, index: Expr, *, axis: int, unique_indices: bool
+) -> tuple[Expr, None]:
+    return (scatter_add(ct, index, axis, x.shape[axis], unique_indices), None)
+
+
+_pick: Op = register(
     Op(
         "Pick",
         _pick_infer,
-        lambda x, index, axis, distinct: np.take_along_axis(x, index, axis),
-        lambda ct, out, x, index, axis, distinct: (
-            unpick(ct, index, axis, x.shape[axis], distinct),
-            None,
-        ),
+        lambda x, index, axis, unique_indices: np.take_along_axis(x, index, axis),
+        _pick_vjp,
         lambda b, node, x, index: b.add("GatherElements", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
-        along=batching.within_axis,
+        movement=Movement.SELECT,
+        positive_if=(0,),
+        batching=batching.within_axis,
     )
 )
 
 
-def pick(x: Expr, index: Expr, axis: int, distinct: bool = True) -> Expr:
-    """``x[.., index[.., k, ..], ..]``; say so if indices along the axis are not distinct."""
-    return _pick(x, index, axis=canonical_axis(axis, x.rank), distinct=distinct)
+@builds(_pick)
+def pick(x: Expr, index: Expr, axis: int, unique_indices: bool = True) -> Expr:
+    """``x[.., index[.., k, ..], ..]``; an index may stand twice if ``not unique_indices``."""
+    return _pick(x, index, axis=canonical_axis(axis, x.rank), unique_indices=unique_indices)
 
 
-def _unpick_infer(
-    x: TensorType, index: TensorType, *, axis: int, size: Dim, distinct: bool
+def _scatter_add_infer(
+    x: TensorType, index: TensorType, *, axis: int, size: Dim, unique_indices: bool
 ) -> TensorType:
     _int64(index)
     return x.with_shape([size if i == axis else dim for i, dim in enumerate(x.shape)])
 
 
-def _unpick_ref(x: Array, index: Array, axis: int, size: int, distinct: bool) -> Array:
+def _scatter_add_ref(x: Array, index: Array, axis: int, size: int, unique_indices: bool) -> Array:
     out = np.zeros([size if i == axis else n for i, n in enumerate(x.shape)], x.dtype)
     places: list[Array] = list(np.indices(x.shape, sparse=True))
     places[axis] = index
@@ -88,17 +106,17 @@ def _unpick_ref(x: Array, index: Array, axis: int, size: int, distinct: bool) ->
     return out
 
 
-def _lower_unpick(b: Any, node: Expr, x: str, index: str) -> str:
-    axis, adds = node.attrs["axis"], not node.attrs["distinct"]
+def _lower_scatter_add(b: Any, node: Expr, x: str, index: str) -> str:
+    axis, adds = node.attrs["axis"], not node.attrs["unique_indices"]
     if adds and b.opset < 16:  # ScatterElements cannot add yet
-        return str(b.lower(_one_hot_unpick(node, axis)))
+        return str(b.lower(_one_hot_scatter_add(node, axis)))
     zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
     reduction = {"reduction": "add"} if adds else {}
     return str(b.add("ScatterElements", zero, index, x, axis=axis, **reduction))
 
 
-def _one_hot_unpick(node: Expr, axis: int) -> Expr:
-    """``unpick`` as a product with a one-hot matrix for each row."""
+def _one_hot_scatter_add(node: Expr, axis: int) -> Expr:
+    """``scatter_add`` as a product with a one-hot matrix for each row."""
     (x, index), size = node.args, node.attrs["size"]
     forth = (*(i for i in range(x.rank) if i != axis), axis)
     hot = one_hot(transpose(index, forth), size, x.dtype)
@@ -107,29 +125,36 @@ def _one_hot_unpick(node: Expr, axis: int) -> Expr:
     return transpose(reshape(rows, (*rows.shape[:-2], size)), [int(i) for i in back])
 
 
-_unpick = register(
+_scatter_add: Op = register(
     Op(
-        "Unpick",
-        _unpick_infer,
-        _unpick_ref,
-        lambda ct, out, x, index, axis, size, distinct: (pick(ct, index, axis, distinct), None),
-        _lower_unpick,
+        "ScatterAdd",
+        _scatter_add_infer,
+        _scatter_add_ref,
+        lambda ct, out, x, index, axis, size, unique_indices: (
+            pick(ct, index, axis, unique_indices),
+            None,
+        ),
+        _lower_scatter_add,
         index_args=(1,),
-        along=batching.within_axis,
+        stem="unpick",
+        batching=batching.within_axis,
     )
 )
 
 
-def unpick(x: Expr, index: Expr, axis: int, size: Dim, distinct: bool = True) -> Expr:
+@builds(_scatter_add)
+def scatter_add(x: Expr, index: Expr, axis: int, size: Dim, unique_indices: bool = True) -> Expr:
     """The transpose of ``pick``: ``x`` added up at its indices, zeros elsewhere."""
-    return _unpick(x, index, axis=canonical_axis(axis, x.rank), size=size, distinct=distinct)
+    return _scatter_add(
+        x, index, axis=canonical_axis(axis, x.rank), size=size, unique_indices=unique_indices
+    )
 
 
 def _add_at_ref(x: Array, values: Array, index: Array, axis: int) -> Array:
-    return x + _unpick_ref(values, index, axis, x.shape[axis], True)
+    return x + _scatter_add_ref(values, index, axis, x.shape[axis], True)
 
 
-_add_at = register(
+_add_at: Op = register(
     Op(
         "AddAt",
         lambda x, values, index, *, axis: _same_frame(x, values, axis),
@@ -143,7 +168,7 @@ _add_at = register(
             axis=node.attrs["axis"],
         ),
         index_args=(2,),
-        along=batching.within_axis,
+        batching=batching.within_axis,
     )
 )
 
@@ -155,45 +180,53 @@ def _same_frame(x: TensorType, values: TensorType, axis: int) -> TensorType:
     return x
 
 
+@builds(_add_at)
 def add_at(x: Expr, values: Expr, index: Expr, axis: int) -> Expr:
-    """``x`` with values added at indices that are distinct along the axis."""
+    """``x`` with values added at indices that are unique along the axis."""
     return _add_at(x, values, index, axis=canonical_axis(axis, x.rank))
 
 
-def _put_infer(x: TensorType, index: TensorType, values: TensorType, *, axis: int) -> TensorType:
-    if values != _pick_infer(x, index, axis=axis, distinct=True):
+def _scatter_infer(
+    x: TensorType, index: TensorType, values: TensorType, *, axis: int
+) -> TensorType:
+    if values != _pick_infer(x, index, axis=axis, unique_indices=True):
         raise InputError("expected a value for each index, in the dtype of the array")
     return x
 
 
-def _put_ref(x: Array, index: Array, values: Array, axis: int) -> Array:
+def _scatter_ref(x: Array, index: Array, values: Array, axis: int) -> Array:
     out = x.copy()
     np.put_along_axis(out, index, values, axis)
     return out
 
 
-_put = register(
+def _scatter_vjp(
+    ct: Expr, out: Expr, x: Expr, index: Expr, values: Expr, *, axis: int
+) -> tuple[Expr, None, Expr]:
+    kept = scatter(ct, index, full(0.0, ct.dtype, index.shape), axis)
+    return (kept, None, pick(ct, index, axis))
+
+
+_scatter: Op = register(
     Op(
-        "Put",
-        _put_infer,
-        _put_ref,
-        lambda ct, out, x, index, values, axis: (
-            put(ct, index, filled(0.0, ct.dtype, index.shape), axis),
-            None,
-            pick(ct, index, axis),
-        ),
+        "Scatter",
+        _scatter_infer,
+        _scatter_ref,
+        _scatter_vjp,
         lambda b, node, x, index, values: b.add(
             "ScatterElements", x, index, values, axis=node.attrs["axis"]
         ),
         index_args=(1,),
-        along=batching.within_axis,
+        stem="put",
+        batching=batching.within_axis,
     )
 )
 
 
-def put(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
-    """``x`` with other values where ``pick`` takes from; indices along the axis are distinct."""
-    return _put(x, index, values, axis=canonical_axis(axis, x.rank))
+@builds(_scatter)
+def scatter(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
+    """``x`` with other values where ``pick`` takes from; indices along the axis are unique."""
+    return _scatter(x, index, values, axis=canonical_axis(axis, x.rank))
 
 
 # --- whole slices: take -------------------------------------------------------------------
@@ -204,7 +237,7 @@ def _take_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
     return x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 
-_take = register(
+_take: Op = register(
     Op(
         "Take",
         _take_infer,
@@ -212,11 +245,14 @@ _take = register(
         lambda ct, out, x, index, axis: (_untake(ct, index, axis, x.shape[axis]), None),
         lambda b, node, x, index: b.add("Gather", x, index, axis=node.attrs["axis"]),
         index_args=(1,),
-        along=batching.take,
+        movement=Movement.SELECT,
+        positive_if=(0,),
+        batching=batching.take,
     )
 )
 
 
+@builds(_take)
 def take(x: Expr, index: Expr, axis: int) -> Expr:
     """Slices of ``x`` along an axis, which the axes of the index replace."""
     return _take(x, index, axis=canonical_axis(axis, x.rank))
@@ -231,18 +267,18 @@ def _untake(ct: Expr, index: Expr, axis: int, size: Dim) -> Expr:
     return transpose(summed, forth)
 
 
-def _scatter_infer(rows: TensorType, index: TensorType, *, size: Dim) -> TensorType:
+def _scatter_rows_infer(rows: TensorType, index: TensorType, *, size: Dim) -> TensorType:
     _int64(index)
     return rows.with_shape((size, *rows.shape[index.rank :]))
 
 
-def _scatter_ref(rows: Array, index: Array, size: int) -> Array:
+def _scatter_rows_ref(rows: Array, index: Array, size: int) -> Array:
     out = np.zeros((size, *rows.shape[index.ndim :]), rows.dtype)
     np.add.at(out, index, rows)
     return out
 
 
-def _lower_scatter(b: Any, node: Expr, rows: str, index: str) -> str:
+def _lower_scatter_rows(b: Any, node: Expr, rows: str, index: str) -> str:
     if b.opset < 16:  # ScatterND cannot add yet: the builder asks for a product instead
         return str(b.lower(_one_hot_sum(node)))
     zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
@@ -265,18 +301,19 @@ def _one_hot_sum(node: Expr) -> Expr:
     return reshape(flat, node.shape)
 
 
-_scatter_rows = register(
+_scatter_rows: Op = register(
     Op(
         "ScatterRows",
-        _scatter_infer,
-        _scatter_ref,
+        _scatter_rows_infer,
+        _scatter_rows_ref,
         lambda ct, out, rows, index, size: (take(ct, index, 0), None),
-        _lower_scatter,
+        _lower_scatter_rows,
         index_args=(1,),
     )
 )
 
 
+@builds(_scatter_rows)
 def scatter_rows(rows: Expr, index: Expr, size: Dim) -> Expr:
     """``size`` rows, each the sum of those rows whose index it has."""
     return _scatter_rows(rows, index, size=size)
@@ -294,12 +331,12 @@ def _one_hot_ref(index: Array, depth: int, dtype: str) -> Array:
     return (index[..., None] == np.arange(depth)).astype(numpy_dtype(dtype))
 
 
-_one_hot = register(
+_one_hot: Op = register(
     Op(
         "OneHot",
         _one_hot_infer,
         _one_hot_ref,
-        zeros,
+        no_gradient,
         # By comparison: ONNX's OneHot wraps -1 to the last class and refuses depth 0.
         lambda b, node, index: b.lower(
             cast(
@@ -308,11 +345,13 @@ _one_hot = register(
             )
         ),
         index_args=(0,),
-        along=batching.one_hot,
+        batching=batching.one_hot,
+        nonnegative=True,
     )
 )
 
 
+@builds(_one_hot)
 def one_hot(index: Expr, depth: Dim, dtype: str) -> Expr:
     """1 where the last axis has the index, else 0; an index outside gives zeros."""
     return _one_hot(index, depth=depth, dtype=dtype)
@@ -348,23 +387,23 @@ def first_outside(label: Array, classes: int) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.unravel_index(np.argmax(outside), label.shape))
 
 
-def _class_infer(label: TensorType, *, classes: Dim, dtype: str = "int64") -> TensorType:
+def _class_infer(label: TensorType, *, classes: Dim) -> TensorType:
     if label.dtype == "bool":
         raise DtypeError("class labels are integers or floats, got bool")
     if classes == 0:
         raise InputError("there are no classes to choose from: the class axis has length 0")
-    return label.with_dtype(dtype)
+    return label.with_dtype("int64")
 
 
-_class_index = register(
+_class_index: Op = register(
     Op(
         "ClassIndex",
         _class_infer,
         lambda label, classes: np.where(_np_inside(label, classes), label, 0).astype(np.int64),
-        zeros,
+        no_gradient,
         lambda b, node, label: b.lower(_index_of(node.args[0], node.attrs["classes"])),
         index_args=(0,),
-        along=batching.pointwise,
+        batching=batching.pointwise,
     )
 )
 
@@ -375,6 +414,7 @@ def _index_of(label: Expr, classes: Dim) -> Expr:
     return cast(where(_inside(wide, classes), wide, const(0, wide.dtype)), "int64")
 
 
+@builds(_class_index)
 def class_index(label: Expr, classes: Dim) -> Expr:
     """The int64 index of a label's class, truncated towards zero; 0 for a label outside."""
     return _class_index(label, classes=classes)
@@ -384,12 +424,12 @@ def _mask_ref(label: Array, classes: int, dtype: str) -> Array:
     return np.where(_np_inside(label, classes), 1.0, np.nan).astype(numpy_dtype(dtype))
 
 
-_class_mask = register(
+_class_mask: Op = register(
     Op(
         "ClassMask",
-        lambda label, *, classes, dtype: _class_infer(label, classes=classes, dtype=dtype),
+        lambda label, *, classes, dtype: _class_infer(label, classes=classes).with_dtype(dtype),
         _mask_ref,
-        zeros,
+        no_gradient,
         lambda b, node, label: b.lower(
             where(
                 _inside(node.args[0], node.attrs["classes"]),
@@ -398,27 +438,27 @@ _class_mask = register(
             )
         ),
         index_args=(0,),
-        along=batching.pointwise,
+        batching=batching.pointwise,
     )
 )
 
 
-_nan_mask = register(
+_nan_mask: Op = register(
     Op(
         "NanMask",
         lambda index, *, dtype: float_only(index).with_dtype(dtype),
         lambda index, dtype: np.where(np.isnan(index), np.nan, 1.0).astype(numpy_dtype(dtype)),
-        zeros,
+        no_gradient,
         lambda b, node, index: b.lower(
             where(isnan(node.args[0]), const(np.nan, node.dtype), const(1, node.dtype))
         ),
         index_args=(0,),
-        along=batching.pointwise,
+        batching=batching.pointwise,
     )
 )
 
 
-def trust_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
+def assume_valid_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
     """The roots for labels that are known to be classes: no mask spoils a sample.
 
     Args:
@@ -430,7 +470,7 @@ def trust_labels(roots: Sequence[Expr], checked: bool) -> list[Expr]:
         if not inputs_of(node.args):  # a constant label, which nothing looks at
             return rebuild(node, args)
         if node.op is _class_mask:
-            return filled(1.0, node.dtype, node.shape)
+            return full(1.0, node.dtype, node.shape)
         if node.op is _class_index and checked:
             return cast(args[0], "int64")
         return rebuild(node, args)
@@ -446,13 +486,13 @@ def only_select(labels: Sequence[Expr], roots: Sequence[Expr]) -> bool:
     for node in order:
         for position, arg in enumerate(node.args):
             if arg in derived and not (position in node.op.index_args and node.op in _SELECTING):
-                if node.op.name not in ("BroadcastTo", "Reshape", "Transpose"):
+                if node.op.movement is None or not node.op.movement.keeps_all:
                     return False
                 derived.add(node)
     return all(label in checked for label in labels) and not any(root in derived for root in roots)
 
 
-_SELECTING = (_add_at, _pick, _scatter_rows, _take, _unpick)
+_SELECTING = (_add_at, _pick, _scatter_rows, _take, _scatter_add)
 
 
 def any_negative(label: Expr) -> Expr:
@@ -461,11 +501,13 @@ def any_negative(label: Expr) -> Expr:
     return reshape(-reduce_min(index, range(index.rank)), ())
 
 
+@builds(_nan_mask)
 def nan_mask(index: Expr, dtype: str) -> Expr:
     """1, but NaN where a floating index is NaN and so has no nearest element."""
     return _nan_mask(index, dtype=dtype)
 
 
+@builds(_class_mask)
 def class_mask(label: Expr, classes: Dim, dtype: str) -> Expr:
     """1 for a label that is a class, NaN for one outside: a factor that spoils its sample."""
     return _class_mask(label, classes=classes, dtype=dtype)

@@ -10,10 +10,10 @@ from ...errors import InputError
 from .. import batching
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
-from .elementwise import arithmetic, float_only
+from .elementwise import arithmetic, div, float_only, mul
 from .shape import transpose
 
-_FUSED = ("Transpose", "Mul", "Div")
+_FUSED = (transpose.op, mul, div)
 
 
 def _matmul_infer(a: TensorType, b: TensorType) -> TensorType:
@@ -39,7 +39,7 @@ def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
     if node.dtype != "float64":
         return str(builder.add("MatMul", a, b))
     a, b = (
-        builder.add("Max", name) if arg.op.name in _FUSED else name
+        builder.add("Max", name) if arg.op in _FUSED else name
         for arg, name in zip(node.args, (a, b), strict=True)
     )
     return str(builder.add("Max", builder.add("MatMul", a, b)))
@@ -53,7 +53,7 @@ matmul = register(
         _matmul_vjp,
         _lower_matmul,
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=batching.matmul,
+        batching=batching.matmul,
     )
 )
 
@@ -87,7 +87,7 @@ def _gemm_vjp(
     return (*(gemm(x, y, None, *turned) for x, y, *turned in (left, right)), *(ct for _ in c))
 
 
-_gemm = register(
+_gemm: Op = register(
     Op(
         "Gemm",
         _gemm_infer,

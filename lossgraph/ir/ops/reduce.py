@@ -7,8 +7,8 @@ that one rewriting rule serves both forms, and broadcasting back needs nothing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...reference.reduce import extreme
 from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
-from ..expr import Array, Expr, Op, register
+from ..expr import Array, Expr, Op, OpFunction, builds, no_gradient, register
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from .elementwise import (
     POSITIVE,
@@ -32,11 +32,11 @@ from .elementwise import (
     sigmoid,
     sign,
     where,
-    zeros,
 )
 from .shape import flip, size_of
 
 Axes = tuple[int, ...]
+Reduction: TypeAlias = OpFunction[[Expr, Sequence[int]]]
 
 
 def _keepdims(x: TensorType, *, axes: Axes) -> TensorType:
@@ -61,23 +61,10 @@ def _reduction(
     lower: Callable[..., str] | None = None,
     infer: Callable[..., TensorType] = _keepdims,
     domain: tuple[tuple[float, float], ...] = ((-3.0, 3.0),),
-    forms: Mapping[str, Callable[..., str]] | None = None,
-    portable: Callable[..., str] | None = None,
-) -> Callable[[Expr, Sequence[int]], Expr]:
+    **traits: Any,
+) -> Reduction:
     lower = lower or _lower_reduction(name)
-    op = register(
-        Op(
-            name,
-            infer,
-            ref,
-            vjp,
-            lower,
-            domain,
-            along=reduction,
-            forms=forms or {},
-            portable=portable,
-        )
-    )
+    op = register(Op(name, infer, ref, vjp, lower, domain, batching=reduction, **traits))
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
@@ -85,7 +72,7 @@ def _reduction(
 
     reduce.__name__ = name
     reduce.__doc__ = f"{name} of ``x`` over ``axes``, which keep the length one."
-    return reduce
+    return builds(op)(reduce)
 
 
 def _lower_reduction(operator: str) -> Callable[..., str]:
@@ -239,13 +226,13 @@ norm = _reduction(
     _lower_norm,
     _float_keepdims,
     POSITIVE,
-    {"guarded": _guarded_norm},
+    variants={"guarded": _guarded_norm},
 )
 
 # --- sums of logarithms -------------------------------------------------------------------
 
 
-def _tail_sum_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
+def _sum_log1p_exp_neg_abs_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     return (ct * -sign(x) * sigmoid(-absolute(x)),)
 
 
@@ -280,14 +267,15 @@ def _tail_sum_by_products(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Add", total, b.reduce("ReduceSum", rest, axes)))
 
 
-softplus_tail_sum = _reduction(  # the sum of log1p(exp(-|x|))
-    "SoftplusTailSum",
+sum_log1p_exp_neg_abs = _reduction(  # the sum of log1p(exp(-|x|))
+    "SumLog1pExpNegAbs",
     lambda x, axes: np.sum(np.log1p(np.exp(-np.abs(x))), axis=axes, keepdims=True).astype(x.dtype),
-    _tail_sum_vjp,
+    _sum_log1p_exp_neg_abs_vjp,
     _lower_tail_sum,
     _float_keepdims,
     POSITIVE,
-    {"products": _tail_sum_by_products},
+    variants={"products": _tail_sum_by_products},
+    stem="softplus_tail_sum",
 )
 
 # --- softmax and its logarithms -----------------------------------------------------------
@@ -366,8 +354,14 @@ logsumexp = _reduction(
     _lower_logsumexp,
     _float_keepdims,
 )
-softmax: Callable[[Expr, Sequence[int]], Expr] = _reduction(
-    "Softmax", _softmax_ref, _softmax_vjp, _lower_softmax, _float_same
+softmax: Reduction = _reduction(
+    "Softmax",
+    _softmax_ref,
+    _softmax_vjp,
+    _lower_softmax,
+    _float_same,
+    positive_if=(),
+    nonnegative=True,
 )
 log_softmax = _reduction(
     "LogSoftmax",
@@ -385,18 +379,19 @@ def _cumsum_vjp(ct: Expr, out: Expr, x: Expr, *, axis: int) -> tuple[Expr]:
     return (flip(cumsum(flip(ct, (axis,)), axis), (axis,)),)
 
 
-_cumsum = register(
+_cumsum: Op = register(
     Op(
         "CumSum",
         lambda x, *, axis: number_only(x),
         lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
         _cumsum_vjp,
         lambda b, node, x: b.add("CumSum", x, b.const(node.attrs["axis"], "int64")),
-        along=within_axis,
+        batching=within_axis,
     )
 )
 
 
+@builds(_cumsum)
 def cumsum(x: Expr, axis: int) -> Expr:
     """Cumulative sum along an axis."""
     return _cumsum(x, axis=canonical_axis(axis, x.rank))
@@ -411,23 +406,24 @@ def _arg_ref(x: Array, axis: int, largest: bool) -> Array:
     return np.expand_dims(find(x, axis=axis), axis).astype(np.int64)
 
 
-_arg_extremum = register(
+_arg_extremum: Op = register(
     Op(
         "ArgExtremum",
         _arg_infer,
         _arg_ref,
-        zeros,
+        no_gradient,
         lambda b, node, x: b.add(
             "ArgMax" if node.attrs["largest"] else "ArgMin",
             x,
             axis=node.attrs["axis"],
             keepdims=1,
         ),
-        along=within_axis,
+        batching=within_axis,
     )
 )
 
 
+@builds(_arg_extremum)
 def arg_extremum(x: Expr, axis: int, *, largest: bool = True) -> Expr:
     """Index of the first largest (or smallest) element along an axis, which keeps length 1."""
     return _arg_extremum(x, axis=canonical_axis(axis, x.rank), largest=largest)
@@ -472,11 +468,19 @@ def _without(shape: Sequence[Dim], axis: int) -> list[Dim]:
     return [dim for i, dim in enumerate(shape) if i != axis]
 
 
-_arg_sort = register(
-    Op("ArgSort", _arg_sort_infer, _arg_sort_ref, zeros, _lower_arg_sort, along=within_axis)
+_arg_sort: Op = register(
+    Op(
+        "ArgSort",
+        _arg_sort_infer,
+        _arg_sort_ref,
+        no_gradient,
+        _lower_arg_sort,
+        batching=within_axis,
+    )
 )
 
 
+@builds(_arg_sort)
 def arg_sort(x: Expr, axis: int, count: Dim, *, largest: bool) -> Expr:
     """Indices of the ``count`` largest (or smallest) elements along an axis, in order."""
     return _arg_sort(x, axis=canonical_axis(axis, x.rank), count=count, largest=largest)

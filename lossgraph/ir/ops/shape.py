@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import InputError, SpecializationError
 from .. import batching
 from ..dims import Dim, Size, maximum, names, product
-from ..expr import Array, Expr, Op, const, register
+from ..expr import Array, Expr, Movement, Op, builds, const, register
 from ..types import (
     TensorType,
     canonical_axes,
@@ -54,18 +54,25 @@ def _inserted_ones(short: Shape, long: Shape) -> list[int] | None:
     return axes if axes and not rest else None
 
 
-_reshape = register(
+def _reshape_vjp(ct: Expr, out: Expr, x: Expr, *, shape: Shape) -> tuple[Expr]:
+    return (reshape(ct, x.shape),)
+
+
+_reshape: Op = register(
     Op(
         "Reshape",
         _reshape_infer,
         lambda x, shape: x.reshape(shape),
-        lambda ct, out, x, shape: (reshape(ct, x.shape),),
+        _reshape_vjp,
         _lower_reshape,
-        along=batching.reshape,
+        batching=batching.reshape,
+        movement=Movement.RESHAPE,
+        positive_if=(0,),
     )
 )
 
 
+@builds(_reshape)
 def reshape(x: Expr, shape: Sequence[Dim]) -> Expr:
     """The same elements in the same order, in another shape."""
     shape = tuple(shape)
@@ -101,36 +108,46 @@ def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
-_broadcast_to = register(
+_broadcast_to: Op = register(
     Op(
         "BroadcastTo",
         _broadcast_infer,
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
         lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
-        along=batching.broadcast,
+        batching=batching.broadcast,
+        movement=Movement.BROADCAST,
+        positive_if=(0,),
     )
 )
 
 
+@builds(_broadcast_to)
 def broadcast_to(x: Expr, shape: Sequence[Dim]) -> Expr:
     """``x`` repeated along its axes of length one, and along new axes in front."""
     shape = tuple(shape)
     return x if shape == x.shape else _broadcast_to(x, shape=shape)
 
 
-_transpose = register(
+def _transpose_vjp(ct: Expr, out: Expr, x: Expr, *, perm: tuple[int, ...]) -> tuple[Expr]:
+    return (transpose(ct, [perm.index(i) for i in range(len(perm))]),)
+
+
+_transpose: Op = register(
     Op(
         "Transpose",
         lambda x, *, perm: x.with_shape([x.shape[axis] for axis in perm]),
         lambda x, perm: np.transpose(x, perm),
-        lambda ct, out, x, perm: (transpose(ct, [perm.index(i) for i in range(len(perm))]),),
+        _transpose_vjp,
         lambda b, node, x: b.add("Transpose", x, perm=list(node.attrs["perm"])),
-        along=batching.transpose,
+        batching=batching.transpose,
+        movement=Movement.PERMUTE,
+        positive_if=(0,),
     )
 )
 
 
+@builds(_transpose)
 def transpose(x: Expr, perm: Sequence[int]) -> Expr:
     """Axes in another order: axis i of the result is axis ``perm[i]`` of ``x``."""
     axes = tuple(canonical_axis(axis, x.rank) for axis in perm)
@@ -206,11 +223,21 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Slice", x, *bounds))
 
 
-_slice = register(
-    Op("Slice", _slice_infer, _slice_ref, _slice_vjp, _lower_slice, along=batching.slices)
+_slice: Op = register(
+    Op(
+        "Slice",
+        _slice_infer,
+        _slice_ref,
+        _slice_vjp,
+        _lower_slice,
+        batching=batching.slices,
+        movement=Movement.SELECT,
+        positive_if=(0,),
+    )
 )
 
 
+@builds(_slice)
 def slice_(x: Expr, starts: Sequence[Dim], steps: Sequence[int], sizes: Sequence[Dim]) -> Expr:
     """``sizes`` elements along each axis, from ``starts`` on, every ``steps``-th."""
     if tuple(sizes) == x.shape and all(step == 1 for step in steps):
@@ -244,7 +271,7 @@ def _pad_infer(x: TensorType, *, before: Shape, after: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
-_pad = register(
+_pad: Op = register(
     Op(
         "Pad",
         _pad_infer,
@@ -253,11 +280,12 @@ _pad = register(
         lambda b, node, x: b.add(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
-        along=batching.pad,
+        batching=batching.pad,
     )
 )
 
 
+@builds(_pad)
 def pad(x: Expr, before: Sequence[Dim], after: Sequence[Dim]) -> Expr:
     """Zeros around ``x``."""
     if all(size == 0 for size in (*before, *after)):
@@ -293,7 +321,7 @@ def _concat_vjp(ct: Expr, out: Expr, *args: Expr, axis: int) -> tuple[Expr, ...]
     return tuple(cotangents)
 
 
-_concat = register(
+_concat: Op = register(
     Op(
         "Concat",
         _concat_infer,
@@ -301,7 +329,7 @@ _concat = register(
         _concat_vjp,
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
-        along=batching.concat,
+        batching=batching.concat,
     )
 )
 
@@ -317,7 +345,7 @@ def concat(arrays: Sequence[Expr], axis: int) -> Expr:
 
 # --- values made of sizes -----------------------------------------------------------------
 
-_size_of = register(
+_size_of: Op = register(
     Op(
         "SizeOf",
         lambda *, size: TensorType("int64", ()),
@@ -325,17 +353,18 @@ _size_of = register(
         lambda ct, out, size: (),
         lambda b, node: b.scalar_size(node.attrs["size"]),
         (),
-        along=batching.sizes_only,
+        batching=batching.sizes_only,
     )
 )
 
 
+@builds(_size_of)
 def size_of(size: Dim) -> Expr:
     """A size as an int64 scalar."""
     return _size_of(size=size) if isinstance(size, Size) else const(size, "int64")
 
 
-_iota = register(
+_iota: Op = register(
     Op(
         "Iota",
         lambda *, size: TensorType("int64", (size,)),
@@ -345,11 +374,12 @@ _iota = register(
             "Range", b.const(0, "int64"), b.scalar_size(node.attrs["size"]), b.const(1, "int64")
         ),
         (),
-        along=batching.sizes_only,
+        batching=batching.sizes_only,
     )
 )
 
 
+@builds(_iota)
 def iota(size: Dim) -> Expr:
     """0, 1, .. size-1 in int64."""
     if isinstance(size, int) and size <= 1024:  # beyond that the graph counts by itself
@@ -357,6 +387,6 @@ def iota(size: Dim) -> Expr:
     return _iota(size=size)
 
 
-def filled(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
+def full(value: float, dtype: str, shape: Sequence[Dim]) -> Expr:
     """One number everywhere."""
     return broadcast_to(const(value, dtype), shape)

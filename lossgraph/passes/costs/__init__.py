@@ -1,7 +1,7 @@
-"""What operations cost where a graph runs, and the form of each that costs least there.
+"""What operations cost where a graph runs, and the variant of each that costs least there.
 
 The tables beside this page are measured by ``tools/measure_ops``: for each operation, dtype and
-form the nanoseconds of a call, and those of each element, on one thread and in cache.
+variant the nanoseconds of a call, and those of each element, on one thread and in cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from ...ir.expr import Lower, Op
 
-PLAIN = "plain"  # the form that an operation's ``lower`` is
+PLAIN = "plain"  # the variant that an operation's ``lower`` is
 Table = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 
 
@@ -24,7 +24,7 @@ class Target:
 
     Attributes:
         name: ``cpu`` or ``cuda``, as ONNX Runtime runs them, or ``portable``: any engine.
-        elements: about how many elements an array has; a form of many operators pays for many.
+        elements: about how many elements an array has; a variant of many operators pays for many.
         nonempty: whether every array has elements.
         finite: whether numbers may be taken for finite, with an output that says if they were.
     """
@@ -39,23 +39,23 @@ class Target:
         """Whether the graph may run in any engine, and so keeps to what all of them do alike."""
         return self.name == "portable"
 
-    def form(self, op: Op, dtype: str) -> Lower:
+    def variant(self, op: Op, dtype: str) -> Lower:
         """The way to lower an operation: that which costs least, or is right in any engine."""
         if self.portable:
             return op.portable or op.lower
-        if not op.forms:
+        if not op.variants:
             return op.lower
         costs = self._costs(op, dtype, self.elements)
         best = min(costs, key=costs.__getitem__, default=PLAIN)
-        return op.forms.get(best, op.lower)
+        return op.variants.get(best, op.lower)
 
     def nanoseconds(self, op: Op, dtype: str, elements: int) -> float:
-        """The time of an operation in its best form; that of a copy if nothing is known."""
+        """The time of an operation in its best variant; that of a copy if nothing is known."""
         return min(self._costs(op, dtype, elements).values(), default=_COPY * elements)
 
     def _costs(self, op: Op, dtype: str, elements: int) -> dict[str, float]:
-        forms = table(self.name).get(dtype, {}).get(op.name, {})
-        return {form: call + each * elements for form, (call, each) in forms.items()}
+        variants = table(self.name).get(dtype, {}).get(op.name, {})
+        return {name: call + each * elements for name, (call, each) in variants.items()}
 
 
 _COPY = 0.08  # nanoseconds an element
@@ -64,7 +64,7 @@ PORTABLE = Target("portable")
 
 @cache
 def table(name: str) -> Table:
-    """Nanoseconds by dtype, operation and form: of a call, and of an element."""
+    """Nanoseconds by dtype, operation and variant: of a call, and of an element."""
     source = files(__package__) / f"{name}.json"
     if not source.is_file():
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...ir.batching import pointwise
 from ...ir.dims import Dim, Size, product
 from ...ir.evaluate import evaluate
-from ...ir.expr import Expr, const, is_const, scalar_value
+from ...ir.expr import Expr, Movement, const, is_literal, scalar_value
 from ...ir.ops import broadcast_to
 from ...ir.types import tensor_type
 from ..rewrite import Rule
@@ -13,7 +13,7 @@ from .examples import BOOL, ROW, WIDE
 
 _UNARY = (
     "absolute", "ceil", "erf", "exp", "expm1", "floor", "log", "log1p", "neg", "relu", "rint",
-    "sigmoid", "sign", "softplus", "softplus_tail", "sqrt", "step", "tanh",
+    "sigmoid", "sign", "softplus", "log1p_exp_neg_abs", "sqrt", "step", "tanh",
 )  # fmt: skip
 _BINARY = (
     "add", "div", "equal", "greater", "greater_equal", "less", "less_equal", "masked_mul",
@@ -49,15 +49,15 @@ def _implied_broadcast(name: str) -> list[Rule]:
 
 def fold_constants(node: Expr) -> Expr | None:
     """A small operation on literals, or one on a number however wide, computed now."""
-    if not node.args or "body" in node.attrs or node.op.name == "BroadcastTo":
+    if not node.args or node.op.has_body or node.op.movement is Movement.BROADCAST:
         return None
     if any(isinstance(value, Size) for value in node.attrs.values()):
         return None
     sizes = [node.shape, *(arg.shape for arg in node.args)]
-    if all(is_const(arg) for arg in node.args) and not any(_is_large(shape) for shape in sizes):
+    if all(is_literal(arg) for arg in node.args) and not any(_is_large(shape) for shape in sizes):
         return const(evaluate([node], {})[0], node.dtype)
     numbers = [scalar_value(arg) for arg in node.args]
-    if node.op.along is not pointwise or any(number is None for number in numbers):
+    if node.op.batching is not pointwise or any(number is None for number in numbers):
         return None
     one = node.op(
         *(const(n, a.dtype) for n, a in zip(numbers, node.args, strict=True)), **node.attrs

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ...ir import ops
 from ...ir.dims import Dim, names, product
 from ...ir.expr import Expr, scalar_value
 
-_POSITIVE = ("Exp", "Sigmoid", "Softmax")
-_MOVES = ("BroadcastTo", "Pick", "Reshape", "Slice", "Take", "Transpose")
+# What makes finite numbers of finite ones here: no factor that the rules ask about overflows.
+_KEEPS_FINITE = (
+    ops.broadcast_to.op, ops.cast.op, ops.mul, ops.neg, ops.reshape.op,
+)  # fmt: skip
 
 
-def log_known(x: Expr, depth: int = 40) -> bool:
+def provably_positive(x: Expr, depth: int = 40) -> bool:
     """Whether x is positive by its making, so that the rules know its logarithm.
 
     What is nested deeper than ``depth`` counts as unknown.
@@ -23,43 +26,36 @@ def log_known(x: Expr, depth: int = 40) -> bool:
     number = scalar_value(x)
     if number is not None:
         return bool(number > 0)
-    if x.op.name in _POSITIVE:
-        return True
-    if x.op.name == "ReduceSum":
-        return x.args[0].op.name == "Exp"
-    if x.op.name in _MOVES or x.op.name == "Pow":
-        return log_known(x.args[0], depth - 1)
-    if x.op.name in ("Add", "Mul", "Div"):
-        return all(log_known(arg, depth - 1) for arg in x.args)
-    return x.op.name == "Where" and all(log_known(arg, depth - 1) for arg in x.args[1:])
+    if x.op is ops.reduce_sum.op:  # a rule has the logarithm of a sum of exponentials alone
+        return x.args[0].op is ops.exp
+    needed = x.op.positive_if
+    return needed is not None and all(provably_positive(x.args[i], depth - 1) for i in needed)
 
 
-def x_known(x: Expr, **_: Any) -> bool:
+def x_is_provably_positive(x: Expr, **_: Any) -> bool:
     """Whether x is no number and its logarithm is known."""
-    return scalar_value(x) is None and log_known(x)
+    return scalar_value(x) is None and provably_positive(x)
 
 
-def either_known(x: Expr, y: Expr, **_: Any) -> bool:
+def either_is_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """Whether one logarithm is known; the other may be of anything."""
-    return x_known(x) or x_known(y)
+    return x_is_provably_positive(x) or x_is_provably_positive(y)
 
 
-def both_known(x: Expr, y: Expr, **_: Any) -> bool:
+def both_are_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """Whether both logarithms are known."""
-    return x_known(x) and x_known(y)
+    return x_is_provably_positive(x) and x_is_provably_positive(y)
 
 
 def root_of_positive(x: Expr, a: Expr, **_: Any) -> bool:
     """x^a as exp(a log x): not for the exponents that have a form of their own, and not 0."""
     exponent = scalar_value(a)
-    return exponent is not None and exponent not in (0, 1, 2, 3, -1) and x_known(x)
+    return exponent is not None and exponent not in (0, 1, 2, 3, -1) and x_is_provably_positive(x)
 
 
 def nonnegative_weights(y: Expr, **_: Any) -> bool:
     """Weights that cannot be negative: chosen classes, and what only positive functions make."""
-    if y.op.name == "Cast":
-        return y.args[0].dtype == "bool"
-    return y.op.name in ("OneHot", "Softmax", "Sigmoid", "Exp", "Relu", "Abs")
+    return y.op.nonnegative or (y.op is ops.cast.op and y.args[0].dtype == "bool")
 
 
 def is_float(x: Expr) -> bool:
@@ -67,9 +63,9 @@ def is_float(x: Expr) -> bool:
     return x.type.is_float
 
 
-def choice_known(x: Expr, y: Expr, **_: Any) -> bool:
+def choice_is_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
     """A bare logarithm must not come out of a choice that guards it: log(where(x > 0, x, 1))."""
-    return either_known(x, y) and log_known(x) and log_known(y)
+    return either_is_provably_positive(x, y) and provably_positive(x) and provably_positive(y)
 
 
 def both_numbers(a: Expr, b: Expr, **_: Any) -> bool:
@@ -154,10 +150,8 @@ def _is_finite(a: Expr, sizes: frozenset[str]) -> bool:
     number = scalar_value(a)
     if number is not None:
         return bool(np.isfinite(number))
-    if a.op.name == "SizeOf":
+    if a.op is ops.size_of.op:
         return names(a.attrs["size"]) <= sizes
-    if a.op.name == "Div":
+    if a.op is ops.div:
         return all(_is_finite(arg, sizes) for arg in a.args) and scalar_value(a.args[1]) != 0
-    return a.op.name in ("BroadcastTo", "Cast", "Mul", "Neg", "Reshape") and all(
-        _is_finite(arg, sizes) for arg in a.args
-    )
+    return a.op in _KEEPS_FINITE and all(_is_finite(arg, sizes) for arg in a.args)

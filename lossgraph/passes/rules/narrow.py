@@ -116,22 +116,24 @@ NARROW = RuleSet(
             {"a": _ONE, "b": ROW, "shape": (4, 5)},
         ),
         Rule(
-            "unpick(a) + x = x with a added",
-            lambda o, a, index, x, *, axis, size: o.unpick(a, index, axis, size) + x,
-            lambda o, a, index, x, *, axis, size: o.add_at(x, a, index, axis),
-            lambda a, index, x, axis, size: one_index(index, axis),
-            {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5},
+            "scatter_add(a) + x = x with a added",
+            lambda o, a, index, x, *, axis, size, unique_indices: (
+                o.scatter_add(a, index, axis, size, unique_indices) + x
+            ),
+            lambda o, a, index, x, *, axis, size, unique_indices: o.add_at(x, a, index, axis),
+            lambda a, index, x, axis, **_: one_index(index, axis),
+            {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5, "unique_indices": True},
         ),
         Rule(
             "sum(tail(x)) = tail_sum(x)",
-            lambda o, x, *, axes: o.reduce_sum(o.softplus_tail(x), axes),
-            lambda o, x, *, axes: o.softplus_tail_sum(x, axes),
+            lambda o, x, *, axes: o.reduce_sum(o.log1p_exp_neg_abs(x), axes),
+            lambda o, x, *, axes: o.sum_log1p_exp_neg_abs(x, axes),
             example={"axes": (1,)},
         ),
         Rule(
             "sum(y + tail(x)) = sum(y) + tail_sum(x)",
-            lambda o, x, y, *, axes: o.reduce_sum(y + o.softplus_tail(x), axes),
-            lambda o, x, y, *, axes: o.reduce_sum(y, axes) + o.softplus_tail_sum(x, axes),
+            lambda o, x, y, *, axes: o.reduce_sum(y + o.log1p_exp_neg_abs(x), axes),
+            lambda o, x, y, *, axes: o.reduce_sum(y, axes) + o.sum_log1p_exp_neg_abs(x, axes),
             lambda x, y, axes: x.shape == y.shape,
             {"axes": (1,)},
         ),

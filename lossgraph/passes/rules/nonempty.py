@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.dims import plain_sizes, product
+from ...ir.dims import named, plain_sizes, product
 from ...ir.expr import Expr
 from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
@@ -15,7 +15,9 @@ def _is_their_number(x: Expr, axes: tuple[int, ...], n: object, **_: object) -> 
     return bool(product(lengths) == n) and plain_sizes(lengths)
 
 
-_EXAMPLE = {"axes": (1,), "n": 5, "to": "float64"}
+_EXAMPLE = {
+    "axes": (1,), "n": named("C"), "to": "float64", "x": tensor_type("float64", (4, "C")),
+}  # fmt: skip
 
 NONEMPTY = RuleSet(
     "nonempty",

@@ -93,17 +93,18 @@ SIMPLIFY = RuleSet(
         ),
         # the cotangent of a pick has one element a row, and that is its sum
         Rule(
-            "sum(unpick(x)) = x",
-            lambda o, x, index, *, axis, size, axes: o.reduce_sum(
-                o.unpick(x, index, axis, size), axes
+            "sum(scatter_add(x)) = x",
+            lambda o, x, index, *, axis, size, unique_indices, axes: o.reduce_sum(
+                o.scatter_add(x, index, axis, size, unique_indices), axes
             ),
-            lambda o, x, index, *, axis, size, axes: x,
-            lambda x, index, axis, size, axes: axes == (axis,) and one_index(index, axis),
+            lambda o, x, index, *, axis, size, unique_indices, axes: x,
+            lambda x, index, axis, axes, **_: axes == (axis,) and one_index(index, axis),
             {
                 "x": tensor_type("float64", (4, 1)),
                 "index": INDEX,
                 "axis": 1,
                 "size": 5,
+                "unique_indices": True,
                 "axes": (1,),
             },
         ),
@@ -111,22 +112,22 @@ SIMPLIFY = RuleSet(
         Rule(
             "softplus(-x) = relu(-x) + tail(x)",
             lambda o, x: o.softplus(-x),
-            lambda o, x: o.relu(-x) + o.softplus_tail(x),
+            lambda o, x: o.relu(-x) + o.log1p_exp_neg_abs(x),
         ),
         Rule(
             "softplus(x) = relu(x) + tail(x)",
             lambda o, x: o.softplus(x),
-            lambda o, x: o.relu(x) + o.softplus_tail(x),
+            lambda o, x: o.relu(x) + o.log1p_exp_neg_abs(x),
         ),
         Rule(
             "tail(-x) = tail(x)",
-            lambda o, x: o.softplus_tail(-x),
-            lambda o, x: o.softplus_tail(x),
+            lambda o, x: o.log1p_exp_neg_abs(-x),
+            lambda o, x: o.log1p_exp_neg_abs(x),
         ),
         Rule(
             "tail(|x|) = tail(x)",
-            lambda o, x: o.softplus_tail(o.absolute(x)),
-            lambda o, x: o.softplus_tail(x),
+            lambda o, x: o.log1p_exp_neg_abs(o.absolute(x)),
+            lambda o, x: o.log1p_exp_neg_abs(x),
         ),
         # relu(x) - y*x, where both are infinite
         Rule(
@@ -136,8 +137,8 @@ SIMPLIFY = RuleSet(
         ),
         Rule(
             "(relu(x) + tail(x)) - b = (relu(x) - b) + tail(x)",
-            lambda o, x, b: (o.relu(x) + o.softplus_tail(x)) - b,
-            lambda o, x, b: (o.relu(x) - b) + o.softplus_tail(x),
+            lambda o, x, b: (o.relu(x) + o.log1p_exp_neg_abs(x)) - b,
+            lambda o, x, b: (o.relu(x) - b) + o.log1p_exp_neg_abs(x),
         ),
     ],
     fold_constants,

@@ -15,18 +15,18 @@ from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
-    both_known,
-    choice_known,
-    either_known,
+    both_are_provably_positive,
+    choice_is_provably_positive,
+    either_is_provably_positive,
     is_float,
     nonnegative_weights,
     root_of_positive,
-    x_known,
+    x_is_provably_positive,
 )
 from .examples import BOOL, EXP, INDEX
 
 
-def _moved(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
+def _through_movement(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
     """``f(move(x)) = move(f(x))`` where that brings f next to something it has a rule with."""
 
     def lhs(o: Any, *args: Any, **attrs: Any) -> Any:
@@ -48,37 +48,37 @@ def _signature(function: Callable[..., Any]) -> Any:
     return inspect.signature(function)
 
 
-def _moves(function: str) -> list[Rule]:
+def _movement_rules(function: str) -> list[Rule]:
     return [
-        _moved(
+        _through_movement(
             function,
             "reshape",
             lambda o, x, *, shape: o.reshape(x, shape),
-            shape=(20,),
+            shape=(20,), x=EXP,
         ),
-        _moved(
+        _through_movement(
             function,
             "transpose",
             lambda o, x, *, perm: o.transpose(x, perm),
-            perm=(1, 0),
+            perm=(1, 0), x=EXP,
         ),
-        _moved(
+        _through_movement(
             function,
             "slice",
             lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
-            starts=(1, 0), steps=(1, 2), sizes=(2, 3),
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=EXP,
         ),
-        _moved(
+        _through_movement(
             function,
             "pick",
-            lambda o, x, index, *, axis: o.pick(x, index, axis),
-            axis=1, index=INDEX,
+            lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
+            axis=1, index=INDEX, unique_indices=True, x=EXP,
         ),
-        _moved(
+        _through_movement(
             function,
             "take",
             lambda o, x, index, *, axis: o.take(x, index, axis),
-            axis=1, index=INDEX,
+            axis=1, index=INDEX, x=EXP,
         ),
     ]  # fmt: skip
 
@@ -97,7 +97,7 @@ def _guards(function: str, safe: float) -> list[Rule]:
 
     def unguarded(x: Expr, **_: Any) -> bool:
         """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
-        plain = x.op.name != "Where" and scalar_value(x) is None
+        plain = x.op is not ops.where and scalar_value(x) is None
         return plain and STABILIZE.apply(f(ops, x)) is None
 
     return [
@@ -250,17 +250,25 @@ STABILIZE = RuleSet(
         ),
         Rule(
             "pick(x) - logsumexp(x) = pick(log_softmax(x))",
-            lambda o, x, index, *, axis, axes: o.pick(x, index, axis) - o.logsumexp(x, axes),
-            lambda o, x, index, *, axis, axes: o.pick(o.log_softmax(x, axes), index, axis),
-            lambda x, index, axis, axes: axes == (axis,),
-            {"index": INDEX, "axis": 1, "axes": (1,)},
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                o.pick(x, index, axis, unique_indices) - o.logsumexp(x, axes)
+            ),
+            lambda o, x, index, *, axis, unique_indices, axes: o.pick(
+                o.log_softmax(x, axes), index, axis, unique_indices
+            ),
+            lambda x, index, axis, unique_indices, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "unique_indices": True, "axes": (1,)},
         ),
         Rule(
             "logsumexp(x) - pick(x) = -pick(log_softmax(x))",
-            lambda o, x, index, *, axis, axes: o.logsumexp(x, axes) - o.pick(x, index, axis),
-            lambda o, x, index, *, axis, axes: -o.pick(o.log_softmax(x, axes), index, axis),
-            lambda x, index, axis, axes: axes == (axis,),
-            {"index": INDEX, "axis": 1, "axes": (1,)},
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                o.logsumexp(x, axes) - o.pick(x, index, axis, unique_indices)
+            ),
+            lambda o, x, index, *, axis, unique_indices, axes: (
+                -o.pick(o.log_softmax(x, axes), index, axis, unique_indices)
+            ),
+            lambda x, index, axis, unique_indices, axes: axes == (axis,),
+            {"index": INDEX, "axis": 1, "unique_indices": True, "axes": (1,)},
         ),
         Rule(
             "logsumexp(x) - x = -log_softmax(x)",
@@ -281,21 +289,21 @@ STABILIZE = RuleSet(
             "log(x*y) = log(x) + log(y)",
             lambda o, x, y: o.log(x * y),
             lambda o, x, y: o.log(x) + o.log(y),
-            either_known,
+            either_is_provably_positive,
             {"x": EXP, "y": EXP},
         ),
         Rule(
             "log(x/y) = log(x) - log(y)",
             lambda o, x, y: o.log(x / y),
             lambda o, x, y: o.log(x) - o.log(y),
-            either_known,
+            either_is_provably_positive,
             {"x": EXP, "y": EXP},
         ),
         Rule(
             "log(x+y) = logaddexp(log(x), log(y))",
             lambda o, x, y: o.log(x + y),
             lambda o, x, y: o.logaddexp(o.log(x), o.log(y)),
-            both_known,
+            both_are_provably_positive,
             {"x": EXP, "y": EXP},
         ),
         Rule(
@@ -312,21 +320,21 @@ STABILIZE = RuleSet(
             "log(1+x) = softplus(log(x))",
             lambda o, x: o.log(1 + x),
             lambda o, x: o.softplus(o.log(x)),
-            x_known,
+            x_is_provably_positive,
             {"x": EXP},
         ),
         Rule(
             "log1p(x) = softplus(log(x))",
             lambda o, x: o.log1p(x),
             lambda o, x: o.softplus(o.log(x)),
-            x_known,
+            x_is_provably_positive,
             {"x": EXP},
         ),
         Rule(
             "log(x^a) = a*log(x)",
             lambda o, x, a: o.log(o.power(x, a)),
             lambda o, x, a: a * o.log(x),
-            x_known,
+            x_is_provably_positive,
             {"x": EXP, "a": const(0.7)},
         ),
         Rule(
@@ -340,7 +348,7 @@ STABILIZE = RuleSet(
             "sqrt(x) = exp(log(x)/2)",
             lambda o, x: o.sqrt(x),
             lambda o, x: o.exp(o.log(x) * 0.5),
-            x_known,
+            x_is_provably_positive,
             {"x": EXP},
         ),
         Rule(
@@ -357,8 +365,8 @@ STABILIZE = RuleSet(
             "log(where(c, x, y)) = where(c, log(x), log(y))",
             lambda o, c, x, y: o.log(o.where(c, x, y)),
             lambda o, c, x, y: o.where(c, o.log(x), o.log(y)),
-            choice_known,
-            {"c": BOOL},
+            choice_is_provably_positive,
+            {"c": BOOL, "x": EXP, "y": EXP},
         ),
         # norms, whose root has a pole at 0 that the norm has not
         Rule(
@@ -386,8 +394,8 @@ STABILIZE = RuleSet(
         *_guards("sqrt", 1.0),
         *_guards("exp", 0.0),
         *_guards("1/", 1.0),
-        *_moves("log"),
-        *_moves("sqrt"),
+        *_movement_rules("log"),
+        *_movement_rules("sqrt"),
         # powers
         Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
         Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
