@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalogue.register import lookup
+from ..catalogue import lookup
 from .options import (
     AsFunction,
     Inputs,

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from ..authoring.block import Block, as_types
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..compare.differences import number_text, tolerance_of, ulp_text
 from ..deploy.example_inputs import draw_inputs
 from ..errors import InputError

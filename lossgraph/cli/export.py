@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..authoring.block import as_types
-from ..catalogue.register import lookup
+from ..catalogue import lookup
 from ..deploy.triton import MAX_BATCH_SIZE, export_repository
 from ..errors import InputError
 from ..ir.types import TensorType

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..catalogue.register import NAMESPACES, Entry, entries, namespace_entries
+from ..catalogue import NAMESPACES, Entry, entries, namespace_entries
 from .options import Json
 from .output import on_terminal, print_json, print_table
 

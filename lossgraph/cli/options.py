@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..authoring.block import Block
-from ..catalogue.register import Entry, example_types
+from ..catalogue import Entry, example_types
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
 

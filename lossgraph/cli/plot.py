@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..errors import InputError
 from ..view.curves import Curve, Sweep, curve, sweep_of
 from .options import Json, Set, literal, parse_options

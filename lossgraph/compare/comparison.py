@@ -11,11 +11,11 @@ import numpy as np
 
 from .. import reference
 from ..authoring.block import Block
-from ..catalogue.register import Entry, examples_of
+from ..catalogue import Entry, examples_of
 from ..compiler.program import Program
 from ..deploy.export import expected
 from ..errors import InputError, LossgraphError
-from ..models.interface import ModelRunner
+from ..models.model_runner import ModelRunner
 from .checks import evaluate_model
 from .differences import Deviation, Tolerance, deviation, with_floats
 from .edge_cases import cases

@@ -124,7 +124,7 @@ class Program:
             as_function: make it one node, of a function in the model.
             target_ort: release of ONNX Runtime that is to load it, like ``1.16``.
         """
-        from ..lowering.as_function import wrap
+        from ..lowering.as_function import wrap_as_function
         from ..lowering.lower import DEFAULT_OPSET, lower
         from ..lowering.validate import check
 
@@ -140,7 +140,7 @@ class Program:
             target=target,
         )
         if as_function:
-            model = wrap(model)
+            model = wrap_as_function(model)
         check(model, {name: value.type for name, value in outputs.items()})
         return model
 

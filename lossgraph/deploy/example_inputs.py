@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
-from ..catalogue.examples import Example
-from ..catalogue.register import examples_of
+from ..catalogue import Example, examples_of
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.dims import Dim, evaluate

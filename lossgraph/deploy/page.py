@@ -8,8 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..catalogue.examples.example import VALUES, Example
-from ..catalogue.register import Entry, entry_of, examples_of, formula_of
+from ..catalogue import VALUES, Entry, Example, entry_of, examples_of, formula_of
 from ..compiler.program import Program
 from ..ir.types import TensorType
 from ..lowering.lower import DEFAULT_OPSET

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..authoring.block import Block, InputTypes, as_types
 from ..authoring.functions import as_loss
-from ..catalogue.register import example_types, examples_of
+from ..catalogue import example_types, examples_of
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
@@ -21,7 +21,7 @@ from ..lowering import releases
 if TYPE_CHECKING:
     import onnx
 
-    from .merging import Ends
+    from .merging import ModelSignature
 
 Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
@@ -73,27 +73,30 @@ def attach(
     """
     from ..lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
     from . import merging
-    from .interface import identifier, load_model
+    from .declared_types import identifier
+    from .loading import load_model
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
     result = merging.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
-    ends = merging.ends(result)
-    bound = _bound(block, ends, output, bind or {})
-    types = {name: _type_of(name, ends[value], stated.get(name)) for name, value in bound.items()}
+    signature = merging.signature_of(result)
+    bound = _bound(block, signature, output, bind or {})
+    types = {
+        name: _type_of(name, signature[value], stated.get(name)) for name, value in bound.items()
+    }
     first = block.arguments[0]
     if not types[first].is_float:
         raise InputError(f"{first}: {bound[first]!r} is {types[first]}, predictions are floats")
-    spelled = {identifier(name): name for name in ends.dims}
+    spelled = {identifier(name): name for name in signature.dims}
     wrt = _arguments(block, grad, bound, names)
     program = _program(block, _guesses(block, types, stated, spelled), wrt)
     part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
-    declared = {name: info.type for name, info in ends.outputs.items()}
+    declared = {name: info.type for name, info in signature.outputs.items()}
     declared |= {bound[i.name]: i.type for i in part.graph.input if i.name in bound}
     merging.declare(result, declared)
-    merging.append(result, part, _public(program, bound, names, ends))
+    merging.append(result, part, _public(program, bound, names, signature))
     _describe(result, program, bound)
     _set_ir(result, part.ir_version, target_ort)
     problem = merging.check(result)
@@ -143,8 +146,9 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
     Raises:
         InputError: for what ``attach`` refuses, and files that cannot be read or written.
     """
+    from .declared_types import declared_type
     from .files import write_files
-    from .interface import declared_type, load_model
+    from .loading import load_model
     from .weights import move_weights
 
     if target.is_dir():
@@ -165,26 +169,28 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
 # --- which values of the model are inputs of the loss, and of what types ---
 
 
-def _bound(block: Block, ends: Ends, output: str | None, bind: Mapping[str, str]) -> dict[str, str]:
+def _bound(
+    block: Block, signature: ModelSignature, output: str | None, bind: Mapping[str, str]
+) -> dict[str, str]:
     """The values of the model that are inputs of the loss, by the names of those."""
-    first, outputs = block.arguments[0], list(ends.outputs)
+    first, outputs = block.arguments[0], list(signature.outputs)
     if output is not None and bind.get(first, output) != output:
         raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")
     if output is None and first not in bind and len(outputs) > 1:
         raise InputError(f"{first}: which output of the model is it? There are {outputs}")
     found = {first: output or outputs[0], **bind}
     for name, value in found.items():
-        if value not in ends:
+        if value not in signature:
             raise InputError(
                 f"{name}: the model has no output {value!r}: its outputs are {outputs}, "
-                f"its inputs {list(ends.inputs)}"
+                f"its inputs {list(signature.inputs)}"
             )
     return found
 
 
 def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) -> TensorType:
     """The type of a bound input: the model's, and where that says nothing the one stated."""
-    from .interface import declared_type
+    from .declared_types import declared_type
 
     kind = info.type.WhichOneof("value") or "tensor_type"
     if kind != "tensor_type":
@@ -313,7 +319,7 @@ def _arguments(
 
 
 def _public(
-    program: Program, bound: Mapping[str, str], rename: Mapping[str, str], ends: Ends
+    program: Program, bound: Mapping[str, str], rename: Mapping[str, str], signature: ModelSignature
 ) -> dict[str, str]:
     """The names that inputs and outputs of the loss have in the model, by those in the loss."""
     inputs = [node.attrs["name"] for node in program.inputs]
@@ -328,7 +334,7 @@ def _public(
             raise InputError(f"--rename {name}: the loss has {list(usual.values())}")
     new = [names[name] for name in usual]
     for name, own in usual.items():
-        if names[name] in ends.names or new.count(names[name]) > 1:
+        if names[name] in signature.names or new.count(names[name]) > 1:
             raise InputError(
                 f"the model has an input or output {names[name]!r} already: give the loss's "
                 f"another name, as in --rename {own}={own}_2"

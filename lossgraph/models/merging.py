@@ -62,7 +62,7 @@ def value_names(graph: onnx.GraphProto) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Ends:
+class ModelSignature:
     """The inputs and outputs of a model.
 
     Attributes:
@@ -88,7 +88,7 @@ class Ends:
         return {dim.dim_param for info in infos for dim in _dims(info)} - {""}
 
 
-def ends(model: onnx.ModelProto) -> Ends:
+def signature_of(model: onnx.ModelProto) -> ModelSignature:
     """The inputs and outputs of a model, with types as far as these can be known."""
     graph = model.graph
     outputs = list(graph.output)
@@ -96,7 +96,7 @@ def ends(model: onnx.ModelProto) -> Ends:
         inferred = shape_inference.infer_shapes(_without_weights(model), data_prop=True)
         outputs = list(inferred.graph.output)
     optional = {tensor.name for tensor in graph.initializer}
-    return Ends(
+    return ModelSignature(
         {info.name: info for info in graph.input if info.name not in optional},
         {info.name: info for info in outputs},
         frozenset(info.name for info in (*graph.input, *graph.output)),

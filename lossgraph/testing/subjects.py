@@ -11,8 +11,7 @@ import numpy as np
 
 from ..authoring.block import Block, as_types
 from ..authoring.functions import as_loss
-from ..catalogue.examples import OBSERVED
-from ..catalogue.register import entry_of, example_types, examples_of
+from ..catalogue import OBSERVED, entry_of, example_types, examples_of
 from ..compare.comparison import named_outputs
 from ..compare.differences import is_float, with_floats
 from ..deploy.example_inputs import choose_sizes, draw

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
-from ..catalogue.examples import Example
-from ..catalogue.register import Entry, entry_of, examples_of
+from ..catalogue import Entry, Example, entry_of, examples_of
 from ..compiler.program import Program
 from ..deploy.example_inputs import bound_sizes, draw_inputs
 from ..errors import InputError

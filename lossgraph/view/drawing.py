@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .layered import Box, Edge, Placement, place
+from .layer_layout import Box, Edge, Placement, place
 
 _TITLE, _DETAIL = 7.4, 6.3  # the width of a letter
 _LINE, _PAD = 15.0, 8.0

@@ -14,7 +14,7 @@ from onnx import printer
 
 from .. import __version__
 from ..authoring.block import Block, InputTypes
-from ..catalogue.register import Entry, examples_of
+from ..catalogue import Entry, examples_of
 from ..compiler.program import Program
 from ..deploy.page import values_of
 from ..errors import InputError, LossgraphError

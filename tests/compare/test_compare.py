@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
+from lossgraph.catalogue import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app
 from lossgraph.compare import equivalents
 from lossgraph.compare import external_frameworks as foreign

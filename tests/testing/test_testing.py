@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph.catalogue.register import entries, lookup
+from lossgraph.catalogue import entries, lookup
 from lossgraph.testing import (
     assert_same,
     check,

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph.catalogue.register import entries, example_types, lookup
+from lossgraph.catalogue import entries, example_types, lookup
 from lossgraph.deploy.export import export_folder
 from lossgraph.view.curves import curve, sweep_of
 from support import ROOT, load_from

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lossgraph import gluon, losses, nn, optax
-from lossgraph.catalogue.register import entries, lookup
+from lossgraph.catalogue import entries, lookup
 from lossgraph.errors import InputError
 from lossgraph.view.curves import Kink, curve, sweep_of
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.catalogue import example_types, lookup
 from lossgraph.compare.differences import Tolerance
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossgraph.catalogue.register import examples_of
+from lossgraph.catalogue import examples_of
 
 Array = np.ndarray[Any, Any]
 

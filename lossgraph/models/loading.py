@@ -1,0 +1,31 @@
+"""ONNX models from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from ..errors import InputError
+
+
+def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
+    """The model in a file.
+
+    Args:
+        path: the file.
+        weights: load those that are in other files too.
+
+    Raises:
+        InputError: if there is no such file, or it holds no ONNX model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        model = onnx.load(path, load_external_data=weights)
+    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+        raise InputError(f"{path} is not an ONNX model: {error}") from error
+    if not model.graph.output:
+        raise InputError(f"{path} is not an ONNX model: it has no graph with outputs")
+    return model
