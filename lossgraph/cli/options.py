@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..authoring.block import Block
-from ..catalogue import Entry, example_types
+from ..catalogue import Entry
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
 
@@ -119,13 +119,13 @@ def types_for(
     order = [name for name in entry.inputs if name in given]
     order += [name for name in given if name not in order]  # refused later, with the names
     if dtype is None:
-        return {name: given[name] for name in order} or dict(example_types(loss))
+        return {name: given[name] for name in order} or dict(entry.example_types(loss))
     if dtype not in FLOATS:
         raise InputError(f"--dtype {dtype}: expected one of {', '.join(FLOATS)}")
     for name, type_ in given.items():
         if type_.is_float and type_.dtype != dtype:
             raise InputError(f"--dtype {dtype} and --input {name} of {type_}: leave one out")
-    typical = {name: tensor_type(*type_) for name, type_ in example_types(loss).items()}
+    typical = {name: tensor_type(*type_) for name, type_ in entry.example_types(loss).items()}
     return {name: given[name] for name in order} or {
         name: type_.with_dtype(dtype) if type_.is_float else type_
         for name, type_ in typical.items()

@@ -13,7 +13,8 @@ import typer
 
 from ..catalogue import Entry, lookup
 from ..errors import InputError
-from ..view.curves import Curve, Sweep, curve, sweep_of
+from ..view.curves import Curve, curve
+from ..view.sweeps import Sweep, sweep_of
 from .options import Json, Set, literal, parse_options
 from .output import print_json, progress
 

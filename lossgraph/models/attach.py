@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..authoring.block import Block, InputTypes, as_types
 from ..authoring.functions import as_loss
-from ..catalogue import example_types, examples_of
+from ..catalogue import entry_of
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
@@ -226,8 +226,11 @@ def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) 
         stated: types that the user gave, with dims of the model or of the catalogue.
         taken: names of dims of the model.
     """
-    usual = {name: tensor_type(*example.type) for name, example in examples_of(block).items()}
-    missing = [name for name in example_types(block) if name not in {**bound, **stated}]
+    entry = entry_of(block)
+    examples, needed = (entry.examples(block), entry.declared) if entry else ({}, {})
+    usual = {name: tensor_type(*example.type) for name, example in examples.items()}
+    given = {**bound, **stated}
+    missing = [name for name in usual if needed.get(name, True) and name not in given]
     dims = _meanings(usual, bound) | _meanings(stated, bound)
     own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
     known = {name: dim for name, dim in dims.items() if name not in own}

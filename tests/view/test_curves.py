@@ -8,7 +8,8 @@ import pytest
 from lossgraph import gluon, losses, nn, optax
 from lossgraph.catalogue import entries, lookup
 from lossgraph.errors import InputError
-from lossgraph.view.curves import Kink, curve, sweep_of
+from lossgraph.view.curves import Kink, curve
+from lossgraph.view.sweeps import sweep_of
 
 pytestmark = pytest.mark.once
 

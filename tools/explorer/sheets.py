@@ -13,9 +13,9 @@ import onnx
 
 import lossgraph as lg
 from lossgraph.catalogue import VALUES, Entry, Example, example_types, examples_of
-from lossgraph.view.curves import Label, Sweep, sweep_of
 from lossgraph.view.drawing import svg
 from lossgraph.view.formulas import mathml
+from lossgraph.view.sweeps import Label, Sweep, sweep_of
 
 from . import knobs
 
