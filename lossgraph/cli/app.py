@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, LossgraphError, LoweringError
-from . import attach, bench, check, compare, export, listing, plot, run, serve, show
+from . import attach, bench, check, compare, export, inspect, listing, plot, run, serve, show
 
 _WRONG_USE = (InputError, LoweringError)
 
@@ -54,5 +54,6 @@ def _main(
     pass
 
 
-for _module in (listing, show, plot, export, attach, run, check, compare, bench, serve):
+_COMMANDS = (listing, show, plot, export, attach, inspect, run, check, compare, bench, serve)
+for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

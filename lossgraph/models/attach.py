@@ -21,7 +21,7 @@ from ..lowering import releases
 if TYPE_CHECKING:
     import onnx
 
-    from .merging import ModelSignature
+    from .signature import ModelSignature
 
 Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
@@ -72,15 +72,17 @@ def attach(
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
     from ..lowering.lower import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
-    from . import merging
+    from . import conversion, merging
     from .declared_types import identifier
     from .loading import load_model
+    from .signature import signature_of
+    from .walk import opset_of
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
-    result = merging.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
-    signature = merging.signature_of(result)
+    result = conversion.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
+    signature = signature_of(result)
     bound = _bound(block, signature, output, bind or {})
     types = {
         name: _type_of(name, signature[value], stated.get(name)) for name, value in bound.items()
@@ -91,7 +93,7 @@ def attach(
     spelled = {identifier(name): name for name in signature.dims}
     wrt = _arguments(block, grad, bound, names)
     program = _program(block, _guesses(block, types, stated, spelled), wrt)
-    part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
+    part = program.to_onnx(opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
     declared = {name: info.type for name, info in signature.outputs.items()}
     declared |= {bound[i.name]: i.type for i in part.graph.input if i.name in bound}
@@ -99,8 +101,8 @@ def attach(
     merging.append(result, part, _public(program, bound, names, signature))
     _describe(result, program, bound)
     _set_ir(result, part.ir_version, target_ort)
-    problem = merging.check(result)
-    if problem and merging.check(source):
+    problem = conversion.check(result)
+    if problem and conversion.check(source):
         raise InputError(f"ONNX's checker refuses the model as it is given: {problem}")
     if problem:
         raise ValidationError(f"ONNX's checker refuses the model with the loss: {problem}")
@@ -126,7 +128,7 @@ class Attached:
     @property
     def opset(self) -> int | None:
         """The version of the standard operators."""
-        from .merging import opset_of
+        from .walk import opset_of
 
         return opset_of(self.model)
 

@@ -52,6 +52,40 @@ def declared_type(info: onnx.ValueInfoProto) -> TensorType:
     return TensorType(_dtype(info), tuple(_dim(info.name, i, dim) for i, dim in enumerate(dims)))
 
 
+def type_text(type_: onnx.TypeProto) -> str:
+    """Any declared type in words, like ``float32[N, 3]`` or ``sequence(int64[?])``.
+
+    A dim that is not declared is ``?``; a tensor of unknown rank has the dims ``...``.
+    """
+    kind = type_.WhichOneof("value")
+    if kind in ("tensor_type", "sparse_tensor_type"):
+        tensor = getattr(type_, kind)
+        sparse = "sparse " if kind == "sparse_tensor_type" else ""
+        return f"{sparse}{dtype_text(tensor.elem_type)}[{_dims_text(tensor)}]"
+    if kind in ("sequence_type", "optional_type"):
+        return f"{kind.removesuffix('_type')}({type_text(getattr(type_, kind).elem_type)})"
+    if kind == "map_type":
+        key = dtype_text(type_.map_type.key_type)
+        return f"map({key}, {type_text(type_.map_type.value_type)})"
+    return kind or "unknown"
+
+
+def dtype_text(code: int) -> str:
+    """The name of a dtype by ONNX's code, as NumPy has it."""
+    if code not in onnx.TensorProto.DataType.values():
+        return f"dtype {code}"
+    name = onnx.TensorProto.DataType.Name(code).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _dims_text(tensor: onnx.TypeProto.Tensor | onnx.TypeProto.SparseTensor) -> str:
+    if not tensor.HasField("shape"):
+        return "..."
+    dims = tensor.shape.dim
+    texts = (str(d.dim_value) if d.HasField("dim_value") else d.dim_param for d in dims)
+    return ", ".join(text or "?" for text in texts)
+
+
 def identifier(text: str) -> str:
     """The name of a dim for one that another tool has named."""
     plain = re.sub(r"\W", "_", text)

@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
 from ..errors import InputError
+
+_PARSE_ERRORS = (  # onnx.load takes the suffix for the format
+    DecodeError,
+    json_format.Error,
+    text_format.Error,
+    onnx.parser.ParseError,
+    onnx.checker.ValidationError,
+    ValueError,
+    OSError,
+)
 
 
 def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
@@ -24,7 +35,7 @@ def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
         raise InputError(f"{path}: no such file")
     try:
         model = onnx.load(path, load_external_data=weights)
-    except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
+    except _PARSE_ERRORS as error:
         raise InputError(f"{path} is not an ONNX model: {error}") from error
     if not model.graph.output:
         raise InputError(f"{path} is not an ONNX model: it has no graph with outputs")
