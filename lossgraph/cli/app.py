@@ -30,7 +30,6 @@ app = typer.Typer(
     help="Losses as mathematics, compiled to ONNX graphs of value and gradient.",
     epilog="Example: lossgraph export softmax_ce --grad pred -o ce",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -12,8 +12,14 @@ from ..authoring.block import Block
 from ..catalogue import Entry
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
+from .completion import complete_loss, complete_option
 
-Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
+Loss = Annotated[
+    str,
+    typer.Argument(
+        help="A loss: a name or alias of `lossgraph list`.", autocompletion=complete_loss
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -29,7 +35,12 @@ Grad = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Option of the loss; repeat."),
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of the loss; repeat.",
+        autocompletion=complete_option,
+    ),
 ]
 Opset = Annotated[int | None, typer.Option(help="Version of the operators, 13 to 26.")]
 TargetOrt = Annotated[

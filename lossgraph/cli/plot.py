@@ -15,6 +15,7 @@ from ..catalogue import Entry, lookup
 from ..errors import InputError
 from ..view.curves import Curve, curve
 from ..view.sweeps import Sweep, sweep_of
+from .completion import complete_loss
 from .options import Json, Set, literal, parse_options
 from .output import print_json, progress
 
@@ -34,7 +35,10 @@ class Drawn(NamedTuple):
 
 def command(
     losses: Annotated[
-        list[str], typer.Argument(metavar="LOSS...", help="Losses of `lossgraph list`.")
+        list[str],
+        typer.Argument(
+            metavar="LOSS...", help="Losses of `lossgraph list`.", autocompletion=complete_loss
+        ),
     ],
     output: Annotated[
         Path | None,
