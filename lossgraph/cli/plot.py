@@ -11,9 +11,11 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..errors import InputError
-from ..view.curves import Curve, Sweep, curve, sweep_of
+from ..view.curves import Curve, curve
+from ..view.sweeps import Sweep, sweep_of
+from .completion import complete_loss
 from .options import Json, Set, literal, parse_options
 from .output import print_json, progress
 
@@ -33,7 +35,10 @@ class Drawn(NamedTuple):
 
 def command(
     losses: Annotated[
-        list[str], typer.Argument(metavar="LOSS...", help="Losses of `lossgraph list`.")
+        list[str],
+        typer.Argument(
+            metavar="LOSS...", help="Losses of `lossgraph list`.", autocompletion=complete_loss
+        ),
     ],
     output: Annotated[
         Path | None,

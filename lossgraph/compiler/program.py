@@ -49,7 +49,7 @@ from ..ir.ops import (
     resolve_custom_vjp,
 )
 from ..ir.types import Constraint, TensorType
-from ..lowering.as_function import wrap
+from ..lowering.as_function import wrap_as_function
 from ..lowering.lower import lower
 from ..lowering.opsets import DEFAULT_OPSET
 from ..lowering.releases import opset_for
@@ -341,7 +341,7 @@ class Program:
             target=target,
         )
         if as_function:
-            model = wrap(model)
+            model = wrap_as_function(model)
         check(model, {name: value.type for name, value in outputs.items()})
         return model
 
