@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
+from ..authoring.functions import FunctionLoss
 from ..catalogue import Entry, Example, entry_of
 from ..compiler.program import Program
 from ..deploy.example_inputs import bound_sizes, draw_for
@@ -142,7 +143,9 @@ class Sweep:
 
 
 def sweep_of(loss: Block, dtype: str = "float64", entry: Entry | None = None) -> Sweep:
-    """What moves and what stays for a loss of the catalogue, with its options.
+    """What moves and what stays for a loss with its options.
+
+    The inputs of a loss that a user wrote are taken for real numbers of one shape.
 
     Args:
         loss: the loss.
@@ -150,18 +153,21 @@ def sweep_of(loss: Block, dtype: str = "float64", entry: Entry | None = None) ->
         entry: its entry in the catalogue, for a caller who has it; looked up otherwise.
 
     Raises:
-        InputError: for a loss that the catalogue does not have.
+        InputError: for a loss of a user that does not take such inputs.
     """
-    entry = entry or entry_of(loss)
-    if entry is None:
-        raise InputError(f"what to vary of {loss.name} is not known: it is not in the catalogue")
+    known = entry or entry_of(loss)
+    entry = known or Entry("", loss if isinstance(loss, FunctionLoss) else type(loss), ())
     examples = _needed(entry, entry.examples(loss))
-    program = loss.program(
-        {
-            name: (dtype if example.dtype.startswith("float") else example.dtype, example.shape)
-            for name, example in examples.items()
-        }
-    )
+    types = {
+        name: (dtype if example.dtype.startswith("float") else example.dtype, example.shape)
+        for name, example in examples.items()
+    }
+    try:
+        program = loss.program(types)
+    except InputError as error:
+        if known:
+            raise
+        raise InputError(f"what to vary of {loss.name} is not known: {error}") from error
     moving = _PREDICTION if _PREDICTION in examples else next(iter(examples))
     named = next((name for name in examples if name in _LABELS and name != moving), None)
     stage = _Stage(loss, entry.namespace, examples, program, moving, named)
