@@ -105,7 +105,7 @@ def plot(
     Raises:
         InputError: for what no loss takes, and if matplotlib is not installed.
     """
-    labels = [label] if label is None or np.isscalar(label) else list(label)
+    labels = [None] if label is None else np.ravel(label).tolist()
     subjects = [subject_of(loss) for loss in losses]
     drawn = draw(subjects, options or {}, sweep or {}, labels, (low, high, points), dtype)
     lines, told = legend(drawn)
@@ -156,7 +156,10 @@ def draw(
         for subject, chosen in _families(subjects, options, sweep)
         for label in labels
     ]
-    return [_drawn(*each, wanted, dtype) for each in watch(families, "computing")]
+    return [
+        _drawn(subject, chosen, label, wanted, dtype)
+        for subject, chosen, label in watch(families, "computing")
+    ]
 
 
 def file_of(drawn: Sequence[Drawn], format: str, together: bool = False) -> bytes:
@@ -264,7 +267,8 @@ def _points(name: str, sweep: Sweep, low: float | None, high: float | None, coun
     """The range that is wanted, as far as the loss is defined there and its dtype has numbers."""
     if count < 2:
         raise InputError(f"a line has 2 points or more, got {count}")
-    largest = float(ml_dtypes.finfo(sweep.arrays[sweep.input].dtype).max)
+    finfo: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
+    largest = float(finfo(sweep.arrays[sweep.input].dtype).max)
     least, most = max(sweep.limits[0], -largest), min(sweep.limits[1], largest)
     first = sweep.low if low is None else max(low, least)
     last = sweep.high if high is None else min(high, most)

@@ -149,8 +149,8 @@ def _figure(
     together: bool = False,
 ) -> Figure:
     figure = _notebook_figure()
-    axes = np.ravel(figure.subplots(1 if together else 2, 1, sharex=True))
-    _draw(axes[0], axes[-1], lines, x_name, title, ordered)
+    axes: Any = figure.subplots(1 if together else 2, 1, sharex=True, squeeze=False)
+    _draw(axes[0, 0], axes[-1, 0], lines, x_name, title, ordered)
     return figure
 
 
@@ -199,8 +199,8 @@ def _add_legend(axes: Any, count: int, together: bool) -> None:
     if together:
         from matplotlib.lines import Line2D
 
-        kinds = {"value": "solid", "gradient": _GRADIENT}
-        color = "0.4" if count > 1 else handles[-1].get_color()
+        kinds: dict[str, Any] = {"value": "solid", "gradient": _GRADIENT}
+        color = "0.4" if count > 1 else axes.get_lines()[0].get_color()
         handles = handles if count > 1 else []
         names = names if count > 1 else []
         handles += [Line2D([], [], color=color, linestyle=style) for style in kinds.values()]

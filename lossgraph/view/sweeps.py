@@ -158,6 +158,8 @@ def sweep_of(loss: Block, dtype: str = "float64", entry: Entry | None = None) ->
     known = entry or entry_of(loss)
     entry = known or Entry("", loss if isinstance(loss, FunctionLoss) else type(loss), ())
     examples = _needed(entry, entry.examples(loss))
+    if not examples:
+        raise InputError(f"what to vary of {loss.name} is not known: it names no inputs")
     types = {
         name: (dtype if example.dtype.startswith("float") else example.dtype, example.shape)
         for name, example in examples.items()
@@ -180,8 +182,8 @@ def sweep_of(loss: Block, dtype: str = "float64", entry: Entry | None = None) ->
 def _needed(entry: Entry, examples: Mapping[str, Example]) -> dict[str, Example]:
     """The inputs that must be given; and the label of those that can do without one."""
     needed = {name: e for name, e in examples.items() if entry.declared.get(name, True)}
-    first = next(iter(needed.values()))
-    if not set(needed) & set(_LABELS):
+    first = next(iter(needed.values()), None)
+    if first and not set(needed) & set(_LABELS):
         needed |= {n: e for n, e in examples.items() if n in _LABELS and e.shape == first.shape}
     return needed
 
