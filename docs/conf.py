@@ -15,7 +15,7 @@ author = "the authors of lossgraph"
 project_copyright = author
 version = release = lossgraph.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "listings"]
 # A console shows input of many lines, which the lexer of a console takes for an open quote.
 suppress_warnings = ["misc.highlighting_failure"]
 exclude_patterns = ["_build", "jupyter_execute", "tutorials/data", "node_modules"]

@@ -25,11 +25,13 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def visit_inline(translator: HTML5Translator, node: nodes.math) -> None:
+    """A formula in a line."""
     translator.body.append(_formula(node).replace(BLOCK, "", 1))
     raise nodes.SkipNode
 
 
 def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """A displayed formula, with its number if it has one."""
     translator.body.append(translator.starttag(node, "div", CLASS="math notranslate"))
     if node.get("number"):
         number = get_node_equation_number(translator, node)
