@@ -15,7 +15,14 @@ author = "the authors of lossgraph"
 project_copyright = author
 version = release = lossgraph.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "listings"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "mathml",
+    "listings",
+    "gallery",
+]
 # A console shows input of many lines, which the lexer of a console takes for an open quote.
 suppress_warnings = ["misc.highlighting_failure"]
 exclude_patterns = ["_build", "jupyter_execute", "tutorials/data", "node_modules"]
@@ -51,6 +58,7 @@ html_static_path = ["_static", "tutorials/tutorials.css"]
 html_css_files = ["tutorials.css", "site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark, as the browser has it
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",

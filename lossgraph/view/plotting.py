@@ -114,8 +114,8 @@ def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool) -> Fi
         for kink in line.curve.kinks:  # the jump, faintly
             jump = {**style, "linestyle": (0, (1, 2)), "linewidth": 0.9}
             below.plot([kink.x, kink.x], [kink.left, kink.right], **jump)
-    above.set(ylabel="value", title=title, ylim=_shown([line.curve.value for line in lines]))
-    below.set(ylabel="gradient", xlabel=x_name, ylim=_shown([_slopes(line) for line in lines]))
+    above.set(ylabel="value", title=title, ylim=shown_range([line.curve.value for line in lines]))
+    below.set(ylabel="gradient", xlabel=x_name, ylim=shown_range([_slopes(line) for line in lines]))
     for axes in (above, below):
         axes.axhline(0, color=rcParams["text.color"], alpha=0.5, linewidth=0.7, zorder=1)
     if 1 < len(lines) <= _MOST_IN_LEGEND:
@@ -147,7 +147,7 @@ def _slopes(line: Line) -> Array:
     return np.array([*line.curve.gradient, *sides])
 
 
-def _shown(lines: Sequence[Array]) -> Limits | None:
+def shown_range(lines: Sequence[Array]) -> Limits | None:
     """The range to show: all of what there is, but poles only as far as they tell something."""
     finite = [line[np.isfinite(line)] for line in lines]
     ranges = [_range(line) for line in finite if line.size]
