@@ -15,7 +15,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
 PHONE = {"width": 375, "height": 800}
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.rglob("*.html")
+    if not path.is_relative_to(SITE / "_static")  # templates of the theme
+)
 
 pytestmark = [
     pytest.mark.once,
