@@ -184,10 +184,10 @@ def _draw(
             below.plot([kink.x, kink.x], [kink.left, kink.right], **jump)
     values, slopes = [_values(line) for line in lines], [_slopes(line) for line in lines]
     if together:
-        above.set(xlabel=x_name, title=title, ylim=_shown([*values, *slopes]))
+        above.set(xlabel=x_name, title=title, ylim=shown_range([*values, *slopes]))
     else:
-        above.set(ylabel="value", title=title, ylim=_shown(values))
-        below.set(ylabel="gradient", xlabel=x_name, ylim=_shown(slopes))
+        above.set(ylabel="value", title=title, ylim=shown_range(values))
+        below.set(ylabel="gradient", xlabel=x_name, ylim=shown_range(slopes))
     for axes in dict.fromkeys((above, below)):
         axes.axhline(0, color=rcParams["text.color"], alpha=0.5, linewidth=0.7, zorder=1)
     _add_legend(above, len(lines), together)
@@ -241,7 +241,7 @@ def _slopes(line: Line) -> Array:
     return np.array([*line.curve.gradient, *sides])
 
 
-def _shown(lines: Sequence[Array]) -> Limits | None:
+def shown_range(lines: Sequence[Array]) -> Limits | None:
     """The range to show: all of what there is, but poles only as far as they tell something."""
     finite = [line[np.isfinite(line)] for line in lines]
     ranges = [_range(line) for line in finite if line.size]
