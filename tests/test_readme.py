@@ -1,66 +1,91 @@
-"""The README is true: its Python runs, its commands run, its tables are complete."""
+"""README and guides are true: their Python runs, their commands run, their lists are complete."""
 
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
-import sys
+from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 
+from code_blocks import Page, pages
 from support import ROOT
 
-README = (ROOT / "README.md").read_text()
-PYTHON = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
+PAGES = pages()
+README = PAGES[0]
+TEXT = "\n".join(page.text for page in PAGES)
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
+COMMANDS = {
+    "list", "show", "export", "attach", "check", "run", "bench", "plot", "compare", "inspect",
+}  # fmt: skip
 
 
-def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+def of(selected: list[Page]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", selected, ids=[page.name for page in selected])
+
+
+@of([page for page in PAGES if page.python.strip()])
+def test_python_blocks_run_in_order(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "lg.plot" in page.python:
+        pytest.importorskip("matplotlib", reason="pictures need lossgraph[plot]")
     (tmp_path / "exported_models").symlink_to(ROOT / "exported_models")
     monkeypatch.chdir(tmp_path)
-    exec(compile(PYTHON, "README.md", "exec"), {})
+    page.run_python()
 
 
-def test_commands_run_in_order(tmp_path):
+@of([page for page in PAGES if page.commands])
+def test_commands_run_in_order(page: Page, tmp_path: Path) -> None:
     pytest.importorskip("typer", reason="the command line needs lossgraph[cli]")
-    np.save(tmp_path / "pred.npy", np.zeros((2, 3), np.float32))
-    np.save(tmp_path / "label.npy", np.array([0, 2]))
-    network = re.search(r'text = """(.*?)"""', README, re.DOTALL)[1]
-    onnx.save(onnx.parser.parse_model(network), tmp_path / "net.onnx")
-    ours = [shlex.split(line) for line in COMMANDS if line.startswith("lossgraph ")]
-    assert {words[1] for words in ours} == {
-        "list", "show", "export", "attach", "check", "run", "bench", "plot", "compare",
-    }  # fmt: skip
-    for words in ours:
-        subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True
-        )
-    assert (tmp_path / "out.npz").is_file()
+    page.run_commands(tmp_path)
+    for words in page.commands:
+        if "-o" in words:
+            assert (tmp_path / words[words.index("-o") + 1]).exists(), words
 
 
-def test_tools_that_are_named_exist():
-    for name in set(re.findall(r"tools/\w+", README + (ROOT / "CHANGELOG.md").read_text())):
+def test_every_command_is_shown() -> None:
+    assert {words[1] for page in PAGES for words in page.commands} == COMMANDS
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.text.splitlines()) <= 250
+
+
+@of(PAGES)
+def test_links_lead_somewhere(page: Page) -> None:
+    for file, heading in page.links:
+        target = Page((page.path.parent / file).resolve() if file else page.path)
+        assert target.path.is_file(), file
+        assert not heading or heading in target.anchors, (file, heading)
+
+
+def test_tools_that_are_named_exist() -> None:
+    for name in set(re.findall(r"tools/\w+", TEXT + CHANGELOG)):
         assert (ROOT / name).is_file(), name
-    for link in re.findall(r"\]\(([\w/.]+)\)", README):
-        assert (ROOT / link).is_file(), link
 
 
-def test_losses_that_are_named_exist():
+def test_all_guides_are_listed() -> None:
+    guides = {page.path.stem for page in PAGES[1:]} - {"index"}
+    index = (ROOT / "docs" / "guides" / "index.md").read_text("utf-8")
+    listed = re.findall(r"^[\w-]+$", index.split("{toctree}")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(guides)
+    assert [name for name in guides if f"docs/guides/{name}.md" not in README.text] == []
+
+
+def test_losses_that_are_named_exist() -> None:
     from lossgraph import gluon, losses, nn
 
     known = {*dir(gluon), *dir(nn), "FocalLoss"}
-    assert [name for name in re.findall(r"\b(\w+Loss)\b", README) if name not in known] == []
+    assert [name for name in re.findall(r"\b(\w+Loss)\b", TEXT) if name not in known] == []
     there = [*gluon.__all__, *nn.__all__, *nn.functional.__all__]
-    assert [name for name in there if name.lower().endswith("loss") and name not in README] == []
-    listed = README.split("## More losses")[1].split("\n## ")[0].split("```")[-1]
+    assert [name for name in there if name.lower().endswith("loss") and name not in TEXT] == []
+    guide = (ROOT / "docs" / "guides" / "calling-losses.md").read_text("utf-8")
+    listed = guide.split("## Losses of no framework")[1].split("\n## ")[0].split("```")[-1]
     assert sorted(set(losses.__all__) - set(re.findall(r"\w+", listed))) == []
 
 
-def test_versions_agree():
+def test_versions_agree() -> None:
     import lossgraph
 
-    assert f"## [{lossgraph.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
-    assert f"lossgraph {lossgraph.__version__}," in README
+    assert f"## [{lossgraph.__version__}] - " in CHANGELOG
+    assert f"lossgraph {lossgraph.__version__}," in README.text

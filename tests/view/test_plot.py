@@ -149,11 +149,11 @@ def test_a_line_is_where_its_numbers_are(tmp_path: Path) -> None:
     assert all(0.58 < place < 0.62 for place in between)
 
 
-def test_the_pictures_of_the_readme_are_what_its_commands_make(
+def test_the_picture_of_the_guide_is_what_its_command_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readme = (ROOT / "README.md").read_text()
-    (command,) = re.findall(r"^\$ lossgraph plot (.+-o curves\.png)$", readme, re.MULTILINE)
+    guide = (ROOT / "docs" / "guides" / "command-line.md").read_text()
+    (command,) = re.findall(r"^\$ lossgraph plot (.+-o curves\.png)$", guide, re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     assert call(*shlex.split(command)).exit_code == 0
     made, shown = imread(tmp_path / "curves.png"), imread(ROOT / "docs" / "curves.png")

@@ -1,0 +1,81 @@
+"""Pages of Markdown whose examples are run: their Python, and the commands they show."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from support import ROOT
+
+MODEL = re.compile(r'text = """(.*?)"""', re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file of Markdown; its blocks belong together, as the cells of a notebook do."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text("utf-8")
+
+    @property
+    def python(self) -> str:
+        """Its Python, each line where it stands in the page, so that a traceback shows it."""
+        inside, lines = False, []
+        for line in self.text.splitlines():
+            if line.startswith("```"):
+                inside, line = line == "```python", ""
+            lines.append(line if inside else "")
+        return "\n".join(lines) + "\n"
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words of the commands of lossgraph that it shows."""
+        lines = re.findall(r"^\$ (lossgraph .+)$", self.text, re.MULTILINE)
+        return [shlex.split(line) for line in lines]
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """Files of the checkout that it leads to, each with the heading in it, or ""."""
+        return re.findall(r"\]\(([\w/.-]*)(?:#([\w-]+))?\)", self.text)
+
+    @property
+    def anchors(self) -> set[str]:
+        """Its headings as links name them."""
+        headings = HEADING.findall(FENCED.sub("", self.text))
+        return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+    def run_python(self) -> None:
+        """Run its Python in order, in one namespace, in the current folder."""
+        exec(compile(self.python, str(self.path), "exec"), {"__name__": self.path.stem})
+
+    def run_commands(self, folder: Path) -> None:
+        """Run its commands in order, in a folder with the files that they read."""
+        np.save(folder / "pred.npy", np.zeros((2, 3), np.float32))
+        np.save(folder / "label.npy", np.array([0, 2]))
+        for model in MODEL.findall(self.text):
+            onnx.save(onnx.parser.parse_model(model), folder / "net.onnx")
+        for words in self.commands:
+            subprocess.run(
+                [sys.executable, "-m", *words], cwd=folder, check=True, capture_output=True
+            )
+
+
+def pages() -> list[Page]:
+    """The README and the guides."""
+    return [Page(ROOT / "README.md"), *map(Page, sorted((ROOT / "docs" / "guides").glob("*.md")))]
