@@ -27,13 +27,15 @@ from .symbolic.symbol import Symbol
 __all__ = [
     "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
-    "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
+    "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed", "symbol",
     "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """``lossgraph.testing``, which is imported when it is first used."""
+    """``lossgraph.testing`` and ``lossgraph.plot``, which are imported when first used."""
     if name == "testing":
         return import_module(".testing", __name__)
+    if name == "plot":
+        return import_module(".view.plots", __name__).plot
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

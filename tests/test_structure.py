@@ -146,8 +146,8 @@ def test_public_names_are_these():
     assert sorted(lg.__all__) == [
         "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
-        "losses", "masked", "mixup", "nn", "optax", "padded", "reference", "renamed", "symbol",
-        "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
+        "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed",
+        "symbol", "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

@@ -15,12 +15,12 @@ from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 
-from lossgraph.catalogue.examples import example_options
-from lossgraph.catalogue.register import (
+from lossgraph.catalogue import (
     NAMESPACES,
     SAME,
     Entry,
     entries,
+    example_options,
     examples_of,
     lookup,
     namespace_entries,

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from lossgraph.catalogue.register import (
+from lossgraph.catalogue import (
     NAMESPACES,
     Entry,
     entries,

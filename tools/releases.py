@@ -15,7 +15,7 @@ TOLERANCES = "tolerances.json"
 
 def write(release, folder):
     """A model and an array of each input and output for each loss, and models of all versions."""
-    from lossgraph.catalogue.register import entries, example_types
+    from lossgraph.catalogue import entries, example_types
     from lossgraph.compare.differences import TOLERANCES as TABLE
     from lossgraph.deploy.example_inputs import draw_inputs
     from lossgraph.deploy.export import expected

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, LossgraphError, LoweringError
-from . import attach, bench, check, compare, export, listing, plot, run, serve, show
+from . import attach, bench, check, compare, export, inspect, listing, plot, run, serve, show
 
 _WRONG_USE = (InputError, LoweringError)
 
@@ -30,7 +30,6 @@ app = typer.Typer(
     help="Losses as mathematics, compiled to ONNX graphs of value and gradient.",
     epilog="Example: lossgraph export softmax_ce --grad pred -o ce",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -54,5 +53,6 @@ def _main(
     pass
 
 
-for _module in (listing, show, plot, export, attach, run, check, compare, bench, serve):
+_COMMANDS = (listing, show, plot, export, attach, inspect, run, check, compare, bench, serve)
+for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..catalogue.register import lookup
+from ..catalogue import lookup
+from .completion import complete_loss
 from .options import (
     AsFunction,
     Inputs,
@@ -30,7 +31,14 @@ EXAMPLE = (
 
 def command(
     model: Annotated[Path, typer.Argument(help="An .onnx file.")],
-    loss: Annotated[str, typer.Option(metavar="LOSS", help="A name or alias of `lossgraph list`.")],
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="LOSS",
+            help="A name or alias of `lossgraph list`.",
+            autocompletion=complete_loss,
+        ),
+    ],
     target: Annotated[Path, typer.Option("-o", metavar="FILE", help="The file to write.")],
     output: Annotated[
         str | None,

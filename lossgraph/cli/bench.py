@@ -12,7 +12,7 @@ import typer
 
 from ..authoring.block import Block
 from ..authoring.functions import compile_loss
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..compare import equivalents
 from ..compare.bench import Summary, duration_text, interleave, ratio_text, summarize
 from ..compare.differences import SAMPLE_TOLERANCES, sample_difference

@@ -11,7 +11,7 @@ import typer
 
 from ..authoring.block import Block
 from ..authoring.input_types import as_types
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..compare.differences import number_text, tolerance_of, ulp_text
 from ..deploy.example_inputs import draw_inputs
 from ..errors import InputError

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ..authoring.input_types import as_types
-from ..catalogue.register import lookup
-from ..deploy.triton import MAX_BATCH_SIZE, export_repository
+from ..catalogue import lookup
+from ..deploy.triton import MAX_BATCH_SIZE, write_repository
 from ..errors import InputError
 from ..ir.types import TensorType
 from .options import (
@@ -81,15 +81,16 @@ def command(
     if not input:
         taken = [f"{name}:{type_.dtype}:{_dims(type_)}" for name, type_ in types.items()]
         note(f"no --input: taking {', '.join(taken)}")
-    from ..deploy.export import export_folder
+    from ..deploy.export import write_folder
+    from ..deploy.prepared import prepare
 
+    prepared = prepare(made, types, names(grad), entry)
     how: dict[str, Any] = {"opset": opset, "as_function": as_function, "target_ort": target_ort}
     files: list[Path] = []
     if output is not None:
-        files += export_folder(made, types, output, names(grad), sizes=parse_sizes(size), **how)
+        files += write_folder(prepared, output, sizes=parse_sizes(size), **how)
     if triton is not None:
-        batch, gpu = triton_batch, triton_gpu
-        files += export_repository(made, types, triton, names(grad), triton_name, batch, gpu, **how)
+        files += write_repository(prepared, triton, triton_name, triton_batch, triton_gpu, **how)
     if json:
         print_json({"loss": entry.name, "folder": output, "triton": triton, "files": files})
     else:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..catalogue.register import NAMESPACES, Entry, entries, namespace_entries
+from ..catalogue import NAMESPACES, Entry, entries, namespace_entries
+from .completion import complete_namespace
 from .options import Json
 from .output import on_terminal, print_json, print_table
 
@@ -17,7 +18,11 @@ EXAMPLE = "Example: lossgraph list --namespace nn"
 def command(
     namespace: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Only one of {', '.join(NAMESPACES)}."),
+        typer.Option(
+            metavar="NAME",
+            help=f"Only one of {', '.join(NAMESPACES)}.",
+            autocompletion=complete_namespace,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -9,11 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from ..authoring.block import Block
-from ..catalogue.register import Entry, example_types
+from ..catalogue import Entry
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
+from .completion import complete_loss, complete_option
 
-Loss = Annotated[str, typer.Argument(help="A loss: a name or alias of `lossgraph list`.")]
+Loss = Annotated[
+    str,
+    typer.Argument(
+        help="A loss: a name or alias of `lossgraph list`.", autocompletion=complete_loss
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -29,7 +35,12 @@ Grad = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Option of the loss; repeat."),
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of the loss; repeat.",
+        autocompletion=complete_option,
+    ),
 ]
 Opset = Annotated[int | None, typer.Option(help="Version of the operators, 13 to 26.")]
 TargetOrt = Annotated[
@@ -119,13 +130,13 @@ def types_for(
     order = [name for name in entry.inputs if name in given]
     order += [name for name in given if name not in order]  # refused later, with the names
     if dtype is None:
-        return {name: given[name] for name in order} or dict(example_types(loss))
+        return {name: given[name] for name in order} or dict(entry.example_types(loss))
     if dtype not in FLOATS:
         raise InputError(f"--dtype {dtype}: expected one of {', '.join(FLOATS)}")
     for name, type_ in given.items():
         if type_.is_float and type_.dtype != dtype:
             raise InputError(f"--dtype {dtype} and --input {name} of {type_}: leave one out")
-    typical = {name: tensor_type(*type_) for name, type_ in example_types(loss).items()}
+    typical = {name: tensor_type(*type_) for name, type_ in entry.example_types(loss).items()}
     return {name: given[name] for name in order} or {
         name: type_.with_dtype(dtype) if type_.is_float else type_
         for name, type_ in typical.items()

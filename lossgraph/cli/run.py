@@ -45,7 +45,8 @@ def command(
     Prints the value and the shapes of gradients. Of an exported folder this is training.onnx, or
     value.onnx if that is all there is.
     """
-    from ..models.interface import ModelRunner, load_model
+    from ..models.loading import load_model
+    from ..models.model_runner import ModelRunner
 
     files = parse_pairs(input, "--input")
     runner = ModelRunner(load_model(_model_of(model)), provider or None)

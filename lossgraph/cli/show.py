@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..catalogue.register import Entry, lookup
+from ..catalogue import Entry, lookup
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.expr import Expr

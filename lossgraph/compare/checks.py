@@ -17,7 +17,9 @@ from onnx.reference import ReferenceEvaluator
 from ..deploy.example_inputs import choose_sizes, draw
 from ..errors import InputError, LossgraphError, ValidationError
 from ..lowering import validate
-from ..models.interface import ModelRunner, input_types, load_model
+from ..models.declared_types import input_types
+from ..models.loading import load_model
+from ..models.model_runner import ModelRunner
 from ..runtime.sessions import engine_errors, make_session, onnxruntime
 from .differences import deviation, tolerance_of, ulp_text
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalogue.register import examples_of
+from ..catalogue import examples_of
 from ..errors import InputError
 from .differences import Deviation, Tolerance, deviation
 from .edge_cases import edge_cases

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 
 from ..authoring.block import Block
-from ..catalogue.register import Entry
+from ..catalogue import Entry
 from ..compiler.program import Program
 from ..deploy.export import expected
 from ..errors import LossgraphError
-from ..models.interface import ModelRunner
+from ..models.model_runner import ModelRunner
 from ..runtime.sessions import onnxruntime
 from .checks import evaluate_model
 from .outputs import Array, Arrays, Outputs, values_by_numpy

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ir.expr import Body, Expr, Op, const, is_input, registered, toposort, variable
+from ..ir.types import TensorType
+
+# The operations of nodes that no call of an operation makes.
+_CONST = const(0).op
+_INPUT = variable("x", TensorType("float32", ())).op
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,9 @@ def _plain(node: Expr, numbers: Mapping[Expr, int]) -> PlainNode:
 
 def _built(op: Op, plain: Mapping[str, Any], args: Sequence[Expr]) -> Expr:
     attrs = {key: _with_body(value) for key, value in plain.items()}
-    if op.name == "Input":
+    if op is _INPUT:
         return variable(attrs["name"], attrs["type"])
-    if op.name == "Const":
+    if op is _CONST:
         return const(attrs["value"])
     return op(*args, **attrs)
 

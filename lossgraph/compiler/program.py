@@ -6,7 +6,7 @@ stage                    what it does                                         wh
 trace                    runs the body on symbols; notes labels, constraints  ``trace``
 stabilize                forms that neither overflow nor cancel               ``rules.STABILIZE``
 differentiate            adds the gradients, of the stable forms              ``autodiff``
-resolve custom gradients keeps of a value with a gradient of its own the value ``ops.gradient``
+resolve custom gradients drops rules of gradients, which have been applied    ``ops.gradient``
 simplify                 fewer operations, the same results                   ``rules.SIMPLIFY``
 narrow                   less for each operation to compute                   ``rules.NARROW``
 merge scans              scans with the same steps become one                 ``scan``
@@ -18,7 +18,7 @@ form overflows, whatever is done to it afterwards. Two stages follow only where 
 the graph here; an exported graph assumes nothing. The last two make ONNX of it:
 
 ======================== ==================================================== =====================
-assume valid labels      no NaN for invalid labels, but an output that checks  ``ops.index``
+assume valid labels      no NaN for invalid labels, but a check of labels     ``ops.index``
 speculate                arrays have elements, numbers are finite; a check    ``assumptions``
 widen                    computes 16-bit numbers in 32 bits                   ``mixed_precision``
 lower                    operators of an opset, then ONNX's own checks        ``lowering``
@@ -49,7 +49,7 @@ from ..ir.ops import (
     resolve_custom_vjp,
 )
 from ..ir.types import Constraint, TensorType
-from ..lowering.as_function import wrap
+from ..lowering.as_function import wrap_as_function
 from ..lowering.lower import lower
 from ..lowering.opsets import DEFAULT_OPSET
 from ..lowering.releases import opset_for
@@ -341,7 +341,7 @@ class Program:
             target=target,
         )
         if as_function:
-            model = wrap(model)
+            model = wrap_as_function(model)
         check(model, {name: value.type for name, value in outputs.items()})
         return model
 

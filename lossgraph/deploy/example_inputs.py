@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
-from ..catalogue.examples import Example
-from ..catalogue.register import examples_of
+from ..catalogue import Example, examples_of
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.dims import Dim, evaluate
@@ -42,6 +41,23 @@ def draw_inputs(
         loss: the loss, which says what plausible inputs are.
         program: its program.
         sizes: values of named dims.
+        usual: as of ``draw_for``.
+    """
+    return draw_for(program, examples_of(loss), sizes, usual)
+
+
+def draw_for(
+    program: Program,
+    examples: Mapping[str, Example],
+    sizes: Mapping[str, int] | None = None,
+    usual: Mapping[str, int] | None = None,
+) -> dict[str, Array]:
+    """An array for each input of a program, for a caller who knows what they are.
+
+    Args:
+        program: the program.
+        examples: what the elements are, for the inputs where that is known.
+        sizes: values of named dims.
         usual: values of named dims that have none in ``sizes``, as far as the program has them
             and no constraint rules them out; small ones otherwise.
     """
@@ -52,7 +68,7 @@ def draw_inputs(
         chosen = choose_sizes(types, program.constraints, {**wished, **(sizes or {})})
     except InputError:
         chosen = choose_sizes(types, program.constraints, sizes)
-    return draw(types, chosen, examples_of(loss), program.labels)
+    return draw(types, chosen, examples, program.labels)
 
 
 def bound_sizes(program: Program, arrays: Mapping[str, Array]) -> dict[str, int]:

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
 from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.evaluate import evaluate
 from ..ir.types import TensorType, numpy_dtype
 from ..models.files import write_files
-from .example_inputs import bound_sizes, draw_inputs
+from .example_inputs import bound_sizes, draw_for
 from .page import DATA, MARK, TRAINING, VALUE, page
+from .prepared import PreparedLoss, prepare
 
 PAGE = "README.md"
 _WIDER = {"float16": "float64", "bfloat16": "float64", "float32": "float64"}
@@ -45,15 +45,29 @@ def export_folder(
     as_function: bool = False,
     target_ort: str | None = None,
 ) -> list[Path]:
+    """Compile a loss and write it: ``prepare``, then ``write_folder``."""
+    prepared = prepare(loss, inputs, grad)
+    return write_folder(
+        prepared, out_dir, opset, sizes, as_function=as_function, target_ort=target_ort
+    )
+
+
+def write_folder(
+    loss: PreparedLoss,
+    out_dir: str | Path,
+    opset: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    as_function: bool = False,
+    target_ort: str | None = None,
+) -> list[Path]:
     """Write the models of a loss, test data and a page about them into a folder.
 
     An earlier export is replaced when everything of the new one is there, and not before.
 
     Args:
-        loss: a loss, or a function of F.
-        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        loss: the loss with its programs.
         out_dir: the folder, made if it is not there.
-        grad: names of the inputs whose gradients are wanted too.
         opset: version of the standard operators.
         sizes: values of named dims in the test data, instead of small usual ones.
         as_function: make each graph one node, of a function in the model.
@@ -67,20 +81,17 @@ def export_folder(
             names which are not of an earlier export.
     """
     folder = Path(out_dir)
-    block = as_loss(loss)
-    value = block.program(inputs)
-    full = block.program(inputs, grad=grad) if grad else value
-    models = {VALUE: value} | ({TRAINING: full} if grad else {})
-    made = {
+    programs = {VALUE: loss.value} | ({TRAINING: loss.training} if loss.training else {})
+    models = {
         name: program.to_onnx(opset, as_function=as_function, target_ort=target_ort)
-        for name, program in models.items()
+        for name, program in programs.items()
     }
-    files = {name: _bytes(model) for name, model in made.items()}
-    arrays = draw_inputs(block, full, sizes)
+    files = {name: _bytes(model) for name, model in models.items()}
+    arrays = draw_for(loss.full, loss.examples, sizes)
     files |= _tensors("input", arrays)
-    files |= _tensors("output", expected(block, full, arrays))
-    version = made[VALUE].opset_import[0].version
-    files[PAGE] = page(block, full, version, list(models), as_function).encode()
+    files |= _tensors("output", expected(loss.block, loss.full, arrays))
+    version = models[VALUE].opset_import[0].version
+    files[PAGE] = page(loss, version, as_function).encode()
     return write_files(folder, files, _leftovers(folder, files))
 
 

@@ -8,12 +8,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..catalogue.examples.example import VALUES, Example
-from ..catalogue.register import Entry, entry_of, examples_of, formula_of
+from ..catalogue import VALUES, Entry, Example, formula_of
 from ..compiler.outputs import Output
 from ..compiler.program import Program
 from ..ir.types import TensorType
 from ..lowering.opsets import DEFAULT_OPSET
+from .prepared import PreparedLoss
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
 MARK = "<!-- written by lossgraph export -->"
@@ -31,29 +31,26 @@ _AGAIN = """\
 gradients (`--grad`) and opsets (`--opset`) too."""
 
 
-def page(
-    block: Any, program: Program, opset: int, models: Sequence[str], as_function: bool = False
-) -> str:
+def page(loss: PreparedLoss, opset: int, as_function: bool = False) -> str:
     """The page in Markdown.
 
     Args:
-        block: the loss.
-        program: what the largest of the models computes.
+        loss: the loss with its programs.
         opset: version of the standard operators.
-        models: the names of the models' files.
         as_function: whether each model is one node of a function.
     """
-    entry = entry_of(block)
-    commands = list(_commands(block, program, opset, models, as_function, entry))
+    entry, program = loss.entry, loss.full
+    models = [VALUE, TRAINING] if loss.training else [VALUE]
+    commands = [*_use_commands(program, models[-1]), *_export_command(loss, opset, as_function)]
     parts = [
         f"{MARK}\n\n# {entry.name if entry else program.name}",
         markdown(entry.summary) if entry else "",
-        f"```math\n{github_math(formula)}\n```" if (formula := formula_of(block)) else "",
+        f"```math\n{github_math(formula)}\n```" if (formula := formula_of(loss.block)) else "",
         " ".join([_made_of(opset, as_function), *(_MODELS[m] for m in models)]),
-        _table(("input", "type", "values"), _inputs(block, program)),
+        _table(("input", "type", "values"), _inputs(loss)),
         _table(("output", "type", "meaning"), _outputs(program)),
         _table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
-        "\n".join(_remarks(block, program, entry)),
+        "\n".join(_remarks(loss)),
         "\n".join([_USE, *([_AGAIN] if len(commands) > 2 else [])]),
         "\n".join(["```console", *commands, "```"]),
     ]
@@ -104,11 +101,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 # --- the parts of the page ---
 
 
-def _inputs(block: Any, program: Program) -> list[tuple[str, str, str]]:
-    examples = examples_of(block)
-    given = [(node.attrs["name"], node.type) for node in program.inputs]
+def _inputs(loss: PreparedLoss) -> list[tuple[str, str, str]]:
+    given = [(node.attrs["name"], node.type) for node in loss.full.inputs]
     return [
-        (f"`{name}`", f"`{type_}`", markdown(values_of(name, type_, program, examples)))
+        (f"`{name}`", f"`{type_}`", markdown(values_of(name, type_, loss.full, loss.examples)))
         for name, type_ in given
     ]
 
@@ -139,11 +135,12 @@ def _shown(value: object) -> str:
     return " ".join(repr(value).split())
 
 
-def _remarks(block: Any, program: Program, entry: Entry | None) -> Iterator[str]:
+def _remarks(loss: PreparedLoss) -> Iterator[str]:
+    entry = loss.entry
     if entry is None:
         return
-    there = {node.attrs["name"] for node in program.inputs}
-    left = [described(*item) for item in examples_of(block).items() if item[0] not in there]
+    there = {node.attrs["name"] for node in loss.full.inputs}
+    left = [described(*item) for item in loss.examples.items() if item[0] not in there]
     remarks = {
         "Optional inputs, which these models have not": "; ".join(left),
         "Follows": f"`{entry.original}`" if entry.original else "",
@@ -155,24 +152,23 @@ def _remarks(block: Any, program: Program, entry: Entry | None) -> Iterator[str]
     yield from (f"- {title}: {text}" for title, text in remarks.items() if text)
 
 
-def _commands(
-    block: Any,
-    program: Program,
-    opset: int,
-    models: Sequence[str],
-    as_function: bool,
-    entry: Entry | None,
-) -> Iterator[str]:
+def _use_commands(program: Program, model: str) -> Iterator[str]:
     names = [node.attrs["name"] for node in program.inputs]
     yield "$ lossgraph check ."
-    yield _command("run", models[-1], {"--input": [f"{n}={n}.npy" for n in names], "-o": "out.npz"})
+    yield _command("run", model, {"--input": [f"{n}={n}.npy" for n in names], "-o": "out.npz"})
+
+
+def _export_command(loss: PreparedLoss, opset: int, as_function: bool) -> Iterator[str]:
+    """The command that writes the folder again, for a loss that a command can name."""
+    entry, program = loss.entry, loss.full
     if entry is None:
         return
-    usual, chosen = _made_with(entry.make(), entry), _made_with(block, entry)
+    usual, chosen = _made_with(entry.make(), entry), _made_with(loss.block, entry)
     changed = {k: v for k, v in chosen.items() if _shown(v) != _shown(usual.get(k))}
-    if set(names) <= set(entry.inputs) and all(map(_can_be_written, changed.values())):
+    types = {node.attrs["name"]: node.type for node in program.inputs}
+    if set(types) <= set(entry.inputs) and all(map(_can_be_written, changed.values())):
         given = {
-            "--input": [f"{node.attrs['name']}:{_colons(node.type)}" for node in program.inputs],
+            "--input": [f"{name}:{_colons(type_)}" for name, type_ in types.items()],
             "--grad": program.wrt,
             "--set": [f"{key}={value}" for key, value in changed.items()],
             "--opset": [] if opset == DEFAULT_OPSET else [str(opset)],

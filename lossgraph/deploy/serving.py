@@ -17,7 +17,9 @@ import onnx
 from ..errors import InputError
 from ..ir.dims import Dim
 from ..ir.types import TensorType
-from ..models.interface import ModelRunner, load_model, output_types
+from ..models.declared_types import output_types
+from ..models.loading import load_model
+from ..models.model_runner import ModelRunner
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX

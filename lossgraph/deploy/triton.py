@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
 from ..compiler.outputs import with_expressions
 from ..compiler.program import Program
@@ -28,6 +27,7 @@ from ..ir.ops import reshape
 from ..ir.types import TensorType, shape_names
 from ..models.files import write_files
 from ..passes.batch_partition import independent_batch_dim
+from .prepared import PreparedLoss, prepare
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"
@@ -47,16 +47,27 @@ def export_repository(
     gpu: bool = False,
     **how: Any,
 ) -> list[Path]:
+    """Compile a loss and write it: ``prepare``, then ``write_repository``."""
+    prepared = prepare(loss, inputs, grad)
+    return write_repository(prepared, out_dir, name, max_batch_size, gpu, **how)
+
+
+def write_repository(
+    loss: PreparedLoss,
+    out_dir: str | Path,
+    name: str | None = None,
+    max_batch_size: int = MAX_BATCH_SIZE,
+    gpu: bool = False,
+    **how: Any,
+) -> list[Path]:
     """Write the models of a loss into a model repository of Triton.
 
     Models of other names in it are left alone; one of the same name is replaced if it was
     written by this function.
 
     Args:
-        loss: a loss, or a function of F.
-        inputs: type of each input, ``{"pred": ("float32", ("N", 10)), ..}``.
+        loss: the loss with its programs.
         out_dir: the repository, made if it is not there.
-        grad: names of the inputs whose gradients are wanted, from a model of their own.
         name: name of the model of the value; the loss's own by default.
         max_batch_size: how many samples Triton may put together, of a loss that keeps them apart
             from the first axis of all inputs to that of all outputs; 0 for no such batches.
@@ -70,11 +81,10 @@ def export_repository(
         InputError: for what ``to_onnx`` or Triton refuses, and for a model in the place that is
             not of an earlier export.
     """
-    block = as_loss(loss)
-    chosen = _checked_name(block.name if name is None else name)
-    programs = {chosen: block.program(inputs)}
-    if grad:
-        programs[chosen + TRAINING_SUFFIX] = block.program(inputs, grad=grad)
+    chosen = _checked_name(loss.block.name if name is None else name)
+    programs = {chosen: loss.value}
+    if loss.training:
+        programs[chosen + TRAINING_SUFFIX] = loss.training
     files: dict[str, bytes] = {}
     for model, program in programs.items():
         _check_place(Path(out_dir) / model)

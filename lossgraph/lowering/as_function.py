@@ -10,7 +10,7 @@ DOMAIN = "lossgraph"
 FUNCTIONS_SINCE = 8  # the IR that has functions in models
 
 
-def wrap(model: onnx.ModelProto) -> onnx.ModelProto:
+def wrap_as_function(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model, its graph one node ``lossgraph.<name of the graph>``.
 
     Engines put the body in the node's place before anything else, so results are the same; who

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes, as_types
-from ..catalogue.register import example_types, examples_of
+from ..catalogue import entry_of
 from ..compiler.outputs import gradient_name
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, ValidationError
@@ -24,7 +24,7 @@ from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 if TYPE_CHECKING:
     import onnx
 
-    from .merging import Ends
+    from .signature import ModelSignature
 
 Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
@@ -74,32 +74,37 @@ def attach(
     Raises:
         InputError: for names and types that do not fit, and a model that cannot be converted.
     """
-    from . import merging
-    from .interface import identifier, load_model
+    from . import conversion, merging
+    from .declared_types import identifier
+    from .loading import load_model
+    from .signature import signature_of
+    from .walk import opset_of
 
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
-    result = merging.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
-    ends = merging.ends(result)
-    bound = _bound(block, ends, output, bind or {})
-    types = {name: _type_of(name, ends[value], stated.get(name)) for name, value in bound.items()}
+    result = conversion.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
+    signature = signature_of(result)
+    bound = _bound(block, signature, output, bind or {})
+    types = {
+        name: _type_of(name, signature[value], stated.get(name)) for name, value in bound.items()
+    }
     first = block.arguments[0]
     if not types[first].is_float:
         raise InputError(f"{first}: {bound[first]!r} is {types[first]}, predictions are floats")
-    spelled = {identifier(name): name for name in ends.dims}
+    spelled = {identifier(name): name for name in signature.dims}
     wrt = _arguments(block, grad, bound, names)
     program = _program(block, _guesses(block, types, stated, spelled), wrt)
-    part = program.to_onnx(merging.opset_of(result), as_function=as_function, target_ort=target_ort)
+    part = program.to_onnx(opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
-    declared = {name: info.type for name, info in ends.outputs.items()}
+    declared = {name: info.type for name, info in signature.outputs.items()}
     declared |= {bound[i.name]: i.type for i in part.graph.input if i.name in bound}
     merging.declare(result, declared)
-    merging.append(result, part, _public(program, bound, names, ends))
+    merging.append(result, part, _public(program, bound, names, signature))
     _describe(result, program, bound)
     _set_ir(result, part.ir_version, target_ort)
-    problem = merging.check(result)
-    if problem and merging.check(source):
+    problem = conversion.check(result)
+    if problem and conversion.check(source):
         raise InputError(f"ONNX's checker refuses the model as it is given: {problem}")
     if problem:
         raise ValidationError(f"ONNX's checker refuses the model with the loss: {problem}")
@@ -125,7 +130,7 @@ class Attached:
     @property
     def opset(self) -> int | None:
         """The version of the standard operators."""
-        from .merging import opset_of
+        from .walk import opset_of
 
         return opset_of(self.model)
 
@@ -145,8 +150,9 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
     Raises:
         InputError: for what ``attach`` refuses, and files that cannot be read or written.
     """
+    from .declared_types import declared_type
     from .files import write_files
-    from .interface import declared_type, load_model
+    from .loading import load_model
     from .weights import move_weights
 
     if target.is_dir():
@@ -167,26 +173,28 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
 # --- which values of the model are inputs of the loss, and of what types ---
 
 
-def _bound(block: Block, ends: Ends, output: str | None, bind: Mapping[str, str]) -> dict[str, str]:
+def _bound(
+    block: Block, signature: ModelSignature, output: str | None, bind: Mapping[str, str]
+) -> dict[str, str]:
     """The values of the model that are inputs of the loss, by the names of those."""
-    first, outputs = block.arguments[0], list(ends.outputs)
+    first, outputs = block.arguments[0], list(signature.outputs)
     if output is not None and bind.get(first, output) != output:
         raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")
     if output is None and first not in bind and len(outputs) > 1:
         raise InputError(f"{first}: which output of the model is it? There are {outputs}")
     found = {first: output or outputs[0], **bind}
     for name, value in found.items():
-        if value not in ends:
+        if value not in signature:
             raise InputError(
                 f"{name}: the model has no output {value!r}: its outputs are {outputs}, "
-                f"its inputs {list(ends.inputs)}"
+                f"its inputs {list(signature.inputs)}"
             )
     return found
 
 
 def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) -> TensorType:
     """The type of a bound input: the model's, and where that says nothing the one stated."""
-    from .interface import declared_type
+    from .declared_types import declared_type
 
     kind = info.type.WhichOneof("value") or "tensor_type"
     if kind != "tensor_type":
@@ -222,8 +230,11 @@ def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) 
         stated: types that the user gave, with dims of the model or of the catalogue.
         taken: names of dims of the model.
     """
-    usual = {name: tensor_type(*example.type) for name, example in examples_of(block).items()}
-    missing = [name for name in example_types(block) if name not in {**bound, **stated}]
+    entry = entry_of(block)
+    examples, needed = (entry.examples(block), entry.declared) if entry else ({}, {})
+    usual = {name: tensor_type(*example.type) for name, example in examples.items()}
+    given = {**bound, **stated}
+    missing = [name for name in usual if needed.get(name, True) and name not in given]
     dims = _meanings(usual, bound) | _meanings(stated, bound)
     own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
     known = {name: dim for name, dim in dims.items() if name not in own}
@@ -315,7 +326,7 @@ def _arguments(
 
 
 def _public(
-    program: Program, bound: Mapping[str, str], rename: Mapping[str, str], ends: Ends
+    program: Program, bound: Mapping[str, str], rename: Mapping[str, str], signature: ModelSignature
 ) -> dict[str, str]:
     """The names that inputs and outputs of the loss have in the model, by those in the loss."""
     inputs = [node.attrs["name"] for node in program.inputs]
@@ -331,7 +342,7 @@ def _public(
             raise InputError(f"--rename {name}: the loss has {list(usual.values())}")
     new = [names[name] for name in usual]
     for name, own in usual.items():
-        if names[name] in ends.names or new.count(names[name]) > 1:
+        if names[name] in signature.names or new.count(names[name]) > 1:
             raise InputError(
                 f"the model has an input or output {names[name]!r} already: give the loss's "
                 f"another name, as in --rename {own}={own}_2"

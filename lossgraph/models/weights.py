@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from ..errors import InputError
-from .merging import tensors
+from .walk import tensors
 
 
 def move_weights(model: onnx.ModelProto, folder: Path, target: Path) -> dict[str, Path]:

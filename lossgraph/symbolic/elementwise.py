@@ -58,9 +58,9 @@ tan = _unary("tan", lambda x: ops.sin(x) / ops.cos(x))
 arctan = _unary("arctan", ops.atan)
 arcsin = _unary("arcsin", lambda x: ops.atan(x / ops.sqrt((1 - x) * (1 + x))))
 arccos = _unary("arccos", lambda x: 2 * ops.atan(ops.sqrt((1 - x) / (1 + x))))
-sinh = _unary("sinh", lambda x: _sinh(ops.expm1(x)))
-cosh = _unary("cosh", lambda x: (ops.exp(x) + ops.exp(-x)) * 0.5)
-arcsinh = _unary("arcsinh", lambda x: ops.sign(x) * _arcsinh(ops.absolute(x)))
+sinh = _unary("sinh", ops.sinh)
+cosh = _unary("cosh", ops.cosh)
+arcsinh = _unary("arcsinh", ops.asinh)
 arccosh = _unary("arccosh", lambda x: _arccosh(x - 1))
 arctanh = _unary("arctanh", lambda x: ops.log1p(2 * x / (1 - x)) * 0.5)
 degrees = _unary("degrees", lambda x: x * (180 / math.pi))
@@ -99,19 +99,9 @@ def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:
     return below + ops.cast(up(x - below, 0.5), x.dtype)
 
 
-def _sinh(e: Expr) -> Expr:
-    """sinh from expm1, which keeps the digits near 0."""
-    return (e + e / (e + 1)) * 0.5
-
-
-def _arcsinh(size: Expr) -> Expr:
-    """arcsinh of what is not negative, by log1p of x + x^2/(1+sqrt(1+x^2))."""
-    return ops.log1p(size + size * size / (1 + ops.sqrt(1 + size * size)))
-
-
 def _arccosh(above: Expr) -> Expr:
-    """arccosh of 1 + t, by log1p of t + sqrt(2t + t^2)."""
-    return ops.log1p(above + ops.sqrt(2 * above + above * above))
+    """arccosh of 1 + t, by log1p of t + sqrt(t) sqrt(t + 2), whose square may overflow."""
+    return ops.log1p(above + ops.sqrt(above) * ops.sqrt(above + 2))
 
 
 @function(True)

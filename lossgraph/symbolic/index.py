@@ -169,20 +169,24 @@ def one_hot(
     depth: Any,
     on_value: float = 1.0,
     off_value: float = 0.0,
-    dtype: Any = "float32",
+    dtype: Any = None,
 ) -> Symbol:
-    """``on_value`` at the index along a new last axis; an index outside has none."""
+    """``on_value`` at the index along a new last axis; an index outside has none.
+
+    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
+    """
     index = as_expr(indices)
     length = _dim_of(depth)
     if index.type.is_float:  # NaN and what int64 cannot hold are outside
         bound = ops.cast(ops.size_of(length), index.dtype)
         inside = ops.logical_and(ops.greater(index, -1.0), ops.less(index, bound))
         index = ops.where(inside, index, -1.0)
-    chosen, kind = ops.cast(index, "int64"), dtype_name(dtype)
+    weak = dtype is None
+    chosen, kind = ops.cast(index, "int64"), "float64" if weak else dtype_name(dtype)
     if (on_value, off_value) == (1.0, 0.0):
-        return wrap(ops.one_hot(chosen, length, kind))
+        return Symbol(ops.one_hot(chosen, length, kind), weak)
     hot = ops.one_hot(chosen, length, "bool")
-    return wrap(ops.where(hot, const(on_value, kind), const(off_value, kind)))
+    return Symbol(ops.where(hot, const(on_value, kind), const(off_value, kind)), weak)
 
 
 @function()

@@ -339,7 +339,7 @@ def pad(
         if constant_value == 0:
             return wrap(inner)
         inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(inner + (1 - inside) * float(constant_value))
+        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -434,6 +434,12 @@ def _created(value: float, shape: Any, dtype: Any) -> Symbol:
     return Symbol(ops.full(value, "float64" if weak else dtype_name(dtype), as_shape(shape)), weak)
 
 
+def _of_dtype(values: Expr, dtype: Any) -> Symbol:
+    """Created values in a dtype; without one they take that of what they meet."""
+    weak = dtype is None
+    return Symbol(ops.cast(values, "float64" if weak else dtype_name(dtype)), weak)
+
+
 @function()
 def zeros(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
     """Zeros, which without a dtype take that of what they meet."""
@@ -488,33 +494,39 @@ def arange(
     repeat: int = 1,
     infer_range: bool = False,
     ctx: Any = None,
-    dtype: Any = "float32",
+    dtype: Any = None,
 ) -> Symbol:
-    """``start, start+step, ..`` before ``stop``, each ``repeat`` times."""
+    """``start, start+step, ..`` before ``stop``, each ``repeat`` times.
+
+    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
+    """
     if stop is None:
         start, stop = 0, start
     if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
         values = np.repeat(np.arange(start, stop, step), repeat)
-        return wrap(as_expr(values.astype(np.dtype(dtype))))
+        return _of_dtype(const(values, "float64"), dtype)
     if step != int(step) or step == 0:
         raise InputError("arange: a range of symbolic length needs a whole step")
     first, past, stride = _dim_of(start), _dim_of(stop), int(step)
     span = past - first if stride > 0 else first - past
     count = dims.floordiv(dims.maximum(span, 0) + (abs(stride) - 1), abs(stride))
     values_ = ops.iota(count) * stride + ops.size_of(first)
-    result = wrap(ops.cast(values_, dtype_name(dtype)))
-    repeated: Symbol = _repeat(result, repeat)
-    return repeated if repeat != 1 else result
+    if repeat != 1:
+        values_ = _repeat(wrap(values_), repeat).expr
+    return _of_dtype(values_, dtype)
 
 
 @function()
-def eye(N: Any, M: Any = 0, k: int = 0, ctx: Any = None, dtype: Any = "float32") -> Symbol:
-    """Ones on the k-th diagonal of an N x M matrix, M = N by default."""
+def eye(N: Any, M: Any = 0, k: int = 0, ctx: Any = None, dtype: Any = None) -> Symbol:
+    """Ones on the k-th diagonal of an N x M matrix, M = N by default.
+
+    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
+    """
     rows = _dim_of(N)
     columns = rows if isinstance(M, (int, np.integer)) and M == 0 else _dim_of(M)
     row = ops.expand_dims(ops.iota(rows), (1,))
     column = ops.expand_dims(ops.iota(columns), (0,))
-    return wrap(ops.cast(ops.equal(row + k, column), dtype_name(dtype)))
+    return _of_dtype(ops.equal(row + k, column), dtype)
 
 
 @function(True)

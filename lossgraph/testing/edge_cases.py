@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..authoring.block import Block
-from ..catalogue.register import examples_of
+from ..catalogue import examples_of
 from ..compare.differences import SAMPLE_TOLERANCES, TOLERANCES, Tolerance, deviation, with_floats
 from ..compare.edge_cases import edge_cases
 from ..compare.finite_differences import one_sided

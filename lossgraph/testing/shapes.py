@@ -9,7 +9,7 @@ import numpy as np
 
 from ..authoring.block import Block
 from ..authoring.input_types import symbolic_shapes
-from ..catalogue.register import examples_of
+from ..catalogue import examples_of
 from ..compare.differences import deviation
 from ..compare.outputs import values_by_numpy
 from ..compiler.outputs import classify

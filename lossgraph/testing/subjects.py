@@ -12,8 +12,7 @@ import numpy as np
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.input_types import as_types
-from ..catalogue.examples import OBSERVED
-from ..catalogue.register import entry_of, example_types, examples_of
+from ..catalogue import OBSERVED, entry_of, example_types, examples_of
 from ..compare.differences import is_float, with_floats
 from ..compare.outputs import named_outputs
 from ..compiler.outputs import classify

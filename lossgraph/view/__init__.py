@@ -1,5 +1,6 @@
 """What people look at: curves of value and gradient, pictures of graphs, one-file pages.
 
 In: a loss or a program. Out: points of curves, PNG or SVG, HTML.
-Read ``curves`` first, then ``plotting``; ``layered`` and ``drawing`` for graphs, ``webpage`` last.
+Read ``sweeps`` and ``curves`` first, then ``plotting``; for graphs ``layer_layout``, ``drawing``;
+``webpage`` last.
 """

@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .layered import Box, Edge, Placement, place
+from ..models.declared_types import dtype_text, type_text
+from .layer_layout import Box, Edge, Placement, place
 
 _TITLE, _DETAIL = 7.4, 6.3  # the width of a letter
 _LINE, _PAD = 15.0, 8.0
@@ -166,22 +167,8 @@ def _graphs(graph: Any, around: _Graph, caption: str) -> Iterator[_Graph]:
 def _types(graph: Any) -> dict[str, str]:
     """The types of values that are known, like ``float32[N, 3]``."""
     return {
-        info.name: _type(info.type.tensor_type)
-        for info in (*graph.input, *graph.value_info, *graph.output)
+        info.name: type_text(info.type) for info in (*graph.input, *graph.value_info, *graph.output)
     }
-
-
-def _type(tensor: Any) -> str:
-    dtype = _dtype(tensor.elem_type)
-    dims = (str(d.dim_value) if d.HasField("dim_value") else d.dim_param for d in tensor.shape.dim)
-    return (
-        f"{dtype}[{', '.join(dim or '?' for dim in dims)}]" if tensor.HasField("shape") else dtype
-    )
-
-
-def _dtype(code: int) -> str:
-    name = onnx.TensorProto.DataType.Name(code).lower()
-    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _captured(graph: Any) -> list[str]:
@@ -227,7 +214,7 @@ def _constant(tensor: Any) -> str:
     """A constant's elements, or its type if they are many."""
     if int(np.prod(tensor.dims)) > _MOST_ELEMENTS:
         dims = ", ".join(map(str, tensor.dims))
-        return f"{_dtype(tensor.data_type)}[{dims}]"
+        return f"{dtype_text(tensor.data_type)}[{dims}]"
     return _elements(numpy_helper.to_array(tensor))
 
 
@@ -242,7 +229,7 @@ def _attribute(attribute: Any) -> str:
     if attribute.type == kinds.STRING:
         return attribute.s.decode(errors="replace")
     if attribute.name == "to":
-        return _dtype(attribute.i)
+        return dtype_text(attribute.i)
     if attribute.type == kinds.TENSOR:
         return _constant(attribute.t)
     numbers = {

@@ -22,6 +22,8 @@ FORMATS = ("png", "svg", "pdf")
 # Okabe and Ito's colors, which people with any color vision tell apart, but the yellow.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_GRADIENT = (0, (4, 2))  # the dashes of a gradient that is drawn with its value
+_WIDTHS = (1.8, 3.2, 1.0)
 _INK = "#010203"  # a color of its own, to be found again
 _SIZE = (7.0, 6.4)  # of a picture, in inches
 _INLINE_SIZE = (5.4, 5.0)  # in a page, which may be narrow
@@ -41,7 +43,12 @@ class Line(NamedTuple):
 
 
 def picture(
-    lines: Sequence[Line], format: str, x_name: str, title: str = "", ordered: bool = False
+    lines: Sequence[Line],
+    format: str,
+    x_name: str,
+    title: str = "",
+    ordered: bool = False,
+    together: bool = False,
 ) -> bytes:
     """A picture of curves in one of ``FORMATS``; the same bytes for the same curves.
 
@@ -51,6 +58,7 @@ def picture(
         x_name: what moves.
         title: what all curves have in common.
         ordered: whether they are of one family, in the order of an option.
+        together: value and gradient in one panel, the gradient dashed.
 
     Raises:
         InputError: for another format, and if matplotlib is not installed.
@@ -58,13 +66,45 @@ def picture(
     if format not in FORMATS:
         raise InputError(f"a picture is one of {', '.join(FORMATS)}, not {format!r}")
     with _matplotlib("black", _SIZE):
-        return _file(_figure(lines, x_name, title, ordered), format, "white")
+        return _file(_figure(lines, x_name, title, ordered, together), format, "white")
+
+
+def figure_of(
+    lines: Sequence[Line],
+    x_name: str,
+    title: str = "",
+    ordered: bool = False,
+    together: bool = False,
+) -> Figure:
+    """The same as a figure of matplotlib, which a notebook shows.
+
+    Raises:
+        InputError: if matplotlib is not installed.
+    """
+    with _matplotlib("black", _SIZE):
+        return _figure(lines, x_name, title, ordered, together)
+
+
+def draw_on(
+    axes: Any, lines: Sequence[Line], x_name: str, title: str = "", ordered: bool = False
+) -> Figure:
+    """Draw on axes of a user, with the user's settings: a pair, or one for both.
+
+    Raises:
+        InputError: for what are no axes.
+    """
+    pair = list(np.ravel(axes))
+    if len(pair) not in (1, 2) or not all(hasattr(each, "plot") for each in pair):
+        raise InputError(f"ax: expected axes of matplotlib, or a pair of them, got {axes!r}")
+    _draw(pair[0], pair[-1], lines, x_name, title, ordered)
+    figure: Figure = pair[0].figure
+    return figure
 
 
 def inline_svg(lines: Sequence[Line], x_name: str) -> str:
     """The same as an ``svg`` element in the color of the text around it, on its ground."""
     with _matplotlib(_INK, _INLINE_SIZE):
-        content = _file(_figure(lines, x_name, "", False), "svg", "none").decode()
+        content = _file(_figure(lines, x_name), "svg", "none").decode()
     element = content[content.index("<svg ") :].replace(_INK, "currentColor")
     element = element.replace("*{", ".curves *{", 1)  # its style is for itself
     told = escape(f"value and gradient along {x_name}")
@@ -101,37 +141,87 @@ def _file(figure: Figure, format: str, ground: str) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(lines: Sequence[Line], x_name: str, title: str, ordered: bool) -> Figure:
-    from matplotlib import rcParams
-    from matplotlib.figure import Figure
-
-    figure = Figure()
-    above, below = figure.subplots(2, 1, sharex=True)
-    styles = _ordered_styles(len(lines)) if ordered else _styles(len(lines))
-    for line, style in zip(lines, styles, strict=True):
-        above.plot(*line.curve.value_line, label=line.name, **style)
-        below.plot(*line.curve.gradient_line, **style)
-        for kink in line.curve.kinks:  # the jump, faintly
-            jump = {**style, "linestyle": (0, (1, 2)), "linewidth": 0.9}
-            below.plot([kink.x, kink.x], [kink.left, kink.right], **jump)
-    above.set(ylabel="value", title=title, ylim=shown_range([line.curve.value for line in lines]))
-    below.set(ylabel="gradient", xlabel=x_name, ylim=shown_range([_slopes(line) for line in lines]))
-    for axes in (above, below):
-        axes.axhline(0, color=rcParams["text.color"], alpha=0.5, linewidth=0.7, zorder=1)
-    if 1 < len(lines) <= _MOST_IN_LEGEND:
-        above.legend()
-    elif len(lines) > 1:
-        figure.legend(loc="outside right upper")
+def _figure(
+    lines: Sequence[Line],
+    x_name: str,
+    title: str = "",
+    ordered: bool = False,
+    together: bool = False,
+) -> Figure:
+    figure = _notebook_figure()
+    axes: Any = figure.subplots(1 if together else 2, 1, sharex=True, squeeze=False)
+    _draw(axes[0, 0], axes[-1, 0], lines, x_name, title, ordered)
     return figure
 
 
-def _styles(count: int) -> Iterator[dict[str, Any]]:
-    """Color and dashes, so that a picture without color can be read too."""
+def _notebook_figure() -> Figure:
+    """A figure that a notebook shows though ``pyplot``, which wants a display, does not know it."""
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure with its own picture for notebooks."""
+
+        def _repr_png_(self) -> bytes:
+            return _file(self, "png", "white")
+
+    return Picture()
+
+
+def _draw(
+    above: Any, below: Any, lines: Sequence[Line], x_name: str, title: str, ordered: bool
+) -> None:
+    """Draw values on the axes above and gradients on those below, which may be the same."""
+    from matplotlib import rcParams
+
+    together = above is below
+    styles = _ordered_styles(len(lines)) if ordered else _styles(len(lines), together)
+    for line, style in zip(lines, styles, strict=True):
+        slope = {**style, "linestyle": _GRADIENT} if together else style
+        above.plot(*line.curve.value_line, label=line.name, **style)
+        below.plot(*line.curve.gradient_line, **slope)
+        for kink in line.curve.kinks:  # the jump, faintly
+            jump = {**style, "linestyle": (0, (1, 2)), "linewidth": 0.9}
+            below.plot([kink.x, kink.x], [kink.left, kink.right], **jump)
+    values, slopes = [_values(line) for line in lines], [_slopes(line) for line in lines]
+    if together:
+        above.set(xlabel=x_name, title=title, ylim=shown_range([*values, *slopes]))
+    else:
+        above.set(ylabel="value", title=title, ylim=shown_range(values))
+        below.set(ylabel="gradient", xlabel=x_name, ylim=shown_range(slopes))
+    for axes in dict.fromkeys((above, below)):
+        axes.axhline(0, color=rcParams["text.color"], alpha=0.5, linewidth=0.7, zorder=1)
+    _add_legend(above, len(lines), together)
+
+
+def _add_legend(axes: Any, count: int, together: bool) -> None:
+    """What the lines are, and where both are together, which are values and which gradients."""
+    handles, names = axes.get_legend_handles_labels()
+    if together:
+        from matplotlib.lines import Line2D
+
+        kinds: dict[str, Any] = {"value": "solid", "gradient": _GRADIENT}
+        color = "0.4" if count > 1 else axes.get_lines()[0].get_color()
+        handles = handles if count > 1 else []
+        names = names if count > 1 else []
+        handles += [Line2D([], [], color=color, linestyle=style) for style in kinds.values()]
+        names += list(kinds)
+    if count > _MOST_IN_LEGEND:
+        axes.figure.legend(handles, names, loc="outside right upper")
+    elif count > 1 or together:
+        axes.legend(handles, names)
+
+
+def _styles(count: int, together: bool = False) -> Iterator[dict[str, Any]]:
+    """Color and dashes, so that a picture without color can be read too.
+
+    Where dashes say what is a gradient, the width takes their place.
+    """
     for i in range(count):
-        yield {
-            "color": _COLORS[i % len(_COLORS)],
-            "linestyle": _DASHES[(i + i // len(_COLORS)) % len(_DASHES)],
-        }
+        color = {"color": _COLORS[i % len(_COLORS)]}
+        if together:
+            yield {**color, "linewidth": _WIDTHS[(i + i // len(_COLORS)) % len(_WIDTHS)]}
+        else:
+            yield {**color, "linestyle": _DASHES[(i + i // len(_COLORS)) % len(_DASHES)]}
 
 
 def _ordered_styles(count: int) -> Iterator[dict[str, Any]]:
@@ -140,6 +230,10 @@ def _ordered_styles(count: int) -> Iterator[dict[str, Any]]:
 
     colors = mpl.colormaps["viridis"](np.linspace(0, 0.85, count))
     yield from ({"color": color} for color in colors)
+
+
+def _values(line: Line) -> Array:
+    return np.array([*line.curve.value, *(kink.value for kink in line.curve.kinks)])
 
 
 def _slopes(line: Line) -> Array:

@@ -15,16 +15,18 @@ from onnx import printer
 from .. import __version__
 from ..authoring.block import Block
 from ..authoring.input_types import InputTypes
-from ..catalogue.register import Entry, examples_of
+from ..catalogue import Entry
 from ..compiler.program import Program
 from ..deploy.page import values_of
+from ..deploy.prepared import prepare
 from ..errors import InputError, LossgraphError
 from ..ir.text import text
 from ..lowering.opsets import DEFAULT_OPSET
-from .curves import Sweep, curve, sweep_of
+from .curves import curve
 from .drawing import svg
 from .formulas import mathml
 from .plotting import Line, inline_svg
+from .sweeps import Sweep, sweep_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,11 +54,11 @@ def page(
         InputError: if what draws and writes pages is not installed, and for what a program refuses.
     """
     template = _environment().get_template("loss.html")
-    sweep = _sweep(loss)
+    sweep = _sweep(loss, entry)
     prediction = sweep.input if sweep and sweep.input in types else next(iter(types))
-    training = loss.program(types, grad=tuple(grad) or (prediction,))
-    programs = {"Value": loss.program(types), "Value and gradient": training}
-    examples = examples_of(loss)
+    prepared = prepare(loss, types, tuple(grad) or (prediction,), entry)
+    training = prepared.full
+    programs = {"Value": prepared.value, "Value and gradient": training}
     inputs = [(node.attrs["name"], node.type) for node in training.inputs]
     return template.render(
         name=entry.name,
@@ -64,7 +66,8 @@ def page(
         aliases=entry.aliases,
         formula=_markup(mathml(entry.formula)) if entry.formula else "",
         inputs=[
-            (name, type_, values_of(name, type_, training, examples)) for name, type_ in inputs
+            (name, type_, values_of(name, type_, training, prepared.examples))
+            for name, type_ in inputs
         ],
         outputs=[(name, value.type) for name, value in training.outputs.items()],
         options=_options(entry, loss),
@@ -89,10 +92,10 @@ def _options(entry: Entry, loss: Block) -> list[tuple[str, str, str]]:
     return [(key, repr(own.get(key, value)), repr(value)) for key, value in entry.options.items()]
 
 
-def _sweep(loss: Block) -> Sweep | None:
+def _sweep(loss: Block, entry: Entry) -> Sweep | None:
     """None for options with which the loss does not take the inputs that are usual for it."""
     try:
-        return sweep_of(loss)
+        return sweep_of(loss, entry=entry)
     except LossgraphError:
         return None
 

@@ -11,7 +11,7 @@ import lossgraph as lg
 from lossgraph import gluon, losses, nn, optax
 from lossgraph.authoring import html
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue.register import entries
+from lossgraph.catalogue import entries
 
 ALLOWED = {"div", "b", "code", "table", "tr", "th", "td"}
 

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import Input, gluon, losses, nn, optax
+from lossgraph import Input, catalogue, gluon, losses, nn, optax
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue import register as catalogue
-from lossgraph.catalogue.register import Entry, entries, lookup
+from lossgraph.catalogue import Entry, entries, lookup
 from lossgraph.compare.finite_differences import along
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.errors import InputError

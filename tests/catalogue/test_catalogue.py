@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 
 from lossgraph import gluon
-from lossgraph.catalogue import examples
-from lossgraph.catalogue import register as catalogue
-from lossgraph.catalogue.register import ALIASES, Entry, entries, entry_of, example_types, lookup
+from lossgraph.catalogue import (
+    ALIASES,
+    Entry,
+    by_name,
+    entries,
+    entry_of,
+    example_types,
+    examples,
+    examples_of,
+    lookup,
+)
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.deploy.export import expected
 from lossgraph.errors import InputError
@@ -56,7 +64,7 @@ def test_nonsense_gets_the_way_to_the_list(name: str) -> None:
 
 def test_a_name_of_two_namespaces_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
     twins = [Entry("a", gluon.L1Loss, ()), Entry("b", gluon.L1Loss, ())]
-    monkeypatch.setattr(catalogue, "entries", lambda: twins)
+    monkeypatch.setattr(by_name, "entries", lambda: twins)
     with pytest.raises(InputError, match=r"choose one of a\.L1Loss, b\.L1Loss"):
         lookup("l1_loss")
     assert lookup("b.L1Loss") is twins[1]
@@ -104,7 +112,7 @@ def variants() -> list[tuple[Entry, dict[str, object]]]:
 def test_examples_fit_the_loss_and_its_options(entry: Entry, options: dict[str, object]) -> None:
     """With the optional inputs too: a finite value and a finite gradient."""
     loss = entry.make(options)
-    examples = catalogue.examples_of(loss)
+    examples = examples_of(loss)
     program = loss.program(
         {name: e.type for name, e in examples.items()}, grad=[next(iter(examples))]
     )

@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue.examples.example import VALUES
-from lossgraph.catalogue.register import FRAMEWORKS, NAMESPACES, SAME, Entry, entries, lookup
+from lossgraph.catalogue import FRAMEWORKS, NAMESPACES, SAME, VALUES, Entry, entries, lookup
 from support import ROOT, load_tool, tool_path
 
 PAGE = ROOT / "docs" / "losses.md"

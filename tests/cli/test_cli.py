@@ -18,7 +18,7 @@ import pytest
 import lossgraph
 from command_line import call, ok, refused
 from lossgraph import __main__, gluon
-from lossgraph.catalogue.register import entries
+from lossgraph.catalogue import entries
 from lossgraph.cli import listing
 from lossgraph.cli.output import print_json, print_table, progress
 from lossgraph.compare.checks import check_file

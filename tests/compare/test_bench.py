@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lossgraph import gluon
-from lossgraph.catalogue.register import example_types, lookup
+from lossgraph.catalogue import example_types, lookup
 from lossgraph.compare import equivalents
 from lossgraph.compare.bench import (
     FEWEST,

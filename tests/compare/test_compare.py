@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from lossgraph.catalogue.register import ALIASES, entries, example_types, lookup
+from lossgraph.catalogue import ALIASES, entries, example_types, lookup
 from lossgraph.cli import app, output
 from lossgraph.cli import compare as compare_command
 from lossgraph.compare import equivalents, external_frameworks

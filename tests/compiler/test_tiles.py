@@ -8,7 +8,7 @@ import pytest
 import lossgraph as lg
 from lossgraph import gluon
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.compiler import tiles
 from lossgraph.deploy.example_inputs import choose_sizes, draw
 from lossgraph.ir.types import tensor_type

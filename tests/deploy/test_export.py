@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 import lossgraph as lg
 from lossgraph import gluon, nn
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.export import export_folder
 from lossgraph.errors import InputError, LoweringError

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import lossgraph as lg
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import FunctionLoss
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.cli import app
 from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.example_inputs import draw_inputs

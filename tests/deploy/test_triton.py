@@ -14,11 +14,11 @@ import lossgraph as lg
 from command_line import ok, refused
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import as_loss
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.triton import export_repository, model_files
 from lossgraph.errors import InputError
-from lossgraph.models.interface import ModelRunner
+from lossgraph.models.model_runner import ModelRunner
 
 CE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
 PAIR = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 import lossgraph as lg
 from ctc_oracle import NAMED, draw, oracle
 from lossgraph import gluon
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.deploy.example_inputs import choose_sizes
 from lossgraph.deploy.example_inputs import draw as draw_arrays
 from lossgraph.ir import ops

@@ -10,8 +10,7 @@ import onnxruntime as ort
 import pytest
 
 import lossgraph as lg
-from lossgraph import nn, reference
-from lossgraph.catalogue import register as catalogue
+from lossgraph import catalogue, nn, reference
 from lossgraph.ir.types import numpy_dtype
 from support import assert_close
 

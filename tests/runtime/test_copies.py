@@ -12,7 +12,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from support import assert_close
 
 SPARSE = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}

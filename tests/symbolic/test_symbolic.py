@@ -12,6 +12,7 @@ import mxnet_ops
 from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
+from lossgraph.ir.expr import inputs_of
 from lossgraph.symbolic.symbol import SymbolicSize
 from support import assert_close, newest_opset
 
@@ -278,3 +279,45 @@ def test_a_length_is_not_equal_to_what_no_length_could_be():
 
     lg.compile(body, {"x": ("float32", ("N",))})
     assert seen == [[False] * 4, [True]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_created_arrays_follow_the_dtype_of_what_they_meet(dtype):
+    x, rows = lg.symbol("x", dtype, (5,)), lg.symbol("rows", "int64", (5,))
+    given, index = np.ones(5, dtype), np.arange(5)
+    centers = (np.arange(5, dtype=dtype) + dtype_one(dtype) / 2) / 5
+    for made, expected in (
+        ((symbolic.arange(0, 5) + 0.5) / 5 * x, centers),
+        (symbolic.eye(5) * x, np.eye(5, dtype=dtype)),
+        (symbolic.one_hot(rows, 5) * x, np.eye(5, dtype=dtype)),
+    ):
+        feeds = {"x": given, "rows": index}
+        found = lg.compile(made)(**{name: feeds[name] for name in sorted(needed(made))})
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def dtype_one(dtype):
+    return np.dtype(dtype).type(1)
+
+
+def needed(symbol):
+    """The names of the inputs of a symbol."""
+    return {node.attrs["name"] for node in inputs_of([symbol.expr])}
+
+
+@pytest.mark.parametrize("function", ["arange", "eye"])
+def test_created_arrays_alone_are_of_float32(function):
+    assert lg.compile(getattr(symbolic, function)(3))().dtype == np.float32
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan, 1e38, -2.5])
+def test_padding_by_any_number_keeps_what_is_inside(value):
+    x = lg.symbol("x", "float32", ("N", 2))
+    padded = symbolic.pad(x, mode="constant", pad_width=(0, 0, 1, 0), constant_value=value)
+    given = np.array([[1.5, -3.0]], "float32")
+    np.testing.assert_array_equal(
+        lg.compile(padded)(given), np.array([[value, 1.5, -3.0]], "float32")
+    )
+    gradient = lg.compile(lg.grad(symbolic.sum(symbolic.square(padded[:, 1:])), x))(given)
+    np.testing.assert_array_equal(gradient, 2 * given)

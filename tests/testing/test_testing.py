@@ -11,7 +11,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import reference
-from lossgraph.catalogue.register import entries, lookup
+from lossgraph.catalogue import entries, lookup
 from lossgraph.errors import GradientError, InputError
 from lossgraph.testing import (
     assert_same,

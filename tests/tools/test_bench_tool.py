@@ -326,7 +326,7 @@ def test_memory_besides_inputs_and_outputs(tmp_path: Path) -> None:
 def test_peaks_of_memory_are_seen() -> None:
     worker.reset_peak()
     before = worker.status("VmHWM")
-    block = np.ones(4 << 20)
+    block = np.ones(8 << 20)  # smaller ones may come from memory that was freed before
     assert worker.status("VmHWM") - before > 0.9 * block.nbytes
     del block
     worker.reset_peak()

@@ -17,7 +17,7 @@ import pytest
 
 from ctc_oracle import oracle
 from lossgraph import gluon
-from lossgraph.catalogue.register import entries
+from lossgraph.catalogue import entries
 from lossgraph.compare import differences
 from lossgraph.deploy.export import export_folder
 from support import TOOLS, load_from

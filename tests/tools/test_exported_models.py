@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from lossgraph import reference
-from lossgraph.catalogue.register import Entry, entries, lookup, namespace_entries
+from lossgraph.catalogue import Entry, entries, lookup, namespace_entries
 from lossgraph.compare.finite_differences import gradient
 from lossgraph.errors import InputError
 from support import ROOT, load_tool

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph.catalogue.register import entries, example_types, lookup
+from lossgraph.catalogue import entries, example_types, lookup
 from lossgraph.deploy.export import export_folder
-from lossgraph.view.curves import curve, sweep_of
+from lossgraph.view.curves import curve
+from lossgraph.view.sweeps import sweep_of
 from support import ROOT, load_from
 
 pytestmark = pytest.mark.once

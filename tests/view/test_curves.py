@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lossgraph import gluon, losses, nn, optax
-from lossgraph.catalogue.register import entries, lookup
+from lossgraph.catalogue import entries, lookup
 from lossgraph.compare.finite_differences import along
 from lossgraph.errors import InputError
-from lossgraph.view.curves import Kink, curve, sweep_of
+from lossgraph.view.curves import Kink, curve
+from lossgraph.view.sweeps import sweep_of
 
 pytestmark = pytest.mark.once
 

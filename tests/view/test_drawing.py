@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lossgraph import gluon
-from lossgraph.catalogue.register import entries, example_types
+from lossgraph.catalogue import entries, example_types
 from lossgraph.errors import InputError
-from lossgraph.view import layered
+from lossgraph.view import layer_layout
 from lossgraph.view.drawing import svg
 
 pytestmark = pytest.mark.once
@@ -190,7 +190,7 @@ def test_the_same_picture_in_every_run():
 def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "fast_sugiyama", None)
     with pytest.raises(InputError, match=r"pip install 'lossgraph\[html\]'"):
-        layered.place([(1, 1)], [])
+        layer_layout.place([(1, 1)], [])
 
 
 def test_boxes_stand_as_near_to_where_they_want_as_their_widths_allow():
@@ -204,4 +204,4 @@ def test_boxes_stand_as_near_to_where_they_want_as_their_widths_allow():
         constraints=[{"type": "ineq", "fun": lambda x, i=i: x[i + 1] - x[i] - apart[i]}
                      for i in range(3)],
     )  # fmt: skip
-    assert layered._apart(wanted, room) == pytest.approx(best.x, abs=1e-4)
+    assert layer_layout._apart(wanted, room) == pytest.approx(best.x, abs=1e-4)

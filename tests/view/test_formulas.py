@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lossgraph.catalogue.register import entries
+from lossgraph.catalogue import entries
 from lossgraph.errors import InputError
 from lossgraph.view.formulas import mathml
 

@@ -16,7 +16,10 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner, Result
 
+import lossgraph as lg
+from lossgraph import gluon
 from lossgraph.cli import app
+from lossgraph.errors import InputError
 from lossgraph.view.curves import Curve, Kink
 from lossgraph.view.plotting import Line, _range, inline_svg
 from support import ROOT
@@ -221,3 +224,79 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "pip install 'lossgraph[plot]'" in refused("huber", "-o", tmp_path / "a.png")
     assert numbers("huber", "--points", 3)[0]["value"] == [4.5, 0, 4.5]
+
+
+# --- from Python ---
+
+
+def own(F, pred, label):
+    return F.log(1 + F.exp(-pred * label))
+
+
+def lines_of(figure):
+    """The curves of each panel, without the axes' own lines."""
+    return [
+        [line for line in axes.get_lines() if len(line.get_xdata()) > 2] for axes in figure.axes
+    ]
+
+
+def test_a_figure_of_what_the_command_draws():
+    figure = lg.plot("huber", options={"rho": 2}, points=11)
+    value, gradient = lines_of(figure)
+    x = np.linspace(-5, 5, 11)
+    expected = np.where(np.abs(x) <= 2, x * x / 4, np.abs(x) - 1)
+    at = dict(zip(value[0].get_xdata(), value[0].get_ydata(), strict=True))
+    np.testing.assert_allclose([at[point] for point in x], expected)
+    slopes = dict(zip(gradient[0].get_xdata(), gradient[0].get_ydata(), strict=True))
+    np.testing.assert_allclose([slopes[point] for point in x], np.clip(x / 2, -1, 1))
+
+
+@pytest.mark.parametrize("label", [(-1, 1), np.array([-1.0, 1.0])])
+def test_both_labels_in_one_panel(label):
+    figure = lg.plot(gluon.HingeLoss(), own, label=label, together=True)
+    (panel,) = lines_of(figure)
+    assert len(panel) == 8  # two losses by two labels, value and gradient
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert told[:2] == ["HingeLoss at label -1", "HingeLoss at label 1"]
+    assert told[-2:] == ["value", "gradient"]
+
+
+def test_one_line_says_which_is_the_gradient():
+    figure = lg.plot(own, label=1, together=True)
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert told == ["value", "gradient"]
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_figure_on_axes_of_ones_own():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    assert lg.plot("l2", ax=axes) is figure
+    assert all(lines_of(figure))
+    with pytest.raises(InputError, match="expected axes of matplotlib"):
+        lg.plot("l2", ax=3)
+
+
+@pytest.mark.parametrize(
+    ("losses", "given", "message"),
+    [
+        ((), {}, "nothing to draw"),
+        (("l2",), {"options": {"rho": 1}}, "no loss here has an option 'rho'"),
+        ((gluon.HuberLoss(rho=2),), {"options": {"rho": 1}}, "was made with its options"),
+        (("l2",), {"low": 3, "high": 1}, "nothing to draw from 3 to 1"),
+        (("l2",), {"points": 1}, "2 points or more"),
+        ((3,), {}, "expected a loss or a function of F"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(losses, given, message):
+    with pytest.raises(InputError, match=message):
+        lg.plot(*losses, **given)
+
+
+@pytest.mark.parametrize("arguments", [["--points", "2"], ["--dtype", "float16", "--from", "-1e5"]])
+def test_few_points_and_narrow_dtypes_stay_in_the_picture(tmp_path, arguments):
+    path = tmp_path / "l1.png"
+    assert call("l1", *arguments, "-o", path).exit_code == 0
+    assert path.stat().st_size > 1000

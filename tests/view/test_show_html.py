@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from lossgraph.catalogue.register import lookup
+from lossgraph.catalogue import lookup
 from lossgraph.cli import app
 from lossgraph.view.webpage import _code, page
 from support import TOOLS

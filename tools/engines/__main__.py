@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lossgraph.catalogue.register import entries
+from lossgraph.catalogue import entries
 from lossgraph.errors import LossgraphError
 from lossgraph.models.files import write_file
 

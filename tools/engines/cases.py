@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from lossgraph.catalogue.register import example_types, examples_of, lookup
+from lossgraph.catalogue import example_types, examples_of, lookup
 from lossgraph.compare.differences import Tolerance
 from lossgraph.compare.edge_cases import mixed_edges
 from lossgraph.compiler.outputs import classify

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import lossgraph
-from lossgraph.catalogue.register import NAMESPACES
+from lossgraph.catalogue import NAMESPACES
 
 from .matrix import STATES, Cell, Column, Row, rows
 from .subjects import Subject

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lossgraph.catalogue.register import NAMESPACES
+from lossgraph.catalogue import NAMESPACES
 from lossgraph.compare.checks import MODELS, DataSet, find_models, read_data
 from lossgraph.compare.differences import Tolerance
 from lossgraph.errors import InputError
-from lossgraph.models.interface import load_model
+from lossgraph.models.loading import load_model
 
 from .exchange import Job
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lossgraph.catalogue.register import entries, lookup
+from lossgraph.catalogue import entries, lookup
 from lossgraph.cli.output import progress
 from lossgraph.errors import InputError
 

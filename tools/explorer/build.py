@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import lossgraph
-from lossgraph.catalogue.register import Entry
+from lossgraph.catalogue import Entry
 from lossgraph.models.files import write_files
 
 from .sheets import index, sheet

@@ -9,7 +9,7 @@ from typing import Any
 
 import lossgraph as lg
 from lossgraph.authoring.block import Block
-from lossgraph.catalogue.register import Entry, example_types
+from lossgraph.catalogue import Entry, example_types
 
 MOST_VARIANTS = 24  # models of one loss
 

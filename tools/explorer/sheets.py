@@ -12,11 +12,10 @@ import numpy as np
 import onnx
 
 import lossgraph as lg
-from lossgraph.catalogue.examples.example import VALUES, Example
-from lossgraph.catalogue.register import Entry, example_types, examples_of
-from lossgraph.view.curves import Label, Sweep, sweep_of
+from lossgraph.catalogue import VALUES, Entry, Example, example_types, examples_of
 from lossgraph.view.drawing import svg
 from lossgraph.view.formulas import mathml
+from lossgraph.view.sweeps import Label, Sweep, sweep_of
 
 from . import knobs
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import gluon, losses, nn, optax
-from .example import OBSERVED, Example, Table
+from .example import OBSERVED, VALUES, Example, Table
 
-__all__ = ["OBSERVED", "Example", "example", "example_options"]
+__all__ = ["OBSERVED", "VALUES", "Example", "example", "example_options"]
 
 TABLES: Mapping[str, Table] = {
     "gluon": gluon.TABLE,

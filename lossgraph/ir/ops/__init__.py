@@ -52,6 +52,7 @@ from .elementwise import (
 )
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
+from .hyperbolic import asinh, cosh, sinh
 from .index import (
     add_at,
     any_negative,
@@ -109,6 +110,7 @@ __all__ = [
     "any_negative",
     "arg_extremum",
     "arg_sort",
+    "asinh",
     "assume_valid_labels",
     "atan",
     "broadcast_to",
@@ -119,6 +121,7 @@ __all__ = [
     "clip",
     "concat",
     "cos",
+    "cosh",
     "count_outside",
     "cumsum",
     "custom_vjp",
@@ -183,6 +186,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sinh",
     "size_of",
     "slice_",
     "softmax",

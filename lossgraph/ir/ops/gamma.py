@@ -19,8 +19,8 @@ from ...reference import special
 from ..batching import pointwise
 from ..expr import Expr, Op, builds, register
 from ..types import TensorType
+from .arithmetic import Arithmetic
 from .elementwise import POSITIVE, float_only
-from .polynomial import horner
 
 # fmt: off
 BETWEEN = (
@@ -125,23 +125,8 @@ _AROUND = {"float32": AROUND_32, "float64": AROUND}
 _SHIFT = {"float32": (5, 4), "float64": (10, 8)}
 
 
-class _Builder:
-    """Arithmetic on names of a graph: ONNX's builder with operators and numbers."""
-
-    def __init__(self, b: Any, dtype: str) -> None:
-        self._b, self._dtype = b, dtype
-
-    def __call__(self, kind: str, *args: str | float) -> str:
-        named = [a if isinstance(a, str) else self._b.const(a, self._dtype) for a in args]
-        return str(self._b.add(kind, *named))
-
-    def polynomial(self, coefficients: tuple[float, ...], t: str) -> str:
-        """The polynomial of coefficients, lowest first, at ``t``."""
-        return horner(self._b, coefficients, t, self._dtype)
-
-
 def _lower_gammaln(b: Any, node: Expr, x: str) -> str:
-    g, dtype = _Builder(b, node.dtype), node.dtype
+    g, dtype = Arithmetic(b, node.dtype), node.dtype
     first, second = g("Less", x, 1.0), g("Less", x, 2.0)
     below = g("Sub", x, 1.0)  # exact, as is the next one, where it is taken
     w = g("Where", first, x, g("Where", second, below, g("Sub", x, 2.0)))
@@ -182,7 +167,7 @@ def _polygamma_infer(x: TensorType, *, order: int) -> TensorType:
     return float_only(x)
 
 
-def _power(g: _Builder, x: str, exponent: int) -> str:
+def _power(g: Arithmetic, x: str, exponent: int) -> str:
     """x^exponent, by squaring."""
     if exponent == 1:
         return x
@@ -192,7 +177,7 @@ def _power(g: _Builder, x: str, exponent: int) -> str:
 
 
 def _lower_polygamma(b: Any, node: Expr, x: str) -> str:
-    g, dtype, order = _Builder(b, node.dtype), node.dtype, node.attrs["order"]
+    g, dtype, order = Arithmetic(b, node.dtype), node.dtype, node.attrs["order"]
     shift, terms = _SHIFT[dtype]
     sign = 1.0 if order % 2 else -1.0
     total = _series(g, g("Add", x, float(shift)), order, terms)
@@ -209,7 +194,7 @@ def _lower_polygamma(b: Any, node: Expr, x: str) -> str:
     return g("Where", g("Less", x, 0.0), math.nan, total)
 
 
-def _series(g: _Builder, y: str, order: int, terms: int) -> str:
+def _series(g: Arithmetic, y: str, order: int, terms: int) -> str:
     """The asymptotic series, without its sign: y^-order (a + b/y + P(1/y^2)/y^2)."""
     inverse = g("Reciprocal", y)
     square = g("Mul", inverse, inverse)

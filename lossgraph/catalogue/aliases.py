@@ -1,0 +1,26 @@
+"""Short names of the losses that are asked for most."""
+
+ALIASES = {
+    "bce": "nn.BCELoss",
+    "bce_with_logits": "nn.BCEWithLogitsLoss",
+    "cosine_embedding": "gluon.CosineEmbeddingLoss",
+    "cross_entropy": "nn.CrossEntropyLoss",
+    "ctc": "gluon.CTCLoss",
+    "gaussian_nll": "nn.GaussianNLLLoss",
+    "hinge": "gluon.HingeLoss",
+    "huber": "gluon.HuberLoss",
+    "kl_div": "gluon.KLDivLoss",
+    "l1": "gluon.L1Loss",
+    "l2": "gluon.L2Loss",
+    "logistic": "gluon.LogisticLoss",
+    "mse": "nn.MSELoss",
+    "multi_margin": "nn.MultiMarginLoss",
+    "nll": "nn.NLLLoss",
+    "poisson_nll": "gluon.PoissonNLLLoss",
+    "sdml": "gluon.SDMLLoss",
+    "sigmoid_bce": "gluon.SigmoidBinaryCrossEntropyLoss",
+    "smooth_l1": "nn.SmoothL1Loss",
+    "softmax_ce": "gluon.SoftmaxCrossEntropyLoss",
+    "squared_hinge": "gluon.SquaredHingeLoss",
+    "triplet": "gluon.TripletLoss",
+}

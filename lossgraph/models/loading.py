@@ -1,0 +1,42 @@
+"""ONNX models from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from google.protobuf import json_format, text_format
+from google.protobuf.message import DecodeError
+
+from ..errors import InputError
+
+_PARSE_ERRORS = (  # onnx.load takes the suffix for the format
+    DecodeError,
+    json_format.Error,
+    text_format.Error,
+    onnx.parser.ParseError,
+    onnx.checker.ValidationError,
+    ValueError,
+    OSError,
+)
+
+
+def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
+    """The model in a file.
+
+    Args:
+        path: the file.
+        weights: load those that are in other files too.
+
+    Raises:
+        InputError: if there is no such file, or it holds no ONNX model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        model = onnx.load(path, load_external_data=weights)
+    except _PARSE_ERRORS as error:
+        raise InputError(f"{path} is not an ONNX model: {error}") from error
+    if not model.graph.output:
+        raise InputError(f"{path} is not an ONNX model: it has no graph with outputs")
+    return model
