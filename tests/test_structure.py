@@ -16,38 +16,13 @@ import pytest
 import lossgraph as lg
 from lossgraph.ir import dims
 from lossgraph.ir.dims import named
+from support import load_tool
 
 PACKAGE = Path(lg.__file__).parent
-# The wings, in the order of the data's way: each imports only those above it.
-WINGS = [
-    "errors", "reference", "ir", "passes", "symbolic", "lowering", "compiler", "runtime",
-    "authoring", "losses", "compose", "gluon", "nn", "optax", "catalogue", "models", "deploy",
-    "compare", "view", "testing", "cli", "__main__",
-]  # fmt: skip
-DOCUMENTED_LINES = (
-    4  # of a wing's ``__init__``, at least: what comes in, what goes out, what to read
-)
-
-
-def modules(package):
-    """The package's files by module name; a package goes by its own name."""
-    found = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package).with_suffix("").parts
-        found[parts[:-1] if parts[-1] == "__init__" else parts] = path
-    return found
-
-
-def imports(module, path, known):
-    """The modules of the package that a file imports, at any depth and for typing too."""
-    inside = module if path.name == "__init__.py" else module[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = inside[: len(inside) - node.level + 1]
-            target = base + tuple(node.module.split(".") if node.module else ())
-            for alias in node.names:
-                longer = (*target, alias.name)
-                yield longer if longer in known else target
+wings = load_tool("wings.py")
+WINGS, modules, imports = wings.WINGS, wings.modules, wings.imports
+# Of a wing's ``__init__``, at least: what comes in, what goes out, what to read.
+DOCUMENTED_LINES = 4
 
 
 def upward_imports(package):

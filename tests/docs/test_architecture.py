@@ -1,0 +1,44 @@
+"""The pages about the package's structure: what they name is there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from support import ROOT, load_tool
+
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "architecture").glob("*.md"))]
+wings = load_tool("wings.py")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_files_that_are_named_are_there(page):
+    folders = "lossgraph|tests|tools|docs|requirements"
+    named = set(re.findall(rf"`((?:{folders})/[\w/.]*)`", page.read_text()))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_modules_of_a_call_are_there():
+    text = (ROOT / "docs" / "architecture" / "life-of-a-call.md").read_text()
+    named = re.findall(r"`(\w+/\w+\.py)`", text)
+    assert named
+    assert [name for name in named if not (wings.PACKAGE / name).exists()] == []
+
+
+def test_the_table_has_every_wing_and_what_to_read_first():
+    text = (ROOT / "docs" / "architecture" / "index.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|.*\| (.*?) \|$", text, re.MULTILINE)
+    table = {wing: read for names, read in rows for wing in re.findall(r"`(\w+)`", names)}
+    assert list(table) == [wing for wing in wings.WINGS if wing != "__main__"]
+    for wing, read in table.items():
+        for module in re.findall(r"`([\w/]+)`", read):
+            place = wings.PACKAGE / wing / module
+            assert place.is_dir() or place.with_suffix(".py").exists(), f"{wing}: {module}"
+
+
+def test_the_picture_has_every_wing_and_no_arrow_that_others_imply():
+    picture = wings.svg()
+    assert [f">{wing}</text>" in picture for wing in wings.DRAWN] == [True] * len(wings.DRAWN)
+    found = {("passes", "ir"): 9, ("lowering", "passes"): 1, ("lowering", "ir"): 3}
+    assert wings.direct(found) == {("passes", "ir"): 9, ("lowering", "passes"): 1}
