@@ -89,3 +89,9 @@ def test_versions_agree() -> None:
 
     assert f"## [{lossgraph.__version__}] - " in CHANGELOG
     assert f"lossgraph {lossgraph.__version__}," in README.text
+
+
+def test_the_newest_known_release_is_named() -> None:
+    from lossgraph.lowering.releases import RELEASES
+
+    assert f"Tested with ONNX Runtime 1.20 to {[*RELEASES][-1]};" in README.text
