@@ -110,7 +110,10 @@ def _members(hint: Any) -> Iterator[Any]:
     """The types of a union, without None."""
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
-    if get_origin(hint) in (Union, types.UnionType):
+    alias = get_origin(hint) or hint
+    if hasattr(alias, "__value__"):  # ``type Array = ..``, as NumPy's NDArray is since 2.5
+        yield from _members(alias.__value__)
+    elif get_origin(hint) in (Union, types.UnionType):
         for member in get_args(hint):
             yield from _members(member)
     elif hint not in (None, type(None)):

@@ -33,6 +33,16 @@ def of_numpy(F, pred: np.ndarray, label: npt.NDArray[np.float64], scale: float =
     return scale * (pred - label)
 
 
+class _Alias:
+    """What ``type Alias = np.ndarray`` makes, in Pythons that have no such statement too."""
+
+    __value__ = npt.NDArray[np.float64]
+
+
+def by_alias(F, pred: _Alias(), label: _Alias() = None, scale: float = 2.0):
+    return scale * (pred - label)
+
+
 def by_another_name(F, pred: Alias, label: Optional[Alias], scale: float | None = 2.0):  # noqa: UP045
     return scale * (pred - label)
 
@@ -57,7 +67,16 @@ def bare(F, pred, label=None, scale=2.0):
     return scale * (pred - label)
 
 
-BODIES = [of_numpy, by_another_name, of_symbols, of_what_is_not_imported, of_anything, quoted, bare]
+BODIES = [
+    of_numpy,
+    by_alias,
+    by_another_name,
+    of_symbols,
+    of_what_is_not_imported,
+    of_anything,
+    quoted,
+    bare,
+]
 
 
 @pytest.mark.parametrize("body", BODIES)
