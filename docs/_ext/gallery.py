@@ -16,10 +16,11 @@ from docutils.nodes import make_id
 from listings import family_of
 from sphinx.application import Sphinx
 
-from lossgraph.catalogue.register import Entry, namespace_entries
+from lossgraph.catalogue import Entry, namespace_entries
 from lossgraph.errors import LossgraphError
-from lossgraph.view.curves import Curve, curve, sweep_of
+from lossgraph.view.curves import Curve, curve
 from lossgraph.view.plotting import shown_range
+from lossgraph.view.sweeps import sweep_of
 
 PLACE = re.compile(r"^<!-- gallery of (\w+) -->$", re.MULTILINE)
 POINTS = 81
