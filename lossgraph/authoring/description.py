@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from . import html
+from ..ir import html
 from .signature import Kind, Parameter, Signature
 
 

@@ -26,15 +26,18 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the losses: names, inputs, options and what they are."""
+    """List the losses: names, inputs, options and what they are.
+
+    Where no terminal reads it: names and what they are, one loss a line; --json has everything.
+    """
     listed = entries() if namespace is None else namespace_entries(namespace)
     if json:
         print_json([describe(entry) for entry in listed])
     elif on_terminal():
         print_table(("loss", "inputs, options"), [_two_cells(entry) for entry in listed])
     else:
-        head = ("name", "alias", "inputs", "options", "summary")
-        print_table(head, [_cells(entry) for entry in listed])
+        rows = [_cells(entry) for entry in listed]
+        print_table(("name", "alias", "summary"), [(row[0], row[1], row[-1]) for row in rows])
 
 
 def describe(entry: Entry) -> dict[str, object]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from ..authoring.block import Block
-from ..catalogue import Entry
+from ..catalogue import Entry, hint
 from ..errors import InputError
 from ..ir.types import FLOATS, TensorType, tensor_type
 from .completion import complete_loss, complete_option
@@ -127,6 +127,9 @@ def types_for(
         InputError: if a ``dtype`` of the floats is given too, and is not that of the inputs given.
     """
     given = parse_types(texts)
+    for name in given:
+        if loss.signature.find(name) is None and name not in loss.parameter_shapes:
+            suggest("--input", name, entry.inputs)
     order = [name for name in entry.inputs if name in given]
     order += [name for name in given if name not in order]  # refused later, with the names
     if dtype is None:
@@ -146,6 +149,18 @@ def types_for(
 def names(texts: Sequence[str] | None) -> tuple[str, ...]:
     """Names given one by one or separated by commas."""
     return tuple(name for text in texts or () for name in text.split(",") if name)
+
+
+def suggest(option: str, name: str, known: Iterable[str]) -> None:
+    """Say which of the names that are known was meant, if one is spelled alike.
+
+    Raises:
+        InputError: naming it.
+    """
+    names_ = list(known)
+    meant = "" if name in names_ else hint(name, names_)
+    if meant:
+        raise InputError(f"{option}: unknown [{name!r}]{meant}: the inputs are {names_}")
 
 
 def _dim(text: str) -> int | str:

@@ -14,7 +14,7 @@ import typer
 from ..compiler.outputs import classify
 from ..errors import InputError
 from ..ir.types import TensorType, numpy_dtype
-from .options import Json, parse_pairs
+from .options import Json, parse_pairs, suggest
 from .output import print_json
 
 NAME = "run"
@@ -50,6 +50,8 @@ def command(
 
     files = parse_pairs(input, "--input")
     runner = ModelRunner(load_model(_model_of(model)), provider or None)
+    for name in files:
+        suggest("--input", name, runner.types)
     arrays = {n: load_array("--input", n, f, runner.types.get(n)) for n, f in files.items()}
     results = runner.run(arrays)
     if output is not None:

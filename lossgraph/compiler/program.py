@@ -37,6 +37,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GradientError, InputError
+from ..ir import html, text
 from ..ir.dims import Dim, plain_sizes
 from ..ir.expr import Expr, variable
 from ..ir.ops import (
@@ -248,6 +249,21 @@ class Program:
         classes = [count for _, count in self.derived]
         plain = (self.name, self.several, self.constraints, self.labels, dict(self.options))
         return _restored, (graph, kinds, classes, plain)
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks; ``view.drawing`` has the graph as a picture."""
+        inputs = [(html.code(node.attrs["name"]), html.code(node.type)) for node in self.inputs]
+        outputs = [
+            (html.code(output.name), output.kind, html.code(output.expr.type))
+            for output in self.typed_outputs
+        ]
+        lines = list(text.lines(self.outputs, self.inputs))
+        return html.card(
+            self.name,
+            html.table(("input", "type"), inputs),
+            html.table(("output", "what it is", "type"), outputs),
+            html.folded(f"expression, {len(lines)} lines", lines),
+        )
 
     @cached_property
     def outputs(self) -> Mapping[str, Expr]:

@@ -55,6 +55,10 @@ class Compiled:
         inputs = ", ".join(f"{node.attrs['name']}: {node.type}" for node in self.program.inputs)
         return f"<Compiled {self.program.name}({inputs}) -> {', '.join(self.program.outputs)}>"
 
+    def _repr_html_(self) -> str:
+        """A card of the program for notebooks."""
+        return self.program._repr_html_()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has sessions of its own, made from the same program."""
         return type(self), (self.program, *self._settings)

@@ -101,7 +101,16 @@ class _Graph:
         return self.source[name]
 
 
-def svg(model: onnx.ModelProto, title: str = "", description: str = "") -> str:
+class Drawing(str):
+    """The text of an SVG, which a notebook shows as the picture that it is."""
+
+    __slots__ = ()
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def svg(model: onnx.ModelProto, title: str = "", description: str = "") -> Drawing:
     """The graph of a model as an SVG, the same text for the same model.
 
     Args:
@@ -125,7 +134,7 @@ def svg(model: onnx.ModelProto, title: str = "", description: str = "") -> str:
     told = description or f"ONNX graph of {count} operators, from inputs above to outputs below"
     box = f"{_number(width + 2 * _MARGIN)} {_number(height)}"
     wide, high = box.split()
-    return (
+    return Drawing(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="onnx-graph" role="img" '
         f'viewBox="0 0 {box}" width="{wide}" height="{high}">'
         f"<title>{escape(title or model.graph.name)}</title><desc>{escape(told)}</desc>"

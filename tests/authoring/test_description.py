@@ -9,9 +9,9 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, losses, nn, optax
-from lossgraph.authoring import html
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import entries
+from lossgraph.ir import html
 
 ALLOWED = {"div", "b", "code", "table", "tr", "th", "td"}
 

@@ -205,3 +205,9 @@ def test_boxes_stand_as_near_to_where_they_want_as_their_widths_allow():
                      for i in range(3)],
     )  # fmt: skip
     assert layer_layout._apart(wanted, room) == pytest.approx(best.x, abs=1e-4)
+
+
+def test_a_notebook_shows_the_picture():
+    drawing = svg(gluon.L2Loss().to_onnx(dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))))
+    assert drawing._repr_svg_() == drawing
+    assert drawing.startswith("<svg ")

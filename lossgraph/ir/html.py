@@ -43,6 +43,12 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Markup:
     return Markup(f"<table>{_row('th', head)}{''.join(lines)}</table>" if lines else "")
 
 
+def folded(title: Any, lines: Sequence[str]) -> Markup:
+    """Lines of a fixed pitch, which a click on the title shows."""
+    inside = html.escape("\n".join(lines))
+    return Markup(f"<details><summary>{text(title)}</summary><pre>{inside}</pre></details>")
+
+
 def card(title: Any, *parts: Any) -> Markup:
     """A title, and what stands below it."""
     return Markup(f"<div><b>{text(title)}</b>{''.join(map(text, parts))}</div>")
