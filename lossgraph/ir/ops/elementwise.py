@@ -565,8 +565,10 @@ def cast(x: Expr, to: object) -> Expr:
         return const(x.attrs["value"].astype(numpy_dtype(to)))
     if x.op.movement is Movement.BROADCAST and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
-    if x.op is _cast and x.dtype == "float64" and x.args[0].dtype == "int64":
-        return cast(x.args[0], to)  # an integer that has only been widened
+    if x.op is _cast and x.dtype == "float64" and x.args[0].dtype in ("int64", "bool"):
+        return cast(x.args[0], to)  # what has only been widened
+    if "dtype" in x.op.attributes and to in FLOATS:
+        return rebuild(x, x.args, dtype=to)  # made of ones and zeros, which every dtype has
     return _cast(x, to=to)
 
 

@@ -6,6 +6,7 @@ A rule may turn an overflow, NaN or inf into the limit, and does nothing else to
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -161,6 +162,11 @@ STABILIZE = RuleSet(
             "log(sigmoid(x)) = -softplus(-x)",
             lambda o, x: o.log(o.sigmoid(x)),
             lambda o, x: -o.softplus(-x),
+        ),
+        Rule(
+            "log(cosh(x)) = logaddexp(x, -x)-log(2)",
+            lambda o, x: o.log(o.cosh(x)),
+            lambda o, x: o.logaddexp(x, -x) - math.log(2),
         ),
         Rule(
             "log1p(-sigmoid(x)) = -softplus(x)",
