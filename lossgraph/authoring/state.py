@@ -7,7 +7,6 @@ a loss that does change, or whose containers do, gets another value.
 
 from __future__ import annotations
 
-import hashlib
 from argparse import Namespace
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -125,6 +124,8 @@ def _frozen_array(value: Any) -> Hashable:
         return Same(value)
     if array.dtype.hasobject:
         return value.__class__, array.shape, frozen(array.tolist())
+    import hashlib  # which takes OpenSSL's 5 ms, and few losses hold arrays
+
     digest = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
     return value.__class__, array.dtype, array.shape, digest
 
