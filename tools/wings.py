@@ -77,9 +77,10 @@ def direct(found: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
 def svg(package: Path = PACKAGE) -> str:
     """The picture: names in order, an arc from each wing to those that it stands on."""
     places = {wing: _TOP + i * _STEP for i, wing in enumerate(DRAWN)}
+    height = 2 * _TOP + _STEP * (len(DRAWN) - 1)
     found = {pair: n for pair, n in arrows(package).items() if set(pair) <= set(DRAWN)}
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_RIGHT} {_TOP * 2 + _STEP * 19}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_RIGHT} {height}" '
         'class="wings" role="img" aria-label="the wings, and which each one stands on" '
         'style="max-width:34rem;width:100%;font:14px sans-serif">'
     ]

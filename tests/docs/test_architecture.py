@@ -42,3 +42,10 @@ def test_the_picture_has_every_wing_and_no_arrow_that_others_imply():
     assert [f">{wing}</text>" in picture for wing in wings.DRAWN] == [True] * len(wings.DRAWN)
     found = {("passes", "ir"): 9, ("lowering", "passes"): 1, ("lowering", "ir"): 3}
     assert wings.direct(found) == {("passes", "ir"): 9, ("lowering", "passes"): 1}
+
+
+def test_the_picture_has_room_for_another_wing(monkeypatch):
+    monkeypatch.setattr(wings, "DRAWN", (*wings.DRAWN, "kernels"))
+    picture = wings.svg()
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', picture)[1])
+    assert max(float(y) for y in re.findall(r'cy="(\S+)"', picture)) < height
