@@ -12,11 +12,40 @@ PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "architecture").glob
 wings = load_tool("wings.py")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+CELL = re.compile(r"^```\{code-cell\}\n((?::.*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def cells(page):
+    """The Python that a page shows and executes; the picture's cell is none of it."""
+    return [
+        code for options, code in CELL.findall(page.read_text()) if "remove-input" not in options
+    ]
+
+
+@every_page
 def test_files_that_are_named_are_there(page):
-    folders = "lossgraph|tests|tools|docs|requirements"
-    named = set(re.findall(rf"`((?:{folders})/[\w/.]*)`", page.read_text()))
+    folders = "lossgraph|tests|tools|docs|requirements|exported_models"
+    named = set(re.findall(rf"`((?:{folders})/[\w/.-]*)", page.read_text()))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@every_page
+def test_files_that_are_included_or_linked_are_there(page):
+    leads = r"\{literalinclude\} (\S+)|\]\(([\w/.-]+)\)"
+    named = [included or linked for included, linked in re.findall(leads, page.read_text())]
+    assert [name for name in named if not (page.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if cells(p)], ids=lambda path: path.name)
+def test_examples_run(page):
+    namespace = {"__name__": page.stem}
+    for code in cells(page):
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+def test_the_pages_with_examples_are_these():
+    assert {p.stem for p in PAGES if cells(p)} == {"pipeline", "add-a-rule", "add-a-loss"}
 
 
 def test_modules_of_a_call_are_there():
