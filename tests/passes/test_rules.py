@@ -130,6 +130,21 @@ def test_both_sides_have_equal_gradients(law):
                 assert_close(np.where(there, b, 0), np.where(there, a, 0), tolerance=tolerance)
 
 
+@pytest.mark.parametrize("law", [law for law, rule in RULES.items() if has_gradient(rule)])
+def test_no_side_loses_a_nan(law):
+    """An input of NaN that the left side shows, the right one shows too: x*0 = 0 is no rule."""
+    rule = RULES[law]
+    for bindings in examples(rule):
+        left, right = rule.build(rule.left, bindings), rule.build(rule.right, bindings)
+        ordinary = arrays_for(left, "positive", 0)
+        for node in inputs_of([left]):
+            if node.type.is_float:
+                name = node.attrs["name"]
+                lost = {**ordinary, name: np.full_like(ordinary[name], np.nan)}
+                a, b = evaluate([left, right], lost, {"C": 5})
+                assert not (np.isnan(a) & ~np.isnan(b)).any(), name
+
+
 def test_a_pattern_that_leaves_an_attribute_open_is_refused():
     with pytest.raises(ValueError, match=r"Pick leaves \['unique_indices'\] unbound"):
         Rule(
