@@ -1,4 +1,4 @@
-"""What holds for all tests: none depends on which others ran before it."""
+"""What all tests have: random numbers of their own, and a browser where there is one."""
 
 from __future__ import annotations
 
@@ -15,3 +15,16 @@ def _random_numbers_of_its_own(request, monkeypatch):
     if hasattr(module, "RNG"):
         seed = zlib.crc32(request.node.name.encode())
         monkeypatch.setattr(module, "RNG", np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven as the tools drive it."""
+    from support import load_tool  # which needs the engine
+
+    tool = load_tool("browser.py")
+    try:
+        with tool.chromium() as started:
+            yield started
+    except tool.MissingBrowserError as error:
+        pytest.skip(str(error))

@@ -129,6 +129,16 @@ def assemble(
     """The program of what was traced: all stages after the first."""
     cotangents = _cotangents(traced) if with_ct else ()
     *_, (_, outputs) = _stages(traced, grad, cotangents)
+    return _program_of(traced, outputs, cotangents, name, options)
+
+
+def _program_of(
+    traced: Traced,
+    outputs: tuple[Output, ...],
+    cotangents: tuple[Expr, ...] = (),
+    name: str = "loss",
+    options: Mapping[str, Any] | None = None,
+) -> Program:
     return Program(
         name,
         (*traced.inputs, *cotangents),
@@ -161,7 +171,7 @@ def stages(
     traced = trace(body, types, constants or {})
     for stage, outputs in _stages(traced, grad):
         yield stage, by_name(outputs)
-    program = assemble(traced, grad=grad)
+    program = _program_of(traced, outputs)
     if not target.portable:
         valid = program.assuming_valid_labels(target)
         yield "assume valid labels", dict(zip(program.outputs, valid, strict=True))

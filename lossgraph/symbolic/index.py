@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import Dim, product
 from ..ir.expr import Expr, const
-from ..ir.types import FLOATS, broadcast_shapes, canonical_axis, dtype_name
+from ..ir.types import FLOATS, broadcast_shapes, canonical_axis
 from .reduce import log_softmax, sum_
 from .symbol import (
     Operand,
@@ -22,6 +22,7 @@ from .symbol import (
     _dim_of,
     as_expr,
     as_shape,
+    created,
     function,
     promote,
     static,
@@ -181,12 +182,13 @@ def one_hot(
         bound = ops.cast(ops.size_of(length), index.dtype)
         inside = ops.logical_and(ops.greater(index, -1.0), ops.less(index, bound))
         index = ops.where(inside, index, -1.0)
-    weak = dtype is None
-    chosen, kind = ops.cast(index, "int64"), "float64" if weak else dtype_name(dtype)
+    chosen = ops.cast(index, "int64")
     if (on_value, off_value) == (1.0, 0.0):
-        return Symbol(ops.one_hot(chosen, length, kind), weak)
+        return created(lambda kind: ops.one_hot(chosen, length, kind), dtype)
     hot = ops.one_hot(chosen, length, "bool")
-    return Symbol(ops.where(hot, const(on_value, kind), const(off_value, kind)), weak)
+    return created(
+        lambda kind: ops.where(hot, const(on_value, kind), const(off_value, kind)), dtype
+    )
 
 
 @function()

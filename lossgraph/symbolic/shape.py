@@ -11,13 +11,14 @@ from ..errors import InputError
 from ..ir import dims, ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr, const
-from ..ir.types import canonical_axes, canonical_axis, dtype_name, require_equal
+from ..ir.types import canonical_axes, canonical_axis, require_equal
 from .symbol import (
     Operand,
     Symbol,
     _dim_of,
     as_expr,
     as_shape,
+    created,
     function,
     is_one,
     promote,
@@ -429,41 +430,32 @@ def linalg_gemm(
 # --- creation -----------------------------------------------------------------------------
 
 
-def _created(value: float, shape: Any, dtype: Any) -> Symbol:
-    weak = dtype is None
-    return Symbol(ops.full(value, "float64" if weak else dtype_name(dtype), as_shape(shape)), weak)
-
-
-def _of_dtype(values: Expr, dtype: Any) -> Symbol:
-    """Created values in a dtype; without one they take that of what they meet."""
-    weak = dtype is None
-    return Symbol(ops.cast(values, "float64" if weak else dtype_name(dtype)), weak)
+def _filled(value: float, shape: Any, dtype: Any) -> Symbol:
+    return created(lambda kind: ops.full(value, kind, as_shape(shape)), dtype)
 
 
 @function()
 def zeros(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
     """Zeros, which without a dtype take that of what they meet."""
-    return _created(0.0, shape, dtype)
+    return _filled(0.0, shape, dtype)
 
 
 @function()
 def ones(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
     """Ones, which without a dtype take that of what they meet."""
-    return _created(1.0, shape, dtype)
+    return _filled(1.0, shape, dtype)
 
 
 @function()
 def full(shape: Any, val: float, ctx: Any = None, dtype: Any = None) -> Symbol:
     """One number everywhere."""
-    return _created(float(val), shape, dtype)
+    return _filled(float(val), shape, dtype)
 
 
 @function()
 def array(source_array: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
     """A constant array."""
-    if dtype is None:
-        return Symbol(const(source_array, "float64"), weak=True)
-    return wrap(const(source_array, dtype))
+    return created(lambda kind: const(source_array, kind), dtype)
 
 
 @function(True)
@@ -504,7 +496,7 @@ def arange(
         start, stop = 0, start
     if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
         values = np.repeat(np.arange(start, stop, step), repeat)
-        return _of_dtype(const(values, "float64"), dtype)
+        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
     if step != int(step) or step == 0:
         raise InputError("arange: a range of symbolic length needs a whole step")
     first, past, stride = _dim_of(start), _dim_of(stop), int(step)
@@ -513,7 +505,7 @@ def arange(
     values_ = ops.iota(count) * stride + ops.size_of(first)
     if repeat != 1:
         values_ = _repeat(wrap(values_), repeat).expr
-    return _of_dtype(values_, dtype)
+    return created(lambda kind: ops.cast(values_, kind), dtype)
 
 
 @function()
@@ -526,7 +518,7 @@ def eye(N: Any, M: Any = 0, k: int = 0, ctx: Any = None, dtype: Any = None) -> S
     columns = rows if isinstance(M, (int, np.integer)) and M == 0 else _dim_of(M)
     row = ops.expand_dims(ops.iota(rows), (1,))
     column = ops.expand_dims(ops.iota(columns), (0,))
-    return _of_dtype(ops.equal(row + k, column), dtype)
+    return created(lambda kind: ops.cast(ops.equal(row + k, column), kind), dtype)
 
 
 @function(True)

@@ -323,6 +323,12 @@ def same_size(left: Any, right: Any) -> bool:
     return a == b or (derived and 1 not in (a, b))
 
 
+def created(make: Callable[[str], Expr], dtype: Any) -> Symbol:
+    """What is made in a dtype; without one it takes the dtype of what it meets."""
+    weak = dtype is None
+    return Symbol(make("float64" if weak else dtype_name(dtype)), weak)
+
+
 def as_shape(shape: Any) -> tuple[Dim, ...]:
     """Dims from a shape as users give it."""
     items = shape if isinstance(shape, (tuple, list)) else (shape,)

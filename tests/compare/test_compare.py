@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+import command_line
 from lossgraph.catalogue import ALIASES, entries, example_types, lookup
-from lossgraph.cli import app, output
 from lossgraph.cli import compare as compare_command
+from lossgraph.cli import output
 from lossgraph.compare import equivalents, external_frameworks
 from lossgraph.compare.comparison import compare
 from lossgraph.compare.differences import deviation
@@ -53,7 +53,7 @@ SLIP = {slip}
 
 
 def call(*args: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["compare", *map(str, args)])
+    result = command_line.call("compare", *args)
     assert "Traceback" not in result.stderr
     return result.exit_code, result.stdout, result.stderr
 

@@ -12,13 +12,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, checker, helper
-from typer.testing import CliRunner
 
 import lossgraph as lg
+from command_line import call
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import entries, example_types
-from lossgraph.cli import app
 from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.example_inputs import draw_inputs
 from lossgraph.deploy.export import export_folder
@@ -34,10 +33,6 @@ scans = pytest.mark.skipif(
     onnx.__version__.startswith("1.21."),
     reason="this onnx takes as many states of a Scan as it has sequences",
 )
-
-
-def call(*args: object) -> Any:
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 def exported(folder: Path, *args: object) -> list[onnx.ModelProto]:
@@ -241,6 +236,6 @@ def test_a_page_says_how_to_export_one_node_again(tmp_path, monkeypatch):
     (line,) = [line for line in page.splitlines() if line.startswith("$ lossgraph export ")]
     again.mkdir()
     monkeypatch.chdir(again)
-    assert CliRunner().invoke(app, shlex.split(line)[2:]).exit_code == 0
+    assert call(*shlex.split(line)[2:]).exit_code == 0
     for name in ("value.onnx", "training.onnx", "README.md"):
         assert (again / name).read_bytes() == (tmp_path / "one" / name).read_bytes()

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support import ROOT
+
 SITE = ROOT / "docs" / "_build" / "html"
 PHONE = {"width": 375, "height": 800}
 PAGES = sorted(
@@ -25,21 +25,6 @@ pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(not PAGES, reason="no site is built here: tools/docs builds it"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, driven as the tools drive it."""
-    spec = importlib.util.spec_from_file_location("browser", ROOT / "tools" / "browser.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    try:
-        opened = tool.chromium()
-        started = opened.__enter__()
-    except tool.MissingBrowserError as error:
-        pytest.skip(str(error))
-    yield started
-    opened.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +74,7 @@ def test_all_links_inside_lead_somewhere(anchors, page):
 
 
 def test_the_gallery_has_a_card_for_every_loss():
-    from lossgraph.catalogue.register import entries
+    from lossgraph.catalogue import entries
 
     text = (SITE / "reference" / "gallery.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<a class="loss"', text)) == len(entries())

@@ -13,11 +13,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, checker, helper, numpy_helper
-from typer.testing import CliRunner
 
 import lossgraph as lg
+from command_line import call
 from lossgraph import gluon, losses, nn
-from lossgraph.cli import app
 from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import RELEASES
 from lossgraph.models.attach import attach_file
@@ -96,10 +95,6 @@ def types(made: onnx.ModelProto) -> dict[str, Any]:
         )
         for info in (*made.graph.input, *made.graph.output)
     }
-
-
-def call(*args: object) -> Any:
-    return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
 # --- numbers ---

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import sys
 import threading
 import time
 import urllib.parse
@@ -82,20 +81,6 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     building.build(folder, MODULES, [lookup(name) for name in LOSSES])
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        from browser import MissingBrowserError, chromium
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
-    try:
-        with chromium() as found:
-            yield found
-    except MissingBrowserError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+import command_line
 import lossgraph as lg
 from lossgraph import gluon
-from lossgraph.cli import app
 from lossgraph.errors import InputError
 from lossgraph.view.curves import Curve, Kink
 from lossgraph.view.plotting import Line, _range, inline_svg
@@ -30,7 +30,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def call(*args: object) -> Result:
-    return CliRunner().invoke(app, ["plot", *map(str, args)])
+    return command_line.call("plot", *args)
 
 
 def numbers(*args: object) -> list[dict[str, Any]]:
@@ -40,11 +40,7 @@ def numbers(*args: object) -> list[dict[str, Any]]:
 
 
 def refused(*args: object) -> str:
-    result = call(*args)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    return result.stderr
+    return command_line.refused("plot", *args)
 
 
 def texts(path: Path) -> list[str]:

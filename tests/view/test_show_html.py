@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+import command_line
 from lossgraph.catalogue import lookup
-from lossgraph.cli import app
 from lossgraph.view.webpage import _code, page
-from support import TOOLS
 
 pytestmark = pytest.mark.once
 
@@ -28,7 +27,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 def call(*args: object) -> Result:
-    return CliRunner().invoke(app, ["show", *map(str, args)])
+    return command_line.call("show", *args)
 
 
 def written(tmp_path: Path, *args: object) -> str:
@@ -185,22 +184,6 @@ def test_without_a_library_the_extra_is_named(
 
 
 # --- in a browser ---
-
-
-@pytest.fixture(scope="module")
-def browser() -> Any:
-    if not (TOOLS / "browser.py").exists():
-        pytest.skip("no tools beside the tests")
-    sys.path.insert(0, str(TOOLS))
-    try:
-        from browser import MissingBrowserError, chromium
-    finally:
-        sys.path.remove(str(TOOLS))
-    try:
-        with chromium() as started:
-            yield started
-    except MissingBrowserError as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])

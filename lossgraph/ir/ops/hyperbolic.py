@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..batching import pointwise
-from ..expr import Array, Expr, Op, register
+from ..expr import Expr, Op, register
 from ..types import numpy_dtype
 from .arithmetic import Arithmetic
 from .elementwise import absolute, clip, float_only, log1p_positive, maximum, sqrt
@@ -58,16 +58,6 @@ def _lower_asinh(b: Any, node: Expr, x: str) -> str:
     return g("Mul", g("Sign", x), total)
 
 
-def _float(function: Any) -> Any:
-    """A numpy function that may overflow, as an operation's reference."""
-
-    def reference(x: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return np.asarray(function(x), x.dtype)
-
-    return reference
-
-
 def _inverse_hypotenuse(x: Expr) -> Expr:
     """1/sqrt(1+x^2), where x^2 may overflow."""
     big = float(np.finfo(numpy_dtype(x.dtype)).max)
@@ -81,7 +71,7 @@ def _declare(name: str, ref: Any, derivative: Any, lower: Any) -> Op:
         Op(
             name,
             float_only,
-            _float(ref),
+            ref,
             lambda ct, out, x: (ct * derivative(x),),
             lower,
             batching=pointwise,
