@@ -250,13 +250,9 @@ class Signature:
         """
         names = set(given)
         self.require_known(owner, given)
-        missing = [p.name for p in self.parameters if p.name in self._needed - names]
+        missing = [name for name in self._required if name not in names]
         if missing:
             raise InputError(f"{owner} takes {list(self.by_name)}: missing {missing}")
-
-    @cached_property
-    def _needed(self) -> frozenset[str]:
-        return frozenset(self._required)
 
 
 @lru_cache(maxsize=1024)
