@@ -23,6 +23,11 @@ def _reshape_like(F: Any, x: Any, y: Any) -> Any:
     return F.reshape_like(x, y)
 
 
+def truncated(F: Any, label: Any) -> Any:
+    """Class labels as MXNet reads them: fractions are cut off, towards zero."""
+    return F.fix(label) if label.dtype.kind == "f" else label
+
+
 class Loss(HybridBlock):
     """Base of the losses: subclass it and write ``hybrid_forward(self, F, pred, label, ..)``.
 

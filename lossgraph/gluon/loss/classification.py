@@ -8,7 +8,7 @@ from typing import Any
 from ...authoring.options import integer, number, one_of
 from ...authoring.shapes import require_broadcast, require_classes
 from ...losses import classification, distribution, regression
-from .base import Loss, _reshape_like
+from .base import Loss, _reshape_like, truncated
 
 
 class SigmoidBinaryCrossEntropyLoss(Loss):
@@ -94,7 +94,8 @@ class SoftmaxCrossEntropyLoss(Loss):
         require_classes(pred.shape, self._axis)
         log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
         if self._sparse_label:
-            loss = classification.sparse_cross_entropy(F, log_probs, label, self._axis)
+            classes = truncated(F, label)
+            loss = classification.sparse_cross_entropy(F, log_probs, classes, self._axis)
             return self._average(F, loss, sample_weight, label)
         label = _reshape_like(F, label, pred)
         loss = classification.dense_cross_entropy(F, log_probs, label, self._axis)

@@ -10,7 +10,7 @@ from ...authoring.options import one_of
 from ...authoring.shapes import require_samples
 from ...errors import InputError
 from ...losses import ctc
-from .base import Loss
+from .base import Loss, truncated
 
 
 class CTCLoss(Loss):
@@ -71,6 +71,7 @@ class CTCLoss(Loss):
             pred = F.swapaxes(pred, 0, 1)
         if self._label_layout == "TN":
             label = F.swapaxes(label, 0, 1)
+        label = truncated(F, label)
         if label_lengths is None:
             ended = F.cumsum(label == -1, axis=1)
             label_lengths = F.sum(ended == 0, axis=1)
