@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,19 @@ def require_same(name: str, shape: Shape, like: str, target: Shape) -> None:
     if not same(shape, target):
         raise InputError(
             f"{name}: expected the shape of {like}, {tuple(target)}, got {tuple(shape)}"
+        )
+
+
+def require_size(name: str, shape: Shape, like: str, target: Shape, hint: str = "") -> None:
+    """Refuse an array that has not as many elements as another, whose shape it is to take.
+
+    Raises:
+        InputError: naming both, with the hint.
+    """
+    if not same_size(math.prod(shape), math.prod(target)):
+        raise InputError(
+            f"{name}: expected as many elements as {like}, of shape {shown(target)}, has; "
+            f"got shape {shown(shape)}{hint}"
         )
 
 
