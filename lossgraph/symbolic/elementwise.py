@@ -156,7 +156,8 @@ def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
 @function(True)
 def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
     """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    return wrap(ops.clip(as_expr(data), a_min, a_max))
+    (x, _, _), _ = promote(wrap(as_expr(data)), a_min, a_max)  # integers by fractions are floats
+    return wrap(ops.clip(x, a_min, a_max))
 
 
 @function(True)
