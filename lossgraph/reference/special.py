@@ -1,6 +1,6 @@
-"""Functions that numpy has not: the logarithm of the gamma function and its derivatives.
+"""Functions that numpy has not: log Gamma and its derivatives, and the inverse of erf.
 
-In float64, for arguments above zero; NaN below it.
+In float64; those of the gamma function for arguments above zero, NaN below it.
 """
 
 from __future__ import annotations
@@ -59,3 +59,23 @@ def _series(y: Raw, order: int) -> Raw:
         factor = float(b * math.factorial(2 * k + order - 1) / math.factorial(2 * k))
         total = total + factor * inverse_power(y, 2 * k + order)
     return np.asarray(total)
+
+
+def erfinv(x: Raw) -> Raw:
+    """The inverse of the error function; infinite at -1 and 1, NaN beyond."""
+    return np.asarray(np.vectorize(_erfinv, otypes=[np.float64])(x))
+
+
+def _erfinv(x: float) -> float:
+    """Halley's steps from Winitzki's approximation, by erf or, near 1, by what is left of it."""
+    if not abs(x) < 1:
+        return math.copysign(math.inf, x) if abs(x) == 1 else math.nan
+    left, near = 1 - abs(x), abs(x) < 0.5
+    log = math.log1p(-abs(x)) + math.log1p(abs(x))
+    half = 2 / (math.pi * 0.147) + log / 2
+    y = math.sqrt(max(math.sqrt(half * half - log / 0.147) - half, 0.0))
+    for _ in range(4):
+        error = math.erf(y) - abs(x) if near else left - math.erfc(y)
+        step = error * math.sqrt(math.pi) / 2 * math.exp(y * y)
+        y -= step / (1 + y * step)
+    return math.copysign(y, x)

@@ -48,6 +48,7 @@ softrelu = _unary("softrelu", ops.softplus)
 softsign = _unary("softsign", lambda x: x / (1 + ops.absolute(x)))
 tanh = _unary("tanh", ops.tanh)
 erf = _unary("erf", ops.erf)
+erfinv = _unary("erfinv", ops.erfinv)
 gammaln = _unary("gammaln", ops.gammaln)
 digamma = _unary("digamma", lambda x: ops.polygamma(x, 0))
 sin = _unary("sin", ops.sin)
@@ -71,7 +72,6 @@ rint = _unary("rint", lambda x: _rounded(x, ops.greater))
 isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
 isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
 isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
-gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
 stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
 identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
 
@@ -108,49 +108,6 @@ def _arccosh(above: Expr) -> Expr:
 def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol:
     """``clip(alpha*x + beta, 0, 1)``."""
     return wrap(ops.clip(_floating(data) * float(alpha) + float(beta), 0.0, 1.0))
-
-
-_ACTIVATIONS: dict[str, Any] = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softrelu": softrelu,
-    "softsign": softsign,
-}
-
-
-@function()
-def Activation(data: Operand, act_type: str) -> Symbol:
-    """One of the activation functions by name; ``softrelu`` is ``log(1+exp(x))``."""
-    return wrap(_chosen("act_type", act_type, _ACTIVATIONS)(data).expr)
-
-
-@function()
-def LeakyReLU(
-    data: Operand, gamma: Operand | None = None, act_type: str = "leaky", slope: float = 0.25
-) -> Symbol:
-    """Activations with a part below zero: leaky, prelu (slopes ``gamma``), elu, selu, gelu."""
-    x = _floating(data)
-    below = ops.minimum(x, 0.0)
-    bodies: dict[str, Callable[[], Expr]] = {
-        "leaky": lambda: ops.relu(x) + below * float(slope),
-        "prelu": lambda: ops.relu(x) + below * _channelwise(x, gamma),
-        "elu": lambda: ops.relu(x) + ops.expm1(below) * float(slope),
-        # the constants of self-normalizing networks (Klambauer et al. 2017)
-        "selu": lambda: (ops.relu(x) + ops.expm1(below) * 1.6732632423543772) * 1.0507009873554805,
-        "gelu": lambda: gelu(data).expr,
-    }
-    return wrap(_chosen("act_type", act_type, bodies)())
-
-
-def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
-    """A parameter of each channel (axis 1), ready to broadcast."""
-    if gamma is None:
-        raise InputError("act_type 'prelu' needs gamma")
-    slopes = ops.cast(as_expr(gamma), x.dtype)
-    if slopes.rank == 1 and x.rank > 2:
-        slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
-    return slopes
 
 
 @function(True)

@@ -50,6 +50,7 @@ from .elementwise import (
     tanh,
     where,
 )
+from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
@@ -128,6 +129,7 @@ __all__ = [
     "div",
     "equal",
     "erf",
+    "erfinv",
     "exp",
     "expand_dims",
     "expm1",
