@@ -37,6 +37,16 @@ def require_above(name: str, value: Any, low: float, closed: bool = False) -> No
         raise InputError(f"{name}: expected {wanted}, got {value!r}")
 
 
+def require_below(name: str, value: Any, high: float) -> None:
+    """Refuse a number that is not below ``high``.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if is_number(value) and not value < high:
+        raise InputError(f"{name}: expected a number below {high:g}, got {value!r}")
+
+
 def number(name: str, value: Any, optional: bool = False) -> Any:
     """A number, from a number or an array of one element; None too if it is optional.
 

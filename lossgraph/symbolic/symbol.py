@@ -314,13 +314,14 @@ def is_one(dim: Dim) -> bool:
     return dim == 1
 
 
-def same_size(left: Any, right: Any) -> bool:
+def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     """Whether two lengths are equal, without making either static.
 
-    A derived length (N*M) that meets a name is taken to be equal: a constraint will say so.
+    A derived length (N*M) that meets a name is taken to be equal, and a constraint will say so,
+    unless it has to be ``surely``.
     """
     a, b = _dim_of(left), _dim_of(right)
-    derived = any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
+    derived = not surely and any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
     return a == b or (derived and 1 not in (a, b))
 
 
