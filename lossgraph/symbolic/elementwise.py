@@ -113,7 +113,8 @@ def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol
 @function(True)
 def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
     """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    return wrap(ops.clip(as_expr(data), a_min, a_max))
+    (x, _, _), _ = promote(wrap(as_expr(data)), a_min, a_max)  # integers by fractions are floats
+    return wrap(ops.clip(x, a_min, a_max))
 
 
 @function(True)
