@@ -492,20 +492,20 @@ def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None
         past = length if end is None else _dim_of(end)
         past = length + past if isinstance(past, int) and past < 0 else dims.minimum(past, length)
         start, count = dims.minimum(first, length), dims.maximum(past - first, 0)
-    else:
-        start = dims.minimum(_bound(begin, length, length - 1), length - 1)
-        stop = -1 if end is None else dims.minimum(_bound(end, length, -1), length - 1)
+    else:  # places from length-1 down to -1, which is before the first
+        start = dims.minimum(_bound(begin, length, length - 1, -1), length - 1)
+        stop = -1 if end is None else dims.minimum(_bound(end, length, -1, -1), length - 1)
         count = dims.maximum(start - stop, 0)
     size = dims.floordiv(count + (abs(step) - 1), abs(step))
     return ops.take_range(x, axis, start, size, step)
 
 
-def _bound(value: Any, length: Dim, default: Dim) -> Dim:
-    """One end of a slice, counted from the front."""
+def _bound(value: Any, length: Dim, default: Dim, lowest: int = 0) -> Dim:
+    """One end of a slice, counted from the front, no lower than ``lowest``."""
     if value is None:
         return default
     dim = _dim_of(value)
-    return dims.maximum(length + dim, 0) if isinstance(dim, int) and dim < 0 else dim
+    return dims.maximum(length + dim, lowest) if isinstance(dim, int) and dim < 0 else dim
 
 
 def _position(item: Any, length: Dim) -> Dim:
