@@ -224,7 +224,7 @@ def _by_parts(F: Any, logits: Any, labels: Any) -> Any:
 
 
 def _focal(F: Any, logits: Any, labels: Any, gamma: Any, apart: bool) -> Any:
-    """Cross-entropy times the power of 1-p_y, with its derivatives where either is 0 or infinite."""
+    """Cross-entropy times the power of 1-p_y, and derivatives where either is 0 or infinite."""
     plain = _by_parts(F, logits, labels)
     if not is_number(gamma):
         plain, logits, labels, gamma = broadcast_all(F, plain, logits, labels, gamma)
