@@ -365,7 +365,7 @@ def _lower_log1p(b: Any, node: Expr, x: str) -> str:
 
 
 def log1p_positive(b: Any, dtype: str, x: str) -> str:
-    """log1p of positive numbers by the correction above, which needs no clamps for them."""
+    """log1p by the correction above, which needs no clamps for finite numbers well above -1."""
     one = b.const(1, dtype)
     u = b.add("Add", x, one)
     error = b.add("Sub", x, b.add("Sub", u, one))
