@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import reference
 from ..errors import InputError
-from ..runtime.arrays import is_array
+from ..runtime.arrays import is_array, stand_in
 from ..symbolic.symbol import Symbol
 from .inputs import scalar
 from .signature import Kind, Parameter, Signature
@@ -27,15 +27,18 @@ def bind_call(
     """
     arrays: dict[str, Any] = {}
     constants: dict[str, Any] = {}
+    numbers: list[str] = []
     by_name = signature.by_name
     for name, value in signature.bind(owner, args, kwargs).items():
         parameter = by_name.get(name) or signature.find(name)
         if value.__class__ is np.ndarray and parameter.kind is not Kind.SCALAR:  # type: ignore[union-attr]
             arrays[name] = value
         else:
-            _sort(name, value, parameter, arrays, constants)
+            _sort(name, value, parameter, arrays, constants, numbers)
     if not arrays:
         raise InputError(f"{owner}{signature}: no argument is an array")
+    if numbers:
+        _as_rank_0(arrays, numbers)
     return arrays, constants
 
 
@@ -45,10 +48,12 @@ def _sort(
     parameter: Any,
     arrays: dict[str, Any],
     constants: dict[str, Any],
+    numbers: list[str],
 ) -> None:
     """Put an argument among the arrays or the constants; an optional one that is None is neither.
 
-    An option is a constant where elsewhere numbers and tuples of them are arrays.
+    An option is a constant where elsewhere numbers and tuples of them are arrays. A Python number
+    is an array of rank 0 where one is declared; ``numbers`` takes down its name.
     """
     if parameter.kind is Kind.SCALAR:
         arrays[name] = scalar(name, value)
@@ -56,10 +61,26 @@ def _sort(
         constants[name] = value.item() if isinstance(value, np.generic) else tuple(value)
     elif isinstance(value, (Symbol, reference.Array)) or is_array(value):
         arrays[name] = value
-    elif parameter.role.number and isinstance(value, (int, float)):
-        arrays[name] = np.asarray(value)
+    elif parameter.takes_number and isinstance(value, (int, float)):
+        arrays[name] = value
+        numbers.append(name)
     elif value is not None or parameter.default is not None:
         constants[name] = value
+
+
+def _as_rank_0(arrays: dict[str, Any], numbers: Sequence[str]) -> None:
+    """Make arrays of numbers: of ints as they are, of others in the dtype of the first float array.
+
+    Beside symbols they stay numbers, which are constants there.
+    """
+    others = [value for name, value in arrays.items() if name not in numbers]
+    if any(isinstance(value, (Symbol, reference.Array)) for value in others):
+        return
+    dtypes = (stand_in("", value).dtype for value in others)
+    dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
+    for name in numbers:
+        value = arrays[name]
+        arrays[name] = np.asarray(value, dtype if isinstance(value, float) else None)
 
 
 def _is_constant(parameter: Parameter, value: Any) -> bool:

@@ -224,7 +224,8 @@ class Block(Holder):
         """The traced, differentiated and simplified graph for given input types."""
         types = with_scalar_types(as_types(inputs), self.scalar_inputs, constants)
         self.signature.require(self.name, {**types, **constants})
-        for label in set(_names(grad)) & set(self.labels_among(types)):
+        all_types = types | {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
+        for label in set(_names(grad)) & set(self.labels_among(all_types)):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self._forward,
@@ -251,6 +252,7 @@ class Block(Holder):
         among the options stand in their places, and so do those of ``*inputs``.
         """
         own = self._own_tensors(given)
+        given = {n: self._as_array(F, n, value) for n, value in given.items()}
         if own:
             dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
             given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
@@ -259,6 +261,22 @@ class Block(Holder):
         loss, given = self._with_scalars_placed(given)
         args, named = loss.signature.unflatten(given)
         return loss.hybrid_forward(F, *args, **named)
+
+    def _as_array(self, F: Any, name: str, value: Any) -> Any:
+        """A number as a constant of rank 0 where an array is declared."""
+        type_ = self._type_of(name, value)
+        if type_ is None:
+            return value
+        return F.array(value, dtype=None if type_.is_float else type_.dtype)
+
+    def _type_of(self, name: str, value: Any) -> TensorType | None:
+        """The type of the array that a number stands for; None where it is an option."""
+        if not isinstance(value, (int, float)):
+            return None
+        parameter = self.signature.find(name)
+        if parameter is None or not parameter.takes_number:
+            return None
+        return TensorType("float32" if isinstance(value, float) else "int64", ())
 
     def _with_scalars_placed(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
         """The loss with values in place of the ``Input`` options, and the other arguments."""
