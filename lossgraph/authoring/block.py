@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import reference, symbolic
 from ..compiler.program import Program, build, stages
-from ..errors import GradientError
+from ..errors import DtypeError, GradientError, InputError, SpecializationError
 from ..ir.expr import Expr
 from ..ir.types import TensorType
 from ..runtime.arrays import stand_in, to_numpy
@@ -26,6 +26,7 @@ from .cotangents import cotangents
 from .description import card_of
 from .input_types import Arrays, InputTypes, as_types, length_pattern
 from .inputs import Input, numbers_as_arrays, with_scalar_types
+from .shapes import shown
 from .signature import Signature, with_scalars
 from .state import Holder, frozen, frozen_attributes
 
@@ -260,7 +261,30 @@ class Block(Holder):
         self.require_shapes(self._without_scalars(shapes))
         loss, given = self._with_scalars_placed(given)
         args, named = loss.signature.unflatten(given)
-        return loss.hybrid_forward(F, *args, **named)
+        try:
+            return loss.hybrid_forward(F, *args, **named)
+        except InputError as error:
+            raise self._in_words_of_inputs(error, given) from None
+
+    def _in_words_of_inputs(self, error: InputError, given: Mapping[str, Any]) -> InputError:
+        """What an operator refuses, said of the inputs of a loss whose body its user did not write.
+
+        To who wrote the body the operators are what says where the mistake is.
+        """
+        reason, error.reason = error.reason, None
+        if reason is None or isinstance(error, SpecializationError) or not self._is_built_in:
+            return error
+        arrays = {n: x for n, x in given.items() if hasattr(x, "shape") and hasattr(x, "dtype")}
+        listed = ", ".join(
+            f"{n} {x.dtype}" if isinstance(error, DtypeError) else f"{n} of shape {shown(x.shape)}"
+            for n, x in arrays.items()
+        )
+        return type(error)(f"{self.name} does not take {listed}{reason and f': {reason}'}")
+
+    @property
+    def _is_built_in(self) -> bool:
+        """Whether the body is one of this package."""
+        return type(self).__module__.partition(".")[0] == __package__.partition(".")[0]
 
     def _as_array(self, F: Any, name: str, value: Any) -> Any:
         """A number as a constant of rank 0 where an array is declared."""

@@ -397,7 +397,9 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
             raise
         except InputError as error:
             listed = ", ".join(str(arg.type) for arg in args)
-            raise type(error)(f"{op.name}({listed}): {error}") from None
+            refusal = type(error)(f"{op.name}({listed}): {error}")
+            refusal.reason = str(error)
+            raise refusal from None
     return _intern(key, op, args, attrs, type_, tuple(constraints))
 
 

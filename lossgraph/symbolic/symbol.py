@@ -267,6 +267,10 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
         def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
             try:
                 return body(*args, **kwargs)
+            except InputError as error:
+                if error.reason is None:
+                    error.reason = ""
+                raise
             except TypeError as error:
                 raise _clearer(error, body, args, kwargs) from error
 
