@@ -72,6 +72,17 @@ def require_rank(name: str, shape: Shape, rank: int) -> None:
         raise InputError(f"{name}: expected {rank} axes, got shape {tuple(shape)}")
 
 
+def require_rank_from(name: str, shape: Shape, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming it.
+    """
+    if len(shape) < least:
+        axes = "1 axis" if least == 1 else f"{least} axes"
+        raise InputError(f"{name}: expected at least {axes}, got shape {tuple(shape)}")
+
+
 def require_shape(name: str, shape: Shape, wanted: Shape) -> None:
     """Refuse an array of another shape; None in ``wanted`` stands for any length.
 

@@ -71,7 +71,8 @@ class LinearCrossEntropyLoss(Loss):
         super().__init__(reduction)
         self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index)
         self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.weight, self.linear_bias = as_tensor(weight), as_tensor(linear_bias)
+        self.weight = as_tensor("weight", weight)
+        self.linear_bias = as_tensor("linear_bias", linear_bias)
         self.batch_chunk_size = batch_chunk_size
         if batch_chunk_size is not None:
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
