@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, SpecializationError
 from .dtypes import FLOAT32, Raw, as_float, common, is_float, parse, with_number
 from .missing import MASK_REFUSED, missing
 
@@ -120,6 +120,9 @@ METHODS = frozenset(
 )
 
 
+_COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
+
+
 class Array:
     """A numpy array under ``value`` that computes as an MXNet array does."""
 
@@ -127,7 +130,7 @@ class Array:
     __hash__ = None  # type: ignore[assignment]  # `==` is an operator
 
     def __init__(self, value: Any, dtype: Any = None) -> None:
-        raw = value.value if isinstance(value, Array) else np.asarray(value)
+        raw = value.value if isinstance(value, Array) else _numbers(value)
         self.is_truth = False  # whether its 0 and 1 are truth values, which select no elements
         self.value: Raw = raw if dtype is None else raw.astype(parse(dtype))
 
@@ -330,23 +333,31 @@ class Array:
 def operator(function: Callable[P, R]) -> Callable[P, R]:
     """Register an operator of F: it takes MXNet's ``name=`` and fails as InputError."""
     name = function.__name__
+    OPERATORS[name] = checked(name, function)
+    return OPERATORS[name]
+
+
+def checked(name: str, function: Callable[P, R]) -> Callable[P, R]:
+    """A function of F that fails as InputError, with the call in its words."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
+    def call(*args: P.args, **options: P.kwargs) -> R:
         options.pop("name", None)
+        for value in (*args, *options.values()):
+            if isinstance(value, complex) or getattr(value, "dtype", FLOAT32) in _COMPLEX:
+                raise InputError(f"F.{name}({_signature(args, options)}): numbers are real")
         try:
             bound = signature.bind(*args, **options)
             with np.errstate(all="ignore"):
                 return function(*bound.args, **bound.kwargs)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
-            if str(error).startswith("F."):
+            if str(error).startswith("F.") or isinstance(error, SpecializationError):
                 raise  # an operator made of operators: the inner one has said where
             kind = type(error) if isinstance(error, InputError) else InputError
             raise kind(f"F.{name}({_signature(args, options)}): {error}") from error
 
-    OPERATORS[name] = checked
-    return checked
+    return call
 
 
 def describe(value: Any) -> str:
@@ -391,6 +402,9 @@ def array(source: Any, ctx: Any = None, dtype: Any = None) -> Array:
     """An array from numbers, lists or numpy: float32 unless a dtype is given."""
     default = source.dtype if isinstance(source, Array) else FLOAT32
     return Array(source, default if dtype is None else dtype)
+
+
+array = checked("array", array)
 
 
 @operator
@@ -473,6 +487,17 @@ def operands(left: Any, right: Any) -> tuple[Raw, Raw]:
         dtype = with_number(raw(right).dtype, _number(left))
     first, second = (x.value if isinstance(x, Array) else np.asarray(x) for x in (left, right))
     return first.astype(dtype), second.astype(dtype)
+
+
+def _numbers(value: Any) -> Raw:
+    """An array of numbers from whatever makes one."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        found = np.empty(0, object)
+    if found.dtype.kind not in "fiub" and found.dtype.name != "bfloat16":
+        raise InputError(f"expected an array of numbers, got {reprlib.repr(value)}")
+    return found
 
 
 def _number(value: Any) -> float:

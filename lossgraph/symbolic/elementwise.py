@@ -13,7 +13,19 @@ from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.types import broadcast_shapes, numpy_dtype
-from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
+from .symbol import (
+    Axes,
+    DtypeLike,
+    Operand,
+    Symbol,
+    as_expr,
+    binary,
+    compare,
+    function,
+    promote,
+    truth,
+    wrap,
+)
 
 
 def _floating(x: Operand) -> Expr:
@@ -183,7 +195,7 @@ def _chooses_rows(length: Dim, shape: Sequence[Dim], branches: Sequence[Expr]) -
 
 
 @function(True, "Cast", "astype")
-def cast(data: Operand, dtype: Any) -> Symbol:
+def cast(data: Operand, dtype: DtypeLike) -> Symbol:
     """``data`` in another dtype."""
     return wrap(ops.cast(as_expr(data), dtype))
 
@@ -202,7 +214,7 @@ def add_n(*args: Operand) -> Symbol:
 def _binary(
     body: Callable[..., Expr], *names: str, floating: bool = False, comparison: bool = False
 ) -> Any:
-    def call(lhs: Operand, rhs: Operand, axis: Any = None) -> Symbol:
+    def call(lhs: Operand, rhs: Operand, axis: Axes = None) -> Symbol:
         # MXNet ignores an axis here, and Gluon's own losses pass one
         if comparison:
             return compare(body, lhs, rhs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 from ..reference.missing import MASK_REFUSED, missing
-from .arguments import shown
+from .arguments import Arguments, Check, is_int, is_numeric, shown
 from .array_index import take_elements
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -116,7 +116,6 @@ class SymbolicSize:
 
 
 Number: TypeAlias = int | float | np.number[Any]
-Operand: TypeAlias = "Symbol | SymbolicSize | Number | np.ndarray[Any, Any] | Sequence[Any]"
 
 
 class Symbol:
@@ -291,17 +290,41 @@ class Symbol:
     as_in_ctx = as_in_context
 
 
+def _is_operand(value: object) -> bool:
+    return isinstance(value, (Symbol, SymbolicSize, Expr)) or is_numeric(value)
+
+
+def _is_shape(value: object) -> bool:
+    several = isinstance(value, (list, tuple, range))
+    return all(map(_is_size, value)) if several else _is_size(value)  # type: ignore[call-overload]
+
+
+def _is_axes(value: object) -> bool:
+    several = isinstance(value, (list, tuple, range))
+    return all(map(is_int, value)) if several else is_int(value)  # type: ignore[call-overload]
+
+
+# What arguments of F are: types for readers, each with the check that the function makes.
+Operand: TypeAlias = Annotated[
+    Symbol | SymbolicSize | Number | np.ndarray[Any, Any] | Sequence[Any],
+    Check(_is_operand, "a symbol, a number or an array of numbers"),
+]
+Axes: TypeAlias = Annotated[Any, Check(_is_axes, "an axis or several")]
+ShapeLike: TypeAlias = Annotated[Any, Check(_is_shape, "a size or several")]
+Sizes: TypeAlias = Annotated[
+    Sequence[Any], Check(lambda v: isinstance(v, (list, tuple)) and _is_shape(v), "sizes")
+]
+SizeLike: TypeAlias = Annotated[Any, Check(lambda v: _is_size(v), "a size")]
+DtypeLike: TypeAlias = Annotated[
+    Any, Check(lambda v: isinstance(v, (str, type, np.dtype)) or hasattr(v, "dtype"), "a dtype")
+]
+
+
 def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(body)
-        def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-            try:
-                return body(*args, **kwargs)
-            except TypeError as error:
-                raise _clearer(error, body, args, kwargs) from error
-
+        call = checked(f"F.{body.__name__.rstrip('_')}", body)
         for known_as in (body.__name__.rstrip("_"), *aliases):
             _FUNCTIONS[known_as] = call
             if method:
@@ -309,6 +332,25 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
         return call
 
     return decorate
+
+
+def checked(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of ``F``: what it is called with is what its annotations say."""
+    arguments = Arguments(owner, body)
+
+    @functools.wraps(body)
+    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        arguments.require(args, kwargs)
+        try:
+            return body(*args, **kwargs)
+        except InputError as error:
+            if error.reason is None:
+                error.reason = ""
+            raise
+        except TypeError as error:
+            raise _clearer(error, owner, body, args, kwargs) from error
+
+    return call
 
 
 def functions() -> dict[str, Callable[..., Any]]:
@@ -354,6 +396,31 @@ def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     a, b = _dim_of(left), _dim_of(right)
     derived = not surely and any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
     return a == b or (derived and 1 not in (a, b))
+
+
+def require_rank(name: str, x: Expr, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if x.rank < least:
+        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
+
+
+def as_axes(axes: Any) -> tuple[int, ...]:
+    """Axes as users give them: one or several."""
+    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+
+
+def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
+    """Refuse two sequences that do not belong together.
+
+    Raises:
+        InputError: saying what they are.
+    """
+    if len(left) != len(right):
+        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
 
 
 def created(make: Callable[[str], Expr], dtype: Any) -> Symbol:
@@ -423,7 +490,7 @@ def _symbol(value: Any) -> Symbol:
         return value.as_symbol()
     if isinstance(value, Expr):
         return Symbol(value)
-    array = _numbers(value)
+    array = numbers(value)
     if array.dtype.kind == "b":
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
@@ -431,7 +498,7 @@ def _symbol(value: Any) -> Symbol:
     return Symbol(const(array, "float64" if weak else array.dtype), weak)
 
 
-def _numbers(value: Any) -> np.ndarray[Any, Any]:
+def numbers(value: Any) -> np.ndarray[Any, Any]:
     """An array of numbers from what is no symbol.
 
     Raises:
@@ -478,7 +545,7 @@ def _is_size(value: object) -> bool:
     """Whether a value may stand for a length: a size, or a whole number."""
     if isinstance(value, float):
         return value.is_integer()
-    return isinstance(value, (SymbolicSize, Size, int, np.integer))
+    return isinstance(value, (SymbolicSize, Size, int)) or is_int(value)
 
 
 def _dim_of(value: object) -> Dim:
@@ -571,6 +638,8 @@ def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None
     """Elements from ``begin`` to before ``end`` along an axis, as Python slices count."""
     axis = canonical_axis(axis, x.rank)
     length = x.shape[axis]
+    if not (step is None or is_int(step)):
+        raise InputError(f"the step of a slice is an int, got {shown(step)}")
     step = 1 if step is None else int(step)
     if step == 0:
         raise InputError("the step of a slice cannot be 0")
@@ -603,7 +672,11 @@ def _position(item: Any, length: Dim) -> Dim:
 
 
 def _clearer(
-    error: TypeError, body: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    error: TypeError,
+    owner: str,
+    body: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
 ) -> TypeError:
     """An InputError where the call does not fit the signature; other errors stay."""
     if isinstance(error, DtypeError):
@@ -611,5 +684,5 @@ def _clearer(
     try:
         inspect.signature(body).bind(*args, **kwargs)
     except TypeError as mismatch:
-        return DtypeError(f"F.{body.__name__}{inspect.signature(body)}: {mismatch}")
+        return DtypeError(f"{owner}{inspect.signature(body)}: {mismatch}")
     return error
