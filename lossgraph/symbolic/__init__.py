@@ -6,8 +6,19 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
+from . import (
+    activations,
+    cumulative,
+    elementwise,
+    index,
+    linear_algebra,
+    matrices,
+    reduce,
+    sequence,
+    shape,
+)
 from .control import contrib
+from .linear_algebra import linalg
 from .symbol import Symbol, SymbolicSize, functions
 
 _MODULES = (  # which declare the functions
@@ -15,6 +26,7 @@ _MODULES = (  # which declare the functions
     cumulative,
     elementwise,
     index,
+    linear_algebra,
     matrices,
     reduce,
     sequence,
@@ -22,4 +34,4 @@ _MODULES = (  # which declare the functions
 )
 globals().update(functions())
 
-__all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]
+__all__ = ["Symbol", "SymbolicSize", "contrib", "linalg", *sorted(functions())]

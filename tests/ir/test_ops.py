@@ -17,7 +17,7 @@ from lossgraph.ir.expr import inputs_of, registered, substitute
 from lossgraph.ir.types import TensorType
 from lossgraph.lowering.lower import lower
 from lossgraph.lowering.validate import check
-from lossgraph.passes import autodiff, costs
+from lossgraph.passes import autodiff, costs, factorizations
 from lossgraph.passes.costs import PLAIN, Target
 from support import (
     OLD_ENGINE,
@@ -59,6 +59,13 @@ SHAPES = [((3, 4), (3, 4)), ((3, 4), (1, 4)), ((3, 1), (4,)), ((), (2,)), ((0, 4
 
 def floats(*shapes, dtype="float64"):
     return [TensorType(dtype, shape) for shape in shapes]
+
+
+def definite(x):
+    """A positive definite matrix, exactly that of any dtype."""
+    places = ops.iota(x.shape[-1])
+    diagonal = ops.equal(ops.expand_dims(places, (1,)), ops.expand_dims(places, (0,)))
+    return ops.where(diagonal, 4.0, x * 0.25)
 
 
 def ints(*shape):
@@ -193,6 +200,26 @@ EXAMPLES = {
             ("LogSoftmax", ops.log_softmax),
             ("SumLog1pExpNegAbs", ops.sum_log1p_exp_neg_abs),
         )
+    },
+    "Cholesky": [
+        (floats((4, 4)), lambda x: factorizations.cholesky(definite(x))),
+        (floats((2, 3, 3)), lambda x: factorizations.cholesky(definite(x))),
+    ],
+    "SolveLower": [
+        (floats((4, 4), (4, 2)), lambda x, y: factorizations.solve_lower(definite(x), y)),
+        (floats((2, 3, 3), (2, 3, 1)), lambda x, y: factorizations.solve_lower(definite(x), y)),
+    ],
+    "Solve": [
+        (floats((4, 4), (4, 2)), lambda x, y: factorizations.solve(definite(x), y)),
+        (floats((2, 3, 3), (2, 3, 1)), lambda x, y: factorizations.solve(definite(x), y, True)),
+    ],
+    "Cofactor": [(floats((2, 3, 3)), lambda x: factorizations.cofactor(definite(x)))],
+    **{
+        op.name: [
+            (floats((4, 4)), lambda x, op=op: op(ops.flip(definite(x), (0,)))),
+            (floats((2, 3, 3)), lambda x, op=op: op(definite(x))),
+        ]
+        for op in (factorizations.det, factorizations.log_abs_det, factorizations.det_sign)
     },
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [
