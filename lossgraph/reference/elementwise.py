@@ -225,15 +225,28 @@ def add_n(*args: Array) -> Array:
 
 @operator
 def where(condition: Array, x: Any, y: Any) -> Array:
-    """X where the condition is not 0, else y; a condition of rank 1 selects whole rows."""
+    """X where the condition is not 0, else y; a condition of rank 1 selects whole rows.
+
+    It does where it is as long as the first axis; all else broadcasts as in numpy.
+    """
     chosen = raw(condition) != 0
     left, right = operands(x, y)
     shape = np.broadcast_shapes(left.shape, right.shape)
-    if chosen.shape != shape and chosen.ndim == 1 and shape[:1] == chosen.shape:
+    if chosen.ndim == 1 and len(shape) > 1 and chosen.shape == shape[:1]:
+        lower = [part for part in (left, right) if 0 < part.ndim < len(shape)]
+        if chosen.size != 1 and any(
+            part.shape[-1:] == chosen.shape == shape[-1:] for part in lower
+        ):
+            raise InputError(
+                f"the condition could choose along the first or the last axis of {shape}"
+            )
         chosen = chosen.reshape((-1,) + (1,) * (len(shape) - 1))
-    elif chosen.shape != shape:
-        raise InputError(f"the condition needs the shape {shape} or {shape[:1]}")
-    return Array(np.where(chosen, left, right))
+    try:
+        return Array(np.where(chosen, left, right))
+    except ValueError:
+        raise InputError(
+            f"the condition of shape {chosen.shape} does not broadcast to {shape}"
+        ) from None
 
 
 @operator

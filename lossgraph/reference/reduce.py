@@ -280,6 +280,6 @@ def softmax_cross_entropy(data: Array, label: Array) -> Array:
     value = floating(data)
     if value.ndim != 2 or raw(label).shape != value.shape[:1]:
         raise InputError("expected data of shape (N, C) and label of shape (N,)")
-    index, _ = located(raw(label), value.shape[1], "raise", "label")
+    index, _ = located(np.trunc(raw(label)), value.shape[1], "raise", "label")
     picked = np.take_along_axis(log_probs(value, 1), index[:, None], 1)
     return kept((-np.sum(picked)).astype(value.dtype))

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
+from ..ir.dims import Dim
 from ..ir.expr import Expr
+from ..ir.types import broadcast_shapes
 from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
 
 
@@ -113,7 +115,8 @@ def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol
 @function(True)
 def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
     """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    return wrap(ops.clip(as_expr(data), a_min, a_max))
+    (x, _, _), _ = promote(wrap(as_expr(data)), a_min, a_max)  # integers by fractions are floats
+    return wrap(ops.clip(x, a_min, a_max))
 
 
 @function(True)
@@ -127,12 +130,33 @@ def smooth_l1(data: Operand, scalar: float = 1.0) -> Symbol:
 
 @function(True)
 def where(condition: Operand, x: Operand, y: Operand) -> Symbol:
-    """``x`` where the condition is not zero, else ``y``; a condition of rank 1 chooses rows."""
+    """``x`` where the condition is not zero, else ``y``, all three broadcast together.
+
+    A condition of rank 1 as long as the first axis of what it chooses from chooses rows. Where
+    that is the last axis too, and an array of lower rank lies along it, it could mean either and
+    is refused.
+    """
     (a, b), weak = promote(x, y)
     chosen = truth(condition)
-    if chosen.rank == 1 and max(a.rank, b.rank) > 1:
-        chosen = ops.expand_dims(chosen, range(1, max(a.rank, b.rank)))
+    shape = broadcast_shapes(a.shape, b.shape)
+    if chosen.rank == 1 and len(shape) > 1 and _chooses_rows(chosen.shape[0], shape, (a, b)):
+        chosen = ops.expand_dims(chosen, range(1, len(shape)))
     return Symbol(ops.where(chosen, a, b), weak)
+
+
+def _chooses_rows(length: Dim, shape: Sequence[Dim], branches: Sequence[Expr]) -> bool:
+    """Whether a condition of rank 1 lies along the first axis of ``shape``, not along the last."""
+    if length != shape[0]:
+        return length != shape[-1] and shape[0] != 1
+    if length == shape[-1] != 1 and any(
+        0 < branch.rank < len(shape) and branch.shape[-1] == length for branch in branches
+    ):
+        raise InputError(
+            f"where: a condition of shape ({length},) could choose along the first or the last "
+            f"axis of ({', '.join(map(str, shape))}): reshape it to "
+            f"{(length, *[1] * (len(shape) - 1))} or {(*[1] * (len(shape) - 1), length)}"
+        )
+    return True
 
 
 @function(True, "Cast", "astype")

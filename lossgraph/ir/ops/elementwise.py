@@ -261,10 +261,20 @@ absolute = _unary(
     infer=number_only,
     nonnegative=True,
 )
+
+
+def _lower_relu(b: Any, node: Expr, x: str) -> str:
+    """Max in float64: ONNX Runtime joins Relu and Clip to a Clip that it has in 32 bits only."""
+    if node.dtype == "float64":
+        return str(b.add("Max", x, b.const(0, node.dtype)))
+    return str(b.add("Relu", x))
+
+
 relu = _unary(
     "Relu",
     lambda x: np.maximum(x, x.dtype.type(0)),  # NumPy 1 widens a scalar array beside a number
     lambda ct, out, x: ct * step(x),
+    _lower_relu,
     domain=POSITIVE,
     nonnegative=True,
 )
