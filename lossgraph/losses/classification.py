@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..symbolic.ctc import in_range
 from .axes import Axis, axes_of, chosen, log_softmax, spread, total
-from .ctc import in_range
 from .limits import finfo
 
 SMALLEST_DIVISOR = float(np.float32(1e-12))  # of torch's kernels, in every dtype

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .ctc import LOG_ZERO
+from ..symbolic.ctc import LOG_ZERO
 from .limits import broadcast_all, in_base, xlogy
 
 _UNDERFLOW = -750.0  # below it exp is 0 in float64 too, or what old engines have instead

@@ -18,13 +18,24 @@ from . import elementwise as _elementwise
 from . import index as _index
 from . import linear_algebra as _linear_algebra
 from . import matrices as _matrices
+from . import outputs as _outputs
 from . import reduce as _reduce
 from . import shape as _shape
 from .array import OPERATORS, Array
 from .contrib import contrib as contrib
 from .linear_algebra import linalg as linalg
 
-_MODULES = (_activations, _array, _elementwise, _index, _linear_algebra, _matrices, _reduce, _shape)
+_MODULES = (
+    _activations,
+    _array,
+    _elementwise,
+    _index,
+    _linear_algebra,
+    _matrices,
+    _outputs,
+    _reduce,
+    _shape,
+)
 _OPERATORS = set(OPERATORS.values())
 # An alias is a second name of an operator in its module.
 _FUNCTIONS = {

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from .array import OPERATORS, Array, describe, kept, raw
 from .dtypes import Raw
+from .outputs import CTCLoss
 
 Nested = Any  # an array, or a list or tuple of nested ones
 Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
@@ -142,4 +143,9 @@ def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
     return np.asarray(low * (1 - share) + high * share)
 
 
-contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)
+contrib = SimpleNamespace(
+    BilinearResize2D=BilinearResize2D,
+    CTCLoss=CTCLoss,
+    ctc_loss=CTCLoss,
+    foreach=foreach,
+)

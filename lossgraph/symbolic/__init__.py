@@ -13,11 +13,12 @@ from . import (
     index,
     linear_algebra,
     matrices,
+    outputs,
     reduce,
     sequence,
     shape,
 )
-from .control import contrib
+from .contrib import contrib
 from .linear_algebra import linalg
 from .symbol import Symbol, SymbolicSize, functions
 
@@ -28,6 +29,7 @@ _MODULES = (  # which declare the functions
     index,
     linear_algebra,
     matrices,
+    outputs,
     reduce,
     sequence,
     shape,

@@ -1,16 +1,14 @@
-"""``F.contrib``: control flow, and what else MXNet keeps there."""
+"""Control flow of ``F.contrib``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from ..passes.scan import scan
-from .resize import BilinearResize2D
 from .symbol import Symbol, as_expr, promote, wrap
 
 
@@ -80,6 +78,3 @@ def _like(value: Any, exprs: Sequence[Expr]) -> Any:
         return [build(item) for item in part] if nested else wrap(next(left))
 
     return build(value)
-
-
-contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)

@@ -24,9 +24,7 @@ def _reshape_like(F: Any, x: Any, y: Any) -> Any:
     return F.reshape_like(x, y)
 
 
-def matched(
-    F: Any, name: str, x: Any, like_name: str, like: Any, hint: str = ""
-) -> Any:
+def matched(F: Any, name: str, x: Any, like_name: str, like: Any, hint: str = "") -> Any:
     """``x`` in the shape of ``like``, which has as many elements, or an error that names both."""
     require_size(name, x.shape, like_name, like.shape, hint)
     return F.reshape_like(x, like)

@@ -52,7 +52,7 @@ from .elementwise import (
 )
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, resolve_custom_vjp
+from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import (
     add_at,
@@ -168,6 +168,7 @@ __all__ = [
     "norm",
     "one_hot",
     "only_select",
+    "own_gradient",
     "pad",
     "pick",
     "polygamma",

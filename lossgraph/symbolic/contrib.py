@@ -1,0 +1,16 @@
+"""``F.contrib``: control flow, and what else MXNet keeps there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from .control import foreach
+from .outputs import CTCLoss
+from .resize import BilinearResize2D
+
+contrib = SimpleNamespace(
+    BilinearResize2D=BilinearResize2D,
+    CTCLoss=CTCLoss,
+    ctc_loss=CTCLoss,
+    foreach=foreach,
+)
