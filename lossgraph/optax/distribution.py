@@ -11,6 +11,7 @@ from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
 from ..losses.axes import Axis, chosen, total
+from ..losses.limits import broadcast_all
 
 Reduce = Callable[..., Any]
 
@@ -28,8 +29,8 @@ def kl_divergence(
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
-    terms = distribution.kl_divergence(F, log_predictions, targets, 0.0)
-    return total(F, terms, axis, where)
+    own = F.masked_mul(targets, F.log(targets))
+    return total(F, own - F.masked_mul(targets, log_predictions), axis, where)
 
 
 def kl_divergence_with_log_targets(
@@ -39,11 +40,13 @@ def kl_divergence_with_log_targets(
 
     .. math:: \ell = \sum_c e^{t_c} (t_c - \log p_c)
 
-    Inputs and options as ``kl_divergence``, but a log-target of -inf gives NaN, as in optax.
+    Inputs and options as ``kl_divergence``. A log-target of -inf adds nothing
+    and has the gradient 0 (in optax both are NaN).
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
-    terms = F.exp(log_targets) * (log_targets - log_predictions)
+    inputs = broadcast_all(F, log_predictions, log_targets)
+    terms = distribution.log_kl_divergence(F, *inputs)
     return total(F, terms, axis, where)
 
 

@@ -1,6 +1,6 @@
-"""Functions that numpy has not: log Gamma and its derivatives, and the inverse of erf.
+"""Functions that numpy has not: log Gamma and its derivatives, erf's complement and inverse.
 
-In float64; those of the gamma function for arguments above zero, NaN below it.
+In float64; the gamma functions for arguments above zero, and NaN below it.
 """
 
 from __future__ import annotations
@@ -79,3 +79,34 @@ def _erfinv(x: float) -> float:
         step = error * math.sqrt(math.pi) / 2 * math.exp(y * y)
         y -= step / (1 + y * step)
     return math.copysign(y, x)
+
+
+_FRACTIONS = 120  # of the continued fraction of erfc, from 2 on
+
+
+def erfc(x: Raw) -> Raw:
+    """1 - erf(x)."""
+    return np.asarray(np.vectorize(math.erfc, otypes=[np.float64])(x))
+
+
+def log_erfc(x: Raw) -> Raw:
+    """log(erfc(x)), which does not underflow."""
+    x = np.asarray(x, np.float64)
+    near = np.log1p(-np.vectorize(math.erf, otypes=[np.float64])(np.minimum(x, 2)))
+    far = np.log(_scaled_erfc(np.maximum(x, 2))) - np.square(x)
+    return np.where(x > 2, far, near)
+
+
+def erfcx(x: Raw) -> Raw:
+    """exp(x^2) erfc(x)."""
+    x = np.asarray(x, np.float64)
+    near = np.exp(np.square(np.minimum(x, 2))) * erfc(x)
+    return np.where(x > 2, _scaled_erfc(np.maximum(x, 2)), near)
+
+
+def _scaled_erfc(x: Raw) -> Raw:
+    """exp(x^2) erfc(x) of x from 2 on, by Laplace's continued fraction."""
+    total = x
+    for k in range(_FRACTIONS, 0, -1):
+        total = x + k / 2 / total
+    return np.asarray(1 / (math.sqrt(math.pi) * total))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from .control import foreach
+from .control import cond, foreach, while_loop
 from .outputs import CTCLoss
 from .resize import BilinearResize2D
 
 contrib = SimpleNamespace(
     BilinearResize2D=BilinearResize2D,
     CTCLoss=CTCLoss,
+    cond=cond,
     ctc_loss=CTCLoss,
     foreach=foreach,
+    while_loop=while_loop,
 )

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
-from ..ir.types import broadcast_shapes
+from ..ir.types import broadcast_shapes, numpy_dtype
 from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
 
 
@@ -27,6 +29,11 @@ def _unary(name: str, body: Callable[[Expr], Expr], *aliases: str, numbers: bool
     call.__name__ = name
     call.__doc__ = f"``{name}`` of every element."
     return function(True, *aliases)(call)
+
+
+def _rounding(name: str, body: Callable[[Expr], Expr], *aliases: str) -> Any:
+    """A rounding, which leaves integers as they are."""
+    return _unary(name, lambda x: body(x) if x.type.is_float else x, *aliases, numbers=True)
 
 
 abs_ = _unary("abs", ops.absolute, numbers=True)
@@ -47,7 +54,7 @@ log10 = _unary("log10", lambda x: ops.log(x) * (1 / math.log(10)))
 relu = _unary("relu", lambda x: ops.relu(x) if x.type.is_float else ops.maximum(x, 0), numbers=True)
 sigmoid = _unary("sigmoid", ops.sigmoid)
 softrelu = _unary("softrelu", ops.softplus)
-softsign = _unary("softsign", lambda x: x / (1 + ops.absolute(x)))
+softsign = _unary("softsign", lambda x: _softsign(x))
 tanh = _unary("tanh", ops.tanh)
 erf = _unary("erf", ops.erf)
 erfinv = _unary("erfinv", ops.erfinv)
@@ -55,8 +62,6 @@ gammaln = _unary("gammaln", ops.gammaln)
 digamma = _unary("digamma", lambda x: ops.polygamma(x, 0))
 sin = _unary("sin", ops.sin)
 cos = _unary("cos", ops.cos)
-floor = _unary("floor", ops.floor)
-ceil = _unary("ceil", ops.ceil)
 tan = _unary("tan", lambda x: ops.sin(x) / ops.cos(x))
 arctan = _unary("arctan", ops.atan)
 arcsin = _unary("arcsin", lambda x: ops.atan(x / ops.sqrt((1 - x) * (1 + x))))
@@ -68,9 +73,12 @@ arccosh = _unary("arccosh", lambda x: _arccosh(x - 1))
 arctanh = _unary("arctanh", lambda x: ops.log1p(2 * x / (1 - x)) * 0.5)
 degrees = _unary("degrees", lambda x: x * (180 / math.pi))
 radians = _unary("radians", lambda x: x * (math.pi / 180))
-fix = _unary("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
-round_ = _unary("round", lambda x: ops.sign(x) * _rounded(ops.absolute(x), ops.greater_equal))
-rint = _unary("rint", lambda x: _rounded(x, ops.greater))
+floor = _rounding("floor", ops.floor)
+ceil = _rounding("ceil", ops.ceil)
+fix = _rounding("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
+round_ = _rounding("round", lambda x: ops.sign(x) * _rounded(ops.absolute(x), ops.greater_equal))
+# The sign twice, as what is rounded to zero keeps it.
+rint = _rounding("rint", lambda x: ops.sign(x) * ops.absolute(_rounded(x, ops.greater)))
 isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
 isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
 isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
@@ -93,6 +101,13 @@ def with_gradient(
     again = None if beside is None else as_expr(beside)
     inputs, derivatives = ([as_expr(x) for x in part] for part in (wrt, gradients))
     return wrap(ops.custom_vjp(as_expr(data), inputs, derivatives, again))
+
+
+def _softsign(x: Expr) -> Expr:
+    """x/(1+|x|), of which infinities are kept, whose quotient is none."""
+    big = float(np.finfo(numpy_dtype(x.dtype)).max)
+    x = ops.clip(x, -big, big)
+    return x / (1 + ops.absolute(x))
 
 
 def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:

@@ -221,6 +221,11 @@ EXAMPLES = {
         ]
         for op in (factorizations.det, factorizations.log_abs_det, factorizations.det_sign)
     },
+    "LogSumExpOthers": [
+        ([X], lambda x: ops.logsumexp_others(x, 1)),
+        (floats((2, 3, 4)), lambda x: ops.logsumexp_others(x, 1)),
+        (floats((0, 4)), lambda x: ops.logsumexp_others(x, 1)),
+    ],
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [
         ([X], lambda x: ops.arg_extremum(x, 1, largest=True)),

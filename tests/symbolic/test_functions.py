@@ -93,6 +93,7 @@ EXACT = {
     "elu": lambda x: x if x > 0 else mp.expm1(x),
     "swish": lambda x: x / (1 + mp.exp(-x)),
     "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
+    "gelu": lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2,
     "erfinv": lambda x: mp.erfinv(x),
 }
 PLACES = [-1e4, -100.0, -30.0, -3.0, -1e-3, -1e-8, 1e-8, 1e-3, 0.7, 3.0, 30.0, 100.0, 1e4]
