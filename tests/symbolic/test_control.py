@@ -85,7 +85,7 @@ def test_steps_after_the_end_have_no_gradient():
 
     (roots, _), gradient = FunctionLoss(body).value_and_grad(np.array([2.25]))
     assert_close(roots[:, 0], np.array([1.5, np.sqrt(1.25), 0, 0, 0, 0]))
-    assert_close(gradient, np.array([0.5 / 1.5 + 0.5 / np.sqrt(1.25) + 1]))
+    assert_close(gradient["x"], np.array([0.5 / 1.5 + 0.5 / np.sqrt(1.25) + 1]))
 
 
 @pytest.mark.parametrize(
