@@ -68,7 +68,9 @@ def gelu(data: Array, approximate: Any = False) -> Array:
         wide = value.astype(np.float64)
         gate = _sigmoid(2 * math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3))
         return Array(_gated(wide, gate).astype(value.dtype))
-    gate = np.vectorize(math.erfc, otypes=[np.float64])(-value.astype(np.float64) / math.sqrt(2)) / 2
+    gate = (
+        np.vectorize(math.erfc, otypes=[np.float64])(-value.astype(np.float64) / math.sqrt(2)) / 2
+    )
     return Array(_gated(value, gate).astype(value.dtype))
 
 

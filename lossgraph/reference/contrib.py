@@ -12,6 +12,7 @@ from ..errors import InputError
 from .array import OPERATORS, Array, describe, kept, raw
 from .dtypes import Raw
 from .outputs import CTCLoss
+from .spectral import fft, ifft
 
 Nested = Any  # an array, or a list or tuple of nested ones
 Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
@@ -204,6 +205,8 @@ contrib = SimpleNamespace(
     CTCLoss=CTCLoss,
     cond=cond,
     ctc_loss=CTCLoss,
+    fft=fft,
     foreach=foreach,
+    ifft=ifft,
     while_loop=while_loop,
 )

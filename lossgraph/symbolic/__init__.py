@@ -11,12 +11,14 @@ from . import (
     cumulative,
     elementwise,
     index,
+    layers,
     linear_algebra,
     matrices,
     outputs,
     reduce,
     sequence,
     shape,
+    spectral,
 )
 from .contrib import contrib
 from .linear_algebra import linalg
@@ -27,12 +29,14 @@ _MODULES = (  # which declare the functions
     cumulative,
     elementwise,
     index,
+    layers,
     linear_algebra,
     matrices,
     outputs,
     reduce,
     sequence,
     shape,
+    spectral,
 )
 globals().update(functions())
 

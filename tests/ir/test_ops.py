@@ -14,6 +14,7 @@ from lossgraph.ir.batching import pointwise
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import inputs_of, registered, substitute
+from lossgraph.ir.ops import convolution
 from lossgraph.ir.types import TensorType
 from lossgraph.lowering.lower import lower
 from lossgraph.lowering.validate import check
@@ -66,6 +67,10 @@ def definite(x):
     places = ops.iota(x.shape[-1])
     diagonal = ops.equal(ops.expand_dims(places, (1,)), ops.expand_dims(places, (0,)))
     return ops.where(diagonal, 4.0, x * 0.25)
+
+
+ALONG = convolution.Window((3,), (2,), (1,), (1,), 2)
+OVER = convolution.Window((2, 3), (1, 2), (1, 2), (1, 2), 1)
 
 
 def ints(*shape):
@@ -225,6 +230,24 @@ EXAMPLES = {
         ([X], lambda x: ops.logsumexp_others(x, 1)),
         (floats((2, 3, 4)), lambda x: ops.logsumexp_others(x, 1)),
         (floats((0, 4)), lambda x: ops.logsumexp_others(x, 1)),
+    ],
+    "Convolution": [
+        (floats((2, 4, 7), (6, 2, 3)), lambda x, w: convolution.convolve(x, w, ALONG)),
+        (floats((2, 2, 5, 6), (3, 2, 2, 3)), lambda x, w: convolution.convolve(x, w, OVER)),
+    ],
+    "ConvolutionTransposed": [
+        (
+            floats((6, 2, 3), (2, 6, 4)),
+            lambda w, y: convolution.unconvolve(w, y, ALONG, (7,)),
+        ),
+        (
+            floats((3, 2, 2, 3), (2, 3, 6, 3)),
+            lambda w, y: convolution.unconvolve(w, y, OVER, (5, 6)),
+        ),
+    ],
+    "ConvolutionByWeights": [
+        (floats((2, 4, 7), (2, 6, 4)), lambda x, y: convolution.correlate(x, y, ALONG)),
+        (floats((2, 2, 5, 6), (2, 3, 6, 3)), lambda x, y: convolution.correlate(x, y, OVER)),
     ],
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .convolution import Window, convolve
 from .elementwise import (
     absolute,
     add,
@@ -115,6 +116,7 @@ from .shape import (
 )
 
 __all__ = [
+    "Window",
     "absolute",
     "add",
     "add_at",
@@ -131,6 +133,7 @@ __all__ = [
     "class_mask",
     "clip",
     "concat",
+    "convolve",
     "cos",
     "cosh",
     "count_outside",
