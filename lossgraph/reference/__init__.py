@@ -12,6 +12,8 @@ array([2.5], dtype=float32)
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import activations as _activations
 from . import array as _array
 from . import elementwise as _elementwise
@@ -26,6 +28,7 @@ from . import spectral as _spectral
 from .array import OPERATORS, Array
 from .contrib import contrib as contrib
 from .linear_algebra import linalg as linalg
+from .missing import missing
 
 _MODULES = (
     _activations,
@@ -52,3 +55,10 @@ array = _array.array
 globals().update(_FUNCTIONS)
 
 __all__ = ["Array", "array", *sorted(_FUNCTIONS)]
+
+
+def __getattr__(name: str) -> Any:
+    """Names that modules of Python are asked for are none; others are operators that are not."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing("F", name, __all__)

@@ -8,14 +8,13 @@ from .control import cond, foreach, while_loop
 from .outputs import CTCLoss
 from .resize import BilinearResize2D
 from .spectral import fft, ifft
+from .symbol import checked
 
 contrib = SimpleNamespace(
-    BilinearResize2D=BilinearResize2D,
+    **{
+        function.__name__: checked(f"F.contrib.{function.__name__}", function)
+        for function in (BilinearResize2D, cond, fft, foreach, ifft, while_loop)
+    },
     CTCLoss=CTCLoss,
-    cond=cond,
     ctc_loss=CTCLoss,
-    fft=fft,
-    foreach=foreach,
-    ifft=ifft,
-    while_loop=while_loop,
 )

@@ -12,6 +12,7 @@ from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..passes.scan import scan
+from .arguments import shown
 from .symbol import Symbol, SymbolicSize, _dim_of, as_expr, promote, truth, wrap
 
 
@@ -34,6 +35,8 @@ def foreach(
         The outputs stacked along a new first axis, and the last states, single or in lists as
         the body's outputs and ``init_states`` are.
     """
+    if not callable(body):
+        raise InputError(f"F.contrib.foreach: body: expected a function, got {shown(body)}")
     shape_of_outputs: list[Any] = []
     counted = isinstance(data, (int, np.integer, SymbolicSize)) and not isinstance(data, bool)
     read = [ops.iota(_steps(data))] if counted else _exprs(data)
