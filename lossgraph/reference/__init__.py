@@ -23,6 +23,7 @@ from . import linear_algebra as _linear_algebra
 from . import matrices as _matrices
 from . import outputs as _outputs
 from . import reduce as _reduce
+from . import scatter as _scatter
 from . import shape as _shape
 from . import spectral as _spectral
 from .array import OPERATORS, Array
@@ -40,6 +41,7 @@ _MODULES = (
     _matrices,
     _outputs,
     _reduce,
+    _scatter,
     _shape,
     _spectral,
 )

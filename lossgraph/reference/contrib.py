@@ -14,6 +14,7 @@ from ..errors import InputError
 from .array import OPERATORS, Array, checked, describe, kept, raw
 from .dtypes import Raw
 from .outputs import CTCLoss
+from .scatter import boolean_mask
 from .spectral import fft, ifft
 
 Nested = Any  # an array, or a list or tuple of nested ones
@@ -222,6 +223,7 @@ def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
 contrib = SimpleNamespace(
     BilinearResize2D=checked("contrib.BilinearResize2D", BilinearResize2D),
     CTCLoss=CTCLoss,
+    boolean_mask=boolean_mask,
     cond=_called_as_declared(cond),
     ctc_loss=CTCLoss,
     fft=checked("contrib.fft", fft),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from .control import cond, foreach, while_loop
 from .outputs import CTCLoss
 from .resize import BilinearResize2D
+from .scatter import boolean_mask
 from .spectral import fft, ifft
 from .symbol import checked
 
@@ -16,5 +17,6 @@ contrib = SimpleNamespace(
         for function in (BilinearResize2D, cond, fft, foreach, ifft, while_loop)
     },
     CTCLoss=CTCLoss,
+    boolean_mask=boolean_mask,
     ctc_loss=CTCLoss,
 )
