@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .ctc import LOG_ZERO
+from ..symbolic.ctc import LOG_ZERO
 from .limits import (
     UNDERFLOW,
     broadcast_all,

@@ -10,7 +10,7 @@ from typing import Any
 from ..authoring.options import integer, require_above
 from ..authoring.shapes import require_rank_from
 from ..errors import InputError
-from .ctc import in_range
+from ..symbolic.ctc import in_range
 from .limits import safe_div
 
 

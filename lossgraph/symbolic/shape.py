@@ -413,41 +413,6 @@ def batch_dot(
     return wrap(ops.matmul(a, b))
 
 
-@function()
-def linalg_gemm2(
-    A: Operand,
-    B: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks."""
-    (a, b), _ = promote(A, B, floating=True)
-    if a.rank == b.rank == 2:
-        product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
-    else:
-        product = batch_dot(A, B, transpose_a, transpose_b)
-    return product if alpha == 1 else product * alpha
-
-
-@function()
-def linalg_gemm(
-    A: Operand,
-    B: Operand,
-    C: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
-    if a.rank == b.rank == 2 and alpha == beta == 1:
-        return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
-    product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha)
-    return product + wrap(c) * beta
-
-
 # --- creation -----------------------------------------------------------------------------
 
 
