@@ -1,8 +1,8 @@
 """What the reference page of ``mxnet.gluon.loss`` (version 1.x) documents, fact by fact.
 
-``reference_page.json`` has the facts: names, parameters in order with their defaults, the inputs of
-a call (``?`` marks those that may be left out), their shapes where they are not (N, C), which inputs
-may have any shape of as many elements, the value's shape where it is not (N,), and bounds.
+``reference_page.json`` has the facts: names, parameters in order with their defaults, the inputs
+of a call (``?`` marks those that may be left out), their shapes where they are not (N, C), which
+inputs may have any shape of as many elements, the value's shape where it is not (N,), and bounds.
 """
 
 from __future__ import annotations
