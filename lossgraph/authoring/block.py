@@ -225,8 +225,9 @@ class Block(Holder):
         """The traced, differentiated and simplified graph for given input types."""
         types = with_scalar_types(as_types(inputs), self.scalar_inputs, constants)
         self.signature.require(self.name, {**types, **constants})
-        all_types = types | {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
-        for label in set(_names(grad)) & set(self.labels_among(all_types)):
+        numbers = {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
+        labels = self.labels_among(types | numbers)
+        for label in set(_names(grad)) & set(labels):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self._forward,
@@ -236,7 +237,7 @@ class Block(Holder):
             with_ct=with_ct,
             name=self.name,
             options=self.options,
-            without_gradient=self.labels_among(types),
+            without_gradient=labels,
         )
 
     def stages(

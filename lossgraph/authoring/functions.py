@@ -11,6 +11,7 @@ from ..runtime.compiled import Compiled
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
 from .block import Block
+from .cautions import warn_if_both_stretch
 from .constructors import refuse_option
 from .expressions import program_of
 from .input_types import InputTypes, as_types
@@ -65,7 +66,13 @@ class FunctionLoss(Block):
         return type(self)(self.body, **{**self._given, **options})
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.body(F, *args, **{**self._given, **kwargs})
+        value = self.body(F, *args, **{**self._given, **kwargs})
+        if self._is_built_in and hasattr(value, "shape"):
+            given = self.signature.by_name
+            arrays = {n: x for n, x in kwargs.items() if given[n].kind is Kind.ARRAY}
+            shapes = {n: x.shape for n, x in arrays.items() if hasattr(x, "shape")}
+            warn_if_both_stretch(shapes, value.shape)
+        return value
 
     @property
     def _is_built_in(self) -> bool:
