@@ -19,9 +19,12 @@ from lossgraph.errors import (
 from lossgraph.ir.expr import Expr
 from lossgraph.passes import autodiff
 
-from . import mirror, oracles, ways
+from . import by_jax, mirror, oracles, ways
 from .judge import Fault, compare
 from .programs import Program
+
+
+JAX = by_jax.available()
 
 
 def check(program: Program) -> None:
@@ -54,11 +57,19 @@ def _check(program: Program) -> None:
         roots = mirror.outputs_of(made, wrt, second)
     except GradientError:  # the gradients are the same wherever the inputs are
         second, roots = False, mirror.outputs_of(made, wrt, False)
-    reflected = mirror.reflect(roots, program)
+    try:
+        reflected = mirror.reflect(roots, program)
+    except Exception as error:
+        wrt_text = f", wrt={tuple(wrt)}" if wrt else ""
+        raise Fault(f"what was traced cannot be evaluated: {type(error).__name__}: {error}",
+                    f"print(as_loss(body).value_and_grad({', '.join(program.names)}{wrt_text}))",
+                    ) from error  # fmt: skip
     dtype = program.dtype
     oracles.hold_value(program, judged, reflected, dtype)
     if wrt:
         oracles.hold_gradients(program, reflected, wrt)
+        if JAX:
+            oracles.hold_to_jax(program, roots, wrt)
     named = program.way.named and _fits_names(program)
     runs: list[tuple[str, Callable[[], tuple[list[Any], str]]]] = [
         ("called", lambda: ways.called(program, wrt)),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from lossgraph.ir.expr import Expr
+
+from . import by_jax
 from .judge import Fault, compare
-from .mirror import Mirror
+from .mirror import Mirror, run
 from .programs import Program
 
 Array = np.ndarray[Any, Any]
@@ -50,6 +54,34 @@ def hold_gradients(program: Program, mirror: Mirror, wrt: Sequence[str]) -> None
                     f"say {fine!r}",
                     f"print(as_loss(body).value_and_grad({', '.join(program.names)}, "
                     f"wrt={tuple(wrt)}))")  # fmt: skip
+
+
+def hold_to_jax(program: Program, roots: Sequence[Expr], wrt: Sequence[str]) -> None:
+    """The gradients of the mirror and those that JAX has of the reference.
+
+    Beside the numbers of the program, where ties are no kinks and zeros no poles.
+    """
+    if program.special not in ("ordinary", "ties") or program.dtype != "float64":
+        return
+    rng = np.random.default_rng(2)
+    arrays = {n: a + rng.uniform(-1e-2, 1e-2, a.shape) if n in wrt else a
+              for n, a in program.arrays.items()}  # fmt: skip
+    found = by_jax.gradients(program, arrays, wrt)
+    if found is None:
+        return
+    ours = run(roots[: 1 + len(wrt)], arrays)[1:]
+    moved = run(roots[: 1 + len(wrt)], arrays, np.random.default_rng(0))[1:]
+    for name, a, b, c in zip(wrt, ours, found, moved, strict=True):
+        with np.errstate(all="ignore"):
+            wrong = np.abs(a - b) > 1e-9 * (1 + np.abs(a)) + 1e3 * np.abs(a - c)
+        if np.any(wrong & np.isfinite(a) & np.isfinite(b)):
+            nearby = replace(program, inputs=tuple(replace(i, array=arrays[i.name])
+                                                   for i in program.inputs))  # fmt: skip
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise Fault(f"gradient of {name}{list(at)} is {a[at]!r}, JAX says {b[at]!r}, near by: "
+                        f"{ {n: v.tolist() for n, v in nearby.arrays.items()} }",
+                        f"print(as_loss(body).value_and_grad({', '.join(program.names)}, "
+                        f"wrt={tuple(wrt)}))")  # fmt: skip
 
 
 def _slope(program: Program, direction: dict[str, Array], h: float) -> float | None:

@@ -110,13 +110,20 @@ def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
+def _lower_broadcast(b: Any, node: Expr, x: str) -> str:
+    """Expand; ONNX Runtime 1.32 leaves one out that makes a length of 1 to a fixed 0."""
+    if 0 in node.shape and not any(isinstance(dim, Size) for dim in node.shape):
+        return str(b.const(np.zeros(node.shape), node.dtype))
+    return str(b.add("Expand", x, b.sizes(node.shape)))
+
+
 _broadcast_to: Op = register(
     Op(
         "BroadcastTo",
         _broadcast_infer,
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
-        lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
+        _lower_broadcast,
         batching=batching.broadcast,
         movement=Movement.BROADCAST,
         positive_if=(0,),
