@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 from ..errors import InputError
 
+LARGEST = 2**63 - 1  # what ONNX can say of a length
+
 
 @dataclass(frozen=True)
 class Apply:
@@ -116,6 +118,8 @@ def as_dim(value: object) -> Dim:
         size = int(value.__index__())
         if size < 0:
             raise InputError(f"a dim cannot be negative, got {size}")
+        if size > LARGEST:
+            raise InputError(f"a dim is below 2**63, got {size}")
         return size
     raise InputError(f"a dim is an int or a name, got {value!r}")
 
