@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -48,7 +47,7 @@ def gradients(
 
     try:
         found = jax.grad(total, argnums=tuple(range(len(wrt))))(*(arrays[n] for n in wrt))
-    except Exception:  # noqa: BLE001 - of many kinds: it is not this oracle's part
+    except Exception:
         return None
     return [np.asarray(g) for g in found]
 
@@ -60,7 +59,7 @@ class _Numpy(ModuleType):
         import jax.numpy as jnp
 
         if name in ("dtype", "generic", "errstate", "promote_types", "result_type", "finfo",
-                    "iinfo", "integer", "floating", "broadcast_shapes", "prod"):  # fmt: skip
+                    "iinfo", "integer", "floating", "broadcast_shapes", "prod", "ndarray"):  # fmt: skip
             return getattr(np, name)
         return getattr(jnp, name) if hasattr(jnp, name) else getattr(np, name)
 
@@ -69,7 +68,7 @@ class _Numpy(ModuleType):
         """The functions of ``math`` that the reference maps over elements."""
         from jax.scipy import special
 
-        return {math.erf: special.erf, math.lgamma: special.gammaln}[function]
+        return {"erf": special.erf, "_log_gamma": special.gammaln}[function.__name__]
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

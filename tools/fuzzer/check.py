@@ -23,7 +23,6 @@ from . import by_jax, mirror, oracles, ways
 from .judge import Fault, compare
 from .programs import Program
 
-
 JAX = by_jax.available()
 
 

@@ -204,7 +204,7 @@ def _slice_vjp(
     for axis, (start, step, size) in enumerate(zip(starts, steps, sizes, strict=True)):
         first = start + (size - 1) * step if step < 0 else start
         ct = _spread(ct, axis, abs(step))
-        if is_positive(size) or size == x.shape[axis]:
+        if is_positive(size) or (size == x.shape[axis] and abs(step) == 1):
             before.append(first)
         else:  # of no elements it may lie anywhere
             before.append(minimum(maximum(first, 0), x.shape[axis]))
