@@ -59,7 +59,8 @@ class _Numpy(ModuleType):
         import jax.numpy as jnp
 
         if name in ("dtype", "generic", "errstate", "promote_types", "result_type", "finfo",
-                    "iinfo", "integer", "floating", "broadcast_shapes", "prod", "ndarray"):  # fmt: skip
+                    "iinfo", "integer", "floating", "broadcast_shapes", "prod",
+                    "ndarray"):  # fmt: skip
             return getattr(np, name)
         return getattr(jnp, name) if hasattr(jnp, name) else getattr(np, name)
 

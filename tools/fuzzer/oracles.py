@@ -18,14 +18,11 @@ from .programs import Program
 Array = np.ndarray[Any, Any]
 
 
-def hold_value(program: Program, judged: Array, mirror: Mirror, dtype: str) -> None:
+def hold_value(program: Program, mirror: Mirror, dtype: str) -> None:
     """The value of the mirror, which the compiler traced, and that of the reference."""
-    if program.dtype == "float16":  # which the reference computes in, the compiler in float32
-        judged = program.judged({n: a.astype(np.float32) if a.dtype == np.float16 else a
-                                 for n, a in program.arrays.items()})  # fmt: skip
-        with np.errstate(all="ignore"):
-            judged = judged.astype(np.float16) if judged.dtype.kind == "f" else judged
-    wrong = compare("reference value", judged, 0, mirror, dtype, "")
+    judged = program.judged({n: a.astype(np.float64) if a.dtype.kind == "f" else a
+                             for n, a in program.arrays.items()})  # fmt: skip
+    wrong = compare("reference value", judged, 0, mirror, dtype)
     if wrong:
         raise Fault(f"the {wrong} by tracing",
                     f"print(as_loss(body)({', '.join(program.names)}))")  # fmt: skip
