@@ -68,7 +68,7 @@ def _wrong(
     if any(np.isnan(part).any() for part in (*mirror.exact, *mirror.plain)):
         # Stable forms take an infinity from another: one NaN may be that of its whole row.
         wrong &= ~np.isnan(found) | mirror.clean
-    infinite = np.isinf(exact) & np.isinf(plain) & ~unclear
+    infinite = np.isinf(exact) & np.isinf(plain) & np.isfinite(spread)
     wrong |= infinite & (np.isnan(found) | (np.isinf(found) & (found != exact)))
     if keeps_nan and mirror.clean:
         wrong |= np.isnan(exact) & np.isnan(plain) & ~np.isnan(found)

@@ -7,8 +7,17 @@ matter: the reference refuses it, and the line is not taken.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+from lossgraph import symbolic
+
+# Functions of F that no recipe has, and why.
+LEFT_OUT = {
+    "with_gradient": "its gradient is what it is told, not that of its value",
+    "_copy": "MXNet's inner name of copy",
+}
 
 Recipe = Callable[["Chooser"], str | None]
 
@@ -536,7 +545,8 @@ def _created(c: Chooser) -> str:
     size = c.size(x, axis)
     n = c.integer(1, 3)
     made = c.one_of(f"F.arange({size})", f"F.arange(0, {n}, 0.5)", f"F.eye({size})",
-                    f"F.eye({n}, {size}, 1)", f"F.zeros(({n}, {size}))", f"F.ones(({size},))",
+                    f"F.eye({n}, {size}, 1)", f"F.linspace(-1.0, 2.0, {n + 1})",
+                    f"F.zeros(({n}, {size}))", f"F.ones(({size},))",
                     f"F.full(({n},), {c.number()})", f"F.array([1.0, {c.number()}, -2.0])",
                     f"F.arange(1, {size}, 2)")  # fmt: skip
     return f"{made} * {c.number()}"
@@ -585,7 +595,53 @@ def _resize(c: Chooser) -> str:
             f"align_corners={corners})")  # fmt: skip
 
 
+def _einsum(c: Chooser) -> str:
+    x = c.array(least=2, most=2)
+    y = c.shaped((c.shape(x)[1], 2))
+    return c.one_of(f"F.einsum('ij,jk->ik', {x}, {y})", f"F.einsum('ij,ij->i', {x}, {x})",
+                    f"F.einsum('ij->ji', {x})", f"F.einsum('ij,kj->', {x}, {x})",
+                    f"F.einsum('ij,jk', {x}, {y})")  # fmt: skip
+
+
+def by_signature() -> dict[str, list[str]]:
+    """The functions of F that arrays alone call, or arrays and an axis: the names of these."""
+    found = {}
+    for name, function in symbolic.functions().items():
+        parameters = inspect.signature(function).parameters.values()
+        needed = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        takes = [p.name for p in needed]
+        if needed and all(p.annotation == "Operand" or p.name == "axis" for p in needed):
+            options = [p.name for p in parameters if p.name in ("axis", "keepdims", "beta", "k")]
+            found[name] = [*takes, *(each for each in options if each not in takes)]
+    return found
+
+
+_BY_SIGNATURE = by_signature()
+_OPTION: dict[str, Callable[[Chooser, str], str]] = {
+    "axis": lambda c, x: str(c.axis(x)),
+    "keepdims": lambda c, x: str(c.one_of(False, True)),
+    "beta": lambda c, x: str(c.one_of(1.0, 0.5, 2.0)),
+    "k": lambda c, x: str(c.integer(-1, 1)),
+}
+
+
+def _any_function(c: Chooser) -> str:
+    """Any function whose call follows from its signature: new ones are called at once."""
+    name = c.one_of(*sorted(_BY_SIGNATURE.keys() - LEFT_OUT.keys()))
+    x = c.array(least=1)
+    arrays, options = [x], []
+    for parameter in _BY_SIGNATURE[name][1:]:
+        if parameter in _OPTION:
+            options.append(f"{parameter}={_OPTION[parameter](c, x)}")
+        else:
+            arrays.append(c.like(x))
+    if name.startswith("arg") or name == "batch_take":  # of its own recipe: indices
+        return f"F.sigmoid({x})"
+    return f"F.{name}({', '.join([*arrays, *options])})"
+
+
 RECIPES: dict[str, Recipe] = {
+    "any function": _any_function,
     "unary": _unary(_UNARY),
     "tame": _unary(_TAME),
     "binary": _binary,
@@ -613,6 +669,7 @@ RECIPES: dict[str, Recipe] = {
     "join": _join,
     "split": _split,
     "matrices": _matrices,
+    "einsum": _einsum,
     "pick": _pick,
     "take": _take,
     "along axis": _along_axis,
@@ -634,9 +691,4 @@ RECIPES: dict[str, Recipe] = {
     "reshape like": _reshape_like,
     "foreach": _foreach,
     "resize": _resize,
-}
-# Functions of F that no recipe has, and why.
-LEFT_OUT = {
-    "with_gradient": "its gradient is what it is told, not that of its value",
-    "_copy": "MXNet's inner name of copy",
 }

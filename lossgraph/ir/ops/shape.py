@@ -112,8 +112,9 @@ def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
 
 def _lower_broadcast(b: Any, node: Expr, x: str) -> str:
     """Expand; ONNX Runtime 1.32 leaves one out that makes a length of 1 to a fixed 0."""
-    if 0 in node.shape and not any(isinstance(dim, Size) for dim in node.shape):
-        return str(b.const(np.zeros(node.shape), node.dtype))
+    fixed = [dim for dim in node.shape if isinstance(dim, int)]
+    if 0 in fixed and len(fixed) == node.rank:
+        return str(b.const(np.zeros(fixed), node.dtype))
     return str(b.add("Expand", x, b.sizes(node.shape)))
 
 
@@ -180,6 +181,8 @@ def _slice_infer(
 def _require_inside(start: Dim, last: Dim, dim: Dim) -> None:
     """Leave to be compared at run time whether two elements are there, where it is not seen."""
     for end in {start, last}:
+        if isinstance(end, int) and isinstance(dim, int) and not 0 <= end < dim:
+            raise InputError(f"element {end} of an axis of length {dim} is asked for")
         require_equal(maximum(end, 0), end)
         require_equal(minimum(end + 1, dim), end + 1)
 
