@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from lossgraph import symbolic
+from lossgraph import reference, symbolic
 
 # Functions of F that no recipe has, and why.
 LEFT_OUT = {
@@ -607,6 +607,8 @@ def by_signature() -> dict[str, list[str]]:
     """The functions of F that arrays alone call, or arrays and an axis: the names of these."""
     found = {}
     for name, function in symbolic.functions().items():
+        if name not in reference.__all__:
+            continue  # a method of arrays alone
         parameters = inspect.signature(function).parameters.values()
         needed = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
         takes = [p.name for p in needed]
