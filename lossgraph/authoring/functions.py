@@ -67,6 +67,10 @@ class FunctionLoss(Block):
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self.body(F, *args, **{**self._given, **kwargs})
 
+    @property
+    def _is_built_in(self) -> bool:
+        return getattr(self.body, "__module__", "").partition(".")[0] == "lossgraph"
+
     def _declared(self) -> Signature:
         body: Callable[..., Any] | None = self.__dict__.get("body")
         return Signature(()) if body is None else signature_of(body, 1)

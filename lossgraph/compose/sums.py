@@ -112,13 +112,13 @@ class WeightedSum(_Sum):
         }
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
-        weight = self.weights[name]
+        weight, source = self.weights[name], f"the weight of {name}"
         if isinstance(weight, (str, Input)):
             source = weight if isinstance(weight, str) else weight.name
             weight = given[source]
-            if not isinstance(weight, (int, float)):
-                weight = F.scalar(weight) if _is_single(weight.shape) else weight
-                return weigh(F, value, weight, name=source)
+        if not isinstance(weight, (int, float)):
+            weight = F.scalar(weight) if _is_single(weight.shape) else weight
+            return weigh(F, value, weight, name=source)
         if weight == 0:  # which drops an infinite loss too
             return F.zeros_like(value)
         return value if weight == 1 else value * weight

@@ -158,6 +158,7 @@ subtract = broadcast_sub = broadcast_minus = _binary("subtract", np.subtract)
 multiply = broadcast_mul = _binary("multiply", np.multiply)
 divide = true_divide = broadcast_div = _binary("divide", divided)
 modulo = mod = broadcast_mod = _binary("modulo", remainder)
+floor_divide = _binary("floor_divide", np.floor_divide)
 power = broadcast_power = _binary("power", raised)
 maximum = broadcast_maximum = _binary("maximum", np.maximum)
 minimum = broadcast_minimum = _binary("minimum", np.minimum)
@@ -250,12 +251,16 @@ def where(condition: Array, x: Any, y: Any) -> Array:
 
 
 @operator
-def clip(data: Array, a_min: float, a_max: float) -> Array:
-    """Each element moved into the interval [a_min, a_max]."""
+def clip(data: Array, a_min: float | None = None, a_max: float | None = None) -> Array:
+    """Each element moved into the interval [a_min, a_max], one of which may be None."""
     value = raw(data)
-    dtype = with_number(with_number(value.dtype, a_min), a_max)
-    low, high = (np.asarray(bound).astype(dtype) for bound in (a_min, a_max))
-    return Array(np.minimum(np.maximum(value.astype(dtype), low), high))
+    if a_min is None and a_max is None:
+        raise InputError("give a_min, a_max or both")
+    for bound in (a_min, a_max):
+        value = value if bound is None else value.astype(with_number(value.dtype, bound))
+    low, high = (None if b is None else np.asarray(b).astype(value.dtype) for b in (a_min, a_max))
+    value = value if low is None else np.maximum(value, low)
+    return Array(value if high is None else np.minimum(value, high))
 
 
 @operator

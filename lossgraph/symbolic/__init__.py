@@ -6,6 +6,9 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..reference.missing import missing
 from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
 from .control import contrib
 from .symbol import Symbol, SymbolicSize, functions
@@ -23,3 +26,10 @@ _MODULES = (  # which declare the functions
 globals().update(functions())
 
 __all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]
+
+
+def __getattr__(name: str) -> Any:
+    """Names that modules of Python are asked for are none; others are operators that are not."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing("F", name, __all__)

@@ -11,6 +11,7 @@ import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
@@ -18,7 +19,8 @@ import numpy as np
 from ..errors import InputError
 
 _EMPTY = inspect.Parameter.empty
-_VARIADIC = inspect.Parameter.VAR_POSITIONAL
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,15 @@ class Check:
 
 
 class Arguments:
-    """The checks of a function's arguments, by place and by name."""
+    """The checks of a function's arguments, made when it is called first.
+
+    Args:
+        owner: what errors call the function.
+        function: the function.
+    """
 
     def __init__(self, owner: str, function: Callable[..., Any]) -> None:
-        self._owner = owner
-        parameters = list(inspect.signature(function).parameters.values())
-        checks = {p.name: check_of(resolved(p.annotation, function), p.default) for p in parameters}
-        self._by_name = {name: check for name, check in checks.items() if check is not None}
-        several = next((i for i, p in enumerate(parameters) if p.kind is _VARIADIC), None)
-        self._places = [(p.name, checks[p.name]) for p in parameters[:several]]
-        self._rest = None if several is None else parameters[several].name
+        self._owner, self._function = owner, function
 
     def require(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Refuse arguments that are not what the function's annotations say.
@@ -63,12 +64,32 @@ class Arguments:
         """
         for value, (name, check) in zip(args, self._places, strict=False):
             if check is not None and not check.holds(value):
-                check.require(f"F.{self._owner}: {name}", value)
-        for name in kwargs.keys() & self._by_name.keys():
-            self._by_name[name].require(f"F.{self._owner}: {name}", kwargs[name])
-        if self._rest in self._by_name:
+                check.require(f"{self._owner}: {name}", value)
+        if len(args) > len(self._places) and self._several is not None:
+            name, check = self._several
             for i, value in enumerate(args[len(self._places) :]):
-                self._by_name[self._rest].require(f"F.{self._owner}: {self._rest}[{i}]", value)
+                check.require(f"{self._owner}: {name}[{i}]", value)
+        for name, value in kwargs.items():
+            if name in self._by_name:
+                self._by_name[name].require(f"{self._owner}: {name}", value)
+
+    @cached_property
+    def _checks(self) -> list[tuple[inspect.Parameter, Check | None]]:
+        given = inspect.signature(self._function).parameters.values()
+        return [(p, check_of(resolved(p.annotation, self._function), p.default)) for p in given]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Check]:
+        return {p.name: check for p, check in self._checks if check and p.kind not in _VARIADIC}
+
+    @cached_property
+    def _places(self) -> list[tuple[str, Check | None]]:
+        return [(p.name, check) for p, check in self._checks if p.kind in _POSITIONAL]
+
+    @cached_property
+    def _several(self) -> tuple[str, Check] | None:
+        found = ((p.name, c) for p, c in self._checks if p.kind is p.VAR_POSITIONAL and c)
+        return next(found, None)
 
 
 def check_of(hint: Any, default: Any = _EMPTY) -> Check | None:
@@ -143,8 +164,8 @@ def _globals(function: Any) -> dict[str, Any]:
 _SIMPLE: dict[Any, Check] = {
     bool: Check(lambda v: isinstance(v, (bool, np.bool_)) or (is_int(v) and v in (0, 1)),
                 "True or False"),
-    int: Check(is_int, "an int"),
-    float: Check(is_real, "a number"),
+    int: Check(lambda v: is_int(v) and (type(v) is not int or -(2**63) <= v < 2**63), "an int"),
+    float: Check(lambda v: is_real(v) or is_int(v), "a number"),
     str: Check(lambda v: isinstance(v, str), "a string"),
     type(None): Check(lambda v: v is None, "None"),
 }  # fmt: skip

@@ -15,9 +15,9 @@ from ..ir.dims import maximum, product
 from ..ir.expr import Expr
 from ..ir.types import canonical_axes, canonical_axis
 from .elementwise import _chosen, _floating
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
 
-Axis = Any
+Axis = Axes
 
 
 def reduced_axes(axis: Axis, rank: int, exclude: bool = False) -> tuple[int, ...]:
@@ -157,7 +157,7 @@ def softmax(
     axis: int = -1,
     temperature: float | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """``exp(x/t)`` normalized along an axis, the first ``length`` elements only if asked."""
     result = _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
@@ -171,7 +171,7 @@ def log_softmax(
     temperature: float | None = None,
     length: Operand | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """The logarithm of ``softmax``, without its rounding."""
     outside = -float("inf")
@@ -217,7 +217,7 @@ def _within(length: Expr, x: Expr, axis: int) -> Expr:
 
 
 @function(True)
-def cumsum(a: Operand, axis: int | None = None, dtype: Any = None) -> Symbol:
+def cumsum(a: Operand, axis: int | None = None, dtype: DtypeLike = None) -> Symbol:
     """Cumulative sum along an axis, or of all elements in a row."""
     x = as_expr(a)
     x, axis = _flattened(x, axis)
@@ -254,7 +254,7 @@ def topk(
     k: int = 1,
     ret_typ: str = "indices",
     is_ascend: bool = False,
-    dtype: Any = "float32",
+    dtype: DtypeLike = "float32",
 ) -> Any:
     """The ``k`` largest elements along an axis (smallest if ``is_ascend``), in order.
 
@@ -287,7 +287,7 @@ def sort(data: Operand, axis: int | None = -1, is_ascend: bool = True) -> Symbol
 
 @function(True)
 def argsort(
-    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32"
+    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: DtypeLike = "float32"
 ) -> Symbol:
     """The indices that sort along an axis."""
     order: Symbol = topk(data, axis=axis, k=0, is_ascend=is_ascend, dtype=dtype)

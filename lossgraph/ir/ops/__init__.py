@@ -50,8 +50,8 @@ from .elementwise import (
     tanh,
     where,
 )
-from .erfinv import erfinv
 from .erfc import erfc, inverse_erfcx, log_erfc
+from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
@@ -139,8 +139,8 @@ __all__ = [
     "div",
     "equal",
     "erf",
-    "erfinv",
     "erfc",
+    "erfinv",
     "exp",
     "expand_dims",
     "expm1",
