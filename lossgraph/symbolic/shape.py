@@ -340,7 +340,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
     size = dims.floordiv(x.shape[axis], num_outputs)
     require_equal(size * num_outputs, x.shape[axis])
     parts = [ops.take_range(x, axis, size * i, size) for i in range(num_outputs)]
-    if squeeze_axis:
+    if squeeze_axis and x.rank > 1:  # MXNet knows no rank 0
         static(x.shape[axis], "split(squeeze_axis=True)")
         parts = [ops.squeeze(part, (axis,)) for part in parts]
     return wrap(parts[0]) if num_outputs == 1 else [wrap(part) for part in parts]
@@ -377,12 +377,18 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
                 ops.take_range(x, axis, start, 1), [*shape[:axis], count, *shape[axis + 1 :]]
             )
 
-        front, back = side(0, low), side(length - 1, high)
+        ends = (0, length - 1)
     else:
-        front = ops.flip(ops.take_range(x, axis, 1, low), (axis,))
-        back = ops.flip(ops.take_range(x, axis, length - 1 - high, high), (axis,))
-    parts = [part for part, count in ((front, low), (x, 1), (back, high)) if count]
-    return ops.concat(parts, axis)
+
+        def side(start: Dim, count: int) -> Expr:
+            return ops.flip(ops.take_range(x, axis, start, count), (axis,))
+
+        ends = (1, length - 1 - high)
+    front, back = (
+        [side(start, count)] if count else []
+        for start, count in zip(ends, (low, high), strict=True)
+    )
+    return ops.concat([*front, x, *back], axis)
 
 
 # --- products of matrices -----------------------------------------------------------------
