@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runtime.compiled import Compiled
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
 from .block import Block
@@ -85,6 +86,7 @@ def as_loss(loss: Any) -> Block:
     raise InputError(f"expected a loss or a function of F, got {loss!r}")
 
 
+@checked
 def compile_loss(
     loss: Any,
     inputs: InputTypes | None = None,

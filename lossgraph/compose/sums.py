@@ -13,6 +13,7 @@ from ..authoring.shapes import same
 from ..authoring.signature import Kind, Parameter
 from ..authoring.weighting import weigh
 from ..errors import InputError
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import same_size
 from .composite import Composite, array_input, union
 
@@ -21,6 +22,7 @@ TASKS = {"regression": 0.5, "classification": 1.0}  # of the squared error, of t
 Part = Any  # a loss or a function of F, or one with its weight
 
 
+@checked
 def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
     """The sum of losses, each with its weight; the value is ``(total, parts)``.
 
@@ -36,6 +38,7 @@ def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
     return WeightedSum(parts, reduction)
 
 
+@checked
 def uncertainty_weighted(parts: Mapping[str, Part], reduction: str = "mean") -> Block:
     r"""Several tasks, each weighed by an uncertainty that is learned; ``(total, parts)``.
 

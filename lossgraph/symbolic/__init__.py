@@ -6,7 +6,7 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
+from . import activations, cumulative, elementwise, index, matrices, ranges, reduce, sequence, shape
 from .control import contrib
 from .symbol import Symbol, SymbolicSize, functions
 
@@ -16,6 +16,7 @@ _MODULES = (  # which declare the functions
     elementwise,
     index,
     matrices,
+    ranges,
     reduce,
     sequence,
     shape,

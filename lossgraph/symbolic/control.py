@@ -12,7 +12,7 @@ from ..ir.expr import Expr
 from ..passes.scan import scan
 from .arguments import shown
 from .resize import BilinearResize2D
-from .symbol import Symbol, as_expr, checked, promote, wrap
+from .symbol import Symbol, as_expr, function_of_f, promote, wrap
 
 
 def foreach(
@@ -86,5 +86,5 @@ def _like(value: Any, exprs: Sequence[Expr]) -> Any:
 
 
 contrib = SimpleNamespace(
-    **{f.__name__: checked(f"F.contrib.{f.__name__}", f) for f in (BilinearResize2D, foreach)}
+    **{f.__name__: function_of_f(f"F.contrib.{f.__name__}", f) for f in (BilinearResize2D, foreach)}
 )

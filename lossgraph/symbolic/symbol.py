@@ -293,7 +293,7 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        call = checked(f"F.{body.__name__.rstrip('_')}", body)
+        call = function_of_f(f"F.{body.__name__.rstrip('_')}", body)
         for known_as in (body.__name__.rstrip("_"), *aliases):
             _FUNCTIONS[known_as] = call
             if method:
@@ -303,7 +303,7 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def checked(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
+def function_of_f(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
     """A function of ``F``: what it is called with is what its annotations say."""
     arguments = Arguments(owner, body)
 
