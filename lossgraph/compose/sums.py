@@ -22,7 +22,6 @@ TASKS = {"regression": 0.5, "classification": 1.0}  # of the squared error, of t
 Part = Any  # a loss or a function of F, or one with its weight
 
 
-@checked
 def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
     """The sum of losses, each with its weight; the value is ``(total, parts)``.
 

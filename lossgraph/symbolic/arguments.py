@@ -18,6 +18,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_orig
 import numpy as np
 
 from ..errors import InputError
+from ..ir.expr import Expr
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -241,3 +242,43 @@ def _sequence_of(item: Any) -> Check | None:
         f"a sequence, each {one.words}",
     )
     return _any_of([one, several]) if item is str else several  # a name is a sequence of names
+
+
+def require_rank(name: str, x: Expr, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if x.rank < least:
+        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
+
+
+def as_axes(axes: Any) -> tuple[int, ...]:
+    """Axes as users give them: one or several."""
+    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+
+
+def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
+    """Refuse two sequences that do not belong together.
+
+    Raises:
+        InputError: saying what they are.
+    """
+    if len(left) != len(right):
+        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
+
+
+def numbers(value: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers from what is no symbol.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
+    return array

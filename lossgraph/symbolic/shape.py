@@ -12,6 +12,7 @@ from ..ir import dims, ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis, require_equal
+from .arguments import as_axes, numbers, require_as_many, require_rank
 from .symbol import (
     Axes,
     DtypeLike,
@@ -21,16 +22,12 @@ from .symbol import (
     Sizes,
     Symbol,
     _dim_of,
-    as_axes,
     as_expr,
     as_shape,
     created,
     function,
     is_one,
-    numbers,
     promote,
-    require_as_many,
-    require_rank,
     static,
     user_size,
     wrap,

@@ -18,7 +18,7 @@ from ..ir import dims, ops
 from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
-from .arguments import Arguments, Check, is_int, is_numeric, shown
+from .arguments import Arguments, Check, is_int, is_numeric, numbers, shown
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _METHODS: set[str] = set()
@@ -367,31 +367,6 @@ def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     return a == b or (derived and 1 not in (a, b))
 
 
-def require_rank(name: str, x: Expr, least: int) -> None:
-    """Refuse an array of a lower rank.
-
-    Raises:
-        InputError: naming the argument.
-    """
-    if x.rank < least:
-        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
-
-
-def as_axes(axes: Any) -> tuple[int, ...]:
-    """Axes as users give them: one or several."""
-    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
-
-
-def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
-    """Refuse two sequences that do not belong together.
-
-    Raises:
-        InputError: saying what they are.
-    """
-    if len(left) != len(right):
-        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
-
-
 def created(make: Callable[[str], Expr], dtype: Any) -> Symbol:
     """What is made in a dtype; without one it takes the dtype of what it meets."""
     weak = dtype is None
@@ -454,21 +429,6 @@ def _symbol(value: Any) -> Symbol:
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
     weak = array.dtype.kind == "f" or not isinstance(value, np.ndarray)
     return Symbol(const(array, "float64" if weak else array.dtype), weak)
-
-
-def numbers(value: Any) -> np.ndarray[Any, Any]:
-    """An array of numbers from what is no symbol.
-
-    Raises:
-        InputError: for anything else.
-    """
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):  # lists of several lengths
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
-    return array
 
 
 def _whole(symbol: Symbol) -> bool:
