@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runtime.compiled import Compiled
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
 from .block import Block
@@ -92,6 +93,7 @@ def as_loss(loss: Any) -> Block:
     raise InputError(f"expected a loss or a function of F, got {loss!r}")
 
 
+@checked
 def value_and_grad(loss: Any, wrt: str | Sequence[str] | None = None) -> Callable[..., Any]:
     """A function of arrays that returns the value of a loss and its gradients.
 
@@ -123,6 +125,7 @@ def value_and_grad(loss: Any, wrt: str | Sequence[str] | None = None) -> Callabl
     return call
 
 
+@checked
 def compile_loss(
     loss: Any,
     inputs: InputTypes | None = None,

@@ -149,7 +149,7 @@ def test_an_operator_that_is_not_there(space, name, words):
 
 def test_a_method_that_is_not_there():
     x = lg.symbol("x", "float64", ("N",))
-    with pytest.raises(lg.InputError, match="F.where instead of if"):
+    with pytest.raises(lg.InputError, match=r"F\.where instead of if"):
         x.asscalar()
     with pytest.raises(AttributeError, match="softmax"):
         x.sofmax()
