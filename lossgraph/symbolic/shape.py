@@ -339,8 +339,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -449,7 +449,7 @@ def ones(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
 @function()
 def full(shape: Any, val: float, ctx: Any = None, dtype: Any = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()
@@ -495,8 +495,10 @@ def arange(
     if stop is None:
         start, stop = 0, start
     if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
-        values = np.repeat(np.arange(start, stop, step), repeat)
-        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
+        each = int(step) if float(step).is_integer() else step  # what is whole stays so
+        values = np.repeat(np.arange(start, stop, each), repeat)
+        exact = values if values.dtype.kind == "i" else values.astype(np.float64)
+        return created(lambda kind: ops.cast(const(exact), kind), dtype)
     if step != int(step) or step == 0:
         raise InputError("arange: a range of symbolic length needs a whole step")
     first, past, stride = _dim_of(start), _dim_of(stop), int(step)

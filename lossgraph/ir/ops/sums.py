@@ -18,7 +18,7 @@ from typing import Any
 
 from ..dims import Dim, Size, evaluate, floordiv, names, product
 from ..expr import Expr, toposort
-from ..types import TensorType
+from ..types import TensorType, numpy_dtype
 from .elementwise import cast
 
 # Numbers from which on a sum is long: of a row, whose elements lie beside each other and are added
@@ -161,6 +161,8 @@ def lower_sum(
         axes: what it is summed over.
         shape: the array's, where it is not the source's.
     """
+    if source.dtype == "int64" and not b.is_faithful("ReduceSum", "int64"):
+        return _integer_sum(b, x, source, axes)
     plan = _Plan(source.shape if shape is None else tuple(shape), tuple(axes))
     known = isinstance(plan.count, int)
     short = (known and plan.count <= plan.limit) or _are_counts(source)  # type: ignore[operator]
@@ -237,6 +239,26 @@ def _number(b: Any, x: str, plan: _Plan) -> str:
     if plan.count == product(plan.shape):
         return str(b.add("Size", x))
     return str(b.scalar_size(plan.count))
+
+
+# --- of integers --------------------------------------------------------------------------
+
+_PART = 22  # bits, of which float64 adds two thousand millions exactly
+
+
+def _integer_sum(b: Any, x: str, source: Expr, axes: Sequence[int]) -> str:
+    """The sum of 64 bits from those of parts, for an engine that adds in float64."""
+    if source.op is cast.op and numpy_dtype(source.args[0].dtype).itemsize < 8:
+        return str(b.reduce("ReduceSum", x, axes))
+    base, low = b.const(1 << _PART, "int64"), []
+    for _ in range(2):
+        above = b.add("Div", x, base)
+        low.append(b.add("Sub", x, b.add("Mul", above, base)))
+        x = above
+    total = b.reduce("ReduceSum", x, axes)
+    for part in reversed(low):
+        total = b.add("Add", b.add("Mul", total, base), b.reduce("ReduceSum", part, axes))
+    return str(total)
 
 
 # --- in blocks ----------------------------------------------------------------------------
