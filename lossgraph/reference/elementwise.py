@@ -25,7 +25,7 @@ from .array import (
     truths,
 )
 from .constants import constant
-from .dtypes import Raw, as_float, with_number
+from .dtypes import Raw, as_float, is_float, with_number
 from .special import erfinv as inverse_erf
 from .special import log_gamma, polygamma
 
@@ -95,12 +95,16 @@ def _softsign(value: Raw) -> Raw:
 
 
 def _round(value: Raw) -> Raw:
+    if not is_float(value.dtype):
+        return value
     size = np.abs(value)
     whole = np.floor(size)  # adding 1/2 would round the number just below 1/2 up
     return np.asarray(np.copysign(whole + (size - whole >= 0.5), value))
 
 
 def _rint(value: Raw) -> Raw:
+    if not is_float(value.dtype):
+        return value
     low, high = np.floor(value), np.ceil(value)
     return np.where(value - low <= high - value, low, high)
 

@@ -351,8 +351,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -434,7 +434,7 @@ def ones(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
 @function()
 def full(shape: ShapeLike, val: float, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()

@@ -419,7 +419,9 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
     symbols = [_symbol(value) for value in values]
     strong = [symbol for symbol in symbols if not symbol.weak]
     if not strong:
-        return [symbol._expr for symbol in symbols], True
+        same = len({symbol._expr.dtype for symbol in symbols}) == 1
+        exprs = [symbol._expr for symbol in symbols]
+        return exprs if same else [ops.cast(expr, "float64") for expr in exprs], True
     dtype = functools.reduce(_wider, (symbol._expr.dtype for symbol in strong))
     if dtype not in FLOATS and (floating or any(not _whole(symbol) for symbol in symbols)):
         dtype = "float32"
@@ -470,7 +472,8 @@ def _symbol(value: Any) -> Symbol:
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
     weak = array.dtype.kind == "f" or not isinstance(value, np.ndarray)
-    return Symbol(const(array, "float64" if weak else array.dtype), weak)
+    exact = not weak or (array.dtype.kind in "iu" and bool(np.any(np.abs(array) > 2**53)))
+    return Symbol(const(array, array.dtype if exact else "float64"), weak)
 
 
 def _whole(symbol: Symbol) -> bool:
