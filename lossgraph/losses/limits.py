@@ -63,6 +63,12 @@ def rounding(dtype: Any, count: float = 1.0) -> float:
     return count * float(finfo(dtype).eps)
 
 
+def smallest(dtype: Any) -> float:
+    """The smallest normal number: those below it lose digits, and have reciprocals beyond range."""
+    finfo: Any = ml_dtypes.finfo
+    return float(finfo(dtype).smallest_normal)
+
+
 def safe_div(F: Any, part: Any, whole: Any) -> Any:
     """``part / whole``, which is 0 where the whole is 0, and so are its derivatives."""
     nothing = whole == 0
