@@ -141,7 +141,7 @@ def less_log(F: Any, quotient: Any, excess: Any) -> Any:
 
 
 def above_tangent(F: Any, x: Any, scale: Any = 1) -> Any:
-    """``exp(x) - 1 - x``, not negative, times ``scale^2``: about ``(scale x)^2 / 2`` for a small x."""
+    """``exp(x) - 1 - x``, not negative, times ``scale^2``: about half of ``(scale x)^2`` near 0."""
     near = F.abs(x) < 0.25
     small = F.where(near, x, F.zeros_like(x))
     total = 1.0
@@ -165,8 +165,8 @@ def share_divergence(F: Any, p: Any, q: Any, ratio: Any, scale: Any = 1) -> Any:
 def softmax_divergence(F: Any, x: Any, y: Any, axis: int, scale: Any = 1) -> Any:
     """The divergence of ``softmax(x)`` from ``softmax(y)``, of one shape, times ``scale^2``.
 
-    The axis keeps the length 1. By the logarithm of the quotient of their shares. Where that is small everywhere it is made of
-    the differences of the logits, so that it keeps its digits.
+    The axis keeps the length 1. By the logarithm of the quotient of their shares. Where that is
+    small everywhere it is made of the differences of the logits, so that it keeps its digits.
     """
     log_p, log_q = (F.log_softmax(z, axis=axis) for z in (x, y))
     never = F.maximum(F.exp(log_p) == 0, log_p < UNDERFLOW)
