@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..authoring.options import is_number
 from ..errors import InputError
 from .axes import Axis, axes_of, chosen, log_softmax, spread, total
 from .ctc import in_range
-from .limits import broadcast_all
+from .limits import broadcast_all, finfo
 
 SMALLEST_DIVISOR = float(np.float32(1e-12))  # of torch's kernels, in every dtype
 
@@ -255,7 +256,7 @@ def _log_missed(F: Any, logits: Any, labels: Any, apart: bool) -> tuple[Any, Any
     base = F.where(nowhere, F.zeros_like(value), value)
     by_logits = F.exp(of_p - base) * F.sigmoid(-logits) - F.exp(of_q - base) * F.sigmoid(logits)
     # capped: at the cap all that multiplies it is 0
-    largest = 0.99 * float(np.log(np.finfo(logits.dtype).max))
+    largest = 0.99 * math.log(float(finfo(logits).max))
     p, q = (F.exp(F.minimum(x - base, largest)) for x in (log_p, log_q))
     by_labels = q * (labels > 0) - p * (labels < 1) if apart else q - p
     return value, by_logits, by_labels

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import ml_dtypes
+import numpy as np
 
 from ..authoring.options import is_number
 from ..errors import InputError
@@ -22,6 +23,12 @@ def broadcast_all(F: Any, *values: Any) -> list[Any]:
         if not is_number(value):
             nothing = F.zeros_like(value) + nothing
     return [value + nothing for value in values]
+
+
+def finfo(x: Any) -> Any:
+    """What an array's dtype can hold; integers are computed with in float32."""
+    of: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
+    return of(x.dtype if np.dtype(x.dtype).kind not in "iub" else np.float32)
 
 
 def relative_expm1(F: Any, x: Any, rate: Any) -> Any:

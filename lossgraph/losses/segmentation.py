@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..authoring.options import integer, require_above
+from ..authoring.shapes import require_rank_from
 from ..errors import InputError
 from .axes import without
 from .ctc import in_range
@@ -39,6 +40,7 @@ def tversky(
 
     Source: Salehi, Erdogmus, Gholipour (2017), MLMI.
     """
+    require_rank_from("prob", prob.shape, integer("batch_axes", batch_axes, least=0))
     label, prob = without(F, label, ignore_index, prob)
     kept = tuple(range(batch_axes))
     hit, wrong, missed = (

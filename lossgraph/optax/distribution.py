@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
 from ..losses.axes import Axis, chosen, spread, total
@@ -113,12 +114,13 @@ def ranking_softmax_loss(
     lists = None if where is None else F.max(where, axis=-1, keepdims=True) != 0
     lists = F.ones_like(loss) if lists is None else spread(F, total(F, lists, -1), loss)
     if callable(reduce_fn) and reduce_fn not in (np.mean, np.sum):
+        require_callable("reduce_fn", reduce_fn, "F, loss, where")
         return reduce_fn(F, loss, lists)
     return _reduced(F, loss, lists, getattr(reduce_fn, "__name__", reduce_fn))
 
 
 def _reduced(F: Any, loss: Any, lists: Any, name: Any) -> Any:
-    if name not in ("mean", "sum", "none", None):
+    if name is not None and not (isinstance(name, str) and name in ("mean", "sum", "none")):
         raise InputError(
             f"reduce_fn: expected 'mean', 'sum', 'none', None or a function, got {name!r}"
         )
