@@ -37,7 +37,7 @@ def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
     For a rate that has a gradient there is a series near 0, which does not divide by it.
     """
     if is_number(rate):
-        return x if abs(rate) < smallest(x.dtype) else F.expm1(rate * x) / rate
+        return x if abs(rate) < smallest(x) else F.expm1(rate * x) / rate
     x, rate = broadcast_all(F, x, rate)
     nothing = F.zeros_like(x)
     exponent = rate * x
@@ -64,16 +64,14 @@ def focused(F: Any, nll: Any, gamma: Any) -> Any:
     return F.with_gradient(value, [nll, gamma], [by_nll, F.masked_mul(F.log(miss), value)])
 
 
-def rounding(dtype: Any, count: float = 1.0) -> float:
+def rounding(x: Any, count: float = 1.0) -> float:
     """So many roundings of a number near 1."""
-    finfo: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
-    return count * float(finfo(dtype).eps)
+    return count * float(finfo(x).eps)
 
 
-def smallest(dtype: Any) -> float:
+def smallest(x: Any) -> float:
     """The smallest normal number: those below it lose digits, and have reciprocals beyond range."""
-    finfo: Any = ml_dtypes.finfo
-    return float(finfo(dtype).smallest_normal)
+    return float(finfo(x).smallest_normal)
 
 
 def safe_div(F: Any, part: Any, whole: Any) -> Any:
@@ -88,7 +86,7 @@ def log1p_ratio(F: Any, x: Any, unit: Any) -> Any:
     far = x > unit
     near, large = F.where(far, F.zeros_like(x), x), F.where(far, x, F.ones_like(x))
     if is_number(unit):
-        log, divisor = math.log(unit), max(unit, smallest(x.dtype))
+        log, divisor = math.log(unit), max(unit, smallest(x))
     else:
         log, divisor = F.log(unit), unit
     return F.where(far, F.log(large) - log + F.log1p(unit / large), F.log1p(near / divisor))

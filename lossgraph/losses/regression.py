@@ -50,7 +50,7 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     """
     if not is_number(rho):
         return _huber_of_input(F, *broadcast_all(F, error, rho))
-    if rho < smallest(error.dtype):  # whose reciprocal may be no number
+    if rho < smallest(error):  # whose reciprocal may be no number
         return F.abs(error)
     near = F.clip(error, -rho, rho)
     # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The

@@ -133,7 +133,7 @@ def tukey_biweight(F: Any, pred: Any, target: Any, c: float = 4.685) -> Any:
     require_above("c", c, 0)
     error = F.abs(pred - target)
     near = F.minimum(error, c)
-    share = F.square(near / (max(c, smallest(error.dtype)) if is_number(c) else c))
+    share = F.square(near / (max(c, smallest(error)) if is_number(c) else c))
     return F.square(near) * ((3 - share * (3 - share)) / 6)
 
 

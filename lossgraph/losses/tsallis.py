@@ -41,7 +41,7 @@ def entmax(F: Any, logits: Any, label: Label, alpha: float = 1.5) -> Any:
         return F.sum(loss, axis=-1)
     # One number for each row, as it may be an input that has a derivative.
     rate = alpha - 1 if is_number(alpha) else F.zeros_like(F.max(logits, -1, True)) + (alpha - 1)
-    r = _above_limit(F, rate, logits.dtype)
+    r = _above_limit(F, rate, logits)
     x = logits - F.stop_gradient(F.max(logits, axis=-1, keepdims=True))
     at = r if is_number(r) else F.stop_gradient(r)
     log_p, short = _distribution(F, F.stop_gradient(x), at)
@@ -56,9 +56,9 @@ def entmax(F: Any, logits: Any, label: Label, alpha: float = 1.5) -> Any:
     return F.sum(F.with_gradient(value, by, gradients), axis=-1)
 
 
-def _above_limit(F: Any, rate: Any, dtype: Any) -> Any:
+def _above_limit(F: Any, rate: Any, like: Any) -> Any:
     """``alpha - 1``, not so small that what is divided by it has no digits; NaN below 0."""
-    least = max(_SMALL, smallest(dtype))
+    least = max(_SMALL, smallest(like))
     if is_number(rate):
         return max(rate, least)
     return F.where(rate < 0, F.zeros_like(rate) + math.nan, F.maximum(rate, least))
@@ -215,12 +215,12 @@ def _by_least(F: Any, x: Any, r: Any) -> tuple[Any, Any]:
         total, slope = (
             F.sum(F.where(outside, F.zeros_like(x), y), axis=-1, keepdims=True) for y in shares
         )
-        return [], F.maximum(v - (total - 1) / slope, smallest(x.dtype))
+        return [], F.maximum(v - (total - 1) / slope, smallest(x))
 
     alike = F.sum(x == z, axis=-1, keepdims=True)
     above = F.where(outside, F.zeros_like(x), F.exp(log_lead / r))
     start = (1 - F.sum(above, axis=-1, keepdims=True)) / alike
-    start = F.maximum(start, smallest(x.dtype))
+    start = F.maximum(start, smallest(x))
     v = F.contrib.foreach(step, F.zeros((_CONVEX_STEPS, 1)), start)[1]
     short = F.relu(z - x - F.exp(r * F.log(v)) / r)
     return F.where(outside, F.zeros_like(x) - math.inf, logs(v)), short
