@@ -24,7 +24,8 @@ from .conditions import (
     root_of_positive,
     x_is_provably_positive,
 )
-from .examples import BOOL, EXP, INDEX
+from .examples import BOOL, EXP, INDEX, LOG_SOFTMAX
+from .exponentials import Exponentials
 
 
 def _through_movement(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
@@ -49,37 +50,37 @@ def _signature(function: Callable[..., Any]) -> Any:
     return inspect.signature(function)
 
 
-def _movement_rules(function: str) -> list[Rule]:
+def _movement_rules(function: str, inside: Expr = EXP) -> list[Rule]:
     return [
         _through_movement(
             function,
             "reshape",
             lambda o, x, *, shape: o.reshape(x, shape),
-            shape=(20,), x=EXP,
+            shape=(20,), x=inside,
         ),
         _through_movement(
             function,
             "transpose",
             lambda o, x, *, perm: o.transpose(x, perm),
-            perm=(1, 0), x=EXP,
+            perm=(1, 0), x=inside,
         ),
         _through_movement(
             function,
             "slice",
             lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
-            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=EXP,
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=inside,
         ),
         _through_movement(
             function,
             "pick",
             lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
-            axis=1, index=INDEX, unique_indices=True, x=EXP,
+            axis=1, index=INDEX, unique_indices=True, x=inside,
         ),
         _through_movement(
             function,
             "take",
             lambda o, x, index, *, axis: o.take(x, index, axis),
-            axis=1, index=INDEX, x=EXP,
+            axis=1, index=INDEX, x=inside,
         ),
     ]  # fmt: skip
 
@@ -374,6 +375,78 @@ STABILIZE = RuleSet(
             choice_is_provably_positive,
             {"c": BOOL, "x": EXP, "y": EXP},
         ),
+        # complements, whose formulas cancel
+        Rule(
+            "log(softplus(x)) = log_softplus(x)",
+            lambda o, x: o.log(o.softplus(x)),
+            lambda o, x: o.log_softplus(x),
+        ),
+        Rule("1-erf(x) = erfc(x)", lambda o, x: 1 - o.erf(x), lambda o, x: o.erfc(x)),
+        Rule("1+erf(x) = erfc(-x)", lambda o, x: 1 + o.erf(x), lambda o, x: o.erfc(-x)),
+        Rule("erf(x)-1 = -erfc(x)", lambda o, x: o.erf(x) - 1, lambda o, x: -o.erfc(x)),
+        Rule(
+            "log(erfc(x)) = log_erfc(x)", lambda o, x: o.log(o.erfc(x)), lambda o, x: o.log_erfc(x)
+        ),
+        Rule(
+            "log1p(erf(x)) = log_erfc(-x)",
+            lambda o, x: o.log1p(o.erf(x)),
+            lambda o, x: o.log_erfc(-x),
+        ),
+        Rule(
+            "log1p(-erf(x)) = log_erfc(x)",
+            lambda o, x: o.log1p(-o.erf(x)),
+            lambda o, x: o.log_erfc(x),
+        ),
+        Rule(
+            "log1m_exp(log_softmax(x)) = -softplus(x - logsumexp_others(x))",
+            lambda o, x, *, axes: o.log1m_exp(o.log_softmax(x, axes)),
+            lambda o, x, *, axes: -o.softplus(x - o.logsumexp_others(x, axes[0])),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "1-softmax(x) = sigmoid(logsumexp_others(x) - x)",
+            lambda o, x, *, axes: 1 - o.softmax(x, axes),
+            lambda o, x, *, axes: o.sigmoid(o.logsumexp_others(x, axes[0]) - x),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "exp(log_softmax(x)) = softmax(x)",
+            lambda o, x, *, axes: o.exp(o.log_softmax(x, axes)),
+            lambda o, x, *, axes: o.softmax(x, axes),
+            example={"axes": (1,)},
+        ),
+        Rule(
+            "log(-expm1(x)) = log1m_exp(x)",
+            lambda o, x: o.log(-o.expm1(x)),
+            lambda o, x: o.log1m_exp(x),
+        ),
+        Rule(
+            "1-cos(x) = 2*sin(x/2)^2",
+            lambda o, x: 1 - o.cos(x),
+            lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+        ),
+        Rule(
+            "cos(x)-1 = -2*sin(x/2)^2",
+            lambda o, x: o.cos(x) - 1,
+            lambda o, x: -2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+        ),
+        Rule(
+            "cosh(x)-1 = 2*sinh(x/2)^2",
+            lambda o, x: o.cosh(x) - 1,
+            lambda o, x: 2 * (o.sinh(x * 0.5) * o.sinh(x * 0.5)),
+        ),
+        Rule(
+            "sqrt(1+x)-1 = sqrt1p_minus1(x)",
+            lambda o, x: o.sqrt(1 + x) - 1,
+            lambda o, x: o.sqrt1p_minus1(x),
+        ),
+        Rule(
+            "1-sqrt(1+x) = -sqrt1p_minus1(x)",
+            lambda o, x: 1 - o.sqrt(1 + x),
+            lambda o, x: -o.sqrt1p_minus1(x),
+        ),
         # norms, whose root has a pole at 0 that the norm has not
         Rule(
             "sqrt(sum(x*x)) = norm(x)",
@@ -402,6 +475,7 @@ STABILIZE = RuleSet(
         *_guards("1/", 1.0),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
+        *_movement_rules("log1m_exp", LOG_SOFTMAX),
         # powers
         Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
         Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
@@ -409,4 +483,5 @@ STABILIZE = RuleSet(
         Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
     ],
     fold_constants,
+    Exponentials,
 )
