@@ -147,6 +147,9 @@ class Algebra:
 
     def plus(self, x: Form, y: Form) -> tuple[Form, bool] | None:
         """The sum, and whether terms of the two cancelled."""
+        for zero, other in ((x, y), (y, x)):
+            if not zero.coefficient and not zero.seen:
+                return other, False
         common, (x_rest, y_rest) = self._common(x, y)
         parts = [self._expanded(part) for part in (x_rest, y_rest)]
         if parts[0] is None or parts[1] is None:
@@ -163,7 +166,7 @@ class Algebra:
             found,
             seen=x.seen | y.seen,
             grows=x.grows or y.grows,
-            vanishes=not mixed and x.vanishes and y.vanishes,
+            vanishes=mixed or (x.vanishes and y.vanishes),
             cancels=x.cancels or y.cancels or cancelled or mixed,
         ), cancelled
 

@@ -35,7 +35,9 @@ def total(weights: Weights, number: float = 0.0) -> Expr | float:
 
 def paired(weights: Weights) -> Weights:
     """``x - logsumexp(x)`` as ``log_softmax(x)``, which keeps the digits of large ones."""
-    found = dict(weights)
+    found: dict[Expr, float] = {}
+    for node, weight in weights:
+        found[node] = found.get(node, 0.0) + weight
     for row in [node for node in found if node.op is ops.logsumexp.op]:
         x = row.args[0]
         taken = found.get(x, 0.0)
@@ -55,6 +57,13 @@ def _signed(parts: Sequence[tuple[Expr | float, bool]]) -> Expr | float:
         return -functools.reduce(lambda a, b: a + b, taken)
     result = functools.reduce(lambda a, b: a + b, added)
     return functools.reduce(lambda a, b: a - b, taken, result)
+
+
+def with_nothing(value: Expr | float, lost: Iterable[Expr]) -> Expr | float:
+    """A value plus x - x for what has cancelled."""
+    for x in lost:
+        value = x - x if isinstance(value, float) and not value else (x - x) + value
+    return value
 
 
 def product(factors: Iterable[tuple[Expr, float]], number: float = 1.0) -> Expr | float:
@@ -165,8 +174,7 @@ class _Logarithm:
 
     def written(self, lost: Sequence[Expr]) -> Expr | None:
         weights = self.algebra.combined(self.exponent, ())
-        parts = [*weights, *self.terms, *((node, w) for node in lost for w in (1.0, -1.0))]
-        result = total(tuple(parts), self.number)
+        result = with_nothing(total((*weights, *self.terms), self.number), lost)
         return result if isinstance(result, Expr) else None
 
     def definite(self, terms: Sum, power: float) -> None:
@@ -365,7 +373,7 @@ def _by_scaling(
             number += top * power
     exponent, rows = _scaled_rows(algebra, exponent)
     pieces += rows
-    whole = total((*exponent, *((node, w) for node in lost for w in (1.0, -1.0))), number)
+    whole = with_nothing(total(exponent, number), lost)
     if isinstance(whole, Expr):
         return 1.0, [(ops.exp(whole), 1.0), *pieces]
     return math.exp(whole), pieces
