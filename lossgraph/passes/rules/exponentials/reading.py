@@ -74,10 +74,12 @@ class Reading:
     def _closed(self, form: Form) -> Form | None:
         if not form.sums:
             return form
-        logarithm = as_logarithm(self.algebra, form) if form.positive else None
+        size = replace(form, coefficient=abs(form.coefficient))
+        logarithm = as_logarithm(self.algebra, size) if size.positive else None
         if logarithm is None:
             return None
-        return self.algebra.exponential(logarithm, grows=form.grows)
+        closed = self.algebra.exponential(logarithm, grows=form.grows)
+        return replace(closed, coefficient=math.copysign(1.0, form.coefficient))
 
     def times(self, x: Form | None, y: Form | None) -> Form | None:
         """The product."""

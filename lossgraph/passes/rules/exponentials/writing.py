@@ -93,7 +93,10 @@ def peak(terms: Iterable[Expr | float]) -> Expr | float:
     if not nodes:
         return max(numbers)
     top = functools.reduce(ops.maximum, nodes)
-    return _constant(ops.maximum(top, max(numbers)), bounded=True) if numbers else _constant(top)
+    if not numbers:
+        return _constant(top)
+    least = max(numbers)
+    return _constant(ops.maximum(top, least) if least else ops.relu(top), bounded=True)
 
 
 def _constant(top: Expr, *, bounded: bool = False) -> Expr:
