@@ -13,7 +13,7 @@ from typing import Any
 from ...ir import ops
 from ...ir.expr import Expr, Op, const, scalar_value
 from ...ir.types import tensor_type
-from ..rewrite import Rule, RuleSet
+from ..rewrite import Computed, Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
     both_are_provably_positive,
@@ -24,6 +24,7 @@ from .conditions import (
     root_of_positive,
     x_is_provably_positive,
 )
+from .entropies import product_with_logarithm
 from .examples import BOOL, EXP, INDEX, LOG_SOFTMAX
 from .exponentials import Exponentials
 
@@ -132,6 +133,12 @@ def _guards(function: str, safe: float) -> list[Rule]:
             {"c": BOOL},
         ),
     ]
+
+
+def _computed() -> Computed:
+    """What follows from more than a shape, for one run of rewriting."""
+    exponentials = Exponentials()
+    return lambda node: exponentials(node) or product_with_logarithm(node)
 
 
 STABILIZE = RuleSet(
@@ -412,12 +419,6 @@ STABILIZE = RuleSet(
             {"axes": (1,)},
         ),
         Rule(
-            "exp(log_softmax(x)) = softmax(x)",
-            lambda o, x, *, axes: o.exp(o.log_softmax(x, axes)),
-            lambda o, x, *, axes: o.softmax(x, axes),
-            example={"axes": (1,)},
-        ),
-        Rule(
             "log(-expm1(x)) = log1m_exp(x)",
             lambda o, x: o.log(-o.expm1(x)),
             lambda o, x: o.log1m_exp(x),
@@ -468,6 +469,20 @@ STABILIZE = RuleSet(
             example={"axes": (1,)},
         ),
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
+        Rule(
+            "where(c, xlogy(a, x), y) = where(c, xlogy(a, where(c, x, 1)), y)",
+            lambda o, c, a, x, y: o.where(c, o.xlogy(a, x), y),
+            lambda o, c, a, x, y: o.where(c, o.xlogy(a, o.where(c, x, 1)), y),
+            lambda c, a, x, y: x.op is not ops.where and scalar_value(x) is None,
+            {"c": BOOL},
+        ),
+        Rule(
+            "where(c, y, xlogy(a, x)) = where(c, y, xlogy(a, where(c, 1, x)))",
+            lambda o, c, a, x, y: o.where(c, y, o.xlogy(a, x)),
+            lambda o, c, a, x, y: o.where(c, y, o.xlogy(a, o.where(c, 1, x))),
+            lambda c, a, x, y: x.op is not ops.where and scalar_value(x) is None,
+            {"c": BOOL},
+        ),
         *_guards("log", 1.0),
         *_guards("log1p", 0.0),
         *_guards("sqrt", 1.0),
@@ -483,5 +498,5 @@ STABILIZE = RuleSet(
         Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
     ],
     fold_constants,
-    Exponentials,
+    _computed,
 )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ....ir import ops
 from ....ir.expr import Expr, Op, scalar_value
+from .form import definite
 from .reading import Reading
 from .writing import as_logarithm, as_value
 
@@ -52,8 +53,8 @@ def _log1p(reading: Reading, node: Expr) -> Expr | None:
     if form is None:
         return None
     whole = reading.plus(node, reading.algebra.number(1), form)
-    if whole is None or whole.safe:
-        return None
+    if whole is None or whole.safe or (whole.sums and not definite(form)):
+        return None  # log1p keeps the digits of what cancels to something near 0
     return as_logarithm(reading.algebra, whole)
 
 
@@ -80,6 +81,8 @@ def _product(reading: Reading, node: Expr) -> Expr | None:
     if x is None or y is None or node.args[0] is node.args[1]:
         return None
     if not ((x.grows and y.vanishes) or (x.vanishes and y.grows)):
+        return None
+    if not (definite(x) and definite(y)):
         return None
     form = reading.form(node)
     return None if form is None else as_value(reading.algebra, form)

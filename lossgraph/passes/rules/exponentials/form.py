@@ -90,6 +90,11 @@ def positive_sum(terms: Sum) -> bool:
     return all(c > 0 and positive(monomial) for monomial, c in terms)
 
 
+def definite(form: Form) -> bool:
+    """Whether no sum in it has terms of both signs."""
+    return all(c > 0 for terms, _ in form.sums for _, c in terms)
+
+
 class Algebra:
     """Arithmetic of forms; it remembers the order in which expressions were met."""
 

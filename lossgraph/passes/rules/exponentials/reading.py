@@ -13,7 +13,12 @@ from typing import TypeAlias
 
 from ....ir import ops
 from ....ir.expr import Expr, Movement, Op, rebuild, scalar_value
-from ..conditions import nonnegative_weights, provably_positive
+from ..conditions import (
+    largest_exponent,
+    nonnegative_weights,
+    provably_positive,
+    upper_bound,
+)
 from .form import Algebra, Form
 from .writing import as_logarithm, is_shift, paired, product, row_peak, total
 
@@ -98,7 +103,11 @@ class Reading:
         if reader is None and u.op.movement is Movement.BROADCAST:
             reader = _exp_of_broadcast
         found = reader(self, u, depth - 1) if reader else None
-        return found or (None if is_shift(u) or _has_shift(u) else self.algebra.exponential(u))
+        if found is None and not (is_shift(u) or _has_shift(u)):
+            found = self.algebra.exponential(u)
+        if found is not None and found.grows and upper_bound(u) < largest_exponent(u.dtype):
+            found = replace(found, grows=False)
+        return found
 
 
 Exponent: TypeAlias = Callable[[Reading, Expr, int], Form | None]

@@ -123,7 +123,13 @@ def row_peak(exponent: Expr, axes: Sequence[int]) -> Expr:
 
 
 def _exp(exponent: Expr | float) -> Expr | float:
-    return ops.exp(exponent) if isinstance(exponent, Expr) else math.exp(exponent)
+    return _exp_of(exponent) if isinstance(exponent, Expr) else math.exp(exponent)
+
+
+def _exp_of(exponent: Expr) -> Expr:
+    if exponent.op is ops.log_softmax.op:
+        return ops.softmax(exponent.args[0], exponent.attrs["axes"])
+    return ops.exp(exponent)
 
 
 # --- logarithms ---------------------------------------------------------------------------
@@ -377,9 +383,9 @@ def _by_scaling(
     exponent, rows = _scaled_rows(algebra, exponent)
     pieces += rows
     whole = with_nothing(total(exponent, number), lost)
-    if isinstance(whole, Expr):
-        return 1.0, [(ops.exp(whole), 1.0), *pieces]
-    return math.exp(whole), pieces
+    if isinstance(whole, float):
+        return math.exp(whole), pieces
+    return 1.0, [(_exp_of(whole), 1.0), *pieces]
 
 
 def scaled_sum(
