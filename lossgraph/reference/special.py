@@ -1,4 +1,4 @@
-"""Functions that numpy has not: log Gamma and its derivatives, the complement of erf.
+"""Functions that numpy has not: log Gamma and its derivatives, erf's complement and inverse.
 
 In float64; the gamma functions for arguments above zero, and NaN below it.
 """
@@ -59,6 +59,26 @@ def _series(y: Raw, order: int) -> Raw:
         factor = float(b * math.factorial(2 * k + order - 1) / math.factorial(2 * k))
         total = total + factor * inverse_power(y, 2 * k + order)
     return np.asarray(total)
+
+
+def erfinv(x: Raw) -> Raw:
+    """The inverse of the error function; infinite at -1 and 1, NaN beyond."""
+    return np.asarray(np.vectorize(_erfinv, otypes=[np.float64])(x))
+
+
+def _erfinv(x: float) -> float:
+    """Halley's steps from Winitzki's approximation, by erf or, near 1, by what is left of it."""
+    if not abs(x) < 1:
+        return math.copysign(math.inf, x) if abs(x) == 1 else math.nan
+    left, near = 1 - abs(x), abs(x) < 0.5
+    log = math.log1p(-abs(x)) + math.log1p(abs(x))
+    half = 2 / (math.pi * 0.147) + log / 2
+    y = math.sqrt(max(math.sqrt(half * half - log / 0.147) - half, 0.0))
+    for _ in range(4):
+        error = math.erf(y) - abs(x) if near else left - math.erfc(y)
+        step = error * math.sqrt(math.pi) / 2 * math.exp(y * y)
+        y -= step / (1 + y * step)
+    return math.copysign(y, x)
 
 
 _FRACTIONS = 120  # of the continued fraction of erfc, from 2 on

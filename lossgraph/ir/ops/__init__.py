@@ -51,6 +51,7 @@ from .elementwise import (
     where,
 )
 from .erfc import erfc, inverse_erfcx, log_erfc
+from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
@@ -139,6 +140,7 @@ __all__ = [
     "equal",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "expand_dims",
     "expm1",
