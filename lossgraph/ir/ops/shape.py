@@ -68,6 +68,8 @@ _reshape: Op = register(
         batching=batching.reshape,
         movement=Movement.RESHAPE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -118,6 +120,8 @@ _broadcast_to: Op = register(
         batching=batching.broadcast,
         movement=Movement.BROADCAST,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -143,6 +147,8 @@ _transpose: Op = register(
         batching=batching.transpose,
         movement=Movement.PERMUTE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -233,6 +239,8 @@ _slice: Op = register(
         batching=batching.slices,
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -281,6 +289,7 @@ _pad: Op = register(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
         batching=batching.pad,
+        linear=True,
     )
 )
 
@@ -330,6 +339,7 @@ _concat: Op = register(
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
+        linear=True,
     )
 )
 

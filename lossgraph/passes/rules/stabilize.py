@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir import ops
-from ...ir.expr import Expr, Op, const, scalar_value
+from ...ir.expr import Expr, Op, const
 from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
@@ -82,55 +82,6 @@ def _movement_rules(function: str) -> list[Rule]:
             axis=1, index=INDEX, x=EXP,
         ),
     ]  # fmt: skip
-
-
-def _guards(function: str, safe: float) -> list[Rule]:
-    """The double where: what a condition keeps out of the value stays out of the gradient too.
-
-    The branch not taken gets cotangent 0, and 0*inf would be NaN at a pole or an overflow.
-    """
-
-    def law(text: str) -> str:
-        return text.replace("f", function).replace("safe", f"{safe:g}")
-
-    def f(o: Any, x: Any) -> Any:
-        return 1 / x if function == "1/" else getattr(o, function)(x)
-
-    def unguarded(x: Expr, **_: Any) -> bool:
-        """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
-        plain = x.op is not ops.where and scalar_value(x) is None
-        return plain and STABILIZE.apply(f(ops, x)) is None
-
-    return [
-        Rule(
-            law("where(c, f(x), y) = where(c, f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, f(o, x), y),
-            lambda o, c, x, y: o.where(c, f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, y, f(x)) = where(c, y, f(where(c, safe, x)))"),
-            lambda o, c, x, y: o.where(c, y, f(o, x)),
-            lambda o, c, x, y: o.where(c, y, f(o, o.where(c, safe, x))),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, a*f(x), y) = where(c, a*f(where(c, x, safe)), y)"),
-            lambda o, c, a, x, y: o.where(c, a * f(o, x), y),
-            lambda o, c, a, x, y: o.where(c, a * f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, -f(x), y) = where(c, -f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, -f(o, x), y),
-            lambda o, c, x, y: o.where(c, -f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-    ]
 
 
 STABILIZE = RuleSet(
@@ -395,11 +346,6 @@ STABILIZE = RuleSet(
             example={"axes": (1,)},
         ),
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
-        *_guards("log", 1.0),
-        *_guards("log1p", 0.0),
-        *_guards("sqrt", 1.0),
-        *_guards("exp", 0.0),
-        *_guards("1/", 1.0),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
         # powers
