@@ -234,6 +234,7 @@ class Block(Holder):
             with_ct=with_ct,
             name=self.name,
             options=self.options,
+            without_gradient=self.labels_among(types),
         )
 
     def stages(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ir.types import TensorType, numpy_dtype
 from ..passes.costs import Target
+from .kernels import is_faithful
 from .names import Names
 from .onnx_api import helper, numpy_helper, onnx, value_info
 
@@ -53,6 +54,11 @@ class NodeBuilder:
             label = self._fresh("const")
             self._initializers[key] = numpy_helper.from_array(array, label)
         return self._initializers[key].name
+
+    @staticmethod
+    def is_faithful(operator: str, dtype: str) -> bool:
+        """Whether the engine's kernel keeps NaN and infinities, or all digits of integers."""
+        return is_faithful(operator, dtype)
 
     def live_nodes(self, outputs: Sequence[str]) -> list[onnx.NodeProto]:
         """The nodes that outputs need; a node that only feeds an Identity writes the output."""

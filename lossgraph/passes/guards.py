@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..ir import ops
 from ..ir.batching import pointwise, reduction
 from ..ir.expr import Choice, Expr, Movement, is_input, is_literal, scalar_value
-from ..ir.types import TensorType
+from ..ir.types import TensorType, stretches
 from .ranges import Ranges
 from .rules.conditions import broadcasts_to
 
@@ -266,7 +266,7 @@ def unbroadcast(ct: Expr, target: TensorType) -> Expr:
         stretched = [
             axis
             for axis, (dim, size) in enumerate(zip(target.shape, padded, strict=True))
-            if dim == 1 and size != 1
+            if stretches(dim, size)
         ]
         ct = ops.reduce_sum(ops.reshape(ct, padded), stretched)
         ct = ops.broadcast_to(ct, target.shape) if ct.shape != target.shape else ct

@@ -12,15 +12,17 @@ array([2.5], dtype=float32)
 
 from __future__ import annotations
 
+from . import activations as _activations
 from . import array as _array
 from . import elementwise as _elementwise
 from . import index as _index
+from . import matrices as _matrices
 from . import reduce as _reduce
 from . import shape as _shape
 from .array import OPERATORS, Array
 from .contrib import contrib as contrib
 
-_MODULES = (_array, _elementwise, _index, _reduce, _shape)
+_MODULES = (_activations, _array, _elementwise, _index, _matrices, _reduce, _shape)
 _OPERATORS = set(OPERATORS.values())
 # An alias is a second name of an operator in its module.
 _FUNCTIONS = {

@@ -6,11 +6,20 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import elementwise, index, reduce, sequence, shape
+from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
 from .control import contrib
 from .symbol import Symbol, SymbolicSize, functions
 
-_MODULES = (elementwise, index, reduce, sequence, shape)  # which declare the functions
+_MODULES = (  # which declare the functions
+    activations,
+    cumulative,
+    elementwise,
+    index,
+    matrices,
+    reduce,
+    sequence,
+    shape,
+)
 globals().update(functions())
 
 __all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]

@@ -6,9 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..ir import ops
+from ..ir.dims import Dim
 from ..ir.expr import Expr
+from ..ir.types import broadcast_shapes, numpy_dtype
 from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
 
 
@@ -25,6 +29,11 @@ def _unary(name: str, body: Callable[[Expr], Expr], *aliases: str, numbers: bool
     call.__name__ = name
     call.__doc__ = f"``{name}`` of every element."
     return function(True, *aliases)(call)
+
+
+def _rounding(name: str, body: Callable[[Expr], Expr], *aliases: str) -> Any:
+    """A rounding, which leaves integers as they are."""
+    return _unary(name, lambda x: body(x) if x.type.is_float else x, *aliases, numbers=True)
 
 
 abs_ = _unary("abs", ops.absolute, numbers=True)
@@ -45,15 +54,14 @@ log10 = _unary("log10", lambda x: ops.log(x) * (1 / math.log(10)))
 relu = _unary("relu", lambda x: ops.relu(x) if x.type.is_float else ops.maximum(x, 0), numbers=True)
 sigmoid = _unary("sigmoid", ops.sigmoid)
 softrelu = _unary("softrelu", ops.softplus)
-softsign = _unary("softsign", lambda x: x / (1 + ops.absolute(x)))
+softsign = _unary("softsign", lambda x: _softsign(x))
 tanh = _unary("tanh", ops.tanh)
 erf = _unary("erf", ops.erf)
+erfinv = _unary("erfinv", ops.erfinv)
 gammaln = _unary("gammaln", ops.gammaln)
 digamma = _unary("digamma", lambda x: ops.polygamma(x, 0))
 sin = _unary("sin", ops.sin)
 cos = _unary("cos", ops.cos)
-floor = _unary("floor", ops.floor)
-ceil = _unary("ceil", ops.ceil)
 tan = _unary("tan", lambda x: ops.sin(x) / ops.cos(x))
 arctan = _unary("arctan", ops.atan)
 arcsin = _unary("arcsin", lambda x: ops.atan(x / ops.sqrt((1 - x) * (1 + x))))
@@ -65,13 +73,15 @@ arccosh = _unary("arccosh", lambda x: _arccosh(x - 1))
 arctanh = _unary("arctanh", lambda x: ops.log1p(2 * x / (1 - x)) * 0.5)
 degrees = _unary("degrees", lambda x: x * (180 / math.pi))
 radians = _unary("radians", lambda x: x * (math.pi / 180))
-fix = _unary("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
-round_ = _unary("round", lambda x: ops.sign(x) * _rounded(ops.absolute(x), ops.greater_equal))
-rint = _unary("rint", lambda x: _rounded(x, ops.greater))
+floor = _rounding("floor", ops.floor)
+ceil = _rounding("ceil", ops.ceil)
+fix = _rounding("fix", lambda x: ops.sign(x) * ops.floor(ops.absolute(x)), "trunc")
+round_ = _rounding("round", lambda x: ops.sign(x) * _rounded(ops.absolute(x), ops.greater_equal))
+# The sign twice, as what is rounded to zero keeps it.
+rint = _rounding("rint", lambda x: ops.sign(x) * ops.absolute(_rounded(x, ops.greater)))
 isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
 isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
 isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
-gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
 stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
 identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
 
@@ -93,6 +103,13 @@ def with_gradient(
     return wrap(ops.custom_vjp(as_expr(data), inputs, derivatives, again))
 
 
+def _softsign(x: Expr) -> Expr:
+    """x/(1+|x|), of which infinities are kept, whose quotient is none."""
+    big = float(np.finfo(numpy_dtype(x.dtype)).max)
+    x = ops.clip(x, -big, big)
+    return x / (1 + ops.absolute(x))
+
+
 def _rounded(x: Expr, up: Callable[[Expr, float], Expr]) -> Expr:
     """The floor, plus one where what is left is beyond a half: ``up`` says whether at it."""
     below = ops.floor(x)
@@ -110,53 +127,11 @@ def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol
     return wrap(ops.clip(_floating(data) * float(alpha) + float(beta), 0.0, 1.0))
 
 
-_ACTIVATIONS: dict[str, Any] = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softrelu": softrelu,
-    "softsign": softsign,
-}
-
-
-@function()
-def Activation(data: Operand, act_type: str) -> Symbol:
-    """One of the activation functions by name; ``softrelu`` is ``log(1+exp(x))``."""
-    return wrap(_chosen("act_type", act_type, _ACTIVATIONS)(data).expr)
-
-
-@function()
-def LeakyReLU(
-    data: Operand, gamma: Operand | None = None, act_type: str = "leaky", slope: float = 0.25
-) -> Symbol:
-    """Activations with a part below zero: leaky, prelu (slopes ``gamma``), elu, selu, gelu."""
-    x = _floating(data)
-    below = ops.minimum(x, 0.0)
-    bodies: dict[str, Callable[[], Expr]] = {
-        "leaky": lambda: ops.relu(x) + below * float(slope),
-        "prelu": lambda: ops.relu(x) + below * _channelwise(x, gamma),
-        "elu": lambda: ops.relu(x) + ops.expm1(below) * float(slope),
-        # the constants of self-normalizing networks (Klambauer et al. 2017)
-        "selu": lambda: (ops.relu(x) + ops.expm1(below) * 1.6732632423543772) * 1.0507009873554805,
-        "gelu": lambda: gelu(data).expr,
-    }
-    return wrap(_chosen("act_type", act_type, bodies)())
-
-
-def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
-    """A parameter of each channel (axis 1), ready to broadcast."""
-    if gamma is None:
-        raise InputError("act_type 'prelu' needs gamma")
-    slopes = ops.cast(as_expr(gamma), x.dtype)
-    if slopes.rank == 1 and x.rank > 2:
-        slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
-    return slopes
-
-
 @function(True)
 def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
     """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    return wrap(ops.clip(as_expr(data), a_min, a_max))
+    (x, _, _), _ = promote(wrap(as_expr(data)), a_min, a_max)  # integers by fractions are floats
+    return wrap(ops.clip(x, a_min, a_max))
 
 
 @function(True)
@@ -170,12 +145,33 @@ def smooth_l1(data: Operand, scalar: float = 1.0) -> Symbol:
 
 @function(True)
 def where(condition: Operand, x: Operand, y: Operand) -> Symbol:
-    """``x`` where the condition is not zero, else ``y``; a condition of rank 1 chooses rows."""
+    """``x`` where the condition is not zero, else ``y``, all three broadcast together.
+
+    A condition of rank 1 as long as the first axis of what it chooses from chooses rows. Where
+    that is the last axis too, and an array of lower rank lies along it, it could mean either and
+    is refused.
+    """
     (a, b), weak = promote(x, y)
     chosen = truth(condition)
-    if chosen.rank == 1 and max(a.rank, b.rank) > 1:
-        chosen = ops.expand_dims(chosen, range(1, max(a.rank, b.rank)))
+    shape = broadcast_shapes(a.shape, b.shape)
+    if chosen.rank == 1 and len(shape) > 1 and _chooses_rows(chosen.shape[0], shape, (a, b)):
+        chosen = ops.expand_dims(chosen, range(1, len(shape)))
     return Symbol(ops.where(chosen, a, b), weak)
+
+
+def _chooses_rows(length: Dim, shape: Sequence[Dim], branches: Sequence[Expr]) -> bool:
+    """Whether a condition of rank 1 lies along the first axis of ``shape``, not along the last."""
+    if length != shape[0]:
+        return length != shape[-1] and shape[0] != 1
+    if length == shape[-1] != 1 and any(
+        0 < branch.rank < len(shape) and branch.shape[-1] == length for branch in branches
+    ):
+        raise InputError(
+            f"where: a condition of shape ({length},) could choose along the first or the last "
+            f"axis of ({', '.join(map(str, shape))}): reshape it to "
+            f"{(length, *[1] * (len(shape) - 1))} or {(*[1] * (len(shape) - 1), length)}"
+        )
+    return True
 
 
 @function(True, "Cast", "astype")

@@ -2,7 +2,8 @@
 
 Indices may be of any dtype; floats are truncated towards zero. ``mode`` says what happens to
 an index outside: ``clip`` takes the nearest, ``wrap`` counts around, ``raise`` is an input
-error for the Python interface and NaN in an exported graph, which cannot raise.
+error for the Python interface and NaN in an exported graph, which cannot raise. In mode ``raise``
+a float that is no whole number is outside too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..ir import ops
 from ..ir.dims import Dim, product
 from ..ir.expr import Expr, const
 from ..ir.types import FLOATS, broadcast_shapes, canonical_axis
+from .elementwise import fix
 from .reduce import log_softmax, sum_
 from .symbol import (
     Operand,
@@ -229,5 +231,11 @@ def _linear_index(indices: Expr, shape: Sequence[Dim]) -> tuple[Expr, int]:
 @function(True)
 def softmax_cross_entropy(data: Operand, label: Operand) -> Symbol:
     """The sum over rows of ``-log(softmax(data))`` at the label."""
-    total: Symbol = sum_(pick(log_softmax(data, axis=-1), label, axis=-1, mode="raise"))
+    total: Symbol = sum_(pick(log_softmax(data, axis=-1), truncated(label), mode="raise"))
     return -total
+
+
+def truncated(label: Operand) -> Symbol:
+    """Class labels as MXNet reads them: floats truncated towards zero."""
+    expr = as_expr(label)
+    return fix(wrap(expr)) if expr.type.is_float else wrap(expr)

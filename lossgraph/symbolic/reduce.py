@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
-from ..ir.dims import product
+from ..ir.dims import maximum, product
 from ..ir.expr import Expr
 from ..ir.types import canonical_axes, canonical_axis
 from .elementwise import _chosen, _floating
@@ -99,6 +99,46 @@ def moments(data: Operand, axes: Axis = None, keepdims: bool = False) -> list[Sy
     return [
         wrap(drop(part, over, keepdims)) for part in (average, ops.reduce_mean(off * off, over))
     ]
+
+
+def _about_mean(x: Expr, axes: Sequence[int], ddof: int) -> tuple[Expr, Expr]:
+    """Distances from the mean over axes, and how many of them count."""
+    count = product(x.shape[axis] for axis in axes)
+    left = ops.cast(ops.size_of(maximum(count - int(ddof), 0)), x.dtype)
+    return x - ops.reduce_mean(x, axes), left
+
+
+@function(True)
+def var(
+    data: Operand,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    exclude: bool = False,
+) -> Symbol:
+    """The variance over axes: squared distances from the mean over their count less ``ddof``.
+
+    NumPy's function; ``ddof=1`` is the unbiased one, PyTorch's default.
+    """
+    x = _floating(data)
+    axes = reduced_axes(axis, x.rank, exclude)
+    off, count = _about_mean(x, axes, ddof)
+    return wrap(drop(ops.reduce_sum(off * off, axes) / count, axes, keepdims))
+
+
+@function(True)
+def std(
+    data: Operand,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    exclude: bool = False,
+) -> Symbol:
+    """The square root of ``var``; where all elements are equal its derivative is 0."""
+    x = _floating(data)
+    axes = reduced_axes(axis, x.rank, exclude)
+    off, count = _about_mean(x, axes, ddof)
+    return wrap(drop(ops.norm(off, axes) / ops.sqrt(count), axes, keepdims))
 
 
 @function()

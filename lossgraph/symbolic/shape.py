@@ -509,6 +509,31 @@ def arange(
 
 
 @function()
+def linspace(
+    start: float,
+    stop: float,
+    num: Any = 50,
+    endpoint: bool = True,
+    ctx: Any = None,
+    dtype: Any = None,
+) -> Symbol:
+    """``num`` numbers at equal distances from ``start`` to ``stop``, the last one if ``endpoint``.
+
+    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
+    """
+    count = _dim_of(num)
+    if isinstance(count, int):
+        values = np.linspace(start, stop, count, endpoint=bool(endpoint))
+        return created(lambda kind: const(values, kind), dtype)
+    place = ops.cast(ops.iota(count), "float64")
+    gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")
+    share = place / ops.maximum(gaps, 1.0)
+    return created(
+        lambda kind: ops.cast((1.0 - share) * float(start) + share * float(stop), kind), dtype
+    )
+
+
+@function()
 def eye(N: Any, M: Any = 0, k: int = 0, ctx: Any = None, dtype: Any = None) -> Symbol:
     """Ones on the k-th diagonal of an N x M matrix, M = N by default.
 

@@ -18,6 +18,7 @@ from ..ir import dims, ops
 from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+from .arguments import shown
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _METHODS: set[str] = set()
@@ -313,13 +314,14 @@ def is_one(dim: Dim) -> bool:
     return dim == 1
 
 
-def same_size(left: Any, right: Any) -> bool:
+def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     """Whether two lengths are equal, without making either static.
 
-    A derived length (N*M) that meets a name is taken to be equal: a constraint will say so.
+    A derived length (N*M) that meets a name is taken to be equal, and a constraint will say so,
+    unless it has to be ``surely``.
     """
     a, b = _dim_of(left), _dim_of(right)
-    derived = any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
+    derived = not surely and any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
     return a == b or (derived and 1 not in (a, b))
 
 
@@ -379,9 +381,7 @@ def _symbol(value: Any) -> Symbol:
         return value.as_symbol()
     if isinstance(value, Expr):
         return Symbol(value)
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise InputError(f"expected a symbol, a number or an array, got {value!r}")
+    array = _numbers(value)
     if array.dtype.kind == "b":
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
@@ -389,15 +389,33 @@ def _symbol(value: Any) -> Symbol:
     return Symbol(const(array, "float64" if weak else array.dtype), weak)
 
 
+def _numbers(value: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers from what is no symbol.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
+    return array
+
+
 def _whole(symbol: Symbol) -> bool:
-    """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers."""
+    """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers.
+
+    None of them is beyond int64.
+    """
     expr = symbol._expr
     if not symbol.weak or (expr.op is ops.cast.op and not expr.args[0].type.is_float):
         return True
     if not is_literal(expr):
         return False
     value = expr.attrs["value"]
-    return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))
+    return bool(np.all(np.abs(value) < 2.0**63) and np.all(value == np.round(value)))
 
 
 def _wider(left: str, right: str) -> str:
@@ -426,7 +444,12 @@ def _dim_of(value: object) -> Dim:
         raise InputError(f"expected a size, got {value!r}")
     if isinstance(value, SymbolicSize):
         return value.dim
-    return value if isinstance(value, (Size, int)) else int(value)  # type: ignore[call-overload]
+    if isinstance(value, Size):
+        return value
+    size = int(value)  # type: ignore[call-overload]
+    if abs(size) > dims.LARGEST:
+        raise InputError(f"expected a size below 2**63, got {size}")
+    return size
 
 
 def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
@@ -469,20 +492,20 @@ def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None
         past = length if end is None else _dim_of(end)
         past = length + past if isinstance(past, int) and past < 0 else dims.minimum(past, length)
         start, count = dims.minimum(first, length), dims.maximum(past - first, 0)
-    else:
-        start = dims.minimum(_bound(begin, length, length - 1), length - 1)
-        stop = -1 if end is None else dims.minimum(_bound(end, length, -1), length - 1)
+    else:  # places from length-1 down to -1, which is before the first
+        start = dims.minimum(_bound(begin, length, length - 1, -1), length - 1)
+        stop = -1 if end is None else dims.minimum(_bound(end, length, -1, -1), length - 1)
         count = dims.maximum(start - stop, 0)
     size = dims.floordiv(count + (abs(step) - 1), abs(step))
     return ops.take_range(x, axis, start, size, step)
 
 
-def _bound(value: Any, length: Dim, default: Dim) -> Dim:
-    """One end of a slice, counted from the front."""
+def _bound(value: Any, length: Dim, default: Dim, lowest: int = 0) -> Dim:
+    """One end of a slice, counted from the front, no lower than ``lowest``."""
     if value is None:
         return default
     dim = _dim_of(value)
-    return dims.maximum(length + dim, 0) if isinstance(dim, int) and dim < 0 else dim
+    return dims.maximum(length + dim, lowest) if isinstance(dim, int) and dim < 0 else dim
 
 
 def _position(item: Any, length: Dim) -> Dim:

@@ -219,8 +219,12 @@ def _mod_ref(x: Array, y: Array) -> Array:
 def _lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
     if not node.type.is_float:
         return str(b.add("Mod", x, y))
-    # ONNX's floating Mod is C's fmod; the modulus of NumPy and MXNet has the divisor's sign.
-    return str(b.add("Sub", x, b.add("Mul", y, b.add("Floor", b.add("Div", x, y)))))
+    # ONNX's floating Mod is C's fmod, which is exact and has the dividend's sign; the modulus of
+    # NumPy and MXNet has the divisor's.
+    zero, rest = b.const(0, node.dtype), b.add("Mod", x, y, fmod=1)
+    other_sign = b.add("Xor", b.add("Less", rest, zero), b.add("Less", y, zero))
+    wrong = b.add("And", other_sign, b.add("Not", b.add("Equal", rest, zero)))
+    return str(b.add("Where", wrong, b.add("Add", rest, y), rest))
 
 
 mod: Op = _binary(
@@ -304,10 +308,18 @@ def _relu_choice(out: Expr, x: Expr) -> tuple[Choice]:
     return (Choice(less_equal(x, 0.0), False),)
 
 
+def _lower_relu(b: Any, node: Expr, x: str) -> str:
+    """Max in float64: ONNX Runtime joins Relu and Clip to a Clip that it has in 32 bits only."""
+    if node.dtype == "float64":
+        return str(b.add("Max", x, b.const(0, node.dtype)))
+    return str(b.add("Relu", x))
+
+
 relu = _unary(
     "Relu",
     lambda x: np.maximum(x, x.dtype.type(0)),  # NumPy 1 widens a scalar array beside a number
     lambda ct, out, x: ct * step(x),
+    _lower_relu,
     domain=POSITIVE,
     nonnegative=True,
     range_of=lambda node, x: (max(x[0], 0.0), max(x[1], 0.0)),
@@ -421,7 +433,7 @@ def _lower_log1p(b: Any, node: Expr, x: str) -> str:
 
 
 def log1p_positive(b: Any, dtype: str, x: str) -> str:
-    """log1p of positive numbers by the correction above, which needs no clamps for them."""
+    """log1p by the correction above, which needs no clamps for finite numbers well above -1."""
     one = b.const(1, dtype)
     u = b.add("Add", x, one)
     error = b.add("Sub", x, b.add("Sub", u, one))

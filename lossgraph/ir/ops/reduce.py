@@ -85,16 +85,20 @@ def _lower_reduction(operator: str) -> Callable[..., str]:
     return lower
 
 
+def _nans(b: Any, x: str) -> str:
+    """1 where there is a NaN, else 0, in float32: its extrema are the cheapest."""
+    return str(b.add("Cast", b.add("IsNaN", x), to=b.dtype_code("float32")))
+
+
 def _lower_extremum(operator: str) -> Callable[..., str]:
-    """ONNX Runtime's reduction skips a NaN that does not come first: put it back."""
+    """The engine's reduction, and NaN put back where that passes over it."""
 
     def lower(b: Any, node: Expr, x: str) -> str:
         axes = node.attrs["axes"]
         best = str(b.reduce(operator, x, axes))
-        if not node.type.is_float:
+        if not node.type.is_float or b.is_faithful(operator, node.dtype):
             return best
-        nans = b.add("Cast", b.add("IsNaN", x), to=b.dtype_code(node.dtype))
-        any_nan = b.add("Greater", b.reduce("ReduceMax", nans, axes), b.const(0, node.dtype))
+        any_nan = b.add("Greater", b.reduce("ReduceMax", _nans(b, x), axes), b.const(0, "float32"))
         return str(b.add("Where", any_nan, b.const(np.nan, node.dtype), best))
 
     return lower
@@ -353,7 +357,7 @@ def _lower_softmax(b: Any, node: Expr, x: str) -> str:
 
 def _lower_log_softmax(b: Any, node: Expr, x: str) -> str:
     axes = node.attrs["axes"]
-    if len(axes) == 1:
+    if len(axes) == 1 and b.is_faithful("LogSoftmax", node.dtype):
         return str(b.add("LogSoftmax", x, axis=axes[0]))
     return _portable_log_softmax(b, node, x)
 
@@ -444,18 +448,25 @@ def _arg_ref(x: Array, axis: int, largest: bool) -> Array:
     return np.expand_dims(find(x, axis=axis), axis).astype(np.int64)
 
 
+def _lower_arg_extremum(b: Any, node: Expr, x: str) -> str:
+    """The engine's, and the first NaN where there is one, which is larger and smaller than all."""
+    operator = "ArgMax" if node.attrs["largest"] else "ArgMin"
+    axis, source = node.attrs["axis"], node.args[0]
+    best = str(b.add(operator, x, axis=axis, keepdims=1))
+    if not source.type.is_float or b.is_faithful(operator, source.dtype):
+        return best
+    nans = _nans(b, x)
+    any_nan = b.add("Greater", b.reduce("ReduceMax", nans, (axis,)), b.const(0, "float32"))
+    return str(b.add("Where", any_nan, b.add("ArgMax", nans, axis=axis, keepdims=1), best))
+
+
 _arg_extremum: Op = register(
     Op(
         "ArgExtremum",
         _arg_infer,
         _arg_ref,
         no_gradient,
-        lambda b, node, x: b.add(
-            "ArgMax" if node.attrs["largest"] else "ArgMin",
-            x,
-            axis=node.attrs["axis"],
-            keepdims=1,
-        ),
+        _lower_arg_extremum,
         batching=within_axis,
     )
 )
