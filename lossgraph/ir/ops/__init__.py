@@ -50,8 +50,8 @@ from .elementwise import (
     tanh,
     where,
 )
-from .erfinv import erfinv
 from .erfc import erfc, inverse_erfcx, log_erfc
+from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
@@ -80,6 +80,15 @@ from .log_domain import (
     sqrt1p_minus1,
     xlog1py,
     xlogy,
+)
+from .quotients import (
+    atan_quotient,
+    erf_quotient,
+    expm1_quotient,
+    log1p_quotient,
+    sin_quotient,
+    sinh_quotient,
+    tanh_quotient,
 )
 from .reduce import (
     arg_extremum,
@@ -124,6 +133,7 @@ __all__ = [
     "asinh",
     "assume_valid_labels",
     "atan",
+    "atan_quotient",
     "broadcast_to",
     "cast",
     "ceil",
@@ -139,11 +149,13 @@ __all__ = [
     "div",
     "equal",
     "erf",
-    "erfinv",
+    "erf_quotient",
     "erfc",
+    "erfinv",
     "exp",
     "expand_dims",
     "expm1",
+    "expm1_quotient",
     "flip",
     "floor",
     "full",
@@ -160,6 +172,7 @@ __all__ = [
     "log1m_exp",
     "log1p",
     "log1p_exp_neg_abs",
+    "log1p_quotient",
     "log_add",
     "log_erfc",
     "log_softmax",
@@ -205,7 +218,9 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sin_quotient",
     "sinh",
+    "sinh_quotient",
     "size_of",
     "slice_",
     "softmax",
@@ -220,6 +235,7 @@ __all__ = [
     "take",
     "take_range",
     "tanh",
+    "tanh_quotient",
     "transpose",
     "where",
     "xlog1py",

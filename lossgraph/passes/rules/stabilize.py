@@ -25,6 +25,7 @@ from .conditions import (
     x_is_provably_positive,
 )
 from .examples import BOOL, EXP, INDEX
+from .quotients import QUOTIENTS
 
 
 def _through_movement(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
@@ -338,17 +339,12 @@ STABILIZE = RuleSet(
             lambda o, x, a, *, axes: o.norm(x, axes) / o.sqrt(a),
             example={"axes": (1,), "a": tensor_type("float64", ())},
         ),
-        Rule("(x*x)^0.5 = |x|", lambda o, x: o.power(x * x, 0.5), lambda o, x: o.absolute(x)),
-        Rule(
-            "sum(x*x)^0.5 = norm(x)",
-            lambda o, x, *, axes: o.power(o.reduce_sum(x * x, axes), 0.5),
-            lambda o, x, *, axes: o.norm(x, axes),
-            example={"axes": (1,)},
-        ),
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
+        *QUOTIENTS,
         # powers
+        Rule("x^0.5 = sqrt(x)", lambda o, x: o.power(x, 0.5), lambda o, x: o.sqrt(x)),
         Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
         Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
         Rule("x^3 = x*x*x", lambda o, x: o.power(x, 3), lambda o, x: x * x * x),
