@@ -17,6 +17,7 @@ from .errors import (
     GradientError,
     InputError,
     LossgraphError,
+    LossgraphWarning,
     LoweringError,
     ProviderError,
     ValidationError,
@@ -25,7 +26,8 @@ from .models.attach import attach
 from .symbolic.symbol import Symbol
 
 __all__ = [
-    "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LoweringError",
+    "DtypeError", "GradientError", "Input", "InputError", "LossgraphError",
+    "LossgraphWarning", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
     "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed", "symbol",
     "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",

@@ -80,7 +80,7 @@ def test_every_wing_says_what_it_is():
 
 def test_the_package_is_seen_at_a_glance():
     listed = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert len(listed) <= 24  # with the folder itself 25 lines of ``find -maxdepth 1``
+    assert len(listed) <= 29  # with the folder itself 30 lines of ``find -maxdepth 1``
 
 
 @pytest.mark.parametrize(

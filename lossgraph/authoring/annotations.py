@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..symbolic.arguments import check_of, resolved
 from .signature import ORDINARY, Kind, Parameter, Role, Signature
 
 Label = Annotated[Any, Role(gradient=False)]
@@ -86,7 +87,7 @@ def _inherited(parameter: Parameter, bases: list[Signature]) -> Parameter:
 
 
 def _declared(parameter: inspect.Parameter, function: Callable[..., Any]) -> Parameter:
-    hint = _resolved(parameter.annotation, function)
+    hint = resolved(parameter.annotation, function)
     role = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Role)), ORDINARY)
     kind = _KINDS.get(parameter.kind)
     if kind is None:
@@ -94,6 +95,7 @@ def _declared(parameter: inspect.Parameter, function: Callable[..., Any]) -> Par
     return Parameter(
         parameter.name, kind, role, parameter.default, parameter.annotation,
         keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
+        check=check_of(hint, parameter.default) if kind is Kind.OPTION else None,
     )  # fmt: skip
 
 
@@ -135,24 +137,3 @@ def _names_array(hint: Any) -> bool:
 def _written_members(hint: str) -> list[str]:
     inner = re.sub(r"^(?:\w+\.)*Optional\[(.*)\]$", r"\1", hint.strip())
     return [part for part in inner.split("|") if part.strip() != "None"]
-
-
-def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
-    """The type that a string annotation names; the string itself if it cannot be evaluated."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        found = eval(annotation, _globals(function))
-    except Exception:  # whatever the user's names do
-        return annotation
-    return _resolved(found, function) if found != annotation else found
-
-
-def _globals(function: Any) -> dict[str, Any]:
-    """The names that a function sees."""
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
-    function = inspect.unwrap(getattr(function, "__func__", function))
-    if not hasattr(function, "__globals__"):
-        function = type(function).__call__
-    return {"Any": Any, **getattr(function, "__globals__", {})}

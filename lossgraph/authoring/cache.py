@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 
 from ..compiler.program import Program
-from ..errors import SpecializationError
+from ..errors import InputError, SpecializationError
 from ..ir.dims import evaluate
 from ..ir.dims import names as dim_names
 from ..ir.types import TensorType
@@ -110,8 +110,21 @@ class SpecializationCache:
             name: type_of_array(name, array, self._shapes[name], static)
             for name, array in arrays.items()
         }
-        self._made[values] = Compiled(self._build(types), self._provider)
+        try:
+            program = self._build(types)
+        except SpecializationError:
+            raise
+        except InputError:
+            self._explain(arrays)
+            raise
+        self._made[values] = Compiled(program, self._provider)
         return self._made[values]
+
+    def _explain(self, arrays: Arrays) -> None:
+        """Raise what is wrong with arrays in their own lengths: users know no names of dims."""
+        self._build(
+            {name: type_of_array(name, array, array.shape, {}) for name, array in arrays.items()}
+        )
 
 
 def _check_constraints(program: Program, lengths: Mapping[str, int]) -> None:

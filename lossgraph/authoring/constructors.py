@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ..errors import InputError
 from .annotations import signature_of
-from .inputs import Input, require_numbers
+from .inputs import Input, require_numbers, require_option
 from .signature import Kind, Signature
 
 
@@ -39,7 +39,8 @@ def options_by_name(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 def check_constructor(
     cls: type, fixed: Iterable[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """Refuse options that a class does not have, and inputs where they cannot stand.
+    """Refuse options that a class does not have, values that its annotations do not allow, and
+    inputs where they cannot stand.
 
     Raises:
         InputError: naming the option.
@@ -51,6 +52,10 @@ def check_constructor(
     given = options_by_name(cls, args, kwargs)
     if any(isinstance(value, Input) for value in given.values()):
         require_numbers(cls.__name__, own, given, fixed)
+    for name, value in given.items():
+        declared = own.by_name.get(name)
+        if declared is not None:
+            require_option(cls.__name__, declared, value)
 
 
 def refuse_option(owner: str, name: str, options: Iterable[str]) -> NoReturn:

@@ -14,7 +14,7 @@ from .block import Block
 from .constructors import refuse_option
 from .expressions import program_of
 from .input_types import InputTypes, as_types
-from .inputs import require_numbers
+from .inputs import require_numbers, require_option
 from .signature import Kind, Signature
 
 
@@ -39,7 +39,10 @@ class FunctionLoss(Block):
         for name in options:
             if name not in self.options:
                 refuse_option(self.name, name, self.options)
-        require_numbers(self.name, self._declared(), options)
+        declared = self._declared()
+        require_numbers(self.name, declared, options)
+        for name, value in options.items():
+            require_option(self.name, declared.by_name[name], value)
         self._given = options
         self.__doc__ = body.__doc__
 
@@ -63,6 +66,10 @@ class FunctionLoss(Block):
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
         return self.body(F, *args, **{**self._given, **kwargs})
+
+    @property
+    def _is_built_in(self) -> bool:
+        return getattr(self.body, "__module__", "").partition(".")[0] == "lossgraph"
 
     def _declared(self) -> Signature:
         body: Callable[..., Any] | None = self.__dict__.get("body")

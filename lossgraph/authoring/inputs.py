@@ -12,8 +12,9 @@ from ..errors import InputError
 from ..ir.types import TensorType
 from ..reference import Array
 from ..runtime.arrays import is_array, stand_in
+from ..symbolic.arguments import is_numeric
 from ..symbolic.symbol import Symbol
-from .signature import Signature
+from .signature import Parameter, Signature
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,21 @@ def require_numbers(
                 f"{owner}: {name} cannot be {value!r}: the graph depends on its value, "
                 "only options that are mere numbers can be inputs"
             )
+
+
+def require_option(owner: str, declared: Parameter, value: Any) -> None:
+    """Refuse a value that an option's annotation does not allow.
+
+    An array can stand for a mere number, and so can what will be one when the graph runs.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if declared.allows(value):
+        return
+    later = isinstance(value, (Input, Symbol, Array)) or (is_array(value) and is_numeric(value))
+    if declared.check is not None and not (declared.is_number and later):
+        declared.check.require(f"{owner}: {declared.name}", value)
 
 
 def scalar(name: str, value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..reference import Array
+from ..symbolic.arguments import is_int, is_numeric, shown
 from ..symbolic.symbol import Symbol
 from .inputs import Input
 
@@ -35,6 +37,16 @@ def require_above(name: str, value: Any, low: float, closed: bool = False) -> No
         raise InputError(f"{name}: expected {wanted}, got {value!r}")
 
 
+def require_below(name: str, value: Any, high: float) -> None:
+    """Refuse a number that is not below ``high``.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if is_number(value) and not value < high:
+        raise InputError(f"{name}: expected a number below {high:g}, got {value!r}")
+
+
 def number(name: str, value: Any, optional: bool = False) -> Any:
     """A number, from a number or an array of one element; None too if it is optional.
 
@@ -46,12 +58,9 @@ def number(name: str, value: Any, optional: bool = False) -> Any:
         return None
     if is_number(value) and not isinstance(value, bool):
         return value
-    try:
-        if not isinstance(value, (bool, str)) and np.size(value) == 1:
-            return float(np.reshape(value, ())[()])
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"{name}: expected a number, got {value!r}")
+    if not isinstance(value, (bool, np.bool_)) and is_numeric(value) and np.size(value) == 1:
+        return float(np.reshape(value, ())[()])
+    raise InputError(f"{name}: expected a number, got {shown(value)}")
 
 
 def is_zero(value: Any) -> bool:
@@ -76,15 +85,29 @@ def between(name: str, value: Any, low: float, high: float) -> Any:
 
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number that is an int, not below the ``least``."""
-    known = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not known or (least is not None and value.__index__() < least):
+    if not is_int(value) or (least is not None and value.__index__() < least):
         bound = "" if least is None else f", {least} or more"
-        raise InputError(f"{name}: expected an int{bound}, got {value!r}")
+        raise InputError(f"{name}: expected an int{bound}, got {shown(value)}")
     return int(value.__index__())
+
+
+def require_callable(name: str, function: Any, arguments: str) -> None:
+    """Refuse what cannot be called with arguments like these.
+
+    Raises:
+        InputError: naming the option.
+    """
+    try:
+        if not isinstance(function, type):
+            inspect.signature(function).bind(*arguments.split(", "))
+            return
+    except (TypeError, ValueError):  # no function, one of other arguments, or one that hides them
+        pass
+    raise InputError(f"{name}: expected a function of ({arguments}), got {function!r}")
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of a few words."""
-    if value not in choices:
-        raise InputError(f"{name}: expected one of {choices}, got {value!r}")
-    return str(value)
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}: expected one of {choices}, got {shown(value)}")
+    return value

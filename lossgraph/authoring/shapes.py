@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +19,22 @@ def same(shape: Shape, other: Shape) -> bool:
     )
 
 
-def broadcasts(shape: Shape, target: Shape) -> bool:
-    """Whether NumPy broadcasting stretches ``shape`` to ``target`` and leaves that alone."""
+def shown(shape: Shape) -> str:
+    """A shape as users write it: ``(N, 3)``."""
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def broadcasts(shape: Shape, target: Shape, surely: bool = False) -> bool:
+    """Whether NumPy broadcasting stretches ``shape`` to ``target`` and leaves that alone.
+
+    Lengths of which one is derived (N*M) may be equal, unless they have to be ``surely``.
+    """
     if len(shape) > len(target):
         return False
     aligned = target[len(target) - len(shape) :]
-    return all(same_size(a, 1) or same_size(a, b) for a, b in zip(shape, aligned, strict=True))
+    return all(
+        same_size(a, 1) or same_size(a, b, surely) for a, b in zip(shape, aligned, strict=True)
+    )
 
 
 def require_same(name: str, shape: Shape, like: str, target: Shape) -> None:
@@ -38,6 +49,19 @@ def require_same(name: str, shape: Shape, like: str, target: Shape) -> None:
         )
 
 
+def require_size(name: str, shape: Shape, like: str, target: Shape, hint: str = "") -> None:
+    """Refuse an array that has not as many elements as another, whose shape it is to take.
+
+    Raises:
+        InputError: naming both, with the hint.
+    """
+    if not same_size(math.prod(shape), math.prod(target)):
+        raise InputError(
+            f"{name}: expected as many elements as {like}, of shape {shown(target)}, has; "
+            f"got shape {shown(shape)}{hint}"
+        )
+
+
 def require_rank(name: str, shape: Shape, rank: int) -> None:
     """Refuse an array of another rank.
 
@@ -46,6 +70,17 @@ def require_rank(name: str, shape: Shape, rank: int) -> None:
     """
     if len(shape) != rank:
         raise InputError(f"{name}: expected {rank} axes, got shape {tuple(shape)}")
+
+
+def require_rank_from(name: str, shape: Shape, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming it.
+    """
+    if len(shape) < least:
+        axes = "1 axis" if least == 1 else f"{least} axes"
+        raise InputError(f"{name}: expected at least {axes}, got shape {tuple(shape)}")
 
 
 def require_shape(name: str, shape: Shape, wanted: Shape) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
 from itertools import takewhile
 from typing import Any
 
 from ..errors import InputError
+from ..symbolic.arguments import Check
 
 _EMPTY = inspect.Parameter.empty
 
@@ -65,6 +66,7 @@ class Parameter:
         keyword_only: whether it is given by name only.
         added: whether it gives up its place among the positional arguments if it is given by name:
             an input that a loss made of losses has beside theirs.
+        check: what an option must be, None where its annotation does not say it.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Parameter:
     annotation: Any = _EMPTY
     keyword_only: bool = False
     added: bool = False
+    check: Check | None = field(default=None, compare=False)
 
     @property
     def required(self) -> bool:
@@ -88,6 +91,19 @@ class Parameter:
         if self.annotation is _EMPTY:
             return not isinstance(self.default, (bool, str))
         return self.annotation in ("Any", Any) or "float" in str(self.annotation)
+
+    @property
+    def takes_number(self) -> bool:
+        """Whether a number stands for an array of rank 0.
+
+        An argument without an annotation may be meant as a number by the body.
+        """
+        declared = self.kind is Kind.ARRAY and self.annotation is not _EMPTY
+        return declared or self.role.number
+
+    def allows(self, value: Any) -> bool:
+        """Whether an option can be this value, by its annotation."""
+        return self.check is None or self.check.holds(value)
 
     def __str__(self) -> str:
         stars = {Kind.INPUTS: "*", Kind.OTHERS: "**"}.get(self.kind, "")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..runtime.arrays import device_of, is_array, to_numpy
+from ..runtime.arrays import detached, device_of, is_array, to_numpy
 from .inputs import Input
 from .signature import Signature
 
@@ -119,7 +119,7 @@ def _frozen_array(value: Any) -> Hashable:
     try:
         if device_of(value) is not None:
             return Same(value)
-        array = to_numpy("", value)
+        array = to_numpy("", detached(value))
     except InputError:
         return Same(value)
     if array.dtype.hasobject:

@@ -36,6 +36,11 @@ class Output:
     expr: Expr
     key: str = ""
 
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether it has derivatives: values and gradients of floats do."""
+        return self.kind in ("value", "gradient") and self.expr.type.is_float
+
 
 def value_outputs(values: Sequence[Expr], several: bool) -> tuple[Output, ...]:
     """The values of a loss: of one, or of a tuple of them."""

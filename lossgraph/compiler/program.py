@@ -32,7 +32,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ from ..lowering.releases import opset_for
 from ..lowering.validate import check
 from ..passes import autodiff
 from ..passes.assumptions import speculate
+from ..passes.batch_partition import independent_batch_dim
 from ..passes.costs import PORTABLE, Target
 from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
@@ -102,6 +103,7 @@ def build(
     with_ct: bool = False,
     name: str = "loss",
     options: Mapping[str, Any] | None = None,
+    without_gradient: Sequence[str] = (),
 ) -> Program:
     """The program of a body: traced, differentiated and simplified.
 
@@ -113,9 +115,11 @@ def build(
         with_ct: weigh the values by inputs ``ct`` (``ct_0``, ``ct_1``, ..) instead of ones.
         name: the loss's name.
         options: what the metadata says of the loss's options.
+        without_gradient: inputs that have no gradient even if they are floats.
     """
     traced = trace(body, types, constants or {})
-    return assemble(traced, grad=grad, with_ct=with_ct, name=name, options=options)
+    program = assemble(traced, grad=grad, with_ct=with_ct, name=name, options=options)
+    return replace(program, without_gradient=tuple(without_gradient))
 
 
 def assemble(
@@ -128,13 +132,13 @@ def assemble(
 ) -> Program:
     """The program of what was traced: all stages after the first."""
     cotangents = _cotangents(traced) if with_ct else ()
-    *_, (_, outputs) = _stages(traced, grad, cotangents)
-    return _program_of(traced, outputs, cotangents, name, options)
+    *_, (_, differentiable) = _before_and_with_derivatives(traced, grad, cotangents)
+    return _program_of(traced, differentiable, cotangents, name, options)
 
 
 def _program_of(
     traced: Traced,
-    outputs: tuple[Output, ...],
+    differentiable: tuple[Output, ...],
     cotangents: tuple[Expr, ...] = (),
     name: str = "loss",
     options: Mapping[str, Any] | None = None,
@@ -142,13 +146,20 @@ def _program_of(
     return Program(
         name,
         (*traced.inputs, *cotangents),
-        outputs,
+        finished(differentiable),
         traced.several,
         traced.constraints,
         traced.labels,
         {**(options or {}), **traced.constants},
         traced.derived,
+        differentiable,
     )
+
+
+def finished(differentiable: Sequence[Output]) -> tuple[Output, ...]:
+    """Outputs, with their gradients among them, after the stages that follow differentiation."""
+    *_, (_, outputs) = _after_differentiation(differentiable)
+    return outputs
 
 
 def stages(
@@ -169,9 +180,11 @@ def stages(
         target: where the graph is to run; one that is not ``PORTABLE`` has stages of its own.
     """
     traced = trace(body, types, constants or {})
-    for stage, outputs in _stages(traced, grad):
+    for stage, differentiable in _before_and_with_derivatives(traced, grad):
+        yield stage, by_name(differentiable)
+    for stage, outputs in _after_differentiation(differentiable):
         yield stage, by_name(outputs)
-    program = _program_of(traced, outputs)
+    program = _program_of(traced, differentiable)
     if not target.portable:
         valid = program.assuming_valid_labels(target)
         yield "assume valid labels", dict(zip(program.outputs, valid, strict=True))
@@ -179,7 +192,7 @@ def stages(
     yield "widen", by_name(_after(widen, program.graph_outputs(target)))
 
 
-def _stages(
+def _before_and_with_derivatives(
     traced: Traced, grad: Sequence[str], cotangents: Sequence[Expr] = ()
 ) -> Iterator[tuple[str, tuple[Output, ...]]]:
     outputs = (*value_outputs(traced.values, traced.several), *auxiliary_outputs(traced.aux))
@@ -190,9 +203,14 @@ def _stages(
     values = [output.expr for output in outputs if output.kind == "value"]
     outputs = (*outputs, *gradient_outputs(_gradients(traced.inputs, values, grad, cotangents)))
     yield "differentiate", outputs
+
+
+def _after_differentiation(
+    outputs: Sequence[Output],
+) -> Iterator[tuple[str, tuple[Output, ...]]]:
     for name, stage in _AFTER_DIFFERENTIATION.items():
         outputs = _after(stage, outputs)
-        yield name, outputs
+        yield name, tuple(outputs)
 
 
 def _after(stage: Stage, outputs: Sequence[Output]) -> tuple[Output, ...]:
@@ -238,8 +256,11 @@ class Program:
         several: whether the loss returned a tuple.
         constraints: pairs of sizes that must be equal.
         labels: inputs of class labels, with the number of classes.
-        derived: expressions of inputs that are class labels, likewise.
         options: the loss's options, for the model's metadata.
+        derived: expressions of inputs that are class labels, likewise.
+        differentiable: the outputs before the stages that follow differentiation, in forms that
+            can be differentiated again.
+        without_gradient: inputs that have no gradient even if they are floats.
     """
 
     name: str
@@ -250,15 +271,17 @@ class Program:
     labels: tuple[tuple[str, Dim], ...]
     options: Mapping[str, Any]
     derived: tuple[tuple[Expr, Dim], ...] = ()
+    differentiable: tuple[Output, ...] = ()
+    without_gradient: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For ``pickle`` and ``copy``: the same program of plain data."""
-        derived = [label for label, _ in self.derived]
-        graph = flatten([*self.inputs, *self.outputs.values(), *derived])
-        kinds = [(output.kind, output.name, output.key) for output in self.typed_outputs]
-        classes = [count for _, count in self.derived]
+        outputs = (*self.typed_outputs, *self.differentiable)
+        labels, classes = zip(*self.derived, strict=True) if self.derived else ((), ())
+        graph = flatten([*self.inputs, *(output.expr for output in outputs), *labels])
+        kinds = [(output.kind, output.name, output.key) for output in outputs]
         plain = (self.name, self.several, self.constraints, self.labels, dict(self.options))
-        return _restored, (graph, kinds, classes, plain)
+        return _restored, (graph, kinds, classes, plain, self.without_gradient)
 
     def _repr_html_(self) -> str:
         """A card for notebooks; ``view.drawing`` has the graph as a picture."""
@@ -332,6 +355,12 @@ class Program:
             and only_select([label for label, _ in self.class_labels], list(self.outputs.values()))
         )
 
+    @cached_property
+    def has_independent_samples(self) -> bool:
+        """Whether there is one value for each sample, and gradients of it by its sample alone."""
+        outputs = list(self.outputs.values())
+        return outputs[0].rank == 1 and bool(independent_batch_dim(self.inputs, outputs))
+
     @property
     def class_labels(self) -> list[tuple[Expr, Dim]]:
         """Expressions of class labels, with the number of classes."""
@@ -384,10 +413,13 @@ class Program:
 
 
 def _restored(
-    graph: PlainGraph, kinds: Sequence[tuple[Any, str, str]], classes: Sequence[Dim], plain: Any
+    graph: PlainGraph,
+    kinds: Sequence[tuple[Any, str, str]],
+    classes: Sequence[Dim],
+    plain: Any,
+    without_gradient: tuple[str, ...],
 ) -> Program:
     """The program that ``Program.__reduce__`` took apart."""
-    name, several, constraints, labels, options = plain
     exprs = restore(graph)
     first = len(exprs) - len(kinds) - len(classes)
     last = first + len(kinds)
@@ -396,5 +428,16 @@ def _restored(
         for (kind, output, key), expr in zip(kinds, exprs[first:last], strict=True)
     )
     derived = tuple(zip(exprs[last:], classes, strict=True))
-    inputs = tuple(exprs[:first])
-    return Program(name, inputs, outputs, several, constraints, labels, options, derived)
+    name, several, constraints, labels, options = plain
+    return Program(
+        name,
+        tuple(exprs[:first]),
+        outputs[: len(outputs) // 2],
+        several,
+        constraints,
+        labels,
+        options,
+        derived,
+        outputs[len(outputs) // 2 :],
+        without_gradient,
+    )

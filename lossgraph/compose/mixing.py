@@ -8,7 +8,7 @@ from typing import Any
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.options import one_of
-from ..authoring.weighting import weigh
+from ..authoring.weighting import weigh_samples
 from ..ir.types import TensorType
 from .composite import Composite, array_input
 
@@ -55,7 +55,7 @@ class Mixup(Composite):
         second, others = self._value("loss", {**given, self.label: other})
 
         def mixed(a: Any, b: Any) -> Any:
-            return weigh(F, a, share) + weigh(F, b, 1 - share)
+            return weigh_samples(F, a, share, "lam") + weigh_samples(F, b, 1 - share, "lam")
 
         total = mixed(first, second)
         if not parts:

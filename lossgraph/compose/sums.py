@@ -11,6 +11,7 @@ from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..authoring.shapes import same
 from ..authoring.signature import Kind, Parameter
+from ..authoring.weighting import weigh
 from ..errors import InputError
 from ..symbolic.symbol import same_size
 from .composite import Composite, array_input, union
@@ -111,11 +112,13 @@ class WeightedSum(_Sum):
         }
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
-        weight = self.weights[name]
+        weight, source = self.weights[name], f"the weight of {name}"
         if isinstance(weight, (str, Input)):
-            weight = given[weight if isinstance(weight, str) else weight.name]
+            source = weight if isinstance(weight, str) else weight.name
+            weight = given[source]
         if not isinstance(weight, (int, float)):
-            return F.masked_mul(weight, value)
+            weight = F.scalar(weight) if _is_single(weight.shape) else weight
+            return weigh(F, value, weight, name=source)
         if weight == 0:  # which drops an infinite loss too
             return F.zeros_like(value)
         return value if weight == 1 else value * weight

@@ -7,12 +7,15 @@ equal sizes equal objects under ``==`` and ``hash``, so shapes compare as tuples
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..errors import InputError
+
+LARGEST = 2**63 - 1  # what ONNX can say of a length
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Apply:
             return f"({self.left})//({self.right})"
         return f"{self.function}({self.left}, {self.right})"
 
+
+# Beyond so many functions in a size it is not asked what each of them may be.
+_MOST_FUNCTIONS = 6
 
 Atom: TypeAlias = str | Apply
 Monomial: TypeAlias = tuple[Atom, ...]
@@ -112,6 +118,8 @@ def as_dim(value: object) -> Dim:
         size = int(value.__index__())
         if size < 0:
             raise InputError(f"a dim cannot be negative, got {size}")
+        if size > LARGEST:
+            raise InputError(f"a dim is below 2**63, got {size}")
         return size
     raise InputError(f"a dim is an int or a name, got {value!r}")
 
@@ -136,11 +144,56 @@ def maximum(left: Dim, right: Dim) -> Dim:
     return _extremum("max", left, right)
 
 
+@functools.lru_cache(maxsize=4096)
 def is_nonnegative(dim: Dim) -> bool:
-    """Whether a size is seen to be at least 0, names being lengths."""
+    """Whether a size is seen to be at least 0, names being lengths.
+
+    A minimum or maximum is one of its two sides, and at most or at least either of them.
+    """
     if isinstance(dim, int):
         return dim >= 0
-    return all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms)
+    if all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms):
+        return True
+    if _count_of_functions(dim) > _MOST_FUNCTIONS:
+        return False
+    return any(_bounded_below(dim, atoms, c) for atoms, c in dim.terms)
+
+
+def _bounded_below(dim: Size, atoms: Monomial, coefficient: int) -> bool:
+    """Whether ``dim`` is at least 0 because of what a function in one of its terms can be."""
+    for place, atom in enumerate(atoms):
+        rest = atoms[:place] + atoms[place + 1 :]
+        if isinstance(atom, str) or not all(map(_nonnegative_atom, rest)):
+            continue
+        without = dim - Size(((atoms, coefficient),))
+        sides = [without + product(map(_as_size, rest)) * coefficient * side
+                 for side in (atom.left, atom.right)]  # fmt: skip
+        if atom.function == "//":  # at most its dividend, at least 0
+            limit = sides[0] if coefficient < 0 else without
+            seen = _nonnegative_atom(atom) and is_nonnegative(limit)
+        else:
+            either = (atom.function == "min") == (coefficient < 0)
+            seen = (any if either else all)(map(is_nonnegative, sides))
+        if seen:
+            return True
+    return False
+
+
+def _as_size(atom: Atom) -> Size:
+    return Size((((atom,), 1),))
+
+
+def _count_of_functions(dim: Dim) -> int:
+    """How many minima, maxima and quotients stand in a size."""
+    if isinstance(dim, int):
+        return 0
+    functions = [a for atoms, _ in dim.terms for a in atoms if isinstance(a, Apply)]
+    return sum(1 + _count_of_functions(a.left) + _count_of_functions(a.right) for a in functions)
+
+
+def at_most_one(dim: Dim) -> bool:
+    """Whether a size is seen to be 0 or 1, as the length of ``x[:1]`` is."""
+    return is_nonnegative(dim) and is_nonnegative(1 - dim)
 
 
 def plain_sizes(dims: Iterable[Dim]) -> bool:
@@ -152,7 +205,9 @@ def is_positive(dim: Dim) -> bool:
     """Whether a size is seen to be at least 1, names being lengths."""
     if isinstance(dim, int):
         return dim > 0
-    return is_nonnegative(dim) and any(all(map(_positive_atom, atoms)) for atoms, _ in dim.terms)
+    if all(c >= 0 and all(map(_nonnegative_atom, atoms)) for atoms, c in dim.terms):
+        return any(all(map(_positive_atom, atoms)) for atoms, _ in dim.terms)
+    return is_nonnegative(dim - 1)
 
 
 def product(dims: Iterable[Dim]) -> Dim:

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import DtypeError, InputError, SpecializationError
-from .dims import Dim, Size, as_dim, names
+from .dims import Dim, Size, as_dim, at_most_one, names
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -131,15 +131,31 @@ def unify(left: Dim, right: Dim) -> Dim:
     return min(left, right, key=_complexity)
 
 
+def stretches(dim: Dim, target: Dim) -> bool:
+    """Whether an axis is stretched to a length that is not its own.
+
+    A static 1 is. So is what can be 0 or 1 alone, like the length of ``x[:1]``: 0 only where the
+    target is 0 too, which is left to be compared at run time.
+    """
+    if dim == target:
+        return False
+    if isinstance(dim, int):
+        return dim == 1
+    if target == 1 or not at_most_one(dim) or (isinstance(target, Size) and at_most_one(target)):
+        return False
+    require_equal(dim * target, target)
+    return True
+
+
 def broadcast_shapes(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
-    """NumPy's broadcasting, where only a static 1 stretches."""
+    """NumPy's broadcasting, where a named length is never taken for 1."""
     rank = max(len(shape) for shape in shapes)
     result: list[Dim] = [1] * rank
     for shape in shapes:
         for i, dim in enumerate(shape, start=rank - len(shape)):
-            if result[i] == 1:
+            if stretches(result[i], dim):
                 result[i] = dim
-            elif dim != 1:
+            elif not stretches(dim, result[i]):
                 result[i] = unify(result[i], dim)
     return tuple(result)
 

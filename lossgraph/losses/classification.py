@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..authoring.options import is_number
 from ..errors import InputError
 from .axes import Axis, axes_of, chosen, log_softmax, spread, total
 from .ctc import in_range
+from .limits import broadcast_all, finfo
 
 SMALLEST_DIVISOR = float(np.float32(1e-12))  # of torch's kernels, in every dtype
 
@@ -204,29 +207,59 @@ def focal_by_shares(
     Then 1-p_y is one of two terms alone, and so is its derivative by the label: what the other
     would add is left out, as JAX leaves out terms of weight 0.
     """
-    labels = F.cast(labels, dtype=logits.dtype)
-    weight = F.exp(gamma * _log_missed(F, logits, spread(F, labels, logits), apart))
-    loss = sigmoid_cross_entropy(F, logits, labels) * weight
+    logits, labels = broadcast_all(F, logits, F.cast(labels, dtype=logits.dtype))
+    if is_number(gamma) and gamma == 0:
+        loss = _by_parts(F, logits, labels)
+    else:
+        loss = _focal(F, logits, labels, gamma, apart)
     if alpha is None:
         return loss
     return (alpha * labels + (1 - alpha) * (1 - labels)) * loss
 
 
-def _log_missed(F: Any, logits: Any, labels: Any, apart: bool) -> Any:
-    """The logarithm of y(1-p) + (1-y)p, which may be too small for a number itself.
+def _by_parts(F: Any, logits: Any, labels: Any) -> Any:
+    """``sigmoid_cross_entropy`` as a sum of two terms, which infinite logits do not spoil."""
+    hit = F.masked_mul(labels, F.softrelu(-logits))
+    loss = hit + F.masked_mul(1 - labels, F.softrelu(logits))
+    return F.with_gradient(loss, [logits, labels], [F.sigmoid(logits) - labels, -logits])
 
-    Its derivatives are said in shares of the two terms, as the logarithm of y, or of 1-y, has a
-    pole that the sum has not.
+
+def _focal(F: Any, logits: Any, labels: Any, gamma: Any, apart: bool) -> Any:
+    """Cross-entropy times the power of 1-p_y, and derivatives where either is 0 or infinite."""
+    plain = _by_parts(F, logits, labels)
+    if not is_number(gamma):
+        plain, logits, labels, gamma = broadcast_all(F, plain, logits, labels, gamma)
+    missed, by_logits, by_labels = _log_missed(F, logits, labels, apart)
+    exponent = gamma * missed if is_number(gamma) else F.masked_mul(gamma, missed)
+    weight = F.exp(exponent)
+    loss = F.masked_mul(weight, plain)
+    slopes = [F.masked_mul(weight * (gamma * x), plain) for x in (by_logits, by_labels)]
+    slopes[0] = slopes[0] + weight * (F.sigmoid(logits) - labels)
+    slopes[1] = slopes[1] - F.masked_mul(weight, logits)
+    if is_number(gamma):
+        return F.with_gradient(loss, [logits, labels], slopes)
+    possible = F.where(missed == -np.inf, F.zeros_like(missed), missed)
+    slopes.append(F.masked_mul(possible, loss))
+    return F.with_gradient(loss, [logits, labels, gamma], slopes)
+
+
+def _log_missed(F: Any, logits: Any, labels: Any, apart: bool) -> tuple[Any, Any, Any]:
+    """The logarithm of y(1-p) + (1-y)p, which may be too small for a number, and its derivatives.
+
+    They are said in shares of the two terms, as the logarithm of y, or of 1-y, has a pole that
+    the sum has not.
     """
     log_p, log_q = -F.softrelu(-logits), -F.softrelu(logits)
     of_p, of_q = log_p + F.log(1 - labels), log_q + F.log(labels)
     value = F.logaddexp(of_p, of_q)
-    by_logits = F.exp(of_p - value) * F.sigmoid(-logits) - F.exp(of_q - value) * F.sigmoid(logits)
+    nowhere = value == -np.inf  # of what is sure the shares are any: all that they multiply is 0
+    base = F.where(nowhere, F.zeros_like(value), value)
+    by_logits = F.exp(of_p - base) * F.sigmoid(-logits) - F.exp(of_q - base) * F.sigmoid(logits)
     # capped: at the cap all that multiplies it is 0
-    largest = 0.99 * float(np.log(np.finfo(logits.dtype).max))
-    p, q = (F.exp(F.minimum(x - value, largest)) for x in (log_p, log_q))
+    largest = 0.99 * math.log(float(finfo(logits).max))
+    p, q = (F.exp(F.minimum(x - base, largest)) for x in (log_p, log_q))
     by_labels = q * (labels > 0) - p * (labels < 1) if apart else q - p
-    return F.with_gradient(value, [logits, labels], [by_logits, by_labels])
+    return value, by_logits, by_labels
 
 
 def binary_sparsemax(F: Any, logits: Any, labels: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .limits import xlogy
+
 KL_EPSILON = 1e-12  # of Gluon's formula
 
 
@@ -16,7 +18,7 @@ def kl_divergence(F: Any, log_pred: Any, label: Any, epsilon: float = KL_EPSILON
     """
     if epsilon:
         return F.masked_mul(label, F.log(label + epsilon) - log_pred)
-    return F.masked_mul(label, F.log(label)) - F.masked_mul(label, log_pred)
+    return xlogy(F, label, label) - F.masked_mul(label, log_pred)
 
 
 def log_kl_divergence(F: Any, log_pred: Any, log_label: Any) -> Any:

@@ -12,7 +12,7 @@ from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_rank
 from .axes import Axis, chosen, total
 from .distribution import kl_divergence
-from .limits import broadcast_all, safe_div
+from .limits import broadcast_all, finfo, safe_div
 from .pairs import differences, same
 from .regression import clamp, positive_part
 
@@ -215,7 +215,7 @@ def nt_xent(F: Any, embeddings: Any, labels: Any, temperature: float = 0.07) -> 
     """
     require_rank("embeddings", embeddings.shape, 2)
     require_rank("labels", labels.shape, 1)
-    unit = direction(F, embeddings, float(np.finfo(embeddings.dtype).eps), -1)
+    unit = direction(F, embeddings, float(finfo(embeddings).eps), -1)
     scores = F.dot(unit, unit, transpose_b=True) / temperature
     alike = same(F, labels)
     others = F.logsumexp(chosen(F, 1 - alike, scores, -np.inf), axis=1, keepdims=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..authoring.options import is_number
 from ..errors import InputError
-from .limits import broadcast_all, relative_expm1, xlogy
+from .limits import broadcast_all, less_log, log_near, relative_expm1, xlogy
 
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
 _LARGE = 8.0  # from here on eight terms of Stirling's series have all digits
@@ -18,7 +18,6 @@ _STIRLING = (
     1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400,
 )  # fmt: skip
 _SHIFT = 8  # by how much a small argument is moved to be large
-_ATANH = 9  # terms of its series below 1/7: the rest is beyond the digits of float64
 _FLAT = -80.0  # a log-variance below which exp(-s) is out of range in float32
 
 
@@ -84,7 +83,7 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
     by_target = (1 + each) * z * rest / scale
     by_scale = (1 - z) * (1 + z) * rest / scale
     taken = -ratio * rest  # rest - 1
-    by_degrees = _less_log(F, rest, taken) + _less_log(F, 1 + each, each) + taken / degrees
+    by_degrees = less_log(F, rest, taken) + less_log(F, 1 + each, each) + taken / degrees
     by_degrees = (by_degrees - _digamma_gap(F, half, half + 0.5, 0.5)) / 2
     slopes = [-by_target, by_scale, by_degrees, by_target]
     return F.with_gradient(value, [location, scale, degrees, target], slopes)
@@ -108,16 +107,16 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
     seen, gap, both = F.maximum(k, 1.0), mean - k, r + k
     # what the mean loses to the count itself, and the loss at that: neither has large terms
     excess = F.where(k < 1, one, r / (r + mean) * (gap / seen))
-    hit = _log_near(F, mean / seen * (both / (r + mean)), excess)
-    total = _log_near(F, (r + mean) / both, gap / both)
+    hit = log_near(F, mean / seen * (both / (r + mean)), excess)
+    total = log_near(F, (r + mean) / both, gap / both)
     lost = r * total - F.where(none, 0 * one, k * hit)
     choices = F.log1p(k / r) / 2 + (_stirling(F, r) - _stirling(F, both))
     value = lost + (_own_count(F, k) + choices)
     # the slopes written out, as the chain rule's terms cancel
     by_mean = F.where(none, one, gap / F.where(none, one, mean)) * (r / (r + mean))
-    by_count = _less_log(F, both / (r + mean), -gap / (r + mean)) - _digamma_gap(F, r, both, k)
+    by_count = less_log(F, both / (r + mean), -gap / (r + mean)) - _digamma_gap(F, r, both, k)
     excess = (r + mean - r * gap) / (mean * both)
-    by_target = _log_near(F, (r + mean) / mean * ((k + 1) / both), excess)
+    by_target = log_near(F, (r + mean) / mean * ((k + 1) / both), excess)
     by_target = by_target - _digamma_gap(F, k + 1, both, r - 1)
     return F.with_gradient(value, [mean, r, k], [by_mean, by_count, by_target])
 
@@ -138,7 +137,7 @@ def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
     near = F.gammaln(small) - small * F.log(b) - xlogy(F, small - 1, y) + b * y
     # around its mean the large terms cancel: what is left is a (t - log(1+t))
     t = F.where(large, (b * y - bound) / bound, F.zeros_like(y))
-    far = bound * (t - _log_near(F, b * y / bound, t)) - F.log(bound) / 2 + _series(bound)
+    far = bound * (t - log_near(F, b * y / bound, t)) - F.log(bound) / 2 + _series(bound)
     return F.where(large, far + F.log(F.where(large, y, one)) + HALF_LOG_TWO_PI, near)
 
 
@@ -238,25 +237,6 @@ def kl_to_standard_normal(F: Any, mean: Any, log_variance: Any) -> Any:
     return (F.square(mean) + (F.expm1(log_variance) - log_variance)) / 2
 
 
-def _log_near(F: Any, quotient: Any, excess: Any) -> Any:
-    """The logarithm of a quotient, computed from its excess over 1 where that is small."""
-    around = F.abs(excess) < 0.5
-    near = F.log1p(F.where(around, excess, F.zeros_like(excess)))
-    return F.where(around, near, F.log(F.where(around, F.ones_like(quotient), quotient)))
-
-
-def _less_log(F: Any, quotient: Any, excess: Any) -> Any:
-    """``x - log(1 + x)`` for a quotient ``1 + x``: about ``x^2 / 2`` for a small x."""
-    near = F.abs(excess) < 0.25
-    # log(1 + x) = 2 artanh(s), of which 2s is written out
-    small = F.where(near, excess, F.zeros_like(excess))
-    s = small / (2 + small)
-    square, total = s * s, 0.0
-    for k in range(_ATANH, 0, -1):
-        total = total * square + 1 / (2 * k + 1)
-    return F.where(near, s * (small - 2 * square * total), excess - _log_near(F, quotient, excess))
-
-
 def _own_count(F: Any, k: Any) -> Any:
     """``log k! - k log(k) + k``; without the logarithm below 1."""
     large = k > _LARGE
@@ -296,5 +276,5 @@ def _digamma_gap(F: Any, x: Any, end: Any, step: Any) -> Any:
         value, slope = value * second + (2 * n - 1) * _STIRLING[n - 1], slope * first + value
     slope = slope * first + value
     beyond = step * nearer * farther * (0.5 + (nearer + farther) * slope)
-    moved = _log_near(F, end / x * ((x + _SHIFT) * farther), step / x * (_SHIFT * farther))
+    moved = log_near(F, end / x * ((x + _SHIFT) * farther), step / x * (_SHIFT * farther))
     return total - moved + beyond

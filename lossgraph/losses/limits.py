@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
 from ..authoring.options import is_number
 from ..errors import InputError
 
+UNDERFLOW = -750.0  # below it exp is 0 in float64 too, or what old engines have instead
 _TERMS = 13  # of the series of exp below a quarter: the rest is beyond the digits of float64
+_ATANH = 9  # terms of its series below 1/7: the rest is beyond the digits of float64
 
 
 def broadcast_all(F: Any, *values: Any) -> list[Any]:
@@ -18,6 +23,12 @@ def broadcast_all(F: Any, *values: Any) -> list[Any]:
         if not is_number(value):
             nothing = F.zeros_like(value) + nothing
     return [value + nothing for value in values]
+
+
+def finfo(x: Any) -> Any:
+    """What an array's dtype can hold; integers are computed with in float32."""
+    of: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
+    return of(x.dtype if np.dtype(x.dtype).kind not in "iub" else np.float32)
 
 
 def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
@@ -41,10 +52,22 @@ def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
 
 def focused(F: Any, nll: Any, gamma: Any) -> Any:
     """``(1 - p)^gamma nll`` of what has probability ``p = exp(-nll)``: focal losses."""
+    constant = is_number(gamma)
     nll, gamma = broadcast_all(F, nll, gamma)
     sure = nll == 0  # where the slope of a root is infinite, though times 0
     miss = F.where(sure, F.ones_like(nll), -F.expm1(-nll))
-    return F.where(sure, gamma == 0, F.power(miss, gamma)) * nll
+    weight = F.where(sure, gamma == 0, F.power(miss, gamma))
+    value, left = F.masked_mul(weight, nll), F.masked_mul(F.exp(-nll), nll)
+    by_nll = F.where(sure, weight, weight * (1 + gamma * left / miss))
+    if constant:
+        return F.with_gradient(value, [nll], [by_nll])
+    return F.with_gradient(value, [nll, gamma], [by_nll, F.masked_mul(F.log(miss), value)])
+
+
+def rounding(dtype: Any, count: float = 1.0) -> float:
+    """So many roundings of a number near 1."""
+    finfo: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
+    return count * float(finfo(dtype).eps)
 
 
 def safe_div(F: Any, part: Any, whole: Any) -> Any:
@@ -86,3 +109,67 @@ def xlogy(F: Any, weight: Any, x: Any) -> Any:
     nothing = F.zeros_like(x)
     slope = F.where(weight == 0, nothing, 1 / x)
     return F.masked_mul(weight, F.with_gradient(F.log(x), [x], [slope]))
+
+
+def log_near(F: Any, quotient: Any, excess: Any) -> Any:
+    """The logarithm of a quotient, computed from its excess over 1 where that is small."""
+    around = F.abs(excess) < 0.5
+    near = F.log1p(F.where(around, excess, F.zeros_like(excess)))
+    return F.where(around, near, F.log(F.where(around, F.ones_like(quotient), quotient)))
+
+
+def less_log(F: Any, quotient: Any, excess: Any) -> Any:
+    """``x - log(1 + x)`` for a quotient ``1 + x``: about ``x^2 / 2`` for a small x."""
+    near = F.abs(excess) < 0.25
+    # log(1 + x) = 2 artanh(s), of which 2s is written out
+    small = F.where(near, excess, F.zeros_like(excess))
+    s = small / (2 + small)
+    square, total = s * s, 0.0
+    for k in range(_ATANH, 0, -1):
+        total = total * square + 1 / (2 * k + 1)
+    return F.where(near, s * (small - 2 * square * total), excess - log_near(F, quotient, excess))
+
+
+def above_tangent(F: Any, x: Any) -> Any:
+    """``exp(x) - 1 - x``, not negative: about ``x^2 / 2`` for a small x."""
+    near = F.abs(x) < 0.25
+    small = F.where(near, x, F.zeros_like(x))
+    total = 1.0
+    for k in range(_TERMS, 2, -1):
+        total = 1 + total * small / k
+    return F.where(near, F.square(small) / 2 * total, F.expm1(x) - x)
+
+
+def share_divergence(F: Any, p: Any, q: Any, gap: Any) -> Any:
+    """``p log(p/q) - p + q`` by ``gap = log(q/p)``: not negative, and about 0 where both are.
+
+    Sums of it are the divergence of distributions, without the large terms that cancel there.
+    """
+    near = F.abs(gap) < 0.25
+    far = q - p - F.masked_mul(p, F.where(near, F.zeros_like(gap), gap))
+    return F.where(near, p * above_tangent(F, F.where(near, gap, F.zeros_like(gap))), far)
+
+
+def softmax_divergence(F: Any, x: Any, y: Any, axis: int) -> Any:
+    """The divergence of ``softmax(x)`` from ``softmax(y)``, of one shape; the axis keeps length 1.
+
+    By the logarithm of the quotient of their shares. Where that is small everywhere it is made of
+    the differences of the logits, so that it keeps its digits.
+    """
+    log_p, log_q = (F.log_softmax(z, axis=axis) for z in (x, y))
+    never = F.maximum(F.exp(log_p) == 0, log_p < UNDERFLOW)
+    nothing = F.zeros_like(x)
+    p, q = F.where(never, nothing, F.exp(log_p)), F.exp(log_q)
+    ratio = F.where(never, nothing, log_q - log_p)
+    moved = F.where(never, nothing, y - x)
+    moved = moved - F.sum(p * moved, axis=axis, keepdims=True)
+    size = F.where(never, nothing + math.inf, F.abs(moved))
+    close = F.broadcast_like(F.max(size, axis=axis, keepdims=True) < 0.25, x)
+    moved = F.where(close, moved, nothing)
+    mean = F.sum(p * F.expm1(moved), axis=axis, keepdims=True)
+    ratio = F.where(close, moved - F.log1p(mean), ratio)
+    terms = F.where(never, q, share_divergence(F, p, q, ratio))
+    value = F.sum(terms, axis=axis, keepdims=True)
+    by_x = F.masked_mul(p, -ratio - value)
+    by_y = F.where(close, p * F.expm1(F.where(close, ratio, nothing)), q - p)
+    return F.with_gradient(value, [x, y], [by_x, by_y])

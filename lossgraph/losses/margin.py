@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..authoring.options import require_callable
 from ..errors import InputError
 from .axes import total
 
@@ -83,6 +84,7 @@ def fenchel_young(
     Source: Blondel, Martins, Niculae (2020), arXiv:1901.02324.
     """
     function = max_fun if callable(max_fun) else _named(max_fun)
+    require_callable("max_fun", function, "F, scores")
     best = F.reshape_like(function(F, scores), total(F, scores, -1))
     return best - total(F, F.masked_mul(targets, scores), -1)
 
@@ -96,7 +98,7 @@ MAX_FUNCTIONS: dict[str, MaxFunction] = {
 
 
 def _named(name: str) -> MaxFunction:
-    if name not in MAX_FUNCTIONS:
+    if not isinstance(name, str) or name not in MAX_FUNCTIONS:
         raise InputError(
             f"max_fun: expected one of {tuple(MAX_FUNCTIONS)} or a function of F and scores, "
             f"got {name!r}"

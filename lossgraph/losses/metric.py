@@ -153,6 +153,7 @@ def proxy_nca(F: Any, embedding: Any, proxy: Any, label: Label, normalize: bool 
 
     Source: Movshovitz-Attias et al. (2017), ICCV, arXiv:1703.07464.
     """
+    require_rank("embedding", embedding.shape, 2)
     require_shape("proxy", proxy.shape, (None, embedding.shape[1]))
     require_above("proxy.shape[0]", proxy.shape[0], 1)
     if normalize:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.shapes import require_shape
+from ..ir.types import canonical_axis
 from .ctc import LOG_ZERO
 from .limits import finite, focused, relative_expm1
 
@@ -26,7 +28,10 @@ def softmax_focal(
     Source: Lin, Goyal, Girshick, He, Dollár (2017), ICCV.
     """
     loss = focused(F, F.softrelu(_margin(F, logits, label, axis)), gamma)
-    return loss if alpha is None else loss * F.take(alpha, label)
+    if alpha is None:
+        return loss
+    require_shape("alpha", alpha.shape, (logits.shape[axis],))
+    return loss * F.take(alpha, label)
 
 
 def generalized_cross_entropy(
@@ -71,7 +76,7 @@ def symmetric_cross_entropy(
 def _margin(F: Any, logits: Any, label: Any, axis: int) -> Any:
     """The log-odds of the other classes; an invalid label is refused, or gives NaN in a graph."""
     rank = len(logits.shape)
-    axis = axis % rank
+    axis = canonical_axis(axis, rank)
     hot = F.one_hot(label, logits.shape[axis], dtype=logits.dtype)
     if axis != rank - 1:
         hot = F.transpose(hot, axes=(*range(axis), rank - 1, *range(axis, rank - 1)))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..authoring.options import require_above
+from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_shape
+from .limits import broadcast_all
 
 
 def dpo(
@@ -34,7 +35,10 @@ def dpo(
     note on DPO with noisy preferences".
     """
     gap = beta * _gap(policy_chosen, policy_rejected, reference_chosen, reference_rejected)
-    return (1 - label_smoothing) * F.softrelu(-gap) + label_smoothing * F.softrelu(gap)
+    if is_number(label_smoothing) and label_smoothing == 0:
+        return F.softrelu(-gap)
+    kept, smoothing = broadcast_all(F, 1 - label_smoothing, label_smoothing, gap)[:2]
+    return F.masked_mul(kept, F.softrelu(-gap)) + F.masked_mul(smoothing, F.softrelu(gap))
 
 
 def ipo(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..authoring.options import require_above
+from ..authoring.options import integer, require_above
+from ..authoring.shapes import require_rank_from
 from ..errors import InputError
 from .ctc import in_range
 from .limits import safe_div
@@ -35,6 +36,7 @@ def tversky(
 
     Source: Salehi, Erdogmus, Gholipour (2017), MLMI.
     """
+    require_rank_from("prob", prob.shape, integer("batch_axes", batch_axes, least=0))
     kept = tuple(range(batch_axes))
     hit, wrong, missed = (
         F.sum(part, axis=kept, exclude=True)

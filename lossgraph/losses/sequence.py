@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.shapes import require_rank
 from .ctc import LOG_ZERO, checked_labels, ctc_log_likelihood, in_range
 from .limits import focused
 
@@ -30,6 +31,8 @@ def focal_ctc(
 
     Source: Feng, Yao, Zhang (2019), Complexity, article 9345861.
     """
+    require_rank("log_probs", log_probs.shape, 3)
+    require_rank("targets", targets.shape, 2)
     lengths, ends = (F.cast(x, dtype="int64") for x in (target_lengths, input_lengths))
     labels, known = checked_labels(F, targets, lengths, log_probs.shape[2], log_probs)
     known = known * in_range(F, ends, log_probs.shape[1] + 1, log_probs)

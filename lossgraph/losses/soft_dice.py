@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.shapes import require_rank_from
 from ..symbolic.symbol import same_size
 from .axes import Axis, axes_of, total
 
@@ -35,6 +36,7 @@ def dice(
     Source: Milletari, Navab, Ahmadi (2016), arXiv:1606.04797; Salehi et al. (2017),
     arXiv:1706.05721.
     """
+    require_rank_from("predictions", predictions.shape, 1)
     rank, classes = len(predictions.shape), predictions.shape[-1]
     shares = shares_of(F, predictions) if from_logits else predictions
     axes = tuple(range(1, rank - 1)) if axis is None else axes_of(axis, rank)
@@ -80,6 +82,7 @@ def generalized_dice(
 
     Source: Sudre et al. (2017), arXiv:1707.03237.
     """
+    require_rank_from("targets", targets.shape, 1)
     rank = len(targets.shape)
     frequency = total(F, targets, tuple(range(rank - 1)))
     weights = 1 / (F.square(frequency) + FREQUENCY_EPSILON)

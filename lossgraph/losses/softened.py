@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..authoring.options import require_above
 from ..authoring.shapes import require_shape
+from .limits import softmax_divergence
 
 
 def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -> Any:
@@ -26,11 +26,8 @@ def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -
     """
     require_above("temperature", temperature, 0)
     require_shape("teacher", teacher.shape, student.shape)
-    wanted = F.softmax(teacher / temperature, axis=-1)
-    logs = [F.log_softmax(x / temperature, axis=-1) for x in (teacher, student)]
-    possible = (wanted > 0) * (teacher > -math.inf)  # both: engines round exp(-inf) up
-    gap = F.where(possible, logs[0] - logs[1], F.zeros_like(wanted))
-    return F.sum(wanted * gap, axis=-1) * (temperature * temperature)
+    softened = softmax_divergence(F, teacher / temperature, student / temperature, -1)
+    return F.sum(softened, axis=-1) * (temperature * temperature)
 
 
 def z_loss(F: Any, logits: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.shapes import require_rank
 from ..errors import InputError
 from .limits import finite
 from .pairs import HIDDEN
@@ -30,6 +31,7 @@ def cox_partial_likelihood(
     """
     if ties not in ("breslow", "efron"):
         raise InputError(f"ties: expected 'breslow' or 'efron', got {ties!r}")
+    require_rank("log_risk", log_risk.shape, 1)
     event = F.cast(event, dtype=log_risk.dtype)
     rows, columns = F.expand_dims(time, axis=1), F.expand_dims(time, axis=0)
     log_share = F.log(F.cast(F.broadcast_lesser_equal(rows, columns), dtype=log_risk.dtype))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..authoring.block import Block
 from ..authoring.constructors import constructor_of, refuse_option
 from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS, reduced
 from ..errors import InputError
+from ..runtime.arrays import to_numpy
 
 
 class Loss(Block):
@@ -41,9 +40,9 @@ class Loss(Block):
         return reduced(F, loss, self.reduction, weights, batched)
 
 
-def as_tensor(value: Any) -> Any:
+def as_tensor(name: str, value: Any) -> Any:
     """A tensor given to a constructor: lists become arrays."""
-    return np.asarray(value) if isinstance(value, (list, tuple)) else value
+    return to_numpy(name, value) if isinstance(value, (list, tuple)) else value
 
 
 def without_last(F: Any, x: Any) -> Any:

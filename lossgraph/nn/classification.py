@@ -20,7 +20,7 @@ class _WeightedLoss(Loss):
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean", **deprecated: Any) -> None:
         super().__init__(reduction, **deprecated)
-        self.weight = as_tensor(weight)
+        self.weight = as_tensor("weight", weight)
 
 
 class BCELoss(_WeightedLoss):
@@ -71,8 +71,8 @@ class BCEWithLogitsLoss(Loss):
         **deprecated: Any,
     ) -> None:
         super().__init__(reduction, **deprecated)
-        self.weight = as_tensor(weight)
-        self.pos_weight = as_tensor(pos_weight)
+        self.weight = as_tensor("weight", weight)
+        self.pos_weight = as_tensor("pos_weight", pos_weight)
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_elementwise(shapes)

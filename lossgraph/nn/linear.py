@@ -71,7 +71,8 @@ class LinearCrossEntropyLoss(Loss):
         super().__init__(reduction)
         self.ignore_index = None if ignore_index is None else integer("ignore_index", ignore_index)
         self.label_smoothing = between("label_smoothing", label_smoothing, 0.0, 1.0)
-        self.weight, self.linear_bias = as_tensor(weight), as_tensor(linear_bias)
+        self.weight = as_tensor("weight", weight)
+        self.linear_bias = as_tensor("linear_bias", linear_bias)
         self.batch_chunk_size = batch_chunk_size
         if batch_chunk_size is not None:
             self.batch_chunk_size = integer("batch_chunk_size", batch_chunk_size, least=1)
@@ -154,7 +155,7 @@ class LinearCrossEntropyLoss(Loss):
     def _labels(self, F: Any, target: Any, linear: Linear, weight: Any) -> tuple[Target, Any, Any]:
         """The same for class labels; an ignored label becomes class 0 with weight 0."""
         index = _IGNORED if self.ignore_index is None else self.ignore_index
-        kept = F.cast(F.cast(target, "int64") != index, linear.rows.dtype)
+        kept = F.cast(_wide(F, target) != index, linear.rows.dtype)
         target = F.where(kept, target, F.zeros_like(target))
         ones = F.ones((linear.classes,), dtype=linear.rows.dtype)
         # of what is no class NaN, or an error where there is a user to tell
@@ -176,6 +177,11 @@ def _linear(F: Any, input: Any, linear_weight: Any, linear_bias: Any) -> Linear:
     if linear_bias is not None:
         bias = F.reshape(_classes_last(F, linear_bias, 0), (-1,))
     return Linear(input, flat, bias, classes)
+
+
+def _wide(F: Any, target: Any) -> Any:
+    """Classes in which every class that is ignored can be said: narrow integers may not hold it."""
+    return target if target.dtype.kind == "f" else F.cast(target, "int64")
 
 
 def _classes_last(F: Any, array: Any, axis: int, after: int = 0) -> Any:

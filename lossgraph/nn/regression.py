@@ -11,7 +11,7 @@ from ..authoring.options import is_zero, number, positive, require_above
 from ..authoring.shapes import Shape, broadcasts, same
 from ..errors import InputError
 from ..losses import regression
-from ..runtime.arrays import device_of, to_numpy
+from ..runtime.arrays import can_read, detached, to_numpy
 from .base import Loss
 
 
@@ -163,12 +163,10 @@ class GaussianNLLLoss(Loss):
 
     def prepare(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Negative variances are refused; a graph, which cannot, takes them for ``eps``."""
-        given = dict(arrays)
-        if "var" in given and device_of(given["var"]) is None:
-            given["var"] = to_numpy("var", given["var"])
-            if (given["var"] < 0).any():
-                raise InputError("var: a variance is negative")
-        return given
+        var = arrays.get("var")
+        if var is not None and can_read(var) and (to_numpy("var", detached(var)) < 0).any():
+            raise InputError("var: a variance is negative")
+        return dict(arrays)
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         input, var = shapes["input"], shapes["var"]

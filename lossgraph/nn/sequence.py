@@ -12,7 +12,7 @@ from ..authoring.options import integer
 from ..authoring.shapes import require_samples
 from ..errors import InputError
 from ..losses import ctc
-from ..runtime.arrays import device_of, to_numpy
+from ..runtime.arrays import can_read, stand_in, to_numpy
 from ..runtime.input_checks import check_labels
 from .base import Loss
 
@@ -57,11 +57,10 @@ class CTCLoss(Loss):
         """Split concatenated targets into rows, so that the graph need not guess their lengths."""
         given = dict(arrays)
         found = [given.get(name) for name in ("log_probs", "targets", "target_lengths")]
-        if any(array is None or device_of(array) is not None for array in found):
+        if any(array is None or not can_read(array) for array in found[1:]):
             return given
-        log_probs, targets, lengths = map(
-            to_numpy, ("log_probs", "targets", "target_lengths"), found
-        )
+        log_probs = stand_in("log_probs", found[0])
+        targets, lengths = map(to_numpy, ("targets", "target_lengths"), found[1:])
         if log_probs.ndim == 3 and targets.ndim == lengths.ndim == 1:
             given["targets"] = _rows(targets, lengths, log_probs.shape[2])
         return given

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
 from ..losses.axes import Axis, chosen, total
+from ..losses.limits import broadcast_all
 
 Reduce = Callable[..., Any]
 
@@ -27,8 +29,8 @@ def kl_divergence(
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
-    terms = distribution.kl_divergence(F, log_predictions, targets, 0.0)
-    return total(F, terms, axis, where)
+    own = F.masked_mul(targets, F.log(targets))
+    return total(F, own - F.masked_mul(targets, log_predictions), axis, where)
 
 
 def kl_divergence_with_log_targets(
@@ -38,11 +40,13 @@ def kl_divergence_with_log_targets(
 
     .. math:: \ell = \sum_c e^{t_c} (t_c - \log p_c)
 
-    Inputs and options as ``kl_divergence``, but a log-target of -inf gives NaN, as in optax.
+    Inputs and options as ``kl_divergence``. A log-target of -inf adds nothing
+    and has the gradient 0 (in optax both are NaN).
 
     Source: Kullback, Leibler (1951), Annals of Mathematical Statistics 22(1).
     """
-    terms = F.exp(log_targets) * (log_targets - log_predictions)
+    inputs = broadcast_all(F, log_predictions, log_targets)
+    terms = distribution.log_kl_divergence(F, *inputs)
     return total(F, terms, axis, where)
 
 
@@ -110,12 +114,13 @@ def ranking_softmax_loss(
     lists = None if where is None else F.max(where, axis=-1, keepdims=True) != 0
     lists = F.ones_like(loss) if lists is None else total(F, lists, -1)
     if callable(reduce_fn) and reduce_fn not in (np.mean, np.sum):
+        require_callable("reduce_fn", reduce_fn, "F, loss, where")
         return reduce_fn(F, loss, lists)
     return _reduced(F, loss, lists, getattr(reduce_fn, "__name__", reduce_fn))
 
 
 def _reduced(F: Any, loss: Any, lists: Any, name: Any) -> Any:
-    if name not in ("mean", "sum", "none", None):
+    if name is not None and not (isinstance(name, str) and name in ("mean", "sum", "none")):
         raise InputError(
             f"reduce_fn: expected 'mean', 'sum', 'none', None or a function, got {name!r}"
         )

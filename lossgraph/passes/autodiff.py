@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import GradientError
 from ..ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
 from ..ir.ops import broadcast_to, cast, full, reduce_sum, reshape
-from ..ir.types import TensorType
+from ..ir.types import TensorType, stretches
 
 
 def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr]:
@@ -81,7 +81,7 @@ def unbroadcast(ct: Expr, target: TensorType) -> Expr:
         stretched = [
             axis
             for axis, (dim, size) in enumerate(zip(target.shape, padded, strict=True))
-            if dim == 1 and size != 1
+            if stretches(dim, size)
         ]
         ct = reduce_sum(reshape(ct, padded), stretched)
         ct = broadcast_to(ct, target.shape) if ct.shape != target.shape else ct

@@ -12,15 +12,20 @@ array([2.5], dtype=float32)
 
 from __future__ import annotations
 
+from typing import Any
+
+from . import activations as _activations
 from . import array as _array
 from . import elementwise as _elementwise
 from . import index as _index
+from . import matrices as _matrices
 from . import reduce as _reduce
 from . import shape as _shape
 from .array import OPERATORS, Array
 from .contrib import contrib as contrib
+from .missing import missing
 
-_MODULES = (_array, _elementwise, _index, _reduce, _shape)
+_MODULES = (_activations, _array, _elementwise, _index, _matrices, _reduce, _shape)
 _OPERATORS = set(OPERATORS.values())
 # An alias is a second name of an operator in its module.
 _FUNCTIONS = {
@@ -33,3 +38,10 @@ array = _array.array
 globals().update(_FUNCTIONS)
 
 __all__ = ["Array", "array", *sorted(_FUNCTIONS)]
+
+
+def __getattr__(name: str) -> Any:
+    """Names that modules of Python are asked for are none; others are operators that are not."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing("F", name, __all__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .array import OPERATORS, Array, describe, kept, raw
+from .array import OPERATORS, Array, checked, describe, kept, raw
 from .dtypes import Raw
 
 Nested = Any  # an array, or a list or tuple of nested ones
@@ -32,6 +34,8 @@ def foreach(
         ``(outputs, states)``: each output of the steps stacked along a new first axis, and the
         last states, in lists as those of the body and of ``init_states``.
     """
+    if not callable(body):
+        raise InputError(f"F.contrib.foreach: body: expected a function, got {body!r}")
     arrays, starts = _flat("data", data), _flat("init_states", init_states)
     steps = _steps(arrays)
     if steps == 0:
@@ -142,4 +146,22 @@ def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
     return np.asarray(low * (1 - share) + high * share)
 
 
-contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)
+def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of F.contrib whose body is the user's: what that raises stays what it is."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            signature.bind(*args, **options)
+        except TypeError as error:
+            raise InputError(f"F.contrib.{function.__name__}: {error}") from None
+        return function(*args, **options)
+
+    return call
+
+
+contrib = SimpleNamespace(
+    BilinearResize2D=checked("contrib.BilinearResize2D", BilinearResize2D),
+    foreach=_called_as_declared(foreach),
+)

@@ -41,7 +41,7 @@ def with_number(dtype: np.dtype[Any], number: float) -> np.dtype[Any]:
     """The dtype of an array combined with a Python number."""
     if is_float(dtype):
         return dtype
-    whole = float(number).is_integer()
+    whole = float(number).is_integer() and abs(number) < 2.0**63
     return dtype if whole and dtype.kind != "b" else FLOAT32
 
 

@@ -17,7 +17,6 @@ from .array import (
     describe,
     divided,
     floating,
-    one_of,
     operands,
     operator,
     raised,
@@ -26,14 +25,13 @@ from .array import (
 )
 from .constants import constant
 from .dtypes import Raw, as_float, is_float, with_number
+from .special import erfinv as inverse_erf
 from .special import log_gamma, polygamma
 
 Function = Callable[[Raw], Raw]
 Binary = Callable[[Raw, Raw], Raw]
 Operator1 = Callable[[Array], Array]
 Operator2 = Callable[..., Array]
-
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. (2017)
 
 
 def _unary(name: str, function: Function, formula: str, keeps_int: bool = False) -> Operator1:
@@ -82,10 +80,6 @@ def _sigmoid(value: Raw) -> Raw:
 
 def _softrelu(value: Raw) -> Raw:
     return np.asarray(np.logaddexp(value, np.zeros_like(value)))
-
-
-def _gelu(value: Raw) -> Raw:
-    return np.asarray(0.5 * value * (1 + _erf(value / math.sqrt(2))))
 
 
 def _relu(value: Raw) -> Raw:
@@ -151,9 +145,9 @@ sigmoid = _unary("sigmoid", _sigmoid, "1/(1 + e^-x)")
 softrelu = _unary("softrelu", _softrelu, "log(1 + e^x)")
 softsign = _unary("softsign", _softsign, "x/(1 + |x|)")
 erf = _unary("erf", _erf, "error function")
+erfinv = _unary("erfinv", inverse_erf, "inverse error function, NaN beyond -1 and 1")
 gammaln = _unary("gammaln", log_gamma, "log Gamma(x) above 0, NaN below")
 digamma = _unary("digamma", lambda x: polygamma(x, 0), "derivative of gammaln, NaN below 0")
-gelu = _unary("gelu", _gelu, "x Phi(x), Phi the normal distribution function")
 isnan = _unary("isnan", np.isnan, "1 at NaN, else 0")
 isinf = _unary("isinf", np.isinf, "1 at an infinity, else 0")
 isfinite = _unary("isfinite", np.isfinite, "1 at a finite number, else 0")
@@ -168,6 +162,7 @@ subtract = broadcast_sub = broadcast_minus = _binary("subtract", np.subtract)
 multiply = broadcast_mul = _binary("multiply", np.multiply)
 divide = true_divide = broadcast_div = _binary("divide", divided)
 modulo = mod = broadcast_mod = _binary("modulo", remainder)
+floor_divide = _binary("floor_divide", np.floor_divide)
 power = broadcast_power = _binary("power", raised)
 maximum = broadcast_maximum = _binary("maximum", np.maximum)
 minimum = broadcast_minimum = _binary("minimum", np.minimum)
@@ -235,24 +230,41 @@ def add_n(*args: Array) -> Array:
 
 @operator
 def where(condition: Array, x: Any, y: Any) -> Array:
-    """X where the condition is not 0, else y; a condition of rank 1 selects whole rows."""
+    """X where the condition is not 0, else y; a condition of rank 1 selects whole rows.
+
+    It does where it is as long as the first axis; all else broadcasts as in numpy.
+    """
     chosen = raw(condition) != 0
     left, right = operands(x, y)
     shape = np.broadcast_shapes(left.shape, right.shape)
-    if chosen.shape != shape and chosen.ndim == 1 and shape[:1] == chosen.shape:
+    if chosen.ndim == 1 and len(shape) > 1 and chosen.shape == shape[:1]:
+        lower = [part for part in (left, right) if 0 < part.ndim < len(shape)]
+        if chosen.size != 1 and any(
+            part.shape[-1:] == chosen.shape == shape[-1:] for part in lower
+        ):
+            raise InputError(
+                f"the condition could choose along the first or the last axis of {shape}"
+            )
         chosen = chosen.reshape((-1,) + (1,) * (len(shape) - 1))
-    elif chosen.shape != shape:
-        raise InputError(f"the condition needs the shape {shape} or {shape[:1]}")
-    return Array(np.where(chosen, left, right))
+    try:
+        return Array(np.where(chosen, left, right))
+    except ValueError:
+        raise InputError(
+            f"the condition of shape {chosen.shape} does not broadcast to {shape}"
+        ) from None
 
 
 @operator
-def clip(data: Array, a_min: float, a_max: float) -> Array:
-    """Each element moved into the interval [a_min, a_max]."""
+def clip(data: Array, a_min: float | None = None, a_max: float | None = None) -> Array:
+    """Each element moved into the interval [a_min, a_max], one of which may be None."""
     value = raw(data)
-    dtype = with_number(with_number(value.dtype, a_min), a_max)
-    low, high = (np.asarray(bound).astype(dtype) for bound in (a_min, a_max))
-    return Array(np.minimum(np.maximum(value.astype(dtype), low), high))
+    if a_min is None and a_max is None:
+        raise InputError("give a_min, a_max or both")
+    for bound in (a_min, a_max):
+        value = value if bound is None else value.astype(with_number(value.dtype, bound))
+    low, high = (None if b is None else np.asarray(b).astype(value.dtype) for b in (a_min, a_max))
+    value = value if low is None else np.maximum(value, low)
+    return Array(value if high is None else np.minimum(value, high))
 
 
 @operator
@@ -268,49 +280,6 @@ def smooth_l1(data: Array, scalar: float = 1.0) -> Array:
     size, square_ = np.abs(value), scalar * scalar
     linear = size - 0.5 / square_ if square_ else size
     return Array(np.where(size * square_ < 1, 0.5 * square_ * value * value, linear))
-
-
-ACTIVATIONS: dict[str, Operator1] = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softrelu": softrelu,
-    "softsign": softsign,
-}
-
-
-def activation(data: Array, act_type: str) -> Array:
-    """The activation named by ``act_type``: relu, sigmoid, tanh, softrelu or softsign."""
-    return ACTIVATIONS[one_of("act_type", act_type, tuple(ACTIVATIONS))](data)
-
-
-def leaky_relu(
-    data: Array, gamma: Array | None = None, act_type: str = "leaky", slope: float = 0.25
-) -> Array:
-    """The activation for negative x named by ``act_type``; x itself where it is positive."""
-    value = floating(data)
-    one_of("act_type", act_type, ("leaky", "elu", "selu", "gelu", "prelu"))
-    if act_type == "gelu":
-        return gelu(data)
-    if act_type == "selu":
-        below = SELU_ALPHA * np.expm1(np.minimum(value, 0))
-        return Array((SELU_SCALE * np.where(value > 0, value, below)).astype(value.dtype))
-    if act_type == "elu":
-        return Array(np.where(value > 0, value, slope * np.expm1(np.minimum(value, 0))))
-    slopes = slope if act_type == "leaky" else _channels(raw(gamma), value)
-    return Array(np.where(value > 0, value, slopes * value))
-
-
-def _channels(gamma: Raw, value: Raw) -> Raw:
-    """PReLU's slopes, one a channel (axis 1), in a shape that broadcasts with the data."""
-    shape = [1] * value.ndim
-    shape[min(1, value.ndim - 1)] = gamma.size
-    return gamma.astype(value.dtype).reshape(shape)
-
-
-activation.__name__, leaky_relu.__name__ = "Activation", "LeakyReLU"
-Activation = operator(activation)
-LeakyReLU = operator(leaky_relu)
 
 
 def log_probs(value: Raw, axis: int) -> Raw:

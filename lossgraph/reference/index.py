@@ -26,7 +26,7 @@ def whole(index: Raw) -> tuple[Raw, Raw]:
 def located(index: Raw, size: int, mode: str, what: str) -> tuple[Raw, Raw]:
     """Indices inside 0..size-1 by clipping or wrapping, and where they were NaN.
 
-    In mode "raise" the first one outside is an error instead, and so is a NaN.
+    In mode "raise" the first one outside is an error instead; so is what is no whole number.
     """
     one_of("mode", mode, ("clip", "wrap", "raise"))
     place, missing = whole(index)
@@ -35,7 +35,8 @@ def located(index: Raw, size: int, mode: str, what: str) -> tuple[Raw, Raw]:
     if mode == "wrap":
         return np.mod(place, (size or 1)), missing
     if mode == "raise":
-        _refuse(index, (place < 0) | (place >= size) | missing, size, what)
+        between = is_float(index.dtype) & (place != index)
+        _refuse(index, (place < 0) | (place >= size) | missing | between, size, what)
     return np.clip(place, 0, (size or 1) - 1), missing
 
 

@@ -119,6 +119,35 @@ def norm(data: Array, ord: int = 2, axis: Axis = None, keepdims: bool = False) -
     return kept((total if keepdims else np.squeeze(total, axes)).astype(value.dtype))
 
 
+def _variance(value: Raw, axes: tuple[int, ...], ddof: int) -> Raw:
+    wide = value.astype(accumulator(value.dtype))
+    count = np.prod([value.shape[i] for i in axes], dtype=np.int64)
+    off = np.square(wide - _mean(wide, axes, True))
+    return np.asarray(np.sum(off, axis=axes, keepdims=True) / np.maximum(count - ddof, 0))
+
+
+@operator
+def var(
+    data: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False, exclude: bool = False
+) -> Array:
+    """Squared distances from the mean over the axes, summed, over their count less ``ddof``."""
+    value = floating(data)
+    axes = _axes(axis, value.ndim, exclude)
+    found = _variance(value, axes, ddof).astype(value.dtype)
+    return kept(found if keepdims else np.squeeze(found, axes))
+
+
+@operator
+def std(
+    data: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False, exclude: bool = False
+) -> Array:
+    """Square root of ``var``."""
+    value = floating(data)
+    axes = _axes(axis, value.ndim, exclude)
+    found = np.sqrt(_variance(value, axes, ddof)).astype(value.dtype)
+    return kept(found if keepdims else np.squeeze(found, axes))
+
+
 @operator
 def moments(data: Array, axes: Axis = None, keepdims: bool = False) -> list[Array]:
     """Mean and variance (the mean squared distance from the mean) over the axes."""
@@ -213,6 +242,22 @@ def cumsum(a: Array, axis: int | None = None, dtype: Any = None) -> Array:
     return Array(np.cumsum(value, along, dtype=accumulator(result)), result)
 
 
+@operator
+def cumprod(a: Array, axis: int | None = None, dtype: Any = None) -> Array:
+    """Running product along the axis; of the flattened array without one."""
+    value, along = _along(a, axis)
+    result = value.dtype if dtype is None else parse(dtype)
+    return Array(np.cumprod(value.astype(result), along, dtype=accumulator(result)), result)
+
+
+@operator
+def logcumsumexp(a: Array, axis: int | None = None) -> Array:
+    """log of the running sum of e^x along the axis; of the flattened array without one."""
+    value, along = _along(Array(floating(a)), axis)
+    wide = value.astype(accumulator(value.dtype))
+    return Array(np.logaddexp.accumulate(wide, along), value.dtype)
+
+
 def l2_normalization(data: Array, eps: float = 1e-10, mode: str = "instance") -> Array:
     """X / sqrt(sum(x^2) + eps), the sum over a sample, its channels or its positions."""
     one_of("mode", mode, ("instance", "channel", "spatial"))
@@ -235,6 +280,6 @@ def softmax_cross_entropy(data: Array, label: Array) -> Array:
     value = floating(data)
     if value.ndim != 2 or raw(label).shape != value.shape[:1]:
         raise InputError("expected data of shape (N, C) and label of shape (N,)")
-    index, _ = located(raw(label), value.shape[1], "raise", "label")
+    index, _ = located(np.trunc(raw(label)), value.shape[1], "raise", "label")
     picked = np.take_along_axis(log_probs(value, 1), index[:, None], 1)
     return kept((-np.sum(picked)).astype(value.dtype))

@@ -80,6 +80,19 @@ def arange(
 
 
 @operator
+def linspace(
+    start: float,
+    stop: float,
+    num: int = 50,
+    endpoint: bool = True,
+    ctx: Any = None,
+    dtype: Any = "float32",
+) -> Array:
+    """Numbers at equal distances from start to stop, which is the last one if ``endpoint``."""
+    return Array(np.linspace(start, stop, num, endpoint), parse(dtype or "float32"))
+
+
+@operator
 def eye(N: int, M: int = 0, k: int = 0, ctx: Any = None, dtype: Any = "float32") -> Array:
     """An N x M matrix (square if M is 0) with ones on the k-th diagonal."""
     return Array(np.eye(N, M or N, k, parse(dtype or "float32")))

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..bridges import is_traced
+from ..errors import GradientError, InputError
 from ..ir.types import dtype_name, numpy_dtype
 
 Restore = Callable[[Any], Any]
@@ -36,6 +37,8 @@ def device_of(value: Any) -> tuple[str, int] | None:
     """
     if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__dlpack_device__"):
         return None
+    if is_traced(value):
+        return None
     kind, number = value.__dlpack_device__()
     if kind in CPU_DEVICES:
         return None
@@ -44,18 +47,29 @@ def device_of(value: Any) -> tuple[str, int] | None:
     return DEVICES[kind], number
 
 
+def can_read(value: Any) -> bool:
+    """Whether an array's numbers are there: in the CPU's memory, and not to be traced only."""
+    return not is_traced(value) and device_of(value) is None
+
+
+def detached(value: Any) -> Any:
+    """An array for reading, apart from what differentiates it."""
+    return value.detach() if getattr(value, "requires_grad", False) else value
+
+
 def stand_in(name: str, value: Any) -> np.ndarray[Any, Any]:
-    """A numpy array of the same dtype and shape: itself on the CPU, without memory elsewhere."""
-    if device_of(value) is None:
-        return to_numpy(name, value)
+    """A numpy array of the same dtype and shape: itself if it can be read, else without memory."""
+    if isinstance(value, np.ndarray):
+        return value
+    if can_read(value):
+        return to_numpy(name, detached(value))
     dtype = numpy_dtype(dtype_name(str(value.dtype).rpartition(".")[2]))
     return np.broadcast_to(np.zeros((), dtype), tuple(value.shape))
 
 
 def shareable(value: Any) -> Any:
     """An array whose memory DLPack can hand out: not differentiated, contiguous, writeable."""
-    if hasattr(value, "detach"):
-        value = value.detach()
+    value = _not_differentiated("", value)
     if hasattr(value, "contiguous"):
         return value.contiguous()
     return _with_dlpack(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
@@ -66,11 +80,11 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
 
     Raises:
         InputError: for what is no array, and for an array on a device.
+        GradientError: for a tensor whose gradient would be lost.
     """
     if isinstance(value, np.ndarray):
         return value
-    if hasattr(value, "detach"):  # PyTorch shares no memory of what it differentiates
-        value = value.detach()
+    value = _not_differentiated(name, value)
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
         if device_of(value) is not None:
             raise InputError(f"{name}: expected an array in the CPU's memory; move it there")
@@ -89,6 +103,18 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
     if array.dtype == object:
         raise InputError(f"{name}: expected an array of numbers, got {type(value).__name__}")
     return array
+
+
+def _not_differentiated(name: str, value: Any) -> Any:
+    """A tensor that PyTorch can share, which shares no memory of what it differentiates."""
+    if not getattr(value, "requires_grad", False):
+        return value
+    if sys.modules["torch"].is_grad_enabled():
+        raise GradientError(
+            f"{name or 'a tensor'}: it requires a gradient, which would be lost here; pass it to a "
+            "call of the loss, or tensor.detach()"
+        )
+    return value.detach()
 
 
 def kind_of(value: Any) -> Restore:

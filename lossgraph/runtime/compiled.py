@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..bridges import bridge_for
+from ..compiler.derivatives import pullback, with_gradients
 from ..compiler.program import Program
 from ..errors import InputError
+from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
 from .arrays import device_of, kind_of, to_numpy
 from .plans import Plan
@@ -43,9 +46,10 @@ class Compiled:
         self.program = program
         self._settings = (providers, opset, threads, tiles)
         self._runner = Runner(program, *self._settings)
-        self._answer = _answer_of(program)
+        self.answer = _answer_of(program)
         self._engine_errors = engine_errors()
         self._fast_paths: dict[Any, Plan] = {}
+        self._derived: dict[Any, Compiled] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
         self._known = dict.fromkeys(self._names).keys()
         inputs = zip(self._names, program.inputs, strict=True)
@@ -80,6 +84,20 @@ class Compiled:
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name, which are checked."""
         arrays = {name: self._as_array(name, value) for name, value in arrays.items()}
+        bridge = bridge_for(arrays.values())
+        if bridge is None:
+            return self.answer(self.outputs(arrays, out))
+        if out:
+            raise InputError("out= takes numpy arrays, and no inputs that are differentiated")
+        return bridge(self, arrays)
+
+    def outputs(
+        self,
+        arrays: Mapping[str, Any],
+        out: Mapping[str, Any] | None = None,
+        like: Any = None,
+    ) -> list[Any]:
+        """The outputs in order, in arrays of the kind of ``like``, by default the first input."""
         device = common_device(arrays)
         if device is not None and out:
             raise InputError("out= takes arrays in the CPU's memory, the inputs are not there")
@@ -90,10 +108,10 @@ class Compiled:
                 self._remember(arrays)
         else:
             outputs = self._runner.run(arrays, device=device)
-        restore = kind_of(next(iter(arrays.values()), np.empty(0)))
+        restore = kind_of(next(iter(arrays.values()), np.empty(0)) if like is None else like)
         given = out or {}
         named = zip(self.program.outputs, outputs, strict=False)  # checks may follow
-        return self._answer([given[n] if n in given else restore(value) for n, value in named])
+        return [given[n] if n in given else restore(value) for n, value in named]
 
     def bind(
         self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any
@@ -109,8 +127,36 @@ class Compiled:
         arrays = self._given(args, named)
         for name, array in arrays.items():
             _check_bindable(name, array)
-        compute, answer = self._runner.bind(arrays, _out_arrays(out)), self._answer
+        compute, answer = self._runner.bind(arrays, _out_arrays(out)), self.answer
         return lambda: answer(compute())
+
+    def output_types(self, arrays: Mapping[str, Any]) -> list[tuple[Any, tuple[int, ...]]]:
+        """numpy's dtype and the shape of each output for arrays of these types."""
+        sizes = self._runner.check(arrays)
+        types = [node.type for node in self.program.outputs.values()]
+        return [
+            (numpy_dtype(type_.dtype), tuple(evaluate(dim, sizes) for dim in type_.shape))
+            for type_ in types
+        ]
+
+    # --- derivatives, for frameworks that differentiate through a call ---
+
+    def with_gradients(self, wrt: tuple[str, ...]) -> Compiled:
+        """Its outputs, and then the gradients of the value's sum by inputs."""
+        return self._derive(with_gradients, wrt)
+
+    def pullback(self, wrt: tuple[str, ...]) -> Compiled:
+        """The cotangents of inputs, a tuple, from its inputs and the cotangents of its outputs."""
+        return self._derive(pullback, wrt)
+
+    def _derive(
+        self, derive: Callable[[Program, Sequence[str]], Program], wrt: tuple[str, ...]
+    ) -> Compiled:
+        found = self._derived.get((derive, wrt))
+        if found is None:
+            found = Compiled(derive(self.program, wrt), *self._settings)
+            self._derived[derive, wrt] = found
+        return found
 
     # --- the fast path: arrays of the types and shapes of a call that was checked ---
 
@@ -134,7 +180,7 @@ class Compiled:
         if failed:
             self._fast_paths.pop(signature, None)
             return self.run(self._given(args, {}))
-        return self._answer(outputs)
+        return self.answer(outputs)
 
     # --- arguments and answers ---
 

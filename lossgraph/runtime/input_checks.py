@@ -91,8 +91,8 @@ def check_labels(name: str, array: Array, classes: Dim, sizes: Mapping[str, int]
     outside = first_outside(array, count)
     if outside is not None:
         raise InputError(
-            f"{name}[{', '.join(map(str, outside))}] is {array[outside]}, which is not one of the "
-            f"{count} allowed, 0 to {count - 1}"
+            f"{name}[{', '.join(map(str, outside))}] is {array[outside]!s}, which is not one of "
+            f"the {count} allowed, 0 to {count - 1}"
         )
 
 

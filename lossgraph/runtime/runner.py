@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..ir.dims import evaluate
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of
+from ..ir.ops.index import first_outside
 from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import stand_in
 from .buffer_pool import BufferPool
@@ -169,12 +170,24 @@ class Runner:
             check_labels(name, on_cpu[name], classes, sizes)
         for label, classes in self.program.derived:
             (values,) = evaluate_exprs([label], on_cpu, sizes)
-            check_labels(_source(label), values, classes, sizes)
+            outside = first_outside(values, evaluate(classes, sizes))
+            if outside is not None:
+                check_labels(_holder(label, on_cpu, values, outside), values, classes, sizes)
 
 
 def _on_cpu(array: Any) -> Array:
     copied: Array = array if isinstance(array, np.ndarray) else engine_value(array).numpy()
     return copied
+
+
+def _holder(label: Expr, arrays: Mapping[str, Array], values: Array, place: tuple[int, ...]) -> str:
+    """The input that a computed label was found in: that has the same value in the same place."""
+    for node in inputs_of([label]):
+        name: str = node.attrs["name"]
+        array = arrays[name]
+        if array.shape == values.shape and array[place].astype(values.dtype) == values[place]:
+            return name
+    return _source(label)
 
 
 def _source(label: Expr) -> str:

@@ -6,11 +6,30 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import elementwise, index, reduce, sequence, shape
+from typing import Any
+
+from ..reference.missing import missing
+from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
 from .control import contrib
 from .symbol import Symbol, SymbolicSize, functions
 
-_MODULES = (elementwise, index, reduce, sequence, shape)  # which declare the functions
+_MODULES = (  # which declare the functions
+    activations,
+    cumulative,
+    elementwise,
+    index,
+    matrices,
+    reduce,
+    sequence,
+    shape,
+)
 globals().update(functions())
 
 __all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]
+
+
+def __getattr__(name: str) -> Any:
+    """Names that modules of Python are asked for are none; others are operators that are not."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing("F", name, __all__)

@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from ..passes.scan import scan
+from .arguments import shown
 from .resize import BilinearResize2D
-from .symbol import Symbol, as_expr, promote, wrap
+from .symbol import Symbol, as_expr, checked, promote, wrap
 
 
 def foreach(
@@ -32,6 +33,8 @@ def foreach(
         The outputs stacked along a new first axis, and the last states, single or in lists as
         the body's outputs and ``init_states`` are.
     """
+    if not callable(body):
+        raise InputError(f"F.contrib.foreach: body: expected a function, got {shown(body)}")
     shape_of_outputs: list[Any] = []
     read = _exprs(data)
 
@@ -82,4 +85,6 @@ def _like(value: Any, exprs: Sequence[Expr]) -> Any:
     return build(value)
 
 
-contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)
+contrib = SimpleNamespace(
+    **{f.__name__: checked(f"F.contrib.{f.__name__}", f) for f in (BilinearResize2D, foreach)}
+)

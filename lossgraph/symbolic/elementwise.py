@@ -10,9 +10,22 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import ops
+from ..ir.dims import Dim
 from ..ir.expr import Expr
-from ..ir.types import numpy_dtype
-from .symbol import Operand, Symbol, as_expr, binary, compare, function, promote, truth, wrap
+from ..ir.types import broadcast_shapes, numpy_dtype
+from .symbol import (
+    Axes,
+    DtypeLike,
+    Operand,
+    Symbol,
+    as_expr,
+    binary,
+    compare,
+    function,
+    promote,
+    truth,
+    wrap,
+)
 
 
 def _floating(x: Operand) -> Expr:
@@ -56,6 +69,7 @@ softrelu = _unary("softrelu", ops.softplus)
 softsign = _unary("softsign", lambda x: _softsign(x))
 tanh = _unary("tanh", ops.tanh)
 erf = _unary("erf", ops.erf)
+erfinv = _unary("erfinv", ops.erfinv)
 gammaln = _unary("gammaln", ops.gammaln)
 digamma = _unary("digamma", lambda x: ops.polygamma(x, 0))
 sin = _unary("sin", ops.sin)
@@ -80,7 +94,6 @@ rint = _rounding("rint", lambda x: ops.sign(x) * ops.absolute(_rounded(x, ops.gr
 isnan = _unary("isnan", lambda x: ops.cast(ops.isnan(x), x.dtype))
 isinf = _unary("isinf", lambda x: ops.cast(ops.equal(ops.absolute(x), math.inf), x.dtype))
 isfinite = _unary("isfinite", lambda x: ops.cast(ops.less(ops.absolute(x), math.inf), x.dtype))
-gelu = _unary("gelu", lambda x: x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
 stop_gradient = _unary("stop_gradient", ops.stop_gradient, "BlockGrad", "detach", numbers=True)
 identity = _unary("identity", lambda x: x, "make_loss", "MakeLoss", "copy", "_copy", numbers=True)
 
@@ -126,53 +139,19 @@ def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol
     return wrap(ops.clip(_floating(data) * float(alpha) + float(beta), 0.0, 1.0))
 
 
-_ACTIVATIONS: dict[str, Any] = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "softrelu": softrelu,
-    "softsign": softsign,
-}
-
-
-@function()
-def Activation(data: Operand, act_type: str) -> Symbol:
-    """One of the activation functions by name; ``softrelu`` is ``log(1+exp(x))``."""
-    return wrap(_chosen("act_type", act_type, _ACTIVATIONS)(data).expr)
-
-
-@function()
-def LeakyReLU(
-    data: Operand, gamma: Operand | None = None, act_type: str = "leaky", slope: float = 0.25
-) -> Symbol:
-    """Activations with a part below zero: leaky, prelu (slopes ``gamma``), elu, selu, gelu."""
-    x = _floating(data)
-    below = ops.minimum(x, 0.0)
-    bodies: dict[str, Callable[[], Expr]] = {
-        "leaky": lambda: ops.relu(x) + below * float(slope),
-        "prelu": lambda: ops.relu(x) + below * _channelwise(x, gamma),
-        "elu": lambda: ops.relu(x) + ops.expm1(below) * float(slope),
-        # the constants of self-normalizing networks (Klambauer et al. 2017)
-        "selu": lambda: (ops.relu(x) + ops.expm1(below) * 1.6732632423543772) * 1.0507009873554805,
-        "gelu": lambda: gelu(data).expr,
-    }
-    return wrap(_chosen("act_type", act_type, bodies)())
-
-
-def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
-    """A parameter of each channel (axis 1), ready to broadcast."""
-    if gamma is None:
-        raise InputError("act_type 'prelu' needs gamma")
-    slopes = ops.cast(as_expr(gamma), x.dtype)
-    if slopes.rank == 1 and x.rank > 2:
-        slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
-    return slopes
-
-
 @function(True)
-def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
-    """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    return wrap(ops.clip(as_expr(data), a_min, a_max))
+def clip(data: Operand, a_min: float | None = None, a_max: float | None = None) -> Symbol:
+    """``data`` limited to [a_min, a_max], one of which may be None; the gradient passes there."""
+    bounds = [bound for bound in (a_min, a_max) if bound is not None]
+    if not bounds:
+        raise InputError("clip: give a_min, a_max or both")
+    (x, *_), _ = promote(wrap(as_expr(data)), *bounds)  # integers by fractions are floats
+    if x.type.is_float:
+        low, high = (-math.inf if a_min is None else a_min), (math.inf if a_max is None else a_max)
+        return wrap(ops.clip(x, low, high))
+    for bound, limit in ((a_min, ops.maximum), (a_max, ops.minimum)):
+        x = x if bound is None else limit(x, bound)
+    return wrap(x)
 
 
 @function(True)
@@ -186,16 +165,37 @@ def smooth_l1(data: Operand, scalar: float = 1.0) -> Symbol:
 
 @function(True)
 def where(condition: Operand, x: Operand, y: Operand) -> Symbol:
-    """``x`` where the condition is not zero, else ``y``; a condition of rank 1 chooses rows."""
+    """``x`` where the condition is not zero, else ``y``, all three broadcast together.
+
+    A condition of rank 1 as long as the first axis of what it chooses from chooses rows. Where
+    that is the last axis too, and an array of lower rank lies along it, it could mean either and
+    is refused.
+    """
     (a, b), weak = promote(x, y)
     chosen = truth(condition)
-    if chosen.rank == 1 and max(a.rank, b.rank) > 1:
-        chosen = ops.expand_dims(chosen, range(1, max(a.rank, b.rank)))
+    shape = broadcast_shapes(a.shape, b.shape)
+    if chosen.rank == 1 and len(shape) > 1 and _chooses_rows(chosen.shape[0], shape, (a, b)):
+        chosen = ops.expand_dims(chosen, range(1, len(shape)))
     return Symbol(ops.where(chosen, a, b), weak)
 
 
+def _chooses_rows(length: Dim, shape: Sequence[Dim], branches: Sequence[Expr]) -> bool:
+    """Whether a condition of rank 1 lies along the first axis of ``shape``, not along the last."""
+    if length != shape[0]:
+        return length != shape[-1] and shape[0] != 1
+    if length == shape[-1] != 1 and any(
+        0 < branch.rank < len(shape) and branch.shape[-1] == length for branch in branches
+    ):
+        raise InputError(
+            f"where: a condition of shape ({length},) could choose along the first or the last "
+            f"axis of ({', '.join(map(str, shape))}): reshape it to "
+            f"{(length, *[1] * (len(shape) - 1))} or {(*[1] * (len(shape) - 1), length)}"
+        )
+    return True
+
+
 @function(True, "Cast", "astype")
-def cast(data: Operand, dtype: Any) -> Symbol:
+def cast(data: Operand, dtype: DtypeLike) -> Symbol:
     """``data`` in another dtype."""
     return wrap(ops.cast(as_expr(data), dtype))
 
@@ -214,7 +214,7 @@ def add_n(*args: Operand) -> Symbol:
 def _binary(
     body: Callable[..., Expr], *names: str, floating: bool = False, comparison: bool = False
 ) -> Any:
-    def call(lhs: Operand, rhs: Operand, axis: Any = None) -> Symbol:
+    def call(lhs: Operand, rhs: Operand, axis: Axes = None) -> Symbol:
         # MXNet ignores an axis here, and Gluon's own losses pass one
         if comparison:
             return compare(body, lhs, rhs)
@@ -246,6 +246,20 @@ def _modulo(x: Expr, y: Expr) -> Expr:
     return ops.where(by_zero, 0, ops.mod(x, ops.where(by_zero, 1, y)))
 
 
+def _floor_divide(x: Expr, y: Expr) -> Expr:
+    """The largest whole number not above the quotient, from the remainder, as NumPy has it.
+
+    The floor of a rounded quotient may be one too much: 1 // 0.1 is 9.
+    """
+    if not x.type.is_float:
+        by_zero = ops.equal(y, 0)
+        divisor = ops.where(by_zero, 1, y)
+        return ops.where(by_zero, 0, ops.div(x - ops.mod(x, divisor), divisor))
+    whole = _rounded(ops.div(x - _modulo(x, y), y), ops.greater_equal)
+    below = ops.where(ops.less(x * ops.sign(y), 0), -1.0, 0.0 * x)  # by an infinity
+    return ops.where(ops.equal(ops.absolute(y), math.inf), below, whole)
+
+
 def _not_equal(x: Expr, y: Expr) -> Expr:
     return ops.logical_not(ops.equal(x, y))
 
@@ -255,6 +269,7 @@ subtract = _binary(ops.sub, "broadcast_sub", "broadcast_minus", "elemwise_sub", 
 multiply = _binary(ops.mul, "broadcast_mul", "elemwise_mul", "multiply")
 divide = _binary(ops.div, "broadcast_div", "elemwise_div", "divide", "true_divide", floating=True)
 modulo = _binary(_modulo, "broadcast_mod", "modulo", "mod")
+floor_divide = _binary(_floor_divide, "floor_divide")
 power = _binary(ops.power, "broadcast_power", "power", "pow")
 maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
 minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")

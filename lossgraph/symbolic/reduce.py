@@ -11,14 +11,14 @@ from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
-from ..ir.dims import product
+from ..ir.dims import maximum, product
 from ..ir.expr import Expr
 from ..ir.types import canonical_axes, canonical_axis
 from ..passes.scan import scan
 from .elementwise import _chosen, _floating
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
 
-Axis = Any
+Axis = Axes
 
 
 def reduced_axes(axis: Axis, rank: int, exclude: bool = False) -> tuple[int, ...]:
@@ -119,6 +119,46 @@ def moments(data: Operand, axes: Axis = None, keepdims: bool = False) -> list[Sy
     ]
 
 
+def _about_mean(x: Expr, axes: Sequence[int], ddof: int) -> tuple[Expr, Expr]:
+    """Distances from the mean over axes, and how many of them count."""
+    count = product(x.shape[axis] for axis in axes)
+    left = ops.cast(ops.size_of(maximum(count - int(ddof), 0)), x.dtype)
+    return x - ops.reduce_mean(x, axes), left
+
+
+@function(True)
+def var(
+    data: Operand,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    exclude: bool = False,
+) -> Symbol:
+    """The variance over axes: squared distances from the mean over their count less ``ddof``.
+
+    NumPy's function; ``ddof=1`` is the unbiased one, PyTorch's default.
+    """
+    x = _floating(data)
+    axes = reduced_axes(axis, x.rank, exclude)
+    off, count = _about_mean(x, axes, ddof)
+    return wrap(drop(ops.reduce_sum(off * off, axes) / count, axes, keepdims))
+
+
+@function(True)
+def std(
+    data: Operand,
+    axis: Axis = None,
+    ddof: int = 0,
+    keepdims: bool = False,
+    exclude: bool = False,
+) -> Symbol:
+    """The square root of ``var``; where all elements are equal its derivative is 0."""
+    x = _floating(data)
+    axes = reduced_axes(axis, x.rank, exclude)
+    off, count = _about_mean(x, axes, ddof)
+    return wrap(drop(ops.norm(off, axes) / ops.sqrt(count), axes, keepdims))
+
+
 @function()
 def L2Normalization(data: Operand, eps: float = 1e-10, mode: str = "instance") -> Symbol:
     """``x / sqrt(sum(x^2) + eps)``: over all but axis 0, over axis 1, or over axes 2 on."""
@@ -135,7 +175,7 @@ def softmax(
     axis: int = -1,
     temperature: float | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """``exp(x/t)`` normalized along an axis, the first ``length`` elements only if asked."""
     result = _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
@@ -149,7 +189,7 @@ def log_softmax(
     temperature: float | None = None,
     length: Operand | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """The logarithm of ``softmax``, without its rounding."""
     outside = -float("inf")
@@ -195,7 +235,7 @@ def _within(length: Expr, x: Expr, axis: int) -> Expr:
 
 
 @function(True)
-def cumsum(a: Operand, axis: int | None = None, dtype: Any = None) -> Symbol:
+def cumsum(a: Operand, axis: int | None = None, dtype: DtypeLike = None) -> Symbol:
     """Cumulative sum along an axis, or of all elements in a row."""
     x = as_expr(a)
     x, axis = _flattened(x, axis)
@@ -232,7 +272,7 @@ def topk(
     k: int = 1,
     ret_typ: str = "indices",
     is_ascend: bool = False,
-    dtype: Any = "float32",
+    dtype: DtypeLike = "float32",
 ) -> Any:
     """The ``k`` largest elements along an axis (smallest if ``is_ascend``), in order.
 
@@ -265,7 +305,7 @@ def sort(data: Operand, axis: int | None = -1, is_ascend: bool = True) -> Symbol
 
 @function(True)
 def argsort(
-    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32"
+    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: DtypeLike = "float32"
 ) -> Symbol:
     """The indices that sort along an axis."""
     order: Symbol = topk(data, axis=axis, k=0, is_ascend=is_ascend, dtype=dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ..ir import dims, ops
 from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+from ..reference.missing import MASK_REFUSED, missing
+from .arguments import Arguments, Check, is_int, is_numeric, shown
+from .array_index import take_elements
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _METHODS: set[str] = set()
@@ -113,7 +116,6 @@ class SymbolicSize:
 
 
 Number: TypeAlias = int | float | np.number[Any]
-Operand: TypeAlias = "Symbol | SymbolicSize | Number | np.ndarray[Any, Any] | Sequence[Any]"
 
 
 class Symbol:
@@ -180,10 +182,13 @@ class Symbol:
     def __getattr__(self, name: str) -> Any:
         if name in _METHODS:
             return functools.partial(_FUNCTIONS[name], self)
-        raise AttributeError(f"a symbol has no attribute {name!r}; F has {sorted(_FUNCTIONS)}")
+        raise missing("a symbol", name, _METHODS)
 
     def __getitem__(self, key: Any) -> Symbol:
-        return wrap(_index(self.expr, key if isinstance(key, tuple) else (key,)))
+        items = key if isinstance(key, tuple) else (key,)
+        if any(_is_index_array(item) for item in items):
+            return wrap(_index_by_arrays(self.expr, items))
+        return wrap(_index(self.expr, items))
 
     def __add__(self, other: Operand) -> Symbol:
         return binary(ops.add, self, other)
@@ -220,6 +225,32 @@ class Symbol:
 
     def __rpow__(self, other: Operand) -> Symbol:
         return binary(ops.power, other, self)
+
+    def __floordiv__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["floor_divide"](other, self)
+
+    def __matmul__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["matmul"](other, self)
+
+    def __and__(self, other: Operand) -> Symbol:
+        return _logical("logical_and", "&", self, other)
+
+    def __or__(self, other: Operand) -> Symbol:
+        return _logical("logical_or", "|", self, other)
+
+    def __xor__(self, other: Operand) -> Symbol:
+        return _logical("logical_xor", "^", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Symbol:
+        return _logical("logical_not", "~", self)
 
     def __neg__(self) -> Symbol:
         return Symbol(-self._expr, self.weak)
@@ -259,17 +290,41 @@ class Symbol:
     as_in_ctx = as_in_context
 
 
+def _is_operand(value: object) -> bool:
+    return isinstance(value, (Symbol, SymbolicSize, Expr)) or is_numeric(value)
+
+
+def _is_shape(value: object) -> bool:
+    several = isinstance(value, (list, tuple, range))
+    return all(map(_is_size, value)) if several else _is_size(value)  # type: ignore[call-overload]
+
+
+def _is_axes(value: object) -> bool:
+    several = isinstance(value, (list, tuple, range))
+    return all(map(is_int, value)) if several else is_int(value)  # type: ignore[call-overload]
+
+
+# What arguments of F are: types for readers, each with the check that the function makes.
+Operand: TypeAlias = Annotated[
+    Symbol | SymbolicSize | Number | np.ndarray[Any, Any] | Sequence[Any],
+    Check(_is_operand, "a symbol, a number or an array of numbers"),
+]
+Axes: TypeAlias = Annotated[Any, Check(_is_axes, "an axis or several")]
+ShapeLike: TypeAlias = Annotated[Any, Check(_is_shape, "a size or several")]
+Sizes: TypeAlias = Annotated[
+    Sequence[Any], Check(lambda v: isinstance(v, (list, tuple)) and _is_shape(v), "sizes")
+]
+SizeLike: TypeAlias = Annotated[Any, Check(lambda v: _is_size(v), "a size")]
+DtypeLike: TypeAlias = Annotated[
+    Any, Check(lambda v: isinstance(v, (str, type, np.dtype)) or hasattr(v, "dtype"), "a dtype")
+]
+
+
 def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(body)
-        def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-            try:
-                return body(*args, **kwargs)
-            except TypeError as error:
-                raise _clearer(error, body, args, kwargs) from error
-
+        call = checked(f"F.{body.__name__.rstrip('_')}", body)
         for known_as in (body.__name__.rstrip("_"), *aliases):
             _FUNCTIONS[known_as] = call
             if method:
@@ -277,6 +332,25 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
         return call
 
     return decorate
+
+
+def checked(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of ``F``: what it is called with is what its annotations say."""
+    arguments = Arguments(owner, body)
+
+    @functools.wraps(body)
+    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        arguments.require(args, kwargs)
+        try:
+            return body(*args, **kwargs)
+        except InputError as error:
+            if error.reason is None:
+                error.reason = ""
+            raise
+        except TypeError as error:
+            raise _clearer(error, owner, body, args, kwargs) from error
+
+    return call
 
 
 def functions() -> dict[str, Callable[..., Any]]:
@@ -313,14 +387,40 @@ def is_one(dim: Dim) -> bool:
     return dim == 1
 
 
-def same_size(left: Any, right: Any) -> bool:
+def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     """Whether two lengths are equal, without making either static.
 
-    A derived length (N*M) that meets a name is taken to be equal: a constraint will say so.
+    A derived length (N*M) that meets a name is taken to be equal, and a constraint will say so,
+    unless it has to be ``surely``.
     """
     a, b = _dim_of(left), _dim_of(right)
-    derived = any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
+    derived = not surely and any(isinstance(dim, Size) and dim.name is None for dim in (a, b))
     return a == b or (derived and 1 not in (a, b))
+
+
+def require_rank(name: str, x: Expr, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if x.rank < least:
+        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
+
+
+def as_axes(axes: Any) -> tuple[int, ...]:
+    """Axes as users give them: one or several."""
+    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+
+
+def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
+    """Refuse two sequences that do not belong together.
+
+    Raises:
+        InputError: saying what they are.
+    """
+    if len(left) != len(right):
+        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
 
 
 def created(make: Callable[[str], Expr], dtype: Any) -> Symbol:
@@ -366,10 +466,21 @@ def compare(operation: Callable[..., Expr], left: Operand, right: Operand) -> Sy
     return wrap(ops.cast(operation(a, b), dtype))
 
 
+def _logical(name: str, sign: str, *values: Operand) -> Symbol:
+    """``&``, ``|``, ``^`` and ``~`` of truth values, which are 0 and 1 in a float dtype."""
+    for value in values:
+        if isinstance(value, Symbol) and not (value.weak or value._expr.type.is_float):
+            raise InputError(
+                f"{sign} is for truth values, like x > 0, not for the bits of {value._expr.type}: "
+                f"F.{name} takes what is not 0 for true"
+            )
+    return _FUNCTIONS[name](*values)
+
+
 def truth(value: Operand) -> Expr:
     """Where an array is not zero, as bool."""
     expr = as_expr(value)
-    if expr.op is ops.cast.op and expr.args[0].dtype == "bool":
+    if is_truth(expr):
         return expr.args[0]
     return expr if expr.dtype == "bool" else ops.logical_not(ops.equal(expr, 0))
 
@@ -381,9 +492,7 @@ def _symbol(value: Any) -> Symbol:
         return value.as_symbol()
     if isinstance(value, Expr):
         return Symbol(value)
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise InputError(f"expected a symbol, a number or an array, got {value!r}")
+    array = numbers(value)
     if array.dtype.kind == "b":
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
@@ -392,15 +501,33 @@ def _symbol(value: Any) -> Symbol:
     return Symbol(const(array, array.dtype if exact else "float64"), weak)
 
 
+def numbers(value: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers from what is no symbol.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
+    return array
+
+
 def _whole(symbol: Symbol) -> bool:
-    """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers."""
+    """Whether integers stay integers beside it: arrays of any dtype, sizes, whole numbers.
+
+    None of them is beyond int64.
+    """
     expr = symbol._expr
     if not symbol.weak or (expr.op is ops.cast.op and not expr.args[0].type.is_float):
         return True
     if not is_literal(expr):
         return False
     value = expr.attrs["value"]
-    return bool(np.all(np.isfinite(value)) and np.all(value == np.round(value)))
+    return bool(np.all(np.abs(value) < 2.0**63) and np.all(value == np.round(value)))
 
 
 def _wider(left: str, right: str) -> str:
@@ -421,7 +548,7 @@ def _is_size(value: object) -> bool:
     """Whether a value may stand for a length: a size, or a whole number."""
     if isinstance(value, float):
         return value.is_integer()
-    return isinstance(value, (SymbolicSize, Size, int, np.integer))
+    return isinstance(value, (SymbolicSize, Size, int)) or is_int(value)
 
 
 def _dim_of(value: object) -> Dim:
@@ -429,23 +556,73 @@ def _dim_of(value: object) -> Dim:
         raise InputError(f"expected a size, got {value!r}")
     if isinstance(value, SymbolicSize):
         return value.dim
-    return value if isinstance(value, (Size, int)) else int(value)  # type: ignore[call-overload]
+    if isinstance(value, Size):
+        return value
+    size = int(value)  # type: ignore[call-overload]
+    if abs(size) > dims.LARGEST:
+        raise InputError(f"expected a size below 2**63, got {size}")
+    return size
+
+
+def _is_index_array(item: Any) -> bool:
+    """Whether an item of an index is an array, rather than one number or a slice."""
+    return isinstance(item, (Symbol, list)) or (isinstance(item, np.ndarray) and item.ndim > 0)
+
+
+def _index_by_arrays(x: Expr, key: tuple[Any, ...]) -> Expr:
+    """NumPy's advanced indexing: arrays of integers, with slices and None beside them.
+
+    Raises:
+        InputError: for a mask that is computed, as its elements cannot be counted.
+    """
+    key = _for_each_axis(x, tuple(part for item in key for part in _without_masks(item)))
+    places = [place for place, item in enumerate(key) if not _is_basic(item)]
+    x = _index(x, tuple(item if _is_basic(item) else slice(None) for item in key))
+    indices = [ops.cast(as_expr(key[place]), "int64") for place in places]
+    adjacent = places[-1] - places[0] == len(places) - 1
+    return take_elements(x, places, indices, places[0] if adjacent else 0)
+
+
+def _without_masks(item: Any) -> list[Any]:
+    """An index, of a mask of known numbers the indices of its ones."""
+    if isinstance(item, Symbol):
+        if item._expr.dtype == "bool" or is_truth(item.expr):
+            raise InputError(MASK_REFUSED)
+        return [item]
+    if isinstance(item, (list, np.ndarray)):
+        array = np.asarray(item)
+        if array.dtype.kind not in "iub":
+            raise InputError(f"an index is of integers, got an array of {array.dtype}")
+        return list(np.nonzero(array)) if array.dtype.kind == "b" else [array]
+    return [item]
+
+
+def _is_basic(item: Any) -> bool:
+    """Whether an item beside index arrays is no index: a number is one that broadcasts."""
+    return item is None or isinstance(item, slice)
+
+
+def is_truth(expr: Expr) -> bool:
+    """Whether an expression is of truth values, which MXNet has as numbers."""
+    return expr.op is ops.cast.op and expr.args[0].dtype == "bool"
+
+
+def _for_each_axis(x: Expr, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index with an item for each axis, and a None for each new one."""
+    given = sum(item is not None and item is not Ellipsis for item in key)
+    if given > x.rank:
+        raise InputError(f"{given} indices for {x.type}, which has {x.rank} axes")
+    rest = (slice(None),) * (x.rank - given)
+    at = next((place for place, item in enumerate(key) if item is Ellipsis), len(key))
+    return (*key[:at], *rest, *key[at + 1 :])
 
 
 def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
     """Basic indexing: ints, slices, None and Ellipsis."""
-    given = sum(item is not None and item is not Ellipsis for item in key)
-    if given > x.rank:
-        raise InputError(f"{given} indices for {x.type}, which has {x.rank} axes")
-    if Ellipsis not in key:
-        key = (*key, Ellipsis)
-    rest = (slice(None),) * (x.rank - given)
-    at = key.index(Ellipsis)
-    key = (*key[:at], *rest, *key[at + 1 :])
     axis = 0
     dropped: list[int] = []
     added: list[int] = []
-    for place, item in enumerate(key):
+    for place, item in enumerate(_for_each_axis(x, key)):
         if item is None:
             added.append(place - len(dropped))
             continue
@@ -464,6 +641,8 @@ def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None
     """Elements from ``begin`` to before ``end`` along an axis, as Python slices count."""
     axis = canonical_axis(axis, x.rank)
     length = x.shape[axis]
+    if not (step is None or is_int(step)):
+        raise InputError(f"the step of a slice is an int, got {shown(step)}")
     step = 1 if step is None else int(step)
     if step == 0:
         raise InputError("the step of a slice cannot be 0")
@@ -472,20 +651,20 @@ def slice_axis(x: Expr, axis: int, begin: Any, end: Any, step: int | None = None
         past = length if end is None else _dim_of(end)
         past = length + past if isinstance(past, int) and past < 0 else dims.minimum(past, length)
         start, count = dims.minimum(first, length), dims.maximum(past - first, 0)
-    else:
-        start = dims.minimum(_bound(begin, length, length - 1), length - 1)
-        stop = -1 if end is None else dims.minimum(_bound(end, length, -1), length - 1)
+    else:  # places from length-1 down to -1, which is before the first
+        start = dims.minimum(_bound(begin, length, length - 1, -1), length - 1)
+        stop = -1 if end is None else dims.minimum(_bound(end, length, -1, -1), length - 1)
         count = dims.maximum(start - stop, 0)
     size = dims.floordiv(count + (abs(step) - 1), abs(step))
     return ops.take_range(x, axis, start, size, step)
 
 
-def _bound(value: Any, length: Dim, default: Dim) -> Dim:
-    """One end of a slice, counted from the front."""
+def _bound(value: Any, length: Dim, default: Dim, lowest: int = 0) -> Dim:
+    """One end of a slice, counted from the front, no lower than ``lowest``."""
     if value is None:
         return default
     dim = _dim_of(value)
-    return dims.maximum(length + dim, 0) if isinstance(dim, int) and dim < 0 else dim
+    return dims.maximum(length + dim, lowest) if isinstance(dim, int) and dim < 0 else dim
 
 
 def _position(item: Any, length: Dim) -> Dim:
@@ -496,7 +675,11 @@ def _position(item: Any, length: Dim) -> Dim:
 
 
 def _clearer(
-    error: TypeError, body: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    error: TypeError,
+    owner: str,
+    body: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
 ) -> TypeError:
     """An InputError where the call does not fit the signature; other errors stay."""
     if isinstance(error, DtypeError):
@@ -504,5 +687,5 @@ def _clearer(
     try:
         inspect.signature(body).bind(*args, **kwargs)
     except TypeError as mismatch:
-        return DtypeError(f"F.{body.__name__}{inspect.signature(body)}: {mismatch}")
+        return DtypeError(f"{owner}{inspect.signature(body)}: {mismatch}")
     return error

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,13 @@ from support import ROOT
 MODEL = re.compile(r'text = """(.*?)"""', re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+FRAMEWORKS = ("torch", "jax")
+
+
+def missing_frameworks(block: str) -> list[str]:
+    """The frameworks that a block imports and that are not installed."""
+    imported = re.findall(r"^import (\w+)", block, re.MULTILINE)
+    return [name for name in imported if name in FRAMEWORKS and not find_spec(name)]
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,21 @@ class Page:
 
     @property
     def python(self) -> str:
-        """Its Python, each line where it stands in the page, so that a traceback shows it."""
-        inside, lines = False, []
-        for line in self.text.splitlines():
-            if line.startswith("```"):
-                inside, line = line == "```python", ""
-            lines.append(line if inside else "")
-        return "\n".join(lines) + "\n"
+        """Its Python, each line where it stands in the page, so that a traceback shows it.
+
+        Blocks that import a framework which is not installed are left out.
+        """
+        lines = self.text.splitlines()
+        kept = [""] * len(lines)
+        start = None
+        for number, line in enumerate(lines):
+            if start is not None and line.startswith("```"):
+                if not missing_frameworks("\n".join(lines[start:number])):
+                    kept[start:number] = lines[start:number]
+                start = None
+            elif line == "```python":
+                start = number + 1
+        return "\n".join(kept) + "\n"
 
     @property
     def commands(self) -> list[list[str]]:

@@ -194,6 +194,11 @@ EXAMPLES = {
             ("SumLog1pExpNegAbs", ops.sum_log1p_exp_neg_abs),
         )
     },
+    "LogSumExpOthers": [
+        ([X], lambda x: ops.logsumexp_others(x, 1)),
+        (floats((2, 3, 4)), lambda x: ops.logsumexp_others(x, 1)),
+        (floats((0, 4)), lambda x: ops.logsumexp_others(x, 1)),
+    ],
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [
         ([X], lambda x: ops.arg_extremum(x, 1, largest=True)),

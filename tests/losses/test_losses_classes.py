@@ -262,7 +262,7 @@ EXTREMES = [
             [1.0], {"logits": [[-0.5, -0.5]]}, note="ties"),
     EdgeCase("lovasz_softmax", {"prob": np.array([[[1.0, 1], [0, 0]]]), "label": np.zeros((1, 2),
             int)}, [0.0], {"prob": np.zeros((1, 2, 2))}, note="perfect"),
-    *(EdgeCase(loss, POINT, [1.0], {"pred": np.zeros((1, 4))}, note="points")
+    *(EdgeCase(loss, POINT, [0.0], {"pred": np.zeros((1, 4))}, note="the same point")
       for loss in ("iou", "giou", "diou", "ciou")),
     EdgeCase("iou", LINE, [1.0], {"pred": np.zeros((1, 4))}, note="lines"),
     EdgeCase("diou", LINE, [1 + 3.25 / 13], {"target":

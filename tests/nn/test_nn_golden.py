@@ -27,6 +27,8 @@ RIGHT = {
     "PoissonNLLLoss-039": {"target": [
         -np.log(1e-8), -np.log(1e-8) + np.log(3) + 1 / 6, -np.log(1.0001e-8), -np.log(2)]},
 }  # fmt: skip
+# Where torch's derivative by a target of 0 is NaN: its limit.
+LIMITS = {f"KLDivLoss-{number:03}": -np.inf for number in range(28, 33)}
 
 
 def prepared(recorded, case):
@@ -65,6 +67,8 @@ def test_value_and_gradients(case):
             grad = golden_cases.by_logits(grad, inputs["log_probs"])
         if name != "logits" or "nonfinite" not in case["tags"]:
             expected = right.get(name, recorded.grads[name])
+            if case["id"] in LIMITS:
+                expected = np.nan_to_num(expected, nan=LIMITS[case["id"]], neginf=-np.inf)
             golden_cases.close(grad, expected, recorded.dtype)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...authoring.options import integer, number
+from ...authoring.shapes import require_size
 from ...authoring.weighting import weigh
 from ..block import HybridBlock
 
@@ -21,6 +22,17 @@ def _apply_weighting(
 def _reshape_like(F: Any, x: Any, y: Any) -> Any:
     """Gluon's helper: ``x`` in the shape of ``y``."""
     return F.reshape_like(x, y)
+
+
+def matched(F: Any, name: str, x: Any, like_name: str, like: Any, hint: str = "") -> Any:
+    """``x`` in the shape of ``like``, which has as many elements, or an error that names both."""
+    require_size(name, x.shape, like_name, like.shape, hint)
+    return F.reshape_like(x, like)
+
+
+def truncated(F: Any, label: Any) -> Any:
+    """Class labels as MXNet reads them: fractions are cut off, towards zero."""
+    return F.fix(label) if label.dtype.kind == "f" else label
 
 
 class Loss(HybridBlock):

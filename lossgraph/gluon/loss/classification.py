@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...authoring.options import integer, number, one_of
-from ...authoring.shapes import require_broadcast, require_classes
+from ...authoring.shapes import require_broadcast, require_classes, same, shown
+from ...errors import InputError
 from ...losses import classification, distribution, regression
-from .base import Loss, _reshape_like
+from .base import Loss, matched, truncated
+
+_FOR_CLASSES = ": class indices are for sparse_label=True"
+_FOR_DISTRIBUTIONS = ": distributions over the classes are for sparse_label=False"
 
 
 class SigmoidBinaryCrossEntropyLoss(Loss):
@@ -41,7 +45,7 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
     def hybrid_forward(
         self, F: Any, pred: Any, label: Any, sample_weight: Any = None, pos_weight: Any = None
     ) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         if pos_weight is not None and not isinstance(pos_weight, (int, float)):
             require_broadcast("pos_weight", pos_weight.shape, target.shape)
         if self._from_sigmoid:
@@ -60,7 +64,8 @@ class SoftmaxCrossEntropyLoss(Loss):
     Inputs: ``pred``, any shape with the classes along ``axis``, logits or, with
     ``from_logits=True``, log-probabilities; ``label``, class indices in the shape of pred
     without the class axis (``sparse_label=True``), or a distribution in pred's shape;
-    ``sample_weight``. Value: (N,).
+    ``sample_weight``. Value: (N,). Class indices with fractions are cut off, towards zero, as
+    MXNet does.
 
     Args:
         axis: the axis of the classes.
@@ -94,11 +99,26 @@ class SoftmaxCrossEntropyLoss(Loss):
         require_classes(pred.shape, self._axis)
         log_probs = pred if self._from_logits else F.log_softmax(pred, axis=self._axis)
         if self._sparse_label:
-            loss = classification.sparse_cross_entropy(F, log_probs, label, self._axis)
+            self._require_indices(pred.shape, label.shape)
+            classes = truncated(F, label)
+            loss = classification.sparse_cross_entropy(F, log_probs, classes, self._axis)
             return self._average(F, loss, sample_weight, label)
-        label = _reshape_like(F, label, pred)
+        label = matched(F, "label", label, "pred", pred, _FOR_CLASSES)
         loss = classification.dense_cross_entropy(F, log_probs, label, self._axis)
         return self._average(F, loss, sample_weight)
+
+    def _require_indices(self, pred: Sequence[Any], label: Sequence[Any]) -> None:
+        """Refuse labels that are not one class for each place of pred without its classes."""
+        axis = self._axis % len(pred)
+        expected = (*pred[:axis], *pred[axis + 1 :])
+        kept = (*pred[:axis], 1, *pred[axis + 1 :])
+        if same(label, expected) or same(label, kept) or (not expected and same(label, (1,))):
+            return
+        raise InputError(
+            f"label: expected classes in the shape of pred without the axis {self._axis} of the "
+            f"classes, {shown(expected)}, as pred has shape {shown(pred)}; got shape "
+            f"{shown(label)}{_FOR_DISTRIBUTIONS if same(label, pred) else ''}"
+        )
 
 
 class KLDivLoss(Loss):
@@ -109,7 +129,7 @@ class KLDivLoss(Loss):
     The mean, over classes too, is what Gluon documents (MXNet 1.9.1 itself sums).
 
     Inputs: ``pred``, log-probabilities or, with ``from_logits=False``, logits along ``axis``;
-    ``label``, probabilities in the same shape; ``sample_weight``. Value: (N,).
+    ``label``, probabilities, as many elements; ``sample_weight``. Value: (N,).
 
     Args:
         from_logits: whether ``pred`` holds log-probabilities (so Gluon names it), rather than
@@ -144,7 +164,9 @@ class KLDivLoss(Loss):
         else:
             require_classes(pred.shape, self._axis)
             log_probs = F.log_softmax(pred, axis=self._axis)
-        return self._average(F, distribution.kl_divergence(F, log_probs, label), sample_weight)
+        target = matched(F, "label", label, "pred", pred)
+        loss = distribution.kl_divergence(F, log_probs, target)
+        return self._average(F, loss, sample_weight, label)
 
 
 class HingeLoss(Loss):
@@ -169,7 +191,7 @@ class HingeLoss(Loss):
         self._margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         loss = regression.hinge(F, pred, target, self._margin)
         return self._average(F, loss, sample_weight, label)
 
@@ -189,7 +211,7 @@ class SquaredHingeLoss(HingeLoss):
     """
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         loss = F.square(regression.hinge(F, pred, target, self._margin))
         return self._average(F, loss, sample_weight, label)
 
@@ -220,7 +242,7 @@ class LogisticLoss(Loss):
         self._label_format = one_of("label_format", label_format, ("signed", "binary"))
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         if self._label_format == "signed":
             loss = classification.logistic(F, pred, target)
         else:

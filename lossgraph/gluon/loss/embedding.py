@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ...authoring.annotations import Label
-from ...authoring.options import number
+from ...authoring.options import number, require_above, require_below
+from ...authoring.shapes import require_same, require_size
 from ...authoring.weighting import weigh
 from ...errors import InputError
 from ...losses import embedding
-from .base import Loss, _apply_weighting, _reshape_like
+from ...symbolic.symbol import same_size
+from .base import Loss, _apply_weighting, matched
 
 
 class TripletLoss(Loss):
@@ -34,8 +36,8 @@ class TripletLoss(Loss):
         self._margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, pred: Any, positive: Any, negative: Any) -> Any:
-        positive = _reshape_like(F, positive, pred)
-        negative = _reshape_like(F, negative, pred)
+        positive = matched(F, "positive", positive, "pred", pred)
+        negative = matched(F, "negative", negative, "pred", pred)
         loss = embedding.triplet(F, pred, positive, negative, self._margin, self._batch_axis)
         return self._weigh(F, loss)
 
@@ -66,9 +68,11 @@ class CosineEmbeddingLoss(Loss):
     def hybrid_forward(
         self, F: Any, input1: Any, input2: Any, label: Label, sample_weight: Any = None
     ) -> Any:
-        input1 = _reshape_like(F, input1, input2)
+        input1 = matched(F, "input1", input1, "input2", input2)
         similarity = embedding.cosine_similarity(F, input1, input2).reshape((-1, 1))
         column = label.reshape((-1, 1))
+        if not same_size(column.shape[0], 1):
+            require_size("label", label.shape, "the pairs of vectors", input2.shape[:-1])
         loss = embedding.cosine_embedding(F, similarity, column, self._margin)
         if sample_weight is not None:
             loss = weigh(F, loss, sample_weight, label)
@@ -84,7 +88,8 @@ class SDMLLoss(Loss):
     ``x1``, ``x2``, both (N, D). Value: (N,).
 
     Args:
-        smoothing_parameter: the share of the target distribution that the other rows have.
+        smoothing_parameter: the share of the target distribution that the other rows have, at
+            least 0 and below 1.
         weight: a number that multiplies the loss, or None.
         batch_axis: without effect: there is one number for each row.
         **kwargs: Gluon's ``prefix`` and ``params``, which have no effect.
@@ -101,9 +106,12 @@ class SDMLLoss(Loss):
     ) -> None:
         super().__init__(weight, batch_axis, **kwargs)
         self.smoothing_parameter = number("smoothing_parameter", smoothing_parameter)
+        require_above("smoothing_parameter", self.smoothing_parameter, 0, closed=True)
+        require_below("smoothing_parameter", self.smoothing_parameter, 1)
 
     def hybrid_forward(self, F: Any, x1: Any, x2: Any) -> Any:
         if len(x1.shape) != 2 or len(x2.shape) != 2:
             raise InputError(f"SDMLLoss takes matrices (N, D), got {x1.shape} and {x2.shape}")
-        loss = embedding.smoothed_metric(F, x1, _reshape_like(F, x2, x1), self.smoothing_parameter)
+        require_same("x2", x2.shape, "x1", x1.shape)
+        loss = embedding.smoothed_metric(F, x1, x2, self.smoothing_parameter)
         return self._weigh(F, loss)

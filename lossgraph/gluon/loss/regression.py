@@ -6,7 +6,7 @@ from typing import Any
 
 from ...authoring.options import number, positive
 from ...losses import regression
-from .base import Loss, _reshape_like
+from .base import Loss, matched
 
 
 class L2Loss(Loss):
@@ -26,7 +26,7 @@ class L2Loss(Loss):
         super().__init__(weight, batch_axis, **kwargs)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         return self._average(F, regression.squared_error(F, pred, target), sample_weight, label)
 
 
@@ -47,7 +47,7 @@ class L1Loss(Loss):
         super().__init__(weight, batch_axis, **kwargs)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        target = _reshape_like(F, label, pred)
+        target = matched(F, "label", label, "pred", pred)
         return self._average(F, regression.absolute_error(F, pred, target), sample_weight, label)
 
 
@@ -75,7 +75,7 @@ class HuberLoss(Loss):
         self._rho = positive("rho", rho)
 
     def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
-        error = _reshape_like(F, label, pred) - pred
+        error = matched(F, "label", label, "pred", pred) - pred
         return self._average(F, regression.huber(F, error, self._rho), sample_weight, label)
 
 
@@ -119,7 +119,7 @@ class PoissonNLLLoss(Loss):
         sample_weight: Any = None,
         epsilon: float | None = None,
     ) -> Any:
-        counts = F.cast(_reshape_like(F, target, pred), dtype=pred.dtype)
+        counts = F.cast(matched(F, "target", target, "pred", pred), dtype=pred.dtype)
         eps = self._epsilon if epsilon is None else number("epsilon", epsilon)
         loss = regression.poisson_nll(F, pred, counts, self._from_logits, eps)
         if self._compute_full:

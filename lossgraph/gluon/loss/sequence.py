@@ -10,7 +10,7 @@ from ...authoring.options import one_of
 from ...authoring.shapes import require_samples
 from ...errors import InputError
 from ...losses import ctc
-from .base import Loss
+from .base import Loss, truncated
 
 
 class CTCLoss(Loss):
@@ -19,8 +19,8 @@ class CTCLoss(Loss):
     .. math:: \ell = -w \log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t),
         \quad p_t = \operatorname{softmax}(x_t)
 
-    The blank is the last class. A label without an alignment (more labels than steps) has loss 0
-    and gradient 0.
+    The blank is the last class, and no label. A label without an alignment (more labels than
+    steps) has loss 0 and gradient 0. Fractions of labels are cut off, as MXNet does.
 
     Inputs: ``pred``, logits (N, T, C), or (T, N, C) with ``layout="TNC"``; ``label``, classes
     (N, L), or (L, N) with ``label_layout="TN"``, which end at the first -1 where
@@ -71,12 +71,14 @@ class CTCLoss(Loss):
             pred = F.swapaxes(pred, 0, 1)
         if self._label_layout == "TN":
             label = F.swapaxes(label, 0, 1)
+        label = truncated(F, label)
         if label_lengths is None:
             ended = F.cumsum(label == -1, axis=1)
             label_lengths = F.sum(ended == 0, axis=1)
         lengths = F.cast(label_lengths, "int64")
         in_place = self._label_layout == "TN"
-        labels, known = ctc.checked_labels(F, label, lengths, pred.shape[2], pred, in_place)
+        blank = pred.shape[2] - 1  # which no label is
+        labels, known = ctc.checked_labels(F, label, lengths, blank, pred, in_place)
         if pred_lengths is not None:  # what lies past the end may be anything
             pred_lengths = F.cast(pred_lengths, "int64")
             known = known * ctc.in_range(F, pred_lengths, pred.shape[1] + 1, pred)
@@ -84,7 +86,7 @@ class CTCLoss(Loss):
             running = F.broadcast_lesser(steps, pred_lengths.reshape((-1, 1, 1)))
             pred = F.where(F.broadcast_like(running, pred), pred, F.zeros_like(pred))
         likelihood = known * ctc.ctc_log_likelihood(
-            F, F.log_softmax(pred, axis=-1), labels, lengths, pred.shape[2] - 1, pred_lengths
+            F, F.log_softmax(pred, axis=-1), labels, lengths, blank, pred_lengths
         )
         impossible = likelihood <= ctc.LOG_ZERO / 2
         loss = F.where(impossible, F.zeros_like(likelihood), -likelihood)

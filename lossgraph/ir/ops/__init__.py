@@ -50,6 +50,8 @@ from .elementwise import (
     tanh,
     where,
 )
+from .erfc import erfc, inverse_erfcx, log_erfc
+from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
@@ -70,6 +72,15 @@ from .index import (
     take,
 )
 from .linalg import gemm, matmul, matrix_transpose
+from .log_domain import (
+    log1m_exp,
+    log_softplus,
+    logsumexp_others,
+    relative_entropy,
+    sqrt1p_minus1,
+    xlog1py,
+    xlogy,
+)
 from .reduce import (
     arg_extremum,
     arg_sort,
@@ -128,6 +139,8 @@ __all__ = [
     "div",
     "equal",
     "erf",
+    "erfc",
+    "erfinv",
     "exp",
     "expand_dims",
     "expm1",
@@ -138,21 +151,26 @@ __all__ = [
     "gemm",
     "greater",
     "greater_equal",
+    "inverse_erfcx",
     "iota",
     "isnan",
     "less",
     "less_equal",
     "log",
+    "log1m_exp",
     "log1p",
     "log1p_exp_neg_abs",
     "log_add",
+    "log_erfc",
     "log_softmax",
+    "log_softplus",
     "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "logsumexp_others",
     "masked_mul",
     "matmul",
     "matrix_transpose",
@@ -176,6 +194,7 @@ __all__ = [
     "reduce_min",
     "reduce_prod",
     "reduce_sum",
+    "relative_entropy",
     "relu",
     "reshape",
     "resolve_custom_vjp",
@@ -192,6 +211,7 @@ __all__ = [
     "softmax",
     "softplus",
     "sqrt",
+    "sqrt1p_minus1",
     "squeeze",
     "step",
     "stop_gradient",
@@ -202,4 +222,6 @@ __all__ = [
     "tanh",
     "transpose",
     "where",
+    "xlog1py",
+    "xlogy",
 ]  # fmt: skip

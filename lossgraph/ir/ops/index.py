@@ -33,7 +33,7 @@ from .elementwise import (
     cast,
     equal,
     float_only,
-    greater,
+    floor,
     greater_equal,
     isnan,
     less,
@@ -42,7 +42,7 @@ from .elementwise import (
     where,
 )
 from .linalg import matmul
-from .reduce import reduce_min, reduce_sum
+from .reduce import reduce_max, reduce_min, reduce_sum
 from .shape import expand_dims, full, iota, reshape, size_of, transpose
 
 
@@ -358,17 +358,22 @@ def one_hot(index: Expr, depth: Dim, dtype: str) -> Expr:
 
 
 def _inside(label: Expr, classes: Dim) -> Expr:
-    """Where a label, truncated towards zero, is a class; NaN is not."""
+    """Where a label is a class; NaN and what lies between two classes are none."""
     if label.type.is_float:
-        above = greater(label, -1.0)
-        return logical_and(above, less(label, cast(size_of(classes), label.dtype)))
+        below = less(label, cast(size_of(classes), label.dtype))
+        return logical_and(_whole_from_zero(label), below)
     wide = cast(label, "int64")  # a uint64 beyond int64 wraps below zero: outside
     return logical_and(greater_equal(wide, 0), less(wide, size_of(classes)))
 
 
+def _whole_from_zero(label: Expr) -> Expr:
+    """Where a float is a whole number that is not negative."""
+    return logical_and(greater_equal(label, 0.0), equal(floor(label), label))
+
+
 def _np_inside(label: Array, classes: int) -> Array:
-    if label.dtype.kind == "f":
-        return (label > -1) & (label < classes)
+    if label.dtype.kind not in "biu":  # bfloat16 has a kind of its own
+        return (label >= 0) & (label < classes) & (np.floor(label) == label)
     wide = label.astype(np.int64)
     return (wide >= 0) & (wide < classes)
 
@@ -416,7 +421,7 @@ def _index_of(label: Expr, classes: Dim) -> Expr:
 
 @builds(_class_index)
 def class_index(label: Expr, classes: Dim) -> Expr:
-    """The int64 index of a label's class, truncated towards zero; 0 for a label outside."""
+    """The int64 index of a label's class; 0 for a label that is no class."""
     return _class_index(label, classes=classes)
 
 
@@ -496,7 +501,10 @@ _SELECTING = (_add_at, _pick, _scatter_rows, _take, _scatter_add)
 
 
 def any_negative(label: Expr) -> Expr:
-    """Positive if a label, truncated, is below zero: int64, rank 0."""
+    """Positive if a label is below zero, or is no whole number: int64, rank 0."""
+    if label.type.is_float:
+        bad = cast(logical_not(_whole_from_zero(label)), "int64")
+        return reshape(reduce_max(bad, range(bad.rank)), ())
     index = cast(label, "int64")
     return reshape(-reduce_min(index, range(index.rank)), ())
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, SpecializationError
+from ...errors import InputError
 from .. import batching
-from ..dims import Dim, Size, maximum, names, product
+from ..dims import Dim, Size, is_positive, maximum, minimum, product
 from ..expr import Array, Expr, Movement, Op, builds, const, register
 from ..types import (
     TensorType,
     canonical_axes,
     canonical_axis,
     require_equal,
+    stretches,
 )
 
 Shape = tuple[Dim, ...]
@@ -92,18 +93,19 @@ def squeeze(x: Expr, axes: Sequence[int]) -> Expr:
     axes = canonical_axes(axes, x.rank)
     for axis in axes:
         dim = x.shape[axis]
-        if isinstance(dim, Size) and dim.name is None:
-            raise SpecializationError(tuple(sorted(names(dim))), f"size {dim} must be 1")
-        if dim != 1:
+        derived = isinstance(dim, Size) and dim.name is None  # compared with 1 at run time
+        if dim != 1 and not derived:
             raise InputError(f"cannot drop axis {axis} of {x.type}: its length is not 1")
-    return reshape(x, [dim for axis, dim in enumerate(x.shape) if axis not in axes])
+    one = [1 if axis in axes else dim for axis, dim in enumerate(x.shape)]
+    rest = [dim for axis, dim in enumerate(x.shape) if axis not in axes]
+    return reshape(reshape(x, one), rest)
 
 
 def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
     if x.rank > len(shape):
         raise InputError(f"rank {x.rank} does not broadcast to rank {len(shape)}")
     for dim, size in zip(x.shape, shape[len(shape) - x.rank :], strict=True):
-        if dim != 1:
+        if not stretches(dim, size):
             require_equal(dim, size)
     return x.with_shape(shape)
 
@@ -162,7 +164,17 @@ def transpose(x: Expr, perm: Sequence[int]) -> Expr:
 def _slice_infer(
     x: TensorType, *, starts: Shape, steps: tuple[int, ...], sizes: Shape
 ) -> TensorType:
+    for start, step, size, dim in zip(starts, steps, sizes, x.shape, strict=True):
+        if is_positive(size):
+            _require_inside(start, start + (size - 1) * step, dim)
     return x.with_shape(sizes)
+
+
+def _require_inside(start: Dim, last: Dim, dim: Dim) -> None:
+    """Leave to be compared at run time whether two elements are there, where it is not seen."""
+    for end in {start, last}:
+        require_equal(maximum(end, 0), end)
+        require_equal(minimum(end + 1, dim), end + 1)
 
 
 def _slice_ref(
@@ -185,7 +197,10 @@ def _slice_vjp(
     for axis, (start, step, size) in enumerate(zip(starts, steps, sizes, strict=True)):
         first = start + (size - 1) * step if step < 0 else start
         ct = _spread(ct, axis, abs(step))
-        before.append(first if ct.shape[axis] != 0 else 0)
+        if is_positive(size) or size == x.shape[axis]:
+            before.append(first)
+        else:  # of no elements it may lie anywhere
+            before.append(minimum(maximum(first, 0), x.shape[axis]))
         after.append(x.shape[axis] - before[-1] - ct.shape[axis])
     return (pad(ct, before, after),)
 
@@ -209,18 +224,22 @@ def _lower_slice(b: Any, node: Expr, x: str) -> str:
         for axis, (size, dim) in enumerate(zip(node.shape, node.args[0].shape, strict=True))
         if size != dim or node.attrs["steps"][axis] != 1
     ]
-    starts, steps, sizes = (
-        [node.attrs[key][axis] for axis in axes] for key in ("starts", "steps", "sizes")
-    )
+    steps, sizes = ([node.attrs[key][axis] for axis in axes] for key in ("steps", "sizes"))
+    starts = [_start(node, axis) for axis in axes]
     ends = [
         # Counted from the back, so that "before the first" is not taken for "the last".
-        start + step * size
-        if step > 0
-        else start + step * (size - 1) - 1 - node.args[0].shape[axis]
+        start + step * size - (node.args[0].shape[axis] if step < 0 else 0)
         for axis, start, step, size in zip(axes, starts, steps, sizes, strict=True)
     ]
     bounds = b.sizes(starts), b.sizes(ends), b.const(axes, "int64"), b.const(steps, "int64")
     return str(b.add("Slice", x, *bounds))
+
+
+def _start(node: Expr, axis: int) -> Dim:
+    """Where a slice begins: before an axis if it takes nothing, which ONNX counts from the end."""
+    start, size = node.attrs["starts"][axis], node.shape[axis]
+    never_empty = is_positive(size) or size == node.args[0].shape[axis]
+    return start if never_empty else maximum(start, 0)
 
 
 _slice: Op = register(
