@@ -74,7 +74,8 @@ def arange(
     if step == 0:
         raise InputError("step is 0: expected another number")
     count = int(np.ceil((last - first) / step))
-    numbers = first + step * np.arange(count if count > 0 else 0)
+    each = int(step) if float(step).is_integer() else step  # what is whole stays so
+    numbers = first + each * np.arange(count if count > 0 else 0)
     return Array(np.repeat(numbers, repeat), parse(dtype or "float32"))
 
 

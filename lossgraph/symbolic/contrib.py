@@ -9,11 +9,11 @@ from .outputs import CTCLoss
 from .resize import BilinearResize2D
 from .scatter import boolean_mask
 from .spectral import fft, ifft
-from .symbol import checked
+from .symbol import function_of_f
 
 contrib = SimpleNamespace(
     **{
-        function.__name__: checked(f"F.contrib.{function.__name__}", function)
+        function.__name__: function_of_f(f"F.contrib.{function.__name__}", function)
         for function in (BilinearResize2D, cond, fft, foreach, ifft, while_loop)
     },
     CTCLoss=CTCLoss,
