@@ -17,7 +17,7 @@ from ..ir import dims, ops
 from ..ir.expr import Expr, const
 from .elementwise import _floating
 from .shape import _pad_from_inside
-from .symbol import Operand, Symbol, _dim_of, as_expr, function, promote, static, wrap
+from .symbol import Operand, Symbol, _dim_of, as_expr, beside, function, promote, static, wrap
 
 
 def _length(name: str, value: Any) -> int:
@@ -170,7 +170,7 @@ def stft(
         x = _centered(x, size // 2, pad_mode)
     frames = _frames(x, size, _length("hop_length", hop))
     if window is not None or win_length is not None:
-        frames = frames * _weights(window, win_length, size, x.dtype)
+        frames = frames * _weights(window, win_length, size, x)
     parts = [as_expr(part) for part in rfft(wrap(frames))]
     scale = size**-0.5 if normalized else 1.0
     turned = [ops.matrix_transpose(part) for part in parts]
@@ -186,15 +186,14 @@ def _centered(x: Expr, half: int, mode: str) -> Expr:
     return _pad_from_inside(x, x.rank - 1, half, half, mode)
 
 
-def _weights(window: Any, win_length: int | None, size: int, dtype: str) -> Expr:
+def _weights(window: Any, win_length: int | None, size: int, x: Expr) -> Expr:
     """The window in the middle of a frame."""
     length = size if win_length is None else _length("win_length", win_length)
-    given = ops.full(1.0, dtype, (length,)) if window is None else as_expr(window)
+    given = ops.full(1.0, x.dtype, (length,)) if window is None else beside(window, x)
     if given.shape != (length,) or length > size:
         raise InputError(
             f"stft: a window of {length} in a frame of {size} needs as many weights, "
             f"got {given.type}"
         )
     before = (size - length) // 2
-    weights = promote(wrap(given))[0][0]
-    return ops.pad(ops.cast(weights, dtype), (before,), (size - length - before,))
+    return ops.pad(given, (before,), (size - length - before,))

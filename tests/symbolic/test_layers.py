@@ -158,6 +158,20 @@ def test_signals_have_lengths_by_name():
         assert slopes.shape == arrays["x"].shape
 
 
+def test_constants_have_the_digits_of_what_they_meet():
+    x, third = np.eye(3)[None], 1 / 3
+    for body in (
+        lambda F, x: F.FullyConnected(x, F.array([[third] * 3]), F.array([0.0]), flatten=False),
+        lambda F, x: F.Convolution(x, F.array([[[third]] * 3]), F.array([0.0])),
+        lambda F, x: F.FullyConnected(x * 0, F.ones((1, 3)), F.array([third]), flatten=False),
+        lambda F, x: F.stft(x, 3, 3, window=[third] * 3, center=False)[0],
+        lambda F, x: F.LeakyReLU(-x, F.array([third]), act_type="prelu") * -1,
+    ):
+        found = FunctionLoss(body)(x)
+        kept = found[found > 0]
+        assert_close(kept, np.full(len(kept), third), tolerance=(1e-15, 0))
+
+
 def test_the_maximum_is_shared_and_nan_is_kept():
     x = np.array([[[1.0, 1.0, 0.0, np.nan, 2.0]]])
     body = lambda F, x: F.Pooling(x, kernel=(2,), stride=(1,))  # noqa: E731
