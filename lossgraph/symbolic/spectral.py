@@ -17,11 +17,22 @@ from ..ir import dims, ops
 from ..ir.expr import Expr, const
 from .elementwise import _floating
 from .shape import _pad_from_inside
-from .symbol import Operand, Symbol, _dim_of, as_expr, beside, function, promote, static, wrap
+from .symbol import (
+    Operand,
+    Symbol,
+    _dim_of,
+    as_expr,
+    beside,
+    function,
+    promote,
+    static,
+    user_size,
+    wrap,
+)
 
 
 def _length(name: str, value: Any) -> int:
-    length = static(_dim_of(value), name)
+    length = static(_dim_of(value), name.partition(":")[0])
     if length < 1:
         raise InputError(f"{name}: expected 1 or more, got {length}")
     return length
@@ -87,7 +98,7 @@ def rfft(data: Operand, n: int | None = None) -> list[Symbol]:
     with zeros.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "rfft") if n is None else _length("n", n)
+    places = _length("rfft: the length", user_size(x.shape[-1]) if n is None else n)
     cosines, sines = _waves(places, places // 2 + 1)
     x = _of_length(x, places)
     return [wrap(_times(x, cosines)), wrap(_times(x, -sines))]
@@ -98,7 +109,7 @@ def irfft(real: Operand, imag: Operand, n: int | None = None) -> Symbol:
     """The signal of ``n`` places (2 (bins-1) by default) whose ``rfft`` that is."""
     (a, b), _ = promote(real, imag, floating=True)
     bins = static(a.shape[-1], "irfft")
-    places = 2 * (bins - 1) if n is None else _length("n", n)
+    places = _length("irfft: the length", 2 * (bins - 1) if n is None else n)
     used = places // 2 + 1
     cosines, sines = _waves(places, used)
     weights = np.full((used, 1), 2.0 / places)  # a bin stands for its conjugate too,
@@ -118,7 +129,7 @@ def fft(data: Operand, compute_size: int = 128, name: str | None = None) -> Symb
         name: MXNet's name of the operator, without meaning here.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "fft")
+    places = _length("fft: the length", user_size(x.shape[-1]))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=-1).reshape(places, 2 * places)
     return wrap(_times(x, both))
@@ -133,7 +144,7 @@ def ifft(data: Operand, compute_size: int = 128, name: str | None = None) -> Sym
         name: MXNet's name of the operator, without meaning here.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "ifft") // 2
+    places = _length("ifft: half the length", user_size(x.shape[-1] // 2))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=1).reshape(2 * places, places)
     return wrap(_times(x, both))
