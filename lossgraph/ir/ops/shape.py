@@ -69,6 +69,8 @@ _reshape: Op = register(
         batching=batching.reshape,
         movement=Movement.RESHAPE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -128,6 +130,8 @@ _broadcast_to: Op = register(
         batching=batching.broadcast,
         movement=Movement.BROADCAST,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -153,6 +157,8 @@ _transpose: Op = register(
         batching=batching.transpose,
         movement=Movement.PERMUTE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -262,6 +268,8 @@ _slice: Op = register(
         batching=batching.slices,
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -310,6 +318,7 @@ _pad: Op = register(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
         batching=batching.pad,
+        linear=True,
     )
 )
 
@@ -359,6 +368,7 @@ _concat: Op = register(
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
+        linear=True,
     )
 )
 
