@@ -7,7 +7,7 @@ from typing import Any
 
 from ...authoring.annotations import Label
 from ...authoring.options import one_of
-from ...authoring.shapes import require_samples
+from ...authoring.shapes import require_samples, shown
 from ...errors import InputError
 from ...losses import ctc
 from .base import Loss, truncated
@@ -96,5 +96,6 @@ class CTCLoss(Loss):
 def _require_ranks(pred: Sequence[Any], label: Sequence[Any]) -> None:
     if len(pred) != 3 or len(label) != 2:
         raise InputError(
-            f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred} and {label}"
+            f"CTCLoss takes pred of rank 3 and label of rank 2, got the shapes {shown(pred)} and "
+            f"{shown(label)}"
         )
