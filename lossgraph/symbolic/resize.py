@@ -8,7 +8,8 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import LARGEST, Dim
 from ..ir.expr import Expr
-from .symbol import Operand, SizeLike, Symbol, _dim_of, as_expr, require_rank, wrap
+from .arguments import require_rank
+from .symbol import Operand, SizeLike, Symbol, _dim_of, as_expr, wrap
 
 
 def BilinearResize2D(

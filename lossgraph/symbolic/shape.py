@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import dims, ops
-from ..ir.dims import LARGEST, Dim
+from ..ir.dims import Dim
 from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis, require_equal
+from .arguments import as_axes, numbers, require_as_many, require_rank
 from .symbol import (
     Axes,
     DtypeLike,
@@ -22,16 +22,12 @@ from .symbol import (
     Sizes,
     Symbol,
     _dim_of,
-    as_axes,
     as_expr,
     as_shape,
     created,
     function,
     is_one,
-    numbers,
     promote,
-    require_as_many,
-    require_rank,
     static,
     wrap,
 )
@@ -277,9 +273,6 @@ def repeat(data: Operand, repeats: SizeLike, axis: int | None = None) -> Symbol:
     return wrap(ops.reshape(wide, (*x.shape[:axis], x.shape[axis] * times, *x.shape[axis + 1 :])))
 
 
-_repeat = repeat
-
-
 # --- cut and join -------------------------------------------------------------------------
 
 
@@ -357,8 +350,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -418,41 +411,6 @@ def batch_dot(
     return wrap(ops.matmul(a, b))
 
 
-@function()
-def linalg_gemm2(
-    A: Operand,
-    B: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks."""
-    (a, b), _ = promote(A, B, floating=True)
-    if a.rank == b.rank == 2:
-        product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
-    else:
-        product = batch_dot(A, B, transpose_a, transpose_b)
-    return product if alpha == 1 else product * alpha
-
-
-@function()
-def linalg_gemm(
-    A: Operand,
-    B: Operand,
-    C: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
-    if a.rank == b.rank == 2 and alpha == beta == 1:
-        return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
-    product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha)
-    return product + wrap(c) * beta
-
-
 # --- creation -----------------------------------------------------------------------------
 
 
@@ -475,7 +433,7 @@ def ones(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
 @function()
 def full(shape: ShapeLike, val: float, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()
@@ -503,65 +461,6 @@ def ones_like(data: Operand) -> Symbol:
     """Ones in the shape and dtype of ``data``."""
     x = as_expr(data)
     return wrap(ops.full(1, x.dtype, x.shape))
-
-
-@function()
-def arange(
-    start: Any,
-    stop: Any = None,
-    step: float = 1.0,
-    repeat: int = 1,
-    infer_range: bool = False,
-    ctx: Any = None,
-    dtype: DtypeLike = None,
-) -> Symbol:
-    """``start, start+step, ..`` before ``stop``, each ``repeat`` times.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    if stop is None:
-        start, stop = 0, start
-    if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
-        if not math.isfinite(span := (stop - start) / step if step else math.nan):
-            raise InputError(f"arange: no range is {start} to {stop} by {step}")
-        if span > LARGEST:
-            raise InputError(f"arange: {span:g} numbers are too many")
-        values = np.repeat(np.arange(start, stop, step), static(_dim_of(repeat), "arange"))
-        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
-    if step != int(step) or step == 0:
-        raise InputError("arange: a range of symbolic length needs a whole step")
-    first, past, stride = _dim_of(start), _dim_of(stop), int(step)
-    span = past - first if stride > 0 else first - past
-    count = dims.floordiv(dims.maximum(span, 0) + (abs(stride) - 1), abs(stride))
-    values_ = ops.iota(count) * stride + ops.size_of(first)
-    if repeat != 1:
-        values_ = _repeat(wrap(values_), repeat).expr
-    return created(lambda kind: ops.cast(values_, kind), dtype)
-
-
-@function()
-def linspace(
-    start: float,
-    stop: float,
-    num: SizeLike = 50,
-    endpoint: bool = True,
-    ctx: Any = None,
-    dtype: DtypeLike = None,
-) -> Symbol:
-    """``num`` numbers at equal distances from ``start`` to ``stop``, the last one if ``endpoint``.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    count = _dim_of(num)
-    if isinstance(count, int):
-        values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
-        return created(lambda kind: const(values, kind), dtype)
-    place = ops.cast(ops.iota(count), "float64")
-    gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")
-    share = place / ops.maximum(gaps, 1.0)
-    return created(
-        lambda kind: ops.cast((1.0 - share) * float(start) + share * float(stop), kind), dtype
-    )
 
 
 @function()

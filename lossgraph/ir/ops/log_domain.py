@@ -132,12 +132,6 @@ sqrt1p_minus1: Op = _unary(  # sqrt(1 + x) - 1
 # --- products with logarithms, 0 where the other factor is --------------------------------
 
 
-def safe_ratio(x: Expr, y: Expr) -> Expr:
-    """x/y, and 0 for 0/0."""
-    both = logical_and(equal(x, 0.0), equal(y, 0.0))
-    return where(both, 0.0, x / where(both, 1.0, y))
-
-
 def _float_arithmetic(x: TensorType, y: TensorType) -> TensorType:
     return float_only(arithmetic(x, y))
 
@@ -165,13 +159,13 @@ def _with_logarithm(name: str, ref: Any, vjp: Any, formula: Callable[[Expr, Expr
 xlogy: Op = _with_logarithm(  # x log(y)
     "XLogY",
     lambda x, y: _masked(x, np.log(y)),
-    lambda ct, out, x, y: (masked_mul(ct, log(y)), safe_ratio(ct * x, y)),
+    lambda ct, out, x, y: (masked_mul(ct, log(y)), masked_mul(ct * x, 1.0 / y)),
     lambda x, y: masked_mul(x, log(y)),
 )
 xlog1py: Op = _with_logarithm(  # x log(1 + y)
     "XLog1pY",
     lambda x, y: _masked(x, np.log1p(y)),
-    lambda ct, out, x, y: (masked_mul(ct, log1p(y)), safe_ratio(ct * x, 1 + y)),
+    lambda ct, out, x, y: (masked_mul(ct, log1p(y)), masked_mul(ct * x, 1.0 / (1 + y))),
     lambda x, y: masked_mul(x, log1p(y)),
 )
 
@@ -190,7 +184,7 @@ def _relative_entropy_ref(x: Array, y: Array) -> Array:
 relative_entropy: Op = _with_logarithm(  # x log(x/y)
     "RelativeEntropy",
     _relative_entropy_ref,
-    lambda ct, out, x, y: (masked_mul(ct, _log_ratio(x, y)) + ct, neg(safe_ratio(ct * x, y))),
+    lambda ct, out, x, y: (masked_mul(ct, _log_ratio(x, y)) + ct, neg(masked_mul(ct * x, 1.0 / y))),
     lambda x, y: masked_mul(x, _log_ratio(x, y)),
 )
 
