@@ -52,13 +52,13 @@ def command(
     Prints the value and the shapes of gradients. Of an exported folder this is training.onnx, or
     value.onnx if that is all there is.
     """
-    from ..models.loading import load_model
+    from ..deploy.manifest import load_exported
     from ..models.model_runner import ModelRunner
 
     files = parse_pairs(input, "--input")
     if output is not None:
         require_other("-o", output, [model, *(_split(text)[0] for text in files.values())])
-    runner = ModelRunner(load_model(_model_of(model)), provider or None)
+    runner = ModelRunner(load_exported(_model_of(model)), provider or None)
     for name in files:
         suggest("--input", name, runner.types)
     arrays = {n: load_array("--input", n, f, runner.types.get(n)) for n, f in files.items()}
