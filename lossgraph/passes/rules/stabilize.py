@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir import ops
-from ...ir.expr import Expr, Op, const, scalar_value
+from ...ir.expr import Expr, Op, const
 from ...ir.types import tensor_type
 from ..rewrite import Computed, Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
@@ -27,6 +27,7 @@ from .conditions import (
 from .entropies import product_with_logarithm
 from .examples import BOOL, EXP, INDEX, LOG_SOFTMAX
 from .exponentials import Exponentials
+from .quotients import QUOTIENTS
 
 
 def _through_movement(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
@@ -84,55 +85,6 @@ def _movement_rules(function: str, inside: Expr = EXP) -> list[Rule]:
             axis=1, index=INDEX, x=inside,
         ),
     ]  # fmt: skip
-
-
-def _guards(function: str, safe: float) -> list[Rule]:
-    """The double where: what a condition keeps out of the value stays out of the gradient too.
-
-    The branch not taken gets cotangent 0, and 0*inf would be NaN at a pole or an overflow.
-    """
-
-    def law(text: str) -> str:
-        return text.replace("f", function).replace("safe", f"{safe:g}")
-
-    def f(o: Any, x: Any) -> Any:
-        return 1 / x if function == "1/" else getattr(o, function)(x)
-
-    def unguarded(x: Expr, **_: Any) -> bool:
-        """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
-        plain = x.op is not ops.where and scalar_value(x) is None
-        return plain and STABILIZE.apply(f(ops, x)) is None
-
-    return [
-        Rule(
-            law("where(c, f(x), y) = where(c, f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, f(o, x), y),
-            lambda o, c, x, y: o.where(c, f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, y, f(x)) = where(c, y, f(where(c, safe, x)))"),
-            lambda o, c, x, y: o.where(c, y, f(o, x)),
-            lambda o, c, x, y: o.where(c, y, f(o, o.where(c, safe, x))),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, a*f(x), y) = where(c, a*f(where(c, x, safe)), y)"),
-            lambda o, c, a, x, y: o.where(c, a * f(o, x), y),
-            lambda o, c, a, x, y: o.where(c, a * f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, -f(x), y) = where(c, -f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, -f(o, x), y),
-            lambda o, c, x, y: o.where(c, -f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-    ]
 
 
 def _computed() -> Computed:
@@ -424,11 +376,6 @@ STABILIZE = RuleSet(
             lambda o, x: o.log_cloglog(x),
         ),
         Rule(
-            "1-cos(x) = 2*sin(x/2)^2",
-            lambda o, x: 1 - o.cos(x),
-            lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
-        ),
-        Rule(
             "cos(x)-1 = -2*sin(x/2)^2",
             lambda o, x: o.cos(x) - 1,
             lambda o, x: -2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
@@ -461,37 +408,13 @@ STABILIZE = RuleSet(
             lambda o, x, a, *, axes: o.norm(x, axes) / o.sqrt(a),
             example={"axes": (1,), "a": tensor_type("float64", ())},
         ),
-        Rule("(x*x)^0.5 = |x|", lambda o, x: o.power(x * x, 0.5), lambda o, x: o.absolute(x)),
-        Rule(
-            "sum(x*x)^0.5 = norm(x)",
-            lambda o, x, *, axes: o.power(o.reduce_sum(x * x, axes), 0.5),
-            lambda o, x, *, axes: o.norm(x, axes),
-            example={"axes": (1,)},
-        ),
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
-        Rule(
-            "where(c, xlogy(a, x), y) = where(c, xlogy(a, where(c, x, 1)), y)",
-            lambda o, c, a, x, y: o.where(c, o.xlogy(a, x), y),
-            lambda o, c, a, x, y: o.where(c, o.xlogy(a, o.where(c, x, 1)), y),
-            lambda c, a, x, y: x.op is not ops.where and scalar_value(x) is None,
-            {"c": BOOL},
-        ),
-        Rule(
-            "where(c, y, xlogy(a, x)) = where(c, y, xlogy(a, where(c, 1, x)))",
-            lambda o, c, a, x, y: o.where(c, y, o.xlogy(a, x)),
-            lambda o, c, a, x, y: o.where(c, y, o.xlogy(a, o.where(c, 1, x))),
-            lambda c, a, x, y: x.op is not ops.where and scalar_value(x) is None,
-            {"c": BOOL},
-        ),
-        *_guards("log", 1.0),
-        *_guards("log1p", 0.0),
-        *_guards("sqrt", 1.0),
-        *_guards("exp", 0.0),
-        *_guards("1/", 1.0),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
         *_movement_rules("log1m_exp", LOG_SOFTMAX),
+        *QUOTIENTS,
         # powers
+        Rule("x^0.5 = sqrt(x)", lambda o, x: o.power(x, 0.5), lambda o, x: o.sqrt(x)),
         Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
         Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
         Rule("x^3 = x*x*x", lambda o, x: o.power(x, 3), lambda o, x: x * x * x),
