@@ -244,7 +244,7 @@ power: Op = _binary(
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
     positive_if=(0,),
-    finite_on=(ABOVE_ZERO, ANY),
+    finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,
     range_of=intervals.power,
 )
@@ -586,8 +586,7 @@ sin = _unary(
     "Sin",
     np.sin,
     lambda ct, out, x: ct * cos(x),
-    range_of=lambda node, x: (-1.0, 1.0),
-    finite_on=(ANY,),
+    range_of=intervals.wave,
 )
 
 
@@ -605,8 +604,7 @@ cos: Op = _unary(
     np.cos,
     lambda ct, out, x: -ct * sin(x),
     _lower_cos,
-    range_of=lambda node, x: (-1.0, 1.0),
-    finite_on=(ANY,),
+    range_of=intervals.wave,
 )
 
 

@@ -27,6 +27,11 @@ def _is_finite(*parts: Interval) -> bool:
     return all(math.isfinite(end) for part in parts for end in part)
 
 
+def wave(node: Expr, x: Interval) -> Interval:
+    """Sines and cosines, which infinity has none of."""
+    return (-1.0, 1.0) if _is_finite(x) else ANY
+
+
 def total(x: Interval, y: Interval) -> Interval:
     """Sums, which stay finite."""
     if not _is_finite(x, y):
