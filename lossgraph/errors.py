@@ -7,8 +7,19 @@ class LossgraphError(Exception):
     """Base of every error that lossgraph raises."""
 
 
+class LossgraphWarning(UserWarning):
+    """What is allowed, and is more likely a mistake."""
+
+
 class InputError(LossgraphError, ValueError):
-    """An argument, an array or a file is not what the loss needs."""
+    """An argument, an array or a file is not what the loss needs.
+
+    Attributes:
+        reason: of what an operator of ``F`` refuses, the reason without the operator and its
+            types, which who calls a loss by name does not know; None for all else.
+    """
+
+    reason: str | None = None
 
 
 class DtypeError(InputError, TypeError):
@@ -17,6 +28,10 @@ class DtypeError(InputError, TypeError):
 
 class GradientError(InputError):
     """A gradient was asked for that does not exist."""
+
+
+class UnknownOperatorError(InputError, AttributeError):
+    """An operator that F, or a method that a symbol has not."""
 
 
 class LoweringError(LossgraphError):

@@ -10,7 +10,7 @@ import numpy as np
 from .. import reference
 from ..errors import DtypeError, InputError
 from ..ir.types import numpy_dtype
-from ..runtime.arrays import is_array, to_numpy
+from ..runtime.arrays import is_array, stand_in, to_numpy
 from ..symbolic.arguments import shown
 from ..symbolic.symbol import Symbol
 from .inputs import require_option, scalar
@@ -31,6 +31,7 @@ def bind_call(
     """
     arrays: dict[str, Any] = {}
     constants: dict[str, Any] = {}
+    numbers: list[str] = []
     by_name = signature.by_name
     for name, value in signature.bind(owner, args, kwargs).items():
         parameter = by_name.get(name) or signature.find(name)
@@ -41,9 +42,11 @@ def bind_call(
         ):
             arrays[name] = value
         else:
-            _sort(owner, name, value, parameter, arrays, constants)
+            _sort(owner, name, value, parameter, arrays, constants, numbers)
     if not arrays:
         raise InputError(f"{owner}{signature}: no argument is an array")
+    if numbers:
+        _as_rank_0(arrays, numbers)
     return arrays, constants
 
 
@@ -54,10 +57,12 @@ def _sort(
     parameter: Any,
     arrays: dict[str, Any],
     constants: dict[str, Any],
+    numbers: list[str],
 ) -> None:
     """Put an argument among the arrays or the constants; an optional one that is None is neither.
 
-    An option is a constant where elsewhere numbers and tuples of them are arrays.
+    An option is a constant where elsewhere numbers and tuples of them are arrays. A Python number
+    is an array of rank 0 where one is declared; ``numbers`` takes down its name.
     """
     if parameter.kind is Kind.SCALAR:
         arrays[name] = scalar(name, value)
@@ -70,19 +75,29 @@ def _sort(
         arrays[name] = value
     elif is_array(value):
         arrays[name] = _of_numbers(owner, name, value)
-    elif parameter.kind in (Kind.OPTION, Kind.OTHERS):
+    elif isinstance(value, (int, float)) and parameter.takes_number:
+        arrays[name] = value
+        numbers.append(name)
+    elif isinstance(value, (int, float)) or parameter.kind in (Kind.OPTION, Kind.OTHERS):
         if value is not None or parameter.default is not None:
             constants[name] = value
-    elif isinstance(value, (int, float)):
-        arrays[name] = np.asarray(value, _dtype_beside(value, arrays))
     elif value is not None or parameter.required:
         raise InputError(f"{owner}: {name}: expected an array, got {shown(value)}")
 
 
-def _dtype_beside(number: float, arrays: Mapping[str, Any]) -> Any:
-    """The dtype of a number that is given for an array: of a float that of the floats before it."""
-    floats = (x.dtype for x in arrays.values() if isinstance(x, np.ndarray) and x.dtype.kind == "f")
-    return next(floats, np.float32) if isinstance(number, float) else None
+def _as_rank_0(arrays: dict[str, Any], numbers: Sequence[str]) -> None:
+    """Make arrays of numbers: of ints as they are, of others in the dtype of the first float array.
+
+    Beside symbols they stay numbers, which are constants there.
+    """
+    others = [value for name, value in arrays.items() if name not in numbers]
+    if any(isinstance(value, (Symbol, reference.Array)) for value in others):
+        return
+    dtypes = (stand_in("", value).dtype for value in others)
+    dtype = next((d for d in dtypes if d.kind not in "iub"), np.dtype("float32"))
+    for name in numbers:
+        value = arrays[name]
+        arrays[name] = np.asarray(value, dtype if isinstance(value, float) else None)
 
 
 def _is_constant(parameter: Parameter, value: Any) -> bool:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import reference, symbolic
 from ..compiler.program import Program, build, stages
-from ..errors import GradientError
+from ..errors import DtypeError, GradientError, InputError, SpecializationError
 from ..ir.expr import Expr
 from ..ir.types import TensorType
 from ..runtime.arrays import stand_in, to_numpy
 from ..runtime.compiled import Compiled, common_device
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of, signature_of_method
 from .binding import bind_call
@@ -26,6 +27,7 @@ from .cotangents import cotangents
 from .description import card_of
 from .input_types import Arrays, InputTypes, as_types, length_pattern
 from .inputs import Input, numbers_as_arrays, with_scalar_types
+from .shapes import shown
 from .signature import Signature, with_scalars
 from .state import Holder, frozen, frozen_attributes
 
@@ -179,7 +181,7 @@ class Block(Holder):
             GradientError: for an input that has no gradient.
         """
         arrays, constants = bind_call(self.signature, self.name, args, kwargs)
-        chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
+        chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt, "wrt"))
         if not chosen:
             return self(*args, **kwargs), {}
         arrays = self._prepared(arrays)
@@ -189,6 +191,7 @@ class Block(Holder):
         value, grads = compiled.call(arrays)
         return value, grads
 
+    @checked
     def to_onnx(
         self,
         inputs: InputTypes,
@@ -214,6 +217,7 @@ class Block(Holder):
         program = self.program(inputs, grad=grad, **constants)
         return program.to_onnx(opset, as_function=as_function, target_ort=target_ort)
 
+    @checked
     def program(
         self,
         inputs: InputTypes,
@@ -224,7 +228,9 @@ class Block(Holder):
         """The traced, differentiated and simplified graph for given input types."""
         types = with_scalar_types(as_types(inputs), self.scalar_inputs, constants)
         self.signature.require(self.name, {**types, **constants})
-        for label in set(_names(grad)) & set(self.labels_among(types)):
+        numbers = {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
+        labels = self.labels_among(types | numbers)
+        for label in set(_names(grad)) & set(labels):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self._forward,
@@ -234,9 +240,10 @@ class Block(Holder):
             with_ct=with_ct,
             name=self.name,
             options=self.options,
-            without_gradient=self.labels_among(types),
+            without_gradient=labels,
         )
 
+    @checked
     def stages(
         self, inputs: InputTypes, grad: Sequence[str] = (), **constants: Any
     ) -> Iterator[tuple[str, dict[str, Expr]]]:
@@ -252,6 +259,7 @@ class Block(Holder):
         among the options stand in their places, and so do those of ``*inputs``.
         """
         own = self._own_tensors(given)
+        given = {n: self._as_array(F, n, value) for n, value in given.items()}
         if own:
             dtype = next(x.dtype for x in given.values() if hasattr(x, "dtype"))
             given |= {n: F.array(to_numpy(n, t), dtype=dtype) for n, t in own.items()}
@@ -259,7 +267,46 @@ class Block(Holder):
         self.require_shapes(self._without_scalars(shapes))
         loss, given = self._with_scalars_placed(given)
         args, named = loss.signature.unflatten(given)
-        return loss.hybrid_forward(F, *args, **named)
+        try:
+            return loss.hybrid_forward(F, *args, **named)
+        except InputError as error:
+            raise self._in_words_of_inputs(error, given) from None
+
+    def _in_words_of_inputs(self, error: InputError, given: Mapping[str, Any]) -> InputError:
+        """What an operator refuses, said of the inputs of a loss whose body its user did not write.
+
+        To who wrote the body the operators are what says where the mistake is.
+        """
+        reason, error.reason = error.reason, None
+        if reason is None or isinstance(error, SpecializationError) or not self._is_built_in:
+            return error
+        arrays = {n: x for n, x in given.items() if hasattr(x, "shape") and hasattr(x, "dtype")}
+        listed = ", ".join(
+            f"{n} {x.dtype}" if isinstance(error, DtypeError) else f"{n} of shape {shown(x.shape)}"
+            for n, x in arrays.items()
+        )
+        return type(error)(f"{self.name} does not take {listed}{reason and f': {reason}'}")
+
+    @property
+    def _is_built_in(self) -> bool:
+        """Whether the body is one of this package."""
+        return type(self).__module__.partition(".")[0] == __package__.partition(".")[0]
+
+    def _as_array(self, F: Any, name: str, value: Any) -> Any:
+        """A number as a constant of rank 0 where an array is declared."""
+        type_ = self._type_of(name, value)
+        if type_ is None:
+            return value
+        return F.array(value, dtype=None if type_.is_float else type_.dtype)
+
+    def _type_of(self, name: str, value: Any) -> TensorType | None:
+        """The type of the array that a number stands for; None where it is an option."""
+        if not isinstance(value, (int, float)):
+            return None
+        parameter = self.signature.find(name)
+        if parameter is None or not parameter.takes_number:
+            return None
+        return TensorType("float32" if isinstance(value, float) else "int64", ())
 
     def _with_scalars_placed(self, given: dict[str, Any]) -> tuple[Block, dict[str, Any]]:
         """The loss with values in place of the ``Input`` options, and the other arguments."""
@@ -331,5 +378,9 @@ class Block(Holder):
         return self._compiled_variants.get(self.frozen_state, call, stand_ins, make)
 
 
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _names(names: Sequence[str], what: str = "grad") -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,)
+    if not (isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)):
+        raise InputError(f"{what}: expected names of inputs, got {names!r}")
+    return tuple(names)

@@ -92,6 +92,15 @@ class Parameter:
             return not isinstance(self.default, (bool, str))
         return self.annotation in ("Any", Any) or "float" in str(self.annotation)
 
+    @property
+    def takes_number(self) -> bool:
+        """Whether a number stands for an array of rank 0.
+
+        An argument without an annotation may be meant as a number by the body.
+        """
+        declared = self.kind is Kind.ARRAY and self.annotation is not _EMPTY
+        return declared or self.role.number
+
     def allows(self, value: Any) -> bool:
         """Whether an option can be this value, by its annotation."""
         return self.check is None or self.check.holds(value)

@@ -13,6 +13,7 @@ from ..authoring.shapes import same
 from ..authoring.signature import Kind, Parameter
 from ..authoring.weighting import weigh
 from ..errors import InputError
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import same_size
 from .composite import Composite, array_input, union
 
@@ -36,6 +37,7 @@ def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
     return WeightedSum(parts, reduction)
 
 
+@checked
 def uncertainty_weighted(parts: Mapping[str, Part], reduction: str = "mean") -> Block:
     r"""Several tasks, each weighed by an uncertainty that is learned; ``(total, parts)``.
 
@@ -112,13 +114,13 @@ class WeightedSum(_Sum):
         }
 
     def _term(self, F: Any, place: int, name: str, value: Any, given: Mapping[str, Any]) -> Any:
-        weight = self.weights[name]
+        weight, source = self.weights[name], f"the weight of {name}"
         if isinstance(weight, (str, Input)):
             source = weight if isinstance(weight, str) else weight.name
             weight = given[source]
-            if not isinstance(weight, (int, float)):
-                weight = F.scalar(weight) if _is_single(weight.shape) else weight
-                return weigh(F, value, weight, name=source)
+        if not isinstance(weight, (int, float)):
+            weight = F.scalar(weight) if _is_single(weight.shape) else weight
+            return weigh(F, value, weight, name=source)
         if weight == 0:  # which drops an infinite loss too
             return F.zeros_like(value)
         return value if weight == 1 else value * weight

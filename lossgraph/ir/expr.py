@@ -283,7 +283,8 @@ def registered() -> Mapping[str, Op]:
 
 def const(value: object, dtype: object = None) -> Expr:
     """A constant, keyed by its bits (-0.0 is not 0.0, a NaN is itself)."""
-    given = np.asarray(value, dtype=None if dtype is None else numpy_dtype(dtype_name(dtype)))
+    with np.errstate(over="ignore"):  # a number that the dtype cannot hold is infinite
+        given = np.asarray(value, dtype=None if dtype is None else numpy_dtype(dtype_name(dtype)))
     array = np.ascontiguousarray(given).reshape(given.shape)  # ascontiguousarray drops rank 0
     if array is value or array.base is not None:
         array = array.copy()
@@ -431,7 +432,9 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
             raise
         except InputError as error:
             listed = ", ".join(str(arg.type) for arg in args)
-            raise type(error)(f"{op.name}({listed}): {error}") from None
+            refusal = type(error)(f"{op.name}({listed}): {error}")
+            refusal.reason = str(error)
+            raise refusal from None
     return _intern(key, op, args, attrs, type_, tuple(constraints))
 
 

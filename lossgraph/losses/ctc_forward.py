@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .ctc import LOG_ZERO, checked_labels, in_range
+from ..symbolic.ctc import LOG_ZERO, checked_labels, in_range
 
 
 def ctc_forward(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_rank
-from .axes import Axis, chosen, total
+from .axes import Axis, chosen, spread, total
 from .distribution import kl_divergence
 from .limits import broadcast_all, finfo, safe_div
 from .pairs import differences, same
@@ -134,7 +134,11 @@ def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> 
     masked = x if where is None else chosen(F, where, x, 0.0)
     length = F.norm(masked, axis=axis, keepdims=True)
     if is_number(epsilon) and epsilon == 0:  # a zero vector has no direction and no gradient
-        return masked / chosen(F, length > 0, length, math.nan)
+        known = length > 0
+        if where is not None:  # of which no element counts is 0 itself
+            counted = F.max(spread(F, where, x) != 0, axis=axis, keepdims=True)
+            known, length = F.maximum(known, 1 - counted), length + (1 - counted)
+        return masked / chosen(F, known, length, math.nan)
     return masked / F.broadcast_maximum(length, _root(F, epsilon))
 
 

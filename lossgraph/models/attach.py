@@ -20,6 +20,7 @@ from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
 from ..lowering import releases
 from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
+from ..symbolic.arguments import checked
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +31,7 @@ Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
 
 
+@checked
 def attach(
     model: onnx.ModelProto | str | Path,
     loss: Any,
@@ -76,10 +78,11 @@ def attach(
     """
     from . import conversion, merging
     from .declared_types import identifier
-    from .loading import load_model
+    from .loading import load_model, require_model
     from .signature import signature_of
     from .walk import opset_of
 
+    require_model("model", model)
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
@@ -177,6 +180,8 @@ def _bound(
     block: Block, signature: ModelSignature, output: str | None, bind: Mapping[str, str]
 ) -> dict[str, str]:
     """The values of the model that are inputs of the loss, by the names of those."""
+    if not block.arguments:
+        raise InputError(f"{block.name} has no inputs, so that no output can be one")
     first, outputs = block.arguments[0], list(signature.outputs)
     if output is not None and bind.get(first, output) != output:
         raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")

@@ -21,6 +21,16 @@ _PARSE_ERRORS = (  # onnx.load takes the suffix for the format
 )
 
 
+def require_model(name: str, value: object) -> None:
+    """Refuse what is no model and no path of one.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if not isinstance(value, (onnx.ModelProto, str, Path)):
+        raise InputError(f"{name}: expected a ModelProto or a path, got {value!r}")
+
+
 def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
     """The model in a file.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..authoring.annotations import Label, TensorOption
+from ..authoring.cautions import warn_if_both_stretch
 from ..authoring.options import between, integer, is_zero, number
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
@@ -228,6 +229,7 @@ class KLDivLoss(Loss):
         self.log_target = bool(log_target)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         target = F.cast(target, dtype=input.dtype)
         if self.log_target:
             x, y = input + F.zeros_like(target), target + F.zeros_like(input)
@@ -254,6 +256,7 @@ class SoftMarginLoss(Loss):
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         return self._reduce(F, classification.soft_margin(F, input, target))
 
 
@@ -349,6 +352,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
             require_broadcast("weight", shapes["weight"], shapes["input"])
 
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
             loss = F.masked_mul(weight, loss)

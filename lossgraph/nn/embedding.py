@@ -9,6 +9,7 @@ import numpy as np
 
 from ..authoring.annotations import CONSTANT, Label
 from ..authoring.block import Block
+from ..authoring.cautions import warn_if_both_stretch
 from ..authoring.options import number, positive
 from ..authoring.shapes import Shape
 from ..errors import InputError
@@ -38,6 +39,7 @@ class HingeEmbeddingLoss(Loss):
         self.margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         target = F.cast(target, dtype=input.dtype)
         return self._reduce(F, regression.hinge_embedding(F, input, target, self.margin))
 
@@ -61,6 +63,8 @@ class MarginRankingLoss(Loss):
         self.margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
+        shapes = {"input1": input1.shape, "input2": input2.shape, "target": target.shape}
+        warn_if_both_stretch(shapes)
         return self._reduce(F, regression.margin_ranking(F, input1, input2, target, self.margin))
 
 

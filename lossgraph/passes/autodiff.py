@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import GradientError
-from ..ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
+from ..ir.expr import Expr, inputs_of, is_input, scalar_value, substitute, toposort, variable
 from ..ir.ops import full
 from ..ir.types import TensorType
 from .guards import Cotangent, Guards, before, settle, unbroadcast
@@ -63,6 +63,11 @@ def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
         probe = _fresh_input(taken, output.type)
         pulled = vjp([output], [probe], wrt)
         linear = [(g, t) for g, t in zip(pulled, tangents.values(), strict=True)]
+        if any(probe not in inputs_of([g]) and scalar_value(g) != 0 for g, _ in linear):
+            raise GradientError(
+                "the gradient does not depend on what is made of the value, as behind an output "
+                "layer that stands for a loss: there is no directional derivative"
+            )
         if all(probe not in inputs_of([g]) for g, _ in linear):
             results.append(_zero(output))
             continue

@@ -10,8 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, SpecializationError
 from .dtypes import FLOAT32, Raw, as_float, common, is_float, parse, with_number
+from .missing import MASK_REFUSED, missing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -119,6 +120,9 @@ METHODS = frozenset(
 )
 
 
+_COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
+
+
 class Array:
     """A numpy array under ``value`` that computes as an MXNet array does."""
 
@@ -126,7 +130,8 @@ class Array:
     __hash__ = None  # type: ignore[assignment]  # `==` is an operator
 
     def __init__(self, value: Any, dtype: Any = None) -> None:
-        raw = value.value if isinstance(value, Array) else np.asarray(value)
+        raw = value.value if isinstance(value, Array) else _numbers(value)
+        self.is_truth = False  # whether its 0 and 1 are truth values, which select no elements
         self.value: Raw = raw if dtype is None else raw.astype(parse(dtype))
 
     @property
@@ -196,17 +201,21 @@ class Array:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The operator of that name with this array as first argument."""
         if name not in METHODS:
-            raise AttributeError(f"'Array' object has no attribute {name!r}")
+            if name.startswith("__"):  # numpy and copy ask for protocols
+                raise AttributeError(f"an array has no attribute {name!r}")
+            raise missing("an array", name, METHODS)
         return functools.partial(OPERATORS[name], self)
 
     def __getitem__(self, key: Any) -> Array:
-        """Basic indexing: ints, slices, None, Ellipsis; at least one axis stays."""
-        for part in key if isinstance(key, tuple) else (key,):
-            if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)):
-                kind = type(part).__name__
-                raise InputError(f"x[...]: cannot index by {kind}: use take, pick or gather_nd")
+        """NumPy's indexing, by arrays too, whose indices outside take the nearest element.
+
+        At least one axis stays.
+        """
+        items = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(item, Array) and item.is_truth for item in items):
+            raise InputError(MASK_REFUSED)
         try:
-            return kept(self.value[key])
+            return kept(self.value[_clipped(items, self.shape)])
         except IndexError as error:
             raise InputError(f"x[{key!r}]: {error}; x is {describe(self)}") from error
 
@@ -253,6 +262,34 @@ class Array:
     def __mod__(self, other: Any) -> Array:
         return arithmetic(remainder, self, other)
 
+    def __floordiv__(self, other: Any) -> Array:
+        return arithmetic(np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Array:
+        return arithmetic(np.floor_divide, other, self)
+
+    def __matmul__(self, other: Any) -> Array:
+        product: Array = OPERATORS["matmul"](self, other)
+        return product
+
+    def __rmatmul__(self, other: Any) -> Array:
+        product: Array = OPERATORS["matmul"](Array(other), self)
+        return product
+
+    def __and__(self, other: Any) -> Array:
+        return _logical(np.logical_and, "&", self, other)
+
+    def __or__(self, other: Any) -> Array:
+        return _logical(np.logical_or, "|", self, other)
+
+    def __xor__(self, other: Any) -> Array:
+        return _logical(np.logical_xor, "^", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Array:
+        return _logical(lambda x, _: np.logical_not(x), "~", self, 0)
+
     def __pow__(self, other: Any) -> Array:
         return arithmetic(raised, self, other)
 
@@ -296,23 +333,31 @@ class Array:
 def operator(function: Callable[P, R]) -> Callable[P, R]:
     """Register an operator of F: it takes MXNet's ``name=`` and fails as InputError."""
     name = function.__name__
+    OPERATORS[name] = checked(name, function)
+    return OPERATORS[name]
+
+
+def checked(name: str, function: Callable[P, R]) -> Callable[P, R]:
+    """A function of F that fails as InputError, with the call in its words."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def checked(*args: P.args, **options: P.kwargs) -> R:
+    def call(*args: P.args, **options: P.kwargs) -> R:
         options.pop("name", None)
+        for value in (*args, *options.values()):
+            if isinstance(value, complex) or getattr(value, "dtype", FLOAT32) in _COMPLEX:
+                raise InputError(f"F.{name}({_signature(args, options)}): numbers are real")
         try:
             bound = signature.bind(*args, **options)
             with np.errstate(all="ignore"):
                 return function(*bound.args, **bound.kwargs)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
-            if str(error).startswith("F."):
+            if str(error).startswith("F.") or isinstance(error, SpecializationError):
                 raise  # an operator made of operators: the inner one has said where
             kind = type(error) if isinstance(error, InputError) else InputError
             raise kind(f"F.{name}({_signature(args, options)}): {error}") from error
 
-    OPERATORS[name] = checked
-    return checked
+    return call
 
 
 def describe(value: Any) -> str:
@@ -359,6 +404,9 @@ def array(source: Any, ctx: Any = None, dtype: Any = None) -> Array:
     return Array(source, default if dtype is None else dtype)
 
 
+array = checked("array", array)
+
+
 @operator
 def cast(data: Array, dtype: Any) -> Array:
     """The elements in another dtype, floats truncated towards zero."""
@@ -382,7 +430,9 @@ def raised(base: Raw, exponent: Raw) -> Raw:
     """Power; of integers truncated towards zero, as numpy refuses negative exponents."""
     if is_float(base.dtype):
         return np.asarray(np.power(base, exponent))
-    return np.power(base.astype(np.float64), exponent).astype(base.dtype)
+    whole = np.power(base, np.maximum(exponent, 0))
+    fraction = np.power(base.astype(np.float64), exponent)
+    return np.where(exponent < 0, fraction.astype(base.dtype), whole)
 
 
 def arithmetic(function: Callable[[Raw, Raw], Raw], left: Any, right: Any) -> Array:
@@ -396,7 +446,37 @@ def comparison(function: Callable[[Raw, Raw], Raw], left: Any, right: Any) -> Ar
     """A relation as numbers 0 and 1: in the operands' float dtype, float32 for integers."""
     first, second = operands(left, right)
     dtype = as_float(first).dtype
-    return Array(_broadcast(function, first, second).astype(dtype))
+    return truths(_broadcast(function, first, second).astype(dtype))
+
+
+def truths(value: Raw) -> Array:
+    """Truth values as numbers."""
+    made = Array(value)
+    made.is_truth = True
+    return made
+
+
+def _logical(function: Callable[[Raw, Raw], Raw], sign: str, left: Any, right: Any) -> Array:
+    """A logical operation on what is 0 or not, in floats: integers may mean bits."""
+    for value in (left, right):
+        if isinstance(value, Array) and value.dtype.kind in "iu":
+            raise InputError(
+                f"{sign} is for truth values, like x > 0, not for the bits of {describe(value)}"
+            )
+    return comparison(function, left, right)
+
+
+def _clipped(items: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An index whose arrays are integers of numpy that name elements."""
+    given = sum(item is not None and item is not Ellipsis for item in items)
+    axis, done = 0, []
+    for item in items:
+        if isinstance(item, Array):
+            last = shape[axis] - 1
+            item = np.clip(item.value.astype(np.int64), -last - 1, last)
+        done.append(item)
+        axis += len(shape) - given if item is Ellipsis else item is not None
+    return tuple(done)
 
 
 def operands(left: Any, right: Any) -> tuple[Raw, Raw]:
@@ -409,6 +489,17 @@ def operands(left: Any, right: Any) -> tuple[Raw, Raw]:
         dtype = with_number(raw(right).dtype, _number(left))
     first, second = (x.value if isinstance(x, Array) else np.asarray(x) for x in (left, right))
     return first.astype(dtype), second.astype(dtype)
+
+
+def _numbers(value: Any) -> Raw:
+    """An array of numbers from whatever makes one."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        found = np.empty(0, object)
+    if found.dtype.kind not in "fiub" and found.dtype.name != "bfloat16":
+        raise InputError(f"expected an array of numbers, got {reprlib.repr(value)}")
+    return found
 
 
 def _number(value: Any) -> float:

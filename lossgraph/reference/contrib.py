@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .array import OPERATORS, Array, describe, kept, raw
+from .array import OPERATORS, Array, checked, describe, kept, raw
 from .dtypes import Raw
+from .outputs import CTCLoss
+from .scatter import boolean_mask
+from .spectral import fft, ifft
 
 Nested = Any  # an array, or a list or tuple of nested ones
 Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
@@ -24,7 +29,8 @@ def foreach(
     Args:
         body: ``body(slices, states)`` gives ``(outputs, new states)``; new states have the
             shapes of the old ones.
-        data: an array or a list of arrays of one length, which may be 0.
+        data: an array or a list of arrays of one length, which may be 0; or a number of steps,
+            whose numbers are then the elements.
         init_states: an array or a list of arrays.
         name: MXNet's name of the operator, without meaning here.
 
@@ -32,6 +38,10 @@ def foreach(
         ``(outputs, states)``: each output of the steps stacked along a new first axis, and the
         last states, in lists as those of the body and of ``init_states``.
     """
+    if not callable(body):
+        raise InputError(f"F.contrib.foreach: body: expected a function, got {body!r}")
+    if isinstance(data, (int, np.integer)):
+        data = Array(np.arange(data, dtype=np.float32))
     arrays, starts = _flat("data", data), _flat("init_states", init_states)
     steps = _steps(arrays)
     if steps == 0:
@@ -104,6 +114,59 @@ def _like(nested: Nested, arrays: list[Array]) -> Nested:
     return build(nested)
 
 
+def while_loop(
+    cond: Callable[..., Any],
+    func: Callable[..., tuple[Nested, Nested]],
+    loop_vars: Nested,
+    max_iterations: int | None = None,
+    name: str | None = None,
+) -> tuple[Nested, Nested]:
+    """Run a body while a condition of its variables holds.
+
+    Args:
+        cond: ``cond(*loop_vars)``, one number.
+        func: ``func(*loop_vars)`` gives ``(outputs, new loop_vars)``.
+        loop_vars: an array or a list of arrays.
+        max_iterations: the most steps that are taken.
+        name: MXNet's name of the operator, without meaning here.
+
+    Returns:
+        The outputs of the steps stacked along a new first axis of length ``max_iterations``,
+        zeros after the last step, and the last variables.
+    """
+    if max_iterations is None:
+        raise InputError("F.contrib.while_loop: max_iterations has to be given")
+
+    def call(function: Callable[..., Any], given: Nested) -> Any:
+        return function(*given) if isinstance(given, (list, tuple)) else function(given)
+
+    states, done = loop_vars, []
+    outputs, _ = call(func, loop_vars)  # for the shapes
+    for _ in range(max_iterations):
+        if not bool(call(cond, states)):
+            break
+        outputs, found = call(func, states)
+        states = _like(loop_vars, _flat("loop_vars", found))
+        done.append([raw(each) for each in _flat("outputs", outputs)])
+    stacked = []
+    for i, each in enumerate(_flat("outputs", outputs)):
+        whole = np.zeros((max_iterations, *each.shape), each.dtype)
+        for step, row in enumerate(done):
+            whole[step] = row[i]
+        stacked.append(Array(whole))
+    return _like(outputs, stacked), states
+
+
+def cond(
+    pred: Any,
+    then_func: Callable[[], Nested],
+    else_func: Callable[[], Nested],
+    name: str | None = None,
+) -> Nested:
+    """The result of one of two functions: of the first one if ``pred`` is not zero."""
+    return then_func() if bool(pred) else else_func()
+
+
 def BilinearResize2D(
     data: Any,
     like: Any = None,
@@ -142,4 +205,29 @@ def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
     return np.asarray(low * (1 - share) + high * share)
 
 
-contrib = SimpleNamespace(BilinearResize2D=BilinearResize2D, foreach=foreach)
+def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of F.contrib whose body is the user's: what that raises stays what it is."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            signature.bind(*args, **options)
+        except TypeError as error:
+            raise InputError(f"F.contrib.{function.__name__}: {error}") from None
+        return function(*args, **options)
+
+    return call
+
+
+contrib = SimpleNamespace(
+    BilinearResize2D=checked("contrib.BilinearResize2D", BilinearResize2D),
+    CTCLoss=CTCLoss,
+    boolean_mask=boolean_mask,
+    cond=_called_as_declared(cond),
+    ctc_loss=CTCLoss,
+    fft=checked("contrib.fft", fft),
+    foreach=_called_as_declared(foreach),
+    ifft=checked("contrib.ifft", ifft),
+    while_loop=_called_as_declared(while_loop),
+)

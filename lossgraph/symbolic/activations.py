@@ -66,7 +66,7 @@ def gelu(data: Operand, approximate: bool | str = False) -> Symbol:
     if _chosen("approximate", kind, {"none": False, "erf": False, "tanh": True}):
         slope = 2 * math.sqrt(2 / math.pi)
         return wrap(ops.masked_mul(ops.sigmoid(x * slope + x * x * x * (slope * 0.044715)), x))
-    return wrap(x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
+    return wrap(ops.masked_mul(ops.erfc(x * -math.sqrt(0.5)) * 0.5, x))
 
 
 @function(True, "silu")

@@ -6,19 +6,26 @@ everything; ``Annotated[Any, Check(..)]`` says for itself what it allows.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from functools import cached_property
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
 from ..errors import InputError
+from ..ir.expr import Expr
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _EMPTY = inspect.Parameter.empty
-_VARIADIC = inspect.Parameter.VAR_POSITIONAL
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,28 @@ class Check:
             raise InputError(f"{name}: expected {self.words}, got {shown(value)}")
 
 
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose arguments are what its annotations say, or an InputError."""
+    arguments = Arguments(function.__name__, function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        arguments.require(args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 class Arguments:
-    """The checks of a function's arguments, by place and by name."""
+    """The checks of a function's arguments, made when it is called first.
+
+    Args:
+        owner: what errors call the function.
+        function: the function.
+    """
 
     def __init__(self, owner: str, function: Callable[..., Any]) -> None:
-        self._owner = owner
-        parameters = list(inspect.signature(function).parameters.values())
-        checks = {p.name: check_of(resolved(p.annotation, function), p.default) for p in parameters}
-        self._by_name = {name: check for name, check in checks.items() if check is not None}
-        several = next((i for i, p in enumerate(parameters) if p.kind is _VARIADIC), None)
-        self._places = [(p.name, checks[p.name]) for p in parameters[:several]]
-        self._rest = None if several is None else parameters[several].name
+        self._owner, self._function = owner, function
 
     def require(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Refuse arguments that are not what the function's annotations say.
@@ -63,12 +81,43 @@ class Arguments:
         """
         for value, (name, check) in zip(args, self._places, strict=False):
             if check is not None and not check.holds(value):
-                check.require(f"F.{self._owner}: {name}", value)
-        for name in kwargs.keys() & self._by_name.keys():
-            self._by_name[name].require(f"F.{self._owner}: {name}", kwargs[name])
-        if self._rest in self._by_name:
+                check.require(f"{self._owner}: {name}", value)
+        if len(args) > len(self._places) and self._several is not None:
+            name, check = self._several
             for i, value in enumerate(args[len(self._places) :]):
-                self._by_name[self._rest].require(f"F.{self._owner}: {self._rest}[{i}]", value)
+                check.require(f"{self._owner}: {name}[{i}]", value)
+        for name, value in kwargs.items():
+            named = self._by_name.get(name)
+            if name not in self._names:
+                named = self._others
+            if named is not None:
+                named.require(f"{self._owner}: {name}", value)
+
+    @cached_property
+    def _checks(self) -> list[tuple[inspect.Parameter, Check | None]]:
+        given = inspect.signature(self._function).parameters.values()
+        return [(p, check_of(resolved(p.annotation, self._function), p.default)) for p in given]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Check]:
+        return {p.name: check for p, check in self._checks if check and p.kind not in _VARIADIC}
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(p.name for p, _ in self._checks)
+
+    @cached_property
+    def _others(self) -> Check | None:
+        return next((c for p, c in self._checks if p.kind is p.VAR_KEYWORD), None)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, Check | None]]:
+        return [(p.name, check) for p, check in self._checks if p.kind in _POSITIONAL]
+
+    @cached_property
+    def _several(self) -> tuple[str, Check] | None:
+        found = ((p.name, c) for p, c in self._checks if p.kind is p.VAR_POSITIONAL and c)
+        return next(found, None)
 
 
 def check_of(hint: Any, default: Any = _EMPTY) -> Check | None:
@@ -143,8 +192,8 @@ def _globals(function: Any) -> dict[str, Any]:
 _SIMPLE: dict[Any, Check] = {
     bool: Check(lambda v: isinstance(v, (bool, np.bool_)) or (is_int(v) and v in (0, 1)),
                 "True or False"),
-    int: Check(is_int, "an int"),
-    float: Check(is_real, "a number"),
+    int: Check(lambda v: is_int(v) and (type(v) is not int or -(2**63) <= v < 2**63), "an int"),
+    float: Check(lambda v: is_real(v) or is_int(v), "a number"),
     str: Check(lambda v: isinstance(v, str), "a string"),
     type(None): Check(lambda v: v is None, "None"),
 }  # fmt: skip
@@ -163,6 +212,8 @@ def _check_of(hint: Any) -> Check | None:
         return _any_of(map(_check_of, get_args(hint)))
     if origin in (Sequence, tuple, list):
         return _sequence_of(*get_args(hint)[:1])
+    if origin is Mapping:
+        return _mapping_of(get_args(hint)[0])
     return None
 
 
@@ -175,11 +226,59 @@ def _any_of(checks: Iterable[Check | None]) -> Check | None:
     return Check(lambda v: any(check.holds(v) for check in found), words)
 
 
+def _mapping_of(key: Any) -> Check:
+    keys = _check_of(key)
+    if keys is None:
+        return Check(lambda v: isinstance(v, Mapping), "a mapping")
+    return Check(lambda v: isinstance(v, Mapping) and all(map(keys.holds, v)), "a mapping of names")
+
+
 def _sequence_of(item: Any) -> Check | None:
     one = _check_of(item)
     if one is None:
         return None
-    return Check(
+    several = Check(
         lambda v: isinstance(v, (list, tuple, range)) and all(map(one.holds, v)),
         f"a sequence, each {one.words}",
     )
+    return _any_of([one, several]) if item is str else several  # a name is a sequence of names
+
+
+def require_rank(name: str, x: Expr, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if x.rank < least:
+        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
+
+
+def as_axes(axes: Any) -> tuple[int, ...]:
+    """Axes as users give them: one or several."""
+    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+
+
+def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
+    """Refuse two sequences that do not belong together.
+
+    Raises:
+        InputError: saying what they are.
+    """
+    if len(left) != len(right):
+        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
+
+
+def numbers(value: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers from what is no symbol.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
+    return array

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from ..ir import ops
 from ..ir.expr import Expr
@@ -12,7 +11,7 @@ from ..ir.types import canonical_axis
 from ..passes.scan import scan
 from .elementwise import _floating
 from .reduce import _flattened
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import DtypeLike, Operand, Symbol, as_expr, function, wrap
 
 
 def _running(x: Expr, axis: int, first: float, combine: Callable[[Expr, Expr], Expr]) -> Expr:
@@ -30,7 +29,7 @@ def _running(x: Expr, axis: int, first: float, combine: Callable[[Expr, Expr], E
 
 
 @function(True)
-def cumprod(a: Operand, axis: int | None = None, dtype: Any = None) -> Symbol:
+def cumprod(a: Operand, axis: int | None = None, dtype: DtypeLike = None) -> Symbol:
     """Cumulative product along an axis, or of all elements in a row; NumPy's function.
 
     Its gradient is right where elements are zero.

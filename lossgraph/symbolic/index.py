@@ -9,17 +9,20 @@ a float that is no whole number is outside too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import Dim, product
 from ..ir.expr import Expr, const
 from ..ir.types import FLOATS, broadcast_shapes, canonical_axis
+from .arguments import require_rank
 from .elementwise import fix
 from .reduce import log_softmax, sum_
 from .symbol import (
+    DtypeLike,
     Operand,
+    ShapeLike,
+    SizeLike,
     Symbol,
     _dim_of,
     as_expr,
@@ -158,7 +161,7 @@ def Embedding(
     weight: Operand,
     input_dim: int = 0,
     output_dim: int = 0,
-    dtype: Any = "float32",
+    dtype: DtypeLike = "float32",
     sparse_grad: bool = False,
 ) -> Symbol:
     """Rows of ``weight`` by index, clipped."""
@@ -169,10 +172,10 @@ def Embedding(
 @function(True)
 def one_hot(
     indices: Operand,
-    depth: Any,
+    depth: SizeLike,
     on_value: float = 1.0,
     off_value: float = 0.0,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """``on_value`` at the index along a new last axis; an index outside has none.
 
@@ -203,7 +206,7 @@ def gather_nd(data: Operand, indices: Operand) -> Symbol:
 
 
 @function()
-def scatter_nd(data: Operand, indices: Operand, shape: Any) -> Symbol:
+def scatter_nd(data: Operand, indices: Operand, shape: ShapeLike) -> Symbol:
     """Zeros with ``data`` put at index tuples; data of one index is summed."""
     rows, target = as_expr(data), as_shape(shape)
     linear, depth = _linear_index(as_expr(indices), target)
@@ -213,6 +216,7 @@ def scatter_nd(data: Operand, indices: Operand, shape: Any) -> Symbol:
 
 def _linear_index(indices: Expr, shape: Sequence[Dim]) -> tuple[Expr, int]:
     """Index tuples along axis 0 as one index into the first axes joined; and their number."""
+    require_rank("indices", indices, 1)
     depth = static(indices.shape[0], "the length of index tuples")
     if depth > len(shape):
         raise InputError(f"index tuples of length {depth} for an array of rank {len(shape)}")

@@ -14,10 +14,11 @@ from ..ir import ops
 from ..ir.dims import maximum, product
 from ..ir.expr import Expr
 from ..ir.types import canonical_axes, canonical_axis
+from ..passes.scan import scan
 from .elementwise import _chosen, _floating
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
 
-Axis = Any
+Axis = Axes
 
 
 def reduced_axes(axis: Axis, rank: int, exclude: bool = False) -> tuple[int, ...]:
@@ -51,16 +52,33 @@ def _reduction(
 
 
 def _nan_as(value: float, body: Callable[[Expr, Sequence[int]], Expr]) -> Any:
-    return lambda x, axes: body(ops.where(ops.isnan(x), value, x), axes)
+    def call(x: Expr, axes: Sequence[int]) -> Expr:
+        return body(ops.where(ops.isnan(x), value, x) if x.type.is_float else x, axes)
+
+    return call
+
+
+def _product(x: Expr, axes: Sequence[int]) -> Expr:
+    """The product; of integers step by step, as engines multiply in float64 or stop at the end."""
+    if x.type.is_float or not axes:
+        return ops.reduce_prod(x, axes)
+    others = [i for i in range(x.rank) if i not in axes]
+    lengths = [x.shape[i] for i in others]
+    rows = ops.reshape(
+        ops.transpose(x, (*axes, *others)), (product(x.shape[i] for i in axes), *lengths)
+    )
+    one = ops.full(1, x.dtype, lengths)
+    (total,), _ = scan(lambda state, row: ([state[0] * row[0]], []), [one], [rows])
+    return ops.reshape(total, [1 if i in axes else dim for i, dim in enumerate(x.shape)])
 
 
 sum_ = _reduction("sum", ops.reduce_sum, "sum_axis")
 mean = _reduction("mean", ops.reduce_mean, integers=False)
-prod = _reduction("prod", ops.reduce_prod)
+prod = _reduction("prod", _product)
 min_ = _reduction("min", ops.reduce_min, "min_axis")
 logsumexp = _reduction("logsumexp", ops.logsumexp, integers=False)
-nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum), integers=False)
-nanprod = _reduction("nanprod", _nan_as(1.0, ops.reduce_prod), integers=False)
+nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum))
+nanprod = _reduction("nanprod", _nan_as(1.0, _product))
 
 
 @function(True, "max_axis")
@@ -157,7 +175,7 @@ def softmax(
     axis: int = -1,
     temperature: float | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """``exp(x/t)`` normalized along an axis, the first ``length`` elements only if asked."""
     result = _softmax(ops.softmax, data, length, axis, temperature, use_length, 0.0)
@@ -171,7 +189,7 @@ def log_softmax(
     temperature: float | None = None,
     length: Operand | None = None,
     use_length: bool = False,
-    dtype: Any = None,
+    dtype: DtypeLike = None,
 ) -> Symbol:
     """The logarithm of ``softmax``, without its rounding."""
     outside = -float("inf")
@@ -217,7 +235,7 @@ def _within(length: Expr, x: Expr, axis: int) -> Expr:
 
 
 @function(True)
-def cumsum(a: Operand, axis: int | None = None, dtype: Any = None) -> Symbol:
+def cumsum(a: Operand, axis: int | None = None, dtype: DtypeLike = None) -> Symbol:
     """Cumulative sum along an axis, or of all elements in a row."""
     x = as_expr(a)
     x, axis = _flattened(x, axis)
@@ -254,7 +272,7 @@ def topk(
     k: int = 1,
     ret_typ: str = "indices",
     is_ascend: bool = False,
-    dtype: Any = "float32",
+    dtype: DtypeLike = "float32",
 ) -> Any:
     """The ``k`` largest elements along an axis (smallest if ``is_ascend``), in order.
 
@@ -287,7 +305,7 @@ def sort(data: Operand, axis: int | None = -1, is_ascend: bool = True) -> Symbol
 
 @function(True)
 def argsort(
-    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: Any = "float32"
+    data: Operand, axis: int | None = -1, is_ascend: bool = True, dtype: DtypeLike = "float32"
 ) -> Symbol:
     """The indices that sort along an axis."""
     order: Symbol = topk(data, axis=axis, k=0, is_ascend=is_ascend, dtype=dtype)

@@ -6,16 +6,17 @@ from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
-from ..ir.dims import Dim
+from ..ir.dims import LARGEST, Dim
 from ..ir.expr import Expr
-from .symbol import Operand, Symbol, _dim_of, as_expr, wrap
+from .arguments import require_rank
+from .symbol import Operand, SizeLike, Symbol, _dim_of, as_expr, wrap
 
 
 def BilinearResize2D(
     data: Operand,
     like: Operand | None = None,
-    height: Any = None,
-    width: Any = None,
+    height: SizeLike = None,
+    width: SizeLike = None,
     scale_height: float | None = None,
     scale_width: float | None = None,
     align_corners: bool = True,
@@ -36,7 +37,10 @@ def BilinearResize2D(
     x = as_expr(data)
     if x.rank != 4:
         raise InputError(f"BilinearResize2D: expected images (N, C, H, W), got {x.type}")
-    sizes: list[Any] = [None, None] if like is None else list(as_expr(like).shape[-2:])
+    sizes: list[Any] = [None, None]
+    if like is not None:
+        require_rank("BilinearResize2D: like", as_expr(like), 2)
+        sizes = list(as_expr(like).shape[-2:])
     given = ((height, scale_height), (width, scale_width))
     for axis, (size, scale) in enumerate(given):
         if size is not None:
@@ -51,6 +55,8 @@ def BilinearResize2D(
 
 
 def _scaled(size: Dim, scale: float) -> Dim:
+    if not 0 < scale < LARGEST:
+        raise InputError(f"BilinearResize2D: expected a positive scale, got {scale!r}")
     if isinstance(size, int):
         return int(size * scale)
     if scale != int(scale):

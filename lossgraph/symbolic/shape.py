@@ -12,8 +12,14 @@ from ..ir import dims, ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis, require_equal
+from .arguments import as_axes, numbers, require_as_many, require_rank
 from .symbol import (
+    Axes,
+    DtypeLike,
     Operand,
+    ShapeLike,
+    SizeLike,
+    Sizes,
     Symbol,
     _dim_of,
     as_expr,
@@ -34,7 +40,7 @@ from .symbol import (
 
 
 @function(True, "Reshape")
-def reshape(data: Operand, *dims_: Any, shape: Any = None, reverse: bool = False) -> Symbol:
+def reshape(data: Operand, *dims_: Any, shape: ShapeLike = None, reverse: bool = False) -> Symbol:
     """Another shape for the same elements, as a tuple or as numbers.
 
     Codes: 0 copies the length of this axis, -1 infers, -2 copies all that remain, -3 joins
@@ -143,6 +149,7 @@ def _range(begin: int | None, end: int | None, rank: int) -> tuple[int, int]:
 def flatten(data: Operand) -> Symbol:
     """All axes but the first joined."""
     x = as_expr(data)
+    require_rank("flatten: data", x, 1)
     return wrap(ops.reshape(x, (x.shape[0], dims.product(x.shape[1:]))))
 
 
@@ -153,7 +160,7 @@ def expand_dims(data: Operand, axis: int) -> Symbol:
 
 
 @function(True)
-def squeeze(data: Operand, axis: Any = None) -> Symbol:
+def squeeze(data: Operand, axis: Axes = None) -> Symbol:
     """Axes of length one dropped: those named, or all; one axis always remains."""
     x = as_expr(data)
     if axis is None:
@@ -166,10 +173,10 @@ def squeeze(data: Operand, axis: Any = None) -> Symbol:
 
 
 @function(True)
-def transpose(data: Operand, axes: Any = None) -> Symbol:
+def transpose(data: Operand, axes: Axes = None) -> Symbol:
     """Axes in another order, reversed by default."""
     x = as_expr(data)
-    return wrap(ops.transpose(x, axes or range(x.rank)[::-1]))
+    return wrap(ops.transpose(x, as_axes(axes or range(x.rank)[::-1])))
 
 
 @function(True, "SwapAxis")
@@ -192,20 +199,22 @@ def moveaxis(data: Operand, source: int, destination: int) -> Symbol:
 
 
 @function(True, "reverse")
-def flip(data: Operand, axis: Any) -> Symbol:
+def flip(data: Operand, axis: Axes) -> Symbol:
     """The order of elements reversed along axes."""
-    return wrap(ops.flip(as_expr(data), axis if isinstance(axis, (tuple, list)) else (axis,)))
+    return wrap(ops.flip(as_expr(data), as_axes(axis)))
 
 
 # --- broadcast and repeat -----------------------------------------------------------------
 
 
 @function(True)
-def broadcast_to(data: Operand, shape: Any) -> Symbol:
+def broadcast_to(data: Operand, shape: ShapeLike) -> Symbol:
     """Axes of length one stretched to ``shape``; 0 keeps a length."""
     x = as_expr(data)
     target = list(as_shape(shape))
     offset = len(target) - x.rank
+    if offset < 0:
+        raise InputError(f"broadcast_to: {x.type} has more axes than {tuple(target)}")
     for axis, dim in enumerate(x.shape):
         if target[axis + offset] == 0:
             target[axis + offset] = dim
@@ -214,31 +223,34 @@ def broadcast_to(data: Operand, shape: Any) -> Symbol:
 
 @function(True)
 def broadcast_like(
-    lhs: Operand, rhs: Operand, lhs_axes: Any = None, rhs_axes: Any = None
+    lhs: Operand, rhs: Operand, lhs_axes: Axes = None, rhs_axes: Axes = None
 ) -> Symbol:
     """Axes of length one stretched to the lengths that ``rhs`` has there."""
     x, like = as_expr(lhs), as_expr(rhs)
     if lhs_axes is None or rhs_axes is None:
         return wrap(ops.broadcast_to(x, like.shape))
     target = list(x.shape)
-    for a, b in zip(lhs_axes, rhs_axes, strict=True):
+    left, right = as_axes(lhs_axes), as_axes(rhs_axes)
+    require_as_many("broadcast_like: lhs_axes and rhs_axes", left, right)
+    for a, b in zip(left, right, strict=True):
         target[canonical_axis(a, x.rank)] = like.shape[canonical_axis(b, like.rank)]
     return wrap(ops.broadcast_to(x, target))
 
 
 @function(True, "broadcast_axes")
-def broadcast_axis(data: Operand, axis: Any = (), size: Any = ()) -> Symbol:
+def broadcast_axis(data: Operand, axis: Axes = (), size: ShapeLike = ()) -> Symbol:
     """Axes of length one stretched to ``size``."""
     x = as_expr(data)
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes, sizes = as_axes(axis), as_shape(size)
+    require_as_many("broadcast_axis: axis and size", axes, sizes)
     target = list(x.shape)
-    for a, length in zip(axes, as_shape(size), strict=True):
+    for a, length in zip(axes, sizes, strict=True):
         target[canonical_axis(a, x.rank)] = length
     return wrap(ops.broadcast_to(x, target))
 
 
 @function(True)
-def tile(data: Operand, reps: Any) -> Symbol:
+def tile(data: Operand, reps: ShapeLike) -> Symbol:
     """The whole array repeated along each axis."""
     x = as_expr(data)
     given = as_shape(reps)
@@ -250,19 +262,16 @@ def tile(data: Operand, reps: Any) -> Symbol:
 
 
 @function(True)
-def repeat(data: Operand, repeats: Any, axis: int | None = None) -> Symbol:
+def repeat(data: Operand, repeats: SizeLike, axis: int | None = None) -> Symbol:
     """Every element repeated along an axis, or every one of all."""
     x = as_expr(data)
     if axis is None:
         x, axis = ops.reshape(x, (dims.product(x.shape),)), 0
     axis = canonical_axis(axis, x.rank)
-    (times,) = as_shape(repeats)
+    times = _dim_of(repeats)
     wide = ops.expand_dims(x, (axis + 1,))
     wide = ops.broadcast_to(wide, (*x.shape[: axis + 1], times, *x.shape[axis + 1 :]))
     return wrap(ops.reshape(wide, (*x.shape[:axis], x.shape[axis] * times, *x.shape[axis + 1 :])))
-
-
-_repeat = repeat
 
 
 # --- cut and join -------------------------------------------------------------------------
@@ -289,11 +298,14 @@ def slice_(data: Operand, begin: Any, end: Any, step: Any = None) -> Symbol:
 
 
 @function(True)
-def slice_like(data: Operand, shape_like: Operand, axes: Any = ()) -> Symbol:
+def slice_like(data: Operand, shape_like: Operand, axes: Axes = ()) -> Symbol:
     """The beginning of each axis, as long as the other array's."""
     x, like = as_expr(data), as_expr(shape_like)
-    named = axes if isinstance(axes, (tuple, list)) else (axes,)
-    for axis in canonical_axes(named, x.rank) if named else range(like.rank):
+    every = axes is None or axes == ()
+    named = range(like.rank) if every else canonical_axes(as_axes(axes), x.rank)
+    require_rank("slice_like: data", x, max(named, default=-1) + 1)
+    require_rank("slice_like: shape_like", like, max(named, default=-1) + 1)
+    for axis in named:
         if x.shape[axis] != like.shape[axis]:
             x = ops.take_range(x, axis, 0, like.shape[axis])
     return wrap(x)
@@ -321,7 +333,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
     size = dims.floordiv(x.shape[axis], num_outputs)
     require_equal(size * num_outputs, x.shape[axis])
     parts = [ops.take_range(x, axis, size * i, size) for i in range(num_outputs)]
-    if squeeze_axis:
+    if squeeze_axis and x.rank > 1:  # MXNet knows no rank 0
         static(x.shape[axis], "split(squeeze_axis=True)")
         parts = [ops.squeeze(part, (axis,)) for part in parts]
     return wrap(parts[0]) if num_outputs == 1 else [wrap(part) for part in parts]
@@ -329,7 +341,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
 
 @function(False, "Pad")
 def pad(
-    data: Operand, mode: str = "constant", pad_width: Any = (), constant_value: float = 0.0
+    data: Operand, mode: str = "constant", pad_width: Sizes = (), constant_value: float = 0.0
 ) -> Symbol:
     """Elements around an array: a constant, the edge's, or mirrored."""
     x = as_expr(data)
@@ -339,8 +351,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -358,12 +370,18 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
                 ops.take_range(x, axis, start, 1), [*shape[:axis], count, *shape[axis + 1 :]]
             )
 
-        front, back = side(0, low), side(length - 1, high)
+        ends = (0, length - 1)
     else:
-        front = ops.flip(ops.take_range(x, axis, 1, low), (axis,))
-        back = ops.flip(ops.take_range(x, axis, length - 1 - high, high), (axis,))
-    parts = [part for part, count in ((front, low), (x, 1), (back, high)) if count]
-    return ops.concat(parts, axis)
+
+        def side(start: Dim, count: int) -> Expr:
+            return ops.flip(ops.take_range(x, axis, start, count), (axis,))
+
+        ends = (1, length - 1 - high)
+    front, back = (
+        [side(start, count)] if count else []
+        for start, count in zip(ends, (low, high), strict=True)
+    )
+    return ops.concat([*front, x, *back], axis)
 
 
 # --- products of matrices -----------------------------------------------------------------
@@ -373,6 +391,8 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
 def dot(lhs: Operand, rhs: Operand, transpose_a: bool = False, transpose_b: bool = False) -> Symbol:
     """The last axis of the left array times the first of the right."""
     (a, b), _ = promote(lhs, rhs, floating=True)
+    require_rank("dot: lhs", a, 1)
+    require_rank("dot: rhs", b, 1)
     a = ops.transpose(a, (*range(1, a.rank), 0)) if transpose_a else a
     b = ops.transpose(b, (b.rank - 1, *range(b.rank - 1))) if transpose_b else b
     left = ops.reshape(a, (dims.product(a.shape[:-1]), a.shape[-1]))
@@ -392,41 +412,6 @@ def batch_dot(
     return wrap(ops.matmul(a, b))
 
 
-@function()
-def linalg_gemm2(
-    A: Operand,
-    B: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks."""
-    (a, b), _ = promote(A, B, floating=True)
-    if a.rank == b.rank == 2:
-        product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
-    else:
-        product = batch_dot(A, B, transpose_a, transpose_b)
-    return product if alpha == 1 else product * alpha
-
-
-@function()
-def linalg_gemm(
-    A: Operand,
-    B: Operand,
-    C: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
-    if a.rank == b.rank == 2 and alpha == beta == 1:
-        return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
-    product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha)
-    return product + wrap(c) * beta
-
-
 # --- creation -----------------------------------------------------------------------------
 
 
@@ -435,27 +420,28 @@ def _filled(value: float, shape: Any, dtype: Any) -> Symbol:
 
 
 @function()
-def zeros(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
+def zeros(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """Zeros, which without a dtype take that of what they meet."""
     return _filled(0.0, shape, dtype)
 
 
 @function()
-def ones(shape: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
+def ones(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """Ones, which without a dtype take that of what they meet."""
     return _filled(1.0, shape, dtype)
 
 
 @function()
-def full(shape: Any, val: float, ctx: Any = None, dtype: Any = None) -> Symbol:
+def full(shape: ShapeLike, val: float, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()
-def array(source_array: Any, ctx: Any = None, dtype: Any = None) -> Symbol:
+def array(source_array: Any, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """A constant array."""
-    return created(lambda kind: const(source_array, kind), dtype)
+    given = numbers(source_array)
+    return created(lambda kind: const(given, kind), dtype)
 
 
 @function(True)
@@ -479,62 +465,9 @@ def ones_like(data: Operand) -> Symbol:
 
 
 @function()
-def arange(
-    start: Any,
-    stop: Any = None,
-    step: float = 1.0,
-    repeat: int = 1,
-    infer_range: bool = False,
-    ctx: Any = None,
-    dtype: Any = None,
+def eye(
+    N: SizeLike, M: SizeLike = 0, k: int = 0, ctx: Any = None, dtype: DtypeLike = None
 ) -> Symbol:
-    """``start, start+step, ..`` before ``stop``, each ``repeat`` times.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    if stop is None:
-        start, stop = 0, start
-    if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
-        values = np.repeat(np.arange(start, stop, step), repeat)
-        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
-    if step != int(step) or step == 0:
-        raise InputError("arange: a range of symbolic length needs a whole step")
-    first, past, stride = _dim_of(start), _dim_of(stop), int(step)
-    span = past - first if stride > 0 else first - past
-    count = dims.floordiv(dims.maximum(span, 0) + (abs(stride) - 1), abs(stride))
-    values_ = ops.iota(count) * stride + ops.size_of(first)
-    if repeat != 1:
-        values_ = _repeat(wrap(values_), repeat).expr
-    return created(lambda kind: ops.cast(values_, kind), dtype)
-
-
-@function()
-def linspace(
-    start: float,
-    stop: float,
-    num: Any = 50,
-    endpoint: bool = True,
-    ctx: Any = None,
-    dtype: Any = None,
-) -> Symbol:
-    """``num`` numbers at equal distances from ``start`` to ``stop``, the last one if ``endpoint``.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    count = _dim_of(num)
-    if isinstance(count, int):
-        values = np.linspace(start, stop, count, endpoint=bool(endpoint))
-        return created(lambda kind: const(values, kind), dtype)
-    place = ops.cast(ops.iota(count), "float64")
-    gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")
-    share = place / ops.maximum(gaps, 1.0)
-    return created(
-        lambda kind: ops.cast((1.0 - share) * float(start) + share * float(stop), kind), dtype
-    )
-
-
-@function()
-def eye(N: Any, M: Any = 0, k: int = 0, ctx: Any = None, dtype: Any = None) -> Symbol:
     """Ones on the k-th diagonal of an N x M matrix, M = N by default.
 
     Without a dtype they take that of what they meet, as the elements of ``zeros`` do.

@@ -11,7 +11,6 @@ from ...errors import InputError
 from ...losses import classification, distribution, regression
 from .base import Loss, matched, truncated
 
-
 _FOR_CLASSES = ": class indices are for sparse_label=True"
 _FOR_DISTRIBUTIONS = ": distributions over the classes are for sparse_label=False"
 

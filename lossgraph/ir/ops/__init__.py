@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .convolution import Window, convolve
 from .elementwise import (
     absolute,
     add,
@@ -53,7 +54,7 @@ from .elementwise import (
 from .erfc import erfc, inverse_erfcx, log_erfc
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, resolve_custom_vjp
+from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import (
     add_at,
@@ -124,6 +125,7 @@ from .shape import (
 )
 
 __all__ = [
+    "Window",
     "absolute",
     "add",
     "add_at",
@@ -141,6 +143,7 @@ __all__ = [
     "class_mask",
     "clip",
     "concat",
+    "convolve",
     "cos",
     "cosh",
     "count_outside",
@@ -197,6 +200,7 @@ __all__ = [
     "norm",
     "one_hot",
     "only_select",
+    "own_gradient",
     "pad",
     "pick",
     "polygamma",

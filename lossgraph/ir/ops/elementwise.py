@@ -33,7 +33,7 @@ from ..expr import (
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
 from . import intervals
 from .erf import lower_erf
-from .intervals import ABOVE_ZERO, ANY, EXPONENTS
+from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
 POSITIVE = ((0.2, 3.0),)
 UNIT = ((-0.9, 0.9),)
@@ -151,7 +151,7 @@ def _int_div(x: Array, y: Array) -> Array:
     """Division; of integers truncating towards zero, as ONNX's Div does."""
     if x.dtype.kind == "f":
         return np.divide(x, y)
-    return np.trunc(np.divide(x, y)).astype(x.dtype)
+    return np.asarray(np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y))).astype(x.dtype)
 
 
 def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
@@ -233,16 +233,51 @@ mod: Op = _binary(
     lambda ct, out, x, y: (ct, -ct * floor(x / y)),
     domain=((0.1, 0.9), (1.1, 1.9)),
     lower=_lower_mod,
+    finite_on=(ANY, ABOVE_ZERO),
 )
+
+
+def _power_ref(x: Array, y: Array) -> Array:
+    """The power; of integers by negative exponents truncated, where NumPy has none."""
+    if x.dtype.kind == "f":
+        return np.power(x, y)
+    whole = np.power(x, np.maximum(y, 0))
+    with np.errstate(all="ignore"):
+        fraction = np.power(x.astype(np.float64), y).astype(x.dtype)
+    return np.where(y < 0, fraction, whole)
+
+
+_EXPONENT_BITS = 6  # whatever is not 0, 1 or -1 has no power of 2^6 in 64 bits
+
+
+def _lower_power(b: Any, node: Expr, x: str, y: str) -> str:
+    """ONNX's Pow; of integers, which engines raise in float64, by squaring.
+
+    An exponent beyond the bits is replaced by one that is as odd.
+    """
+    if node.type.is_float or b.is_faithful("Pow", node.dtype):
+        return str(b.add("Pow", x, y))
+    zero, one, two, most = (b.const(n, node.dtype) for n in (0, 1, 2, 2**_EXPONENT_BITS - 1))
+    even = b.const(2**_EXPONENT_BITS - 2, node.dtype)
+    large = b.add("Add", even, b.add("Mod", b.add("Max", y, zero), two))
+    bits, total, square = b.add("Where", b.add("Greater", y, most), large, y), one, x
+    for _ in range(_EXPONENT_BITS):
+        odd = b.add("Equal", b.add("Mod", bits, two), one)
+        total = b.add("Mul", total, b.add("Where", odd, square, one))
+        bits, square = b.add("Div", bits, two), b.add("Mul", square, square)
+    return str(b.add("Where", b.add("Less", y, zero), b.add("Pow", x, y), total))
+
+
 power: Op = _binary(
     "Pow",
-    np.power,
+    _power_ref,
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
     lambda ct, out, x, y: (
         ct * masked_mul(y, power(x, y - 1)),
         None if depends_on_no_input(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
+    lower=_lower_power,
     positive_if=(0,),
     finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,
@@ -402,7 +437,18 @@ _clip: Op = register(
 @builds(_clip)
 def clip(x: Expr, low: float, high: float) -> Expr:
     """``x`` limited to [low, high]; the gradient passes at the bounds."""
-    return _clip(x, low=float(low), high=float(high))
+    bound = float if x.type.is_float else _within(x.dtype)
+    return _clip(x, low=bound(low), high=bound(high))
+
+
+def _within(dtype: str) -> Callable[[float], int]:
+    """A bound of integers as one of them, the nearest that there is."""
+    info = np.iinfo(numpy_dtype(dtype))
+
+    def bound(value: float) -> int:
+        return int(min(max(value, int(info.min)), int(info.max)))
+
+    return bound
 
 
 # --- exponentials and logarithms ----------------------------------------------------------
@@ -455,7 +501,7 @@ log1p = _unary(
     lambda ct, out, x: ct / (x + 1),
     _lower_log1p,
     ((-0.5, 3.0),),
-    finite_on=((-1.0, math.inf),),
+    finite_on=(ABOVE_MINUS_ONE,),
 )
 expm1 = _unary(
     "Expm1",

@@ -15,6 +15,7 @@ TYPICAL = 1e18  # how large inputs and quotients are taken to be: the square is 
 TINY = 1e-38
 ANY: Interval = (-math.inf, math.inf)
 ABOVE_ZERO: Interval = (0.0, math.inf)
+ABOVE_MINUS_ONE: Interval = (-1.0, math.inf)
 EXPONENTS: Interval = (-math.inf, 88.0)  # of what float32 holds
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...ir import ops
 from ...ir.expr import Expr, Op, const
 from ...ir.types import tensor_type
-from ..rewrite import Rule, RuleSet
+from ..rewrite import Computed, Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
     both_are_provably_positive,
@@ -24,7 +24,9 @@ from .conditions import (
     root_of_positive,
     x_is_provably_positive,
 )
-from .examples import BOOL, EXP, INDEX
+from .entropies import product_with_logarithm
+from .examples import BOOL, EXP, INDEX, LOG_SOFTMAX
+from .exponentials import Exponentials
 from .quotients import QUOTIENTS
 
 
@@ -50,39 +52,45 @@ def _signature(function: Callable[..., Any]) -> Any:
     return inspect.signature(function)
 
 
-def _movement_rules(function: str) -> list[Rule]:
+def _movement_rules(function: str, inside: Expr = EXP) -> list[Rule]:
     return [
         _through_movement(
             function,
             "reshape",
             lambda o, x, *, shape: o.reshape(x, shape),
-            shape=(20,), x=EXP,
+            shape=(20,), x=inside,
         ),
         _through_movement(
             function,
             "transpose",
             lambda o, x, *, perm: o.transpose(x, perm),
-            perm=(1, 0), x=EXP,
+            perm=(1, 0), x=inside,
         ),
         _through_movement(
             function,
             "slice",
             lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
-            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=EXP,
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=inside,
         ),
         _through_movement(
             function,
             "pick",
             lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
-            axis=1, index=INDEX, unique_indices=True, x=EXP,
+            axis=1, index=INDEX, unique_indices=True, x=inside,
         ),
         _through_movement(
             function,
             "take",
             lambda o, x, index, *, axis: o.take(x, index, axis),
-            axis=1, index=INDEX, x=EXP,
+            axis=1, index=INDEX, x=inside,
         ),
     ]  # fmt: skip
+
+
+def _computed() -> Computed:
+    """What follows from more than a shape, for one run of rewriting."""
+    exponentials = Exponentials()
+    return lambda node: exponentials(node) or product_with_logarithm(node)
 
 
 STABILIZE = RuleSet(
@@ -326,6 +334,72 @@ STABILIZE = RuleSet(
             choice_is_provably_positive,
             {"c": BOOL, "x": EXP, "y": EXP},
         ),
+        # complements, whose formulas cancel
+        Rule(
+            "log(softplus(x)) = log_softplus(x)",
+            lambda o, x: o.log(o.softplus(x)),
+            lambda o, x: o.log_softplus(x),
+        ),
+        Rule("1-erf(x) = erfc(x)", lambda o, x: 1 - o.erf(x), lambda o, x: o.erfc(x)),
+        Rule("1+erf(x) = erfc(-x)", lambda o, x: 1 + o.erf(x), lambda o, x: o.erfc(-x)),
+        Rule("erf(x)-1 = -erfc(x)", lambda o, x: o.erf(x) - 1, lambda o, x: -o.erfc(x)),
+        Rule(
+            "log(erfc(x)) = log_erfc(x)", lambda o, x: o.log(o.erfc(x)), lambda o, x: o.log_erfc(x)
+        ),
+        Rule(
+            "log1p(erf(x)) = log_erfc(-x)",
+            lambda o, x: o.log1p(o.erf(x)),
+            lambda o, x: o.log_erfc(-x),
+        ),
+        Rule(
+            "log1p(-erf(x)) = log_erfc(x)",
+            lambda o, x: o.log1p(-o.erf(x)),
+            lambda o, x: o.log_erfc(x),
+        ),
+        Rule(
+            "log1m_exp(log_softmax(x)) = -softplus(x - logsumexp_others(x))",
+            lambda o, x, *, axes: o.log1m_exp(o.log_softmax(x, axes)),
+            lambda o, x, *, axes: -o.softplus(x - o.logsumexp_others(x, axes[0])),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "1-softmax(x) = sigmoid(logsumexp_others(x) - x)",
+            lambda o, x, *, axes: 1 - o.softmax(x, axes),
+            lambda o, x, *, axes: o.sigmoid(o.logsumexp_others(x, axes[0]) - x),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "log(-expm1(x)) = log1m_exp(x)",
+            lambda o, x: o.log(-o.expm1(x)),
+            lambda o, x: o.log1m_exp(x),
+        ),
+        Rule(
+            "1-cos(x) = 2*sin(x/2)^2",
+            lambda o, x: 1 - o.cos(x),
+            lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+        ),
+        Rule(
+            "cos(x)-1 = -2*sin(x/2)^2",
+            lambda o, x: o.cos(x) - 1,
+            lambda o, x: -2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+        ),
+        Rule(
+            "cosh(x)-1 = 2*sinh(x/2)^2",
+            lambda o, x: o.cosh(x) - 1,
+            lambda o, x: 2 * (o.sinh(x * 0.5) * o.sinh(x * 0.5)),
+        ),
+        Rule(
+            "sqrt(1+x)-1 = sqrt1p_minus1(x)",
+            lambda o, x: o.sqrt(1 + x) - 1,
+            lambda o, x: o.sqrt1p_minus1(x),
+        ),
+        Rule(
+            "1-sqrt(1+x) = -sqrt1p_minus1(x)",
+            lambda o, x: 1 - o.sqrt(1 + x),
+            lambda o, x: -o.sqrt1p_minus1(x),
+        ),
         # norms, whose root has a pole at 0 that the norm has not
         Rule(
             "sqrt(sum(x*x)) = norm(x)",
@@ -342,6 +416,7 @@ STABILIZE = RuleSet(
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
+        *_movement_rules("log1m_exp", LOG_SOFTMAX),
         *QUOTIENTS,
         # powers
         Rule("x^0.5 = sqrt(x)", lambda o, x: o.power(x, 0.5), lambda o, x: o.sqrt(x)),
@@ -351,4 +426,5 @@ STABILIZE = RuleSet(
         Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
     ],
     fold_constants,
+    _computed,
 )
