@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir.batching import pointwise
 from ..ir.expr import Expr, Interval, is_literal, scalar_value
-from ..ir.ops import add, size_of, where
+from ..ir.ops import add, div, size_of, where
 from ..ir.ops.intervals import ANY, BIG, TINY, TYPICAL
 from ..ir.types import TensorType, numpy_dtype
 
@@ -58,9 +58,10 @@ class Ranges:
     def _kept_out(self, arg: Expr) -> Interval:
         """What an argument is where a guard keeps it out: what its writer put there, if he did.
 
-        That is, if another choice is made by the same condition, so that there are two of them.
+        That is, if another choice is made by the same condition, so that there are two of them, or
+        if a number is put in the place of zeros.
         """
-        if arg.op is where and arg.args[0] in self._guarding:
+        if arg.op is where and (arg.args[0] in self._guarding or at_zero(arg.args[0], arg.args[2])):
             numbers = [value for value in map(scalar_value, arg.args[1:]) if value is not None]
             if len(numbers) == 1:
                 return (float(numbers[0]), float(numbers[0]))
@@ -85,6 +86,8 @@ class Ranges:
         if node.op in (add, where) and len({*map(id, node.args)}) > 1:
             given = [self._filled(node, arg) for arg in node.args]
         low, high = node.op.range_of(node, *given)
+        if node.op is div and math.isinf(high) and math.isfinite(given[0][1] - given[0][0]):
+            low, high = (max(low, -TYPICAL), TYPICAL) if self.in_domain(node) else (low, high)
         return low if low >= -BIG else -math.inf, high if high <= BIG else math.inf
 
     def _filled(self, node: Expr, arg: Expr) -> Interval:
