@@ -75,6 +75,8 @@ class Ranges:
             return (float(number), float(number)) if math.isfinite(number) else ANY
         if self._is_of_sizes(node):
             return 1.0, TYPICAL
+        if is_literal(node) and node.type.is_float:
+            return _FINITE if np.isfinite(node.attrs["value"]).all() else ANY
         if not node.args or not node.type.is_float:
             return _FINITE if node.dtype != "bool" else (0.0, 1.0)
         if node.op.movement is not None:
@@ -146,4 +148,7 @@ def at_zero(node: Expr, x: Expr, depth: int = 6) -> Any:
     if not depth or not node.args or node.attrs.keys() - {"to"}:
         return None
     given = [at_zero(arg, x, depth - 1) for arg in node.args]
-    return None if any(value is None for value in given) else node.op.ref(*given, **node.attrs)
+    if any(value is None for value in given):
+        return None
+    with np.errstate(all="ignore"):
+        return node.op.ref(*given, **node.attrs)

@@ -766,5 +766,13 @@ def cast(x: Expr, to: object) -> Expr:
 
 
 stop_gradient = register(
-    Op("StopGradient", same, lambda x: x, no_gradient, "Identity", batching=pointwise)
+    Op(
+        "StopGradient",
+        same,
+        lambda x: x,
+        no_gradient,
+        "Identity",
+        batching=pointwise,
+        range_of=lambda node, x: x,
+    )
 )
