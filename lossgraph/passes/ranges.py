@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir.batching import pointwise
 from ..ir.expr import Expr, Interval, is_literal, scalar_value
-from ..ir.ops import add, div, size_of, where
+from ..ir.ops import add, div, mul, size_of, where
 from ..ir.ops.intervals import ANY, BIG, TINY, TYPICAL
 from ..ir.types import TensorType, numpy_dtype
 
@@ -124,12 +124,23 @@ class Ranges:
         if op.root:
             exponent = _exponent(node)
             return exponent > 0 and (exponent % 2 == 0 or args[0] in self._flat)
-        if op.linear_in == (0, 1):
-            return args[0] is args[1] or any(
-                a in self._flat and (b not in self._active or self._intervals[b][0] >= 0)
-                for a, b in (args, args[::-1])
-            )
-        return False
+        return op is mul and self._is_flat_product(node)
+
+    def _is_flat_product(self, node: Expr) -> bool:
+        """Of squares and what is flat, by weights: of these the derivative is not asked for."""
+        once: set[Expr] = set()
+        for factor in _factors(node):
+            once ^= {factor}
+        weights = [x for x in once if x not in self._flat]
+        flat = len(once) < len(_factors(node)) or len(weights) < len(once)
+        return flat and all(x not in self._active or self._intervals[x][0] >= 0 for x in weights)
+
+
+def _factors(node: Expr, depth: int = 6) -> list[Expr]:
+    """What a product is made of."""
+    if node.op is not mul or not depth:
+        return [node]
+    return [factor for arg in node.args for factor in _factors(arg, depth - 1)]
 
 
 def _exponent(node: Expr) -> float:

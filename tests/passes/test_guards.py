@@ -173,6 +173,28 @@ def test_rowwise(name):
     assert np.isfinite(curved[:1]).all()
 
 
+def test_a_root_of_weighed_squares():
+    """A row of zeros, and one whose weights are zero."""
+    x, w = np.array([[0.0, 0], [1, 2], [1, 2]]), np.array([[1.0, 1], [0, 0], [4, 0]])
+    for body in [
+        lambda F, x, w: F.sqrt(F.sum(w * x * x, axis=1)),
+        lambda F, x, w: F.sqrt(F.sum(w * F.square(x), axis=1)),
+    ]:
+        value, gradient = both_graphs(body, {"x": x, "w": w})
+        assert_close(value, np.array([0, 0, 2], np.float32))
+        assert_close(gradient, np.array([[0, 0], [0, 0], [2, 0]], np.float32))
+
+
+def test_a_weight_of_zero_is_a_guard():
+    p, w = np.array([0.0, 0.5]), np.array([0.0, 2])
+    for body, slope in [
+        (lambda F, x, w: F.masked_mul(w, F.log(x) * F.exp(x)), (np.log(0.5) + 2) * E(0.5)),
+        (lambda F, x, w: F.masked_mul(w, 1 / x), -4),
+    ]:
+        _, gradient = both_graphs(body, {"x": p, "w": w})
+        assert_close(gradient, np.array([0, 2 * slope], np.float32))
+
+
 def test_elements_that_are_not_selected():
     """By a slice, an index, or because others are larger."""
     x = np.array([[1.0, 1000], [2, 1000]])

@@ -208,6 +208,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
+    chosen=lambda out, w, x: (None, Choice(equal(w, 0.0), False)),
     variants={"cast": _masked_mul_by_cast},
 )
 
