@@ -194,7 +194,7 @@ def _slice(array: Array, axis: int | None, shard: Shard) -> Array:
     mine = array[(slice(None),) * axis + (slice(shard.first, shard.last),)]
     if not shard.rows:
         return mine
-    return mine.reshape(mine.shape[0] // shard.rows, shard.rows, *mine.shape[1:])
+    return mine.reshape(len(mine) // shard.rows, shard.rows, *mine.shape[1:])
 
 
 def _work_in_scans(roots: Iterable[Expr]) -> Dim:

@@ -7,6 +7,7 @@ that one rewriting rule serves both forms, and broadcasting back needs nothing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -16,8 +17,9 @@ from ...errors import InputError
 from ...reference.reduce import extreme
 from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
-from ..expr import Array, Expr, Op, OpFunction, builds, no_gradient, register
+from ..expr import Array, Choice, Expr, Op, OpFunction, builds, no_gradient, register
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
+from . import intervals
 from .elementwise import (
     POSITIVE,
     absolute,
@@ -27,6 +29,7 @@ from .elementwise import (
     exp,
     exp_minus_abs,
     float_only,
+    less,
     log1p_positive,
     number_only,
     sigmoid,
@@ -109,6 +112,14 @@ def _shared(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     return (attained * (ct / reduce_sum(attained, axes)),)
 
 
+def _below(out: Expr, x: Expr, *, axes: Axes) -> tuple[Choice]:
+    return (Choice(less(x, out), False),)
+
+
+def _above(out: Expr, x: Expr, *, axes: Axes) -> tuple[Choice]:
+    return (Choice(less(out, x), False),)
+
+
 def _prod_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     """The product of the others, right where elements are zero, and for its own derivative.
 
@@ -137,7 +148,15 @@ def _sum_over(b: Any, node: Expr, x: str) -> str:
     return lower_sum(b, x, node.args[0], node.attrs["axes"])
 
 
-reduce_sum = _reduction("ReduceSum", _axis_ref(np.sum), lambda ct, out, x, axes: (ct,), _sum_over)
+reduce_sum = _reduction(
+    "ReduceSum",
+    _axis_ref(np.sum),
+    lambda ct, out, x, axes: (ct,),
+    _sum_over,
+    linear=True,
+    range_of=intervals.sum_of,
+    flat_if=(0,),
+)
 reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
 reduce_max = _reduction(
     "ReduceMax",
@@ -145,6 +164,9 @@ reduce_max = _reduction(
     _shared,
     _lower_extremum("ReduceMax"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_below,
 )
 reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be put back
     "ReduceMaxFinite",
@@ -152,6 +174,9 @@ reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be pu
     _shared,
     _lower_reduction("ReduceMax"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_below,
 )
 reduce_min = _reduction(
     "ReduceMin",
@@ -159,6 +184,9 @@ reduce_min = _reduction(
     _shared,
     _lower_extremum("ReduceMin"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_above,
 )
 
 
@@ -170,6 +198,9 @@ mean_of_some = _reduction(  # of at least one element: nothing has a mean of 0 i
     ),
     lambda b, node, x: lower_mean(b, x, node.args[0], node.attrs["axes"]),
     _float_keepdims,
+    linear=True,
+    range_of=lambda node, x: x,
+    flat_if=(0,),
 )
 
 
@@ -238,6 +269,8 @@ norm = _reduction(
     _float_keepdims,
     POSITIVE,
     variants={"guarded": _guarded_norm},
+    range_of=lambda node, x: (0.0, x[1] if math.isinf(x[1]) else intervals.BIG),
+    flat_if=(),
 )
 
 # --- sums of logarithms -------------------------------------------------------------------
@@ -388,6 +421,7 @@ logsumexp = _reduction(
     lambda ct, out, x, axes: (ct * softmax(x, axes),),
     _lower_logsumexp,
     _float_keepdims,
+    finite_on=(intervals.ANY,),
 )
 softmax: Reduction = _reduction(
     "Softmax",
@@ -397,6 +431,8 @@ softmax: Reduction = _reduction(
     _float_same,
     positive_if=(),
     nonnegative=True,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: (0.0, 1.0),
 )
 log_softmax = _reduction(
     "LogSoftmax",
@@ -405,6 +441,7 @@ log_softmax = _reduction(
     _lower_log_softmax,
     _float_same,
     portable=_portable_log_softmax,
+    finite_on=(intervals.ANY,),
 )
 
 # --- along one axis -----------------------------------------------------------------------
@@ -434,6 +471,8 @@ _cumsum: Op = register(
         _cumsum_vjp,
         _lower_cumsum,
         batching=within_axis,
+        linear=True,
+        flat_if=(0,),
     )
 )
 
