@@ -151,8 +151,8 @@ mul = _binary(
 def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     """The divisor of a 1 that has more axes gets those first.
 
-    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes; in WebAssembly it then
-    refuses the model.
+    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes: it then refuses the model
+    in WebAssembly, and where the product is an output of a scan's body, as in tiles.
     """
     numerator, divisor = node.args
     if is_literal(numerator) and divisor.rank < node.rank:
@@ -166,7 +166,7 @@ div = _binary(
     quotient,
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
-    portable=_div_of_equal_ranks,
+    lower=_div_of_equal_ranks,
     positive_if=(0, 1),
     linear_in=(0,),
     finite_on=(ANY, ABOVE_ZERO),

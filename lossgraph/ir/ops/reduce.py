@@ -53,9 +53,10 @@ def _float_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
 
 
 def _nonempty_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
-    if any(x.shape[axis] == 0 for axis in axes):
+    kept = _keepdims(x, axes=axes)
+    if any(x.shape[axis] == 0 for axis in axes) and 0 not in kept.shape:
         raise InputError("an axis of length zero has no largest or smallest element")
-    return _keepdims(x, axes=axes)
+    return kept
 
 
 def _reduction(
