@@ -28,6 +28,7 @@ SIZES = {"N": 4, "C": 5, "D": 3, "T": 6, "L": 2}
 OTHER_SIZE = 3
 # Along which axes numbers of a kind, or their exponentials, sum to 1.
 _SUMS = {"simplex": (-1,), "log_simplex": (-1,), "shares": (1,), "table": (-2, -1)}
+_MOST_BYTES = 2**31 - 1  # of a protobuf message
 _LARGEST = 24  # of the sizes that are tried where constraints rule the usual ones out
 
 
@@ -106,6 +107,7 @@ def draw(
         # A seed of its own, so that an input's data do not depend on the other inputs.
         bits = np.random.PCG64([zlib.crc32(name.encode()), *([seed] if seed else [])])
         shape = tuple(evaluate(dim, sizes) for dim in type_.shape)
+        _require_memory(name, shape, type_)
         kind = known.get(name, Example()).values
         if name in classes:
             values = _labels(bits, kind, shape, max(classes[name], 1))
@@ -113,6 +115,20 @@ def draw(
             values = _values(bits, kind, shape, type_)
         arrays[name] = np.asarray(values).astype(numpy_dtype(type_.dtype))
     return arrays
+
+
+def _require_memory(name: str, shape: tuple[int, ...], type_: TensorType) -> None:
+    """Refuse an array that no file of ONNX holds.
+
+    Raises:
+        InputError: naming the input.
+    """
+    size = math.prod(shape) * numpy_dtype(type_.dtype).itemsize
+    if size > _MOST_BYTES or max(shape, default=0) > _MOST_BYTES:
+        raise InputError(
+            f"{name}: data of shape {list(shape)} are {size / 2**30:.3g} GiB, a file of a tensor "
+            "holds 2: give smaller sizes"
+        )
 
 
 def choose_sizes(

@@ -29,6 +29,7 @@ from .elementwise import (
     log1p_positive,
     logical_and,
     masked_mul,
+    minimum,
     neg,
     softplus,
     sqrt,
@@ -86,6 +87,39 @@ log1m_exp: Op = _unary(  # log(1 - exp(x)) of x below 0, NaN above
     (-3.0, -0.2),
     (-math.inf, 0.0),
 )
+
+
+def _log_cloglog_ref(x: Array) -> Array:
+    small = np.exp(np.minimum(x, 0))
+    tiny = np.finfo(x.dtype).tiny
+    below = np.minimum(x, 0) + np.log(-np.expm1(-small) / np.maximum(small, tiny) + (small < tiny))
+    return np.where(x > 0, np.log1p(-np.exp(-np.exp(np.maximum(x, 0)))), below)
+
+
+def _lower_log_cloglog(b: Any, node: Expr, x: str) -> str:
+    """x + log((1-exp(-t))/t), t = exp(x), which is 1 for t = 0, below 0; the logarithm above."""
+    g, dtype = Arithmetic(b, node.dtype), node.dtype
+    low = g("Min", x, 0.0)
+    t = g("Max", g("Exp", low), float(np.finfo(numpy_dtype(dtype)).tiny))
+    power = g("Exp", g("Neg", t))
+    whole = g("Mul", g("Tanh", g("Mul", t, 0.5)), g("Add", power, 1.0))  # 1 - exp(-t)
+    below = g("Add", low, g("Log", g("Div", whole, t)))
+    rest = g("Neg", g("Exp", g("Neg", g("Exp", g("Max", x, 0.0)))))
+    return g("Where", g("Greater", x, 0.0), log1p_positive(b, dtype, rest), below)
+
+
+log_cloglog: Op = _unary(  # log(1 - exp(-exp(x)))
+    "LogCloglog",
+    _log_cloglog_ref,
+    # exp(x - exp(x)) / (1 - exp(-exp(x))), of which every part underflows
+    lambda x, out: exp((x - exp(minimum(x, _half_range(x.dtype)))) - out),
+    _lower_log_cloglog,
+)
+
+
+def _half_range(dtype: str) -> float:
+    """An exponent whose exponential is the square root of the largest number."""
+    return float(np.log(np.finfo(numpy_dtype(dtype)).max)) / 2
 
 
 def _log_softplus_ref(x: Array) -> Array:
