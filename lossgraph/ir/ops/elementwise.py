@@ -704,7 +704,8 @@ def cast(x: Expr, to: object) -> Expr:
     if x.dtype == to:
         return x
     if is_literal(x):
-        return const(x.attrs["value"].astype(numpy_dtype(to)))
+        with np.errstate(invalid="ignore"):  # no integer is NaN, and an engine does not say so
+            return const(x.attrs["value"].astype(numpy_dtype(to)))
     if x.op.movement is Movement.BROADCAST and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
     if x.op is _cast and x.dtype == "float64" and x.args[0].dtype in ("int64", "bool"):
