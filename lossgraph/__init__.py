@@ -10,6 +10,7 @@ from typing import Any
 from . import gluon, losses, nn, optax, reference, symbolic
 from .authoring.expressions import grad, jvp, symbol, vjp
 from .authoring.functions import compile_loss as compile
+from .authoring.functions import value_and_grad
 from .authoring.inputs import Input
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
@@ -30,7 +31,7 @@ __all__ = [
     "LossgraphWarning", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
     "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed", "symbol",
-    "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
+    "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from ..ir.expr import Expr
 from ..ir.types import TensorType
 from ..runtime.arrays import stand_in, to_numpy
 from ..runtime.compiled import Compiled, common_device
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of, signature_of_method
 from .binding import bind_call
@@ -180,7 +181,7 @@ class Block(Holder):
             GradientError: for an input that has no gradient.
         """
         arrays, constants = bind_call(self.signature, self.name, args, kwargs)
-        chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt))
+        chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt, "wrt"))
         if not chosen:
             return self(*args, **kwargs), {}
         arrays = self._prepared(arrays)
@@ -190,6 +191,7 @@ class Block(Holder):
         value, grads = compiled.call(arrays)
         return value, grads
 
+    @checked
     def to_onnx(
         self,
         inputs: InputTypes,
@@ -215,6 +217,7 @@ class Block(Holder):
         program = self.program(inputs, grad=grad, **constants)
         return program.to_onnx(opset, as_function=as_function, target_ort=target_ort)
 
+    @checked
     def program(
         self,
         inputs: InputTypes,
@@ -240,6 +243,7 @@ class Block(Holder):
             without_gradient=labels,
         )
 
+    @checked
     def stages(
         self, inputs: InputTypes, grad: Sequence[str] = (), **constants: Any
     ) -> Iterator[tuple[str, dict[str, Expr]]]:
@@ -374,5 +378,9 @@ class Block(Holder):
         return self._compiled_variants.get(self.frozen_state, call, stand_ins, make)
 
 
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _names(names: Sequence[str], what: str = "grad") -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,)
+    if not (isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)):
+        raise InputError(f"{what}: expected names of inputs, got {names!r}")
+    return tuple(names)

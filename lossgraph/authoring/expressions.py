@@ -14,12 +14,14 @@ from ..ir.types import TensorType, tensor_type
 from ..passes import autodiff
 from ..passes.rewrite import rewrite
 from ..passes.rules import STABILIZE
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 
 Symbols = Symbol | Sequence[Symbol]
 Differentiate = Callable[[list[Expr], list[Expr]], list[Expr]]
 
 
+@checked
 def symbol(name: str, dtype: Any = "float32", shape: Sequence[Any] = ()) -> Symbol:
     """An input to write expressions with; a dim is an int or a name.
 
@@ -53,9 +55,11 @@ def vjp(y: Symbols, ct: Any, wrt: Symbols) -> Any:
     return _pulled_back(y, given, wrt)
 
 
+@checked
 def jvp(y: Symbols, tangents: Mapping[Symbol, Any]) -> Any:
     """The tangents of ``y`` for tangents ``{x: v}``: the Jacobian times ``v``."""
     total: list[Expr] = []
+    _exprs(list(tangents))
     for x, v in tangents.items():
 
         def push(outputs: list[Expr], wrt: list[Expr], v: Any = v) -> list[Expr]:

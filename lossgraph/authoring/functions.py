@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runtime.compiled import Compiled
+from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
 from .block import Block
@@ -92,6 +93,39 @@ def as_loss(loss: Any) -> Block:
     raise InputError(f"expected a loss or a function of F, got {loss!r}")
 
 
+@checked
+def value_and_grad(loss: Any, wrt: str | Sequence[str] | None = None) -> Callable[..., Any]:
+    """A function of arrays that returns the value of a loss and its gradients.
+
+    Types are those of the arrays; the first call for types that are new compiles.
+
+    >>> import numpy as np
+    >>> def squared(F, pred, label):
+    ...     return F.sum(F.square(pred - label))
+    >>> value_and_grad(squared)(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    (array([5.]), {'pred': array([2., 4.])})
+
+    Args:
+        loss: a loss, or a function ``body(F, pred, label, ..)``.
+        wrt: the input to differentiate by, or several; the first one by default.
+
+    Returns:
+        A function of the loss's arguments that returns ``(value, {name: gradient})``, the gradient
+        of the value's sum, or with ``ct=`` of what that weighs.
+
+    Raises:
+        InputError: for what is no loss.
+    """
+    block = as_loss(loss)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return block.value_and_grad(*args, wrt=wrt, **kwargs)
+
+    call.__name__ = f"value_and_grad of {block.name}"
+    return call
+
+
+@checked
 def compile_loss(
     loss: Any,
     inputs: InputTypes | None = None,

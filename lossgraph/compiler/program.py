@@ -63,6 +63,7 @@ from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import NARROW, SIMPLIFY, STABILIZE
 from ..passes.scan import merge_scans, prune_scans
+from ..symbolic.arguments import checked
 from .outputs import (
     Output,
     auxiliary_outputs,
@@ -367,6 +368,7 @@ class Program:
         by_name = {node.attrs["name"]: node for node in self.inputs}
         return [*((by_name[name], classes) for name, classes in self.labels), *self.derived]
 
+    @checked
     def to_onnx(
         self,
         opset: int | None = None,

@@ -10,9 +10,11 @@ from ..authoring.functions import as_loss
 from ..authoring.options import one_of
 from ..authoring.weighting import weigh_samples
 from ..ir.types import TensorType
+from ..symbolic.arguments import checked
 from .composite import Composite, array_input
 
 
+@checked
 def mixup(loss: Any, label: str = "label") -> Block:
     r"""A loss against two labels, for samples that were mixed of two.
 

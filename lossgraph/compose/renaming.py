@@ -12,9 +12,11 @@ from ..authoring.options import one_of
 from ..authoring.signature import Signature
 from ..errors import InputError
 from ..ir.types import TensorType
+from ..symbolic.arguments import checked
 from .composite import Composite
 
 
+@checked
 def renamed(loss: Any, **names: str) -> Block:
     """A loss whose inputs have other names: ``renamed(loss, pred="scores")``.
 

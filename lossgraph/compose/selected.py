@@ -11,11 +11,13 @@ from ..authoring.options import one_of
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import same
 from ..errors import InputError
+from ..symbolic.arguments import checked
 from .composite import Composite, array_input
 
 _HIDDEN = 0.5  # a logit, a probability, a rate: whatever a loss takes, this has a finite loss
 
 
+@checked
 def masked(
     loss: Any,
     over: Sequence[str] | None = None,
@@ -37,6 +39,7 @@ def masked(
     return Masked(loss, over, reduction, per_sample)
 
 
+@checked
 def padded(
     loss: Any,
     over: Sequence[str] | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .ctc import LOG_ZERO
+from ..symbolic.ctc import LOG_ZERO
 from .limits import (
     UNDERFLOW,
     broadcast_all,
@@ -164,8 +164,8 @@ def _divergence(F: Any, p: Any, q: Any, ratio: Any, axis: Any) -> Any:
     value = F.sum(F.where(p == 0, q, share_divergence(F, p, q, ratio)), axis=axis, keepdims=True)
     excess = F.sum(p - q, axis=axis, keepdims=True)
     size, nothing = F.abs(excess), F.zeros_like(excess)
-    value = value + F.where(size > rounding(p.dtype, 64), excess, nothing)
-    return F.where(size < 1e-3, F.relu(value), value)
+    value = value + F.where(size > rounding(p, 64), excess, nothing)
+    return F.where(size < 0.01, F.relu(value), value)  # which shares of half precision differ by
 
 
 def _log_ratio(F: Any, p: Any, q: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
-from ..losses.axes import Axis, chosen, total
+from ..losses.axes import Axis, chosen, spread, total
 from ..losses.limits import broadcast_all
 
 Reduce = Callable[..., Any]
@@ -112,7 +112,7 @@ def ranking_softmax_loss(
     """
     loss = classification.ranking_softmax(F, logits, labels, where, weights)
     lists = None if where is None else F.max(where, axis=-1, keepdims=True) != 0
-    lists = F.ones_like(loss) if lists is None else total(F, lists, -1)
+    lists = F.ones_like(loss) if lists is None else spread(F, total(F, lists, -1), loss)
     if callable(reduce_fn) and reduce_fn not in (np.mean, np.sum):
         require_callable("reduce_fn", reduce_fn, "F, loss, where")
         return reduce_fn(F, loss, lists)

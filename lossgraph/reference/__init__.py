@@ -18,14 +18,33 @@ from . import activations as _activations
 from . import array as _array
 from . import elementwise as _elementwise
 from . import index as _index
+from . import layers as _layers
+from . import linear_algebra as _linear_algebra
 from . import matrices as _matrices
+from . import outputs as _outputs
 from . import reduce as _reduce
+from . import scatter as _scatter
 from . import shape as _shape
+from . import spectral as _spectral
 from .array import OPERATORS, Array
 from .contrib import contrib as contrib
+from .linear_algebra import linalg as linalg
 from .missing import missing
 
-_MODULES = (_activations, _array, _elementwise, _index, _matrices, _reduce, _shape)
+_MODULES = (
+    _activations,
+    _array,
+    _elementwise,
+    _index,
+    _layers,
+    _linear_algebra,
+    _matrices,
+    _outputs,
+    _reduce,
+    _scatter,
+    _shape,
+    _spectral,
+)
 _OPERATORS = set(OPERATORS.values())
 # An alias is a second name of an operator in its module.
 _FUNCTIONS = {

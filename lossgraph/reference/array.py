@@ -430,7 +430,9 @@ def raised(base: Raw, exponent: Raw) -> Raw:
     """Power; of integers truncated towards zero, as numpy refuses negative exponents."""
     if is_float(base.dtype):
         return np.asarray(np.power(base, exponent))
-    return np.power(base.astype(np.float64), exponent).astype(base.dtype)
+    whole = np.power(base, np.maximum(exponent, 0))
+    fraction = np.power(base.astype(np.float64), exponent)
+    return np.where(exponent < 0, fraction.astype(base.dtype), whole)
 
 
 def arithmetic(function: Callable[[Raw, Raw], Raw], left: Any, right: Any) -> Array:

@@ -24,7 +24,6 @@ _WAYS = {
     "uniform": _NOISE,
     "shuffle": _NOISE,
     "Dropout": _NOISE,
-    "boolean_mask": f"the shape of what a mask selects is not known: {_MASKED}",
     "nonzero": f"the number of elements is not known: {_MASKED}",
     "unique": f"the number of elements is not known: {_MASKED}",
     "asscalar": "a loss is traced with symbols: compute with arrays, as F.where instead of if",

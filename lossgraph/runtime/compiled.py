@@ -17,6 +17,7 @@ from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
+from ..symbolic.arguments import checked
 from .arrays import device_of, kind_of, to_numpy
 from .plans import Plan
 from .runner import Runner
@@ -81,6 +82,7 @@ class Compiled:
             return self(*[arrays[name] for name in self._names])
         return self.run(arrays)
 
+    @checked
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
         """The same for arrays by name, which are checked."""
         arrays = {name: self._as_array(name, value) for name, value in arrays.items()}

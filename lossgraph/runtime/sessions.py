@@ -62,6 +62,10 @@ def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
         providers = ["cpu"]
     if isinstance(providers, str):
         providers = [providers]
+    if not (isinstance(providers, (list, tuple)) and all(map(_is_provider, providers))):
+        raise ProviderError(
+            f"providers: expected 'cpu', 'cuda' or names of ONNX Runtime's, got {providers!r}"
+        )
     available = onnxruntime().get_available_providers()
     resolved: list[Any] = []
     for item in providers:
@@ -76,6 +80,13 @@ def resolve_providers(providers: str | Sequence[Any] | None) -> list[Any]:
     if not resolved:
         raise ProviderError("the list of execution providers is empty")
     return resolved
+
+
+def _is_provider(item: Any) -> bool:
+    """Whether it is a name, or a name with options."""
+    if isinstance(item, tuple):
+        return len(item) == 2 and isinstance(item[0], str)
+    return isinstance(item, str)
 
 
 def first_provider(providers: Any) -> str:

@@ -187,7 +187,9 @@ def _slice(array: Array, axis: int | None, shard: Shard) -> Array:
     if axis is None:
         return array
     mine = array[(slice(None),) * axis + (slice(shard.first, shard.last),)]
-    return mine.reshape(-1, shard.rows, *mine.shape[1:]) if shard.rows else mine
+    if not shard.rows:
+        return mine
+    return mine.reshape(len(mine) // shard.rows, shard.rows, *mine.shape[1:])
 
 
 def _work_in_scans(roots: Iterable[Expr]) -> Dim:

@@ -9,8 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from ..reference.missing import missing
-from . import activations, cumulative, elementwise, index, matrices, reduce, sequence, shape
-from .control import contrib
+from . import (
+    activations,
+    cumulative,
+    elementwise,
+    index,
+    layers,
+    linear_algebra,
+    matrices,
+    outputs,
+    ranges,
+    reduce,
+    scatter,
+    sequence,
+    shape,
+    spectral,
+)
+from .contrib import contrib
+from .linear_algebra import linalg
 from .symbol import Symbol, SymbolicSize, functions
 
 _MODULES = (  # which declare the functions
@@ -18,14 +34,20 @@ _MODULES = (  # which declare the functions
     cumulative,
     elementwise,
     index,
+    layers,
+    linear_algebra,
     matrices,
+    outputs,
+    ranges,
     reduce,
+    scatter,
     sequence,
     shape,
+    spectral,
 )
 globals().update(functions())
 
-__all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]
+__all__ = ["Symbol", "SymbolicSize", "contrib", "linalg", *sorted(functions())]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,17 +6,22 @@ everything; ``Annotated[Any, Check(..)]`` says for itself what it allows.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
 from ..errors import InputError
+from ..ir.expr import Expr
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _EMPTY = inspect.Parameter.empty
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -45,6 +50,18 @@ class Check:
             raise InputError(f"{name}: expected {self.words}, got {shown(value)}")
 
 
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose arguments are what its annotations say, or an InputError."""
+    arguments = Arguments(function.__name__, function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        arguments.require(args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 class Arguments:
     """The checks of a function's arguments, made when it is called first.
 
@@ -70,8 +87,11 @@ class Arguments:
             for i, value in enumerate(args[len(self._places) :]):
                 check.require(f"{self._owner}: {name}[{i}]", value)
         for name, value in kwargs.items():
-            if name in self._by_name:
-                self._by_name[name].require(f"{self._owner}: {name}", value)
+            named = self._by_name.get(name)
+            if name not in self._names:
+                named = self._others
+            if named is not None:
+                named.require(f"{self._owner}: {name}", value)
 
     @cached_property
     def _checks(self) -> list[tuple[inspect.Parameter, Check | None]]:
@@ -81,6 +101,14 @@ class Arguments:
     @cached_property
     def _by_name(self) -> dict[str, Check]:
         return {p.name: check for p, check in self._checks if check and p.kind not in _VARIADIC}
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(p.name for p, _ in self._checks)
+
+    @cached_property
+    def _others(self) -> Check | None:
+        return next((c for p, c in self._checks if p.kind is p.VAR_KEYWORD), None)
 
     @cached_property
     def _places(self) -> list[tuple[str, Check | None]]:
@@ -184,6 +212,8 @@ def _check_of(hint: Any) -> Check | None:
         return _any_of(map(_check_of, get_args(hint)))
     if origin in (Sequence, tuple, list):
         return _sequence_of(*get_args(hint)[:1])
+    if origin is Mapping:
+        return _mapping_of(get_args(hint)[0])
     return None
 
 
@@ -196,11 +226,59 @@ def _any_of(checks: Iterable[Check | None]) -> Check | None:
     return Check(lambda v: any(check.holds(v) for check in found), words)
 
 
+def _mapping_of(key: Any) -> Check:
+    keys = _check_of(key)
+    if keys is None:
+        return Check(lambda v: isinstance(v, Mapping), "a mapping")
+    return Check(lambda v: isinstance(v, Mapping) and all(map(keys.holds, v)), "a mapping of names")
+
+
 def _sequence_of(item: Any) -> Check | None:
     one = _check_of(item)
     if one is None:
         return None
-    return Check(
+    several = Check(
         lambda v: isinstance(v, (list, tuple, range)) and all(map(one.holds, v)),
         f"a sequence, each {one.words}",
     )
+    return _any_of([one, several]) if item is str else several  # a name is a sequence of names
+
+
+def require_rank(name: str, x: Expr, least: int) -> None:
+    """Refuse an array of a lower rank.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    if x.rank < least:
+        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
+
+
+def as_axes(axes: Any) -> tuple[int, ...]:
+    """Axes as users give them: one or several."""
+    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+
+
+def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
+    """Refuse two sequences that do not belong together.
+
+    Raises:
+        InputError: saying what they are.
+    """
+    if len(left) != len(right):
+        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
+
+
+def numbers(value: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers from what is no symbol.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
+    return array

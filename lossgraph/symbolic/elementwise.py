@@ -256,7 +256,8 @@ def _floor_divide(x: Expr, y: Expr) -> Expr:
         divisor = ops.where(by_zero, 1, y)
         return ops.where(by_zero, 0, ops.div(x - ops.mod(x, divisor), divisor))
     whole = _rounded(ops.div(x - _modulo(x, y), y), ops.greater_equal)
-    below = ops.where(ops.less(x * ops.sign(y), 0), -1.0, 0.0 * x)  # by an infinity
+    nothing = 0.0 * x  # NaN of an infinity, which by an infinity is no number
+    below = ops.where(ops.less(x * ops.sign(y), 0), nothing - 1.0, nothing)
     return ops.where(ops.equal(ops.absolute(y), math.inf), below, whole)
 
 

@@ -15,6 +15,7 @@ from ..ir import ops
 from ..ir.dims import Dim, product
 from ..ir.expr import Expr, const
 from ..ir.types import FLOATS, broadcast_shapes, canonical_axis
+from .arguments import require_rank
 from .elementwise import fix
 from .reduce import log_softmax, sum_
 from .symbol import (
@@ -29,7 +30,6 @@ from .symbol import (
     created,
     function,
     promote,
-    require_rank,
     static,
     wrap,
 )

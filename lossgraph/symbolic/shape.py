@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import dims, ops
-from ..ir.dims import LARGEST, Dim
+from ..ir.dims import Dim
 from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis, require_equal
+from .arguments import as_axes, numbers, require_as_many, require_rank
 from .symbol import (
     Axes,
     DtypeLike,
@@ -22,18 +22,13 @@ from .symbol import (
     Sizes,
     Symbol,
     _dim_of,
-    as_axes,
     as_expr,
     as_shape,
     created,
     function,
     is_one,
-    numbers,
     promote,
-    require_as_many,
-    require_rank,
     static,
-    user_size,
     wrap,
 )
 from .symbol import (
@@ -278,9 +273,6 @@ def repeat(data: Operand, repeats: SizeLike, axis: int | None = None) -> Symbol:
     return wrap(ops.reshape(wide, (*x.shape[:axis], x.shape[axis] * times, *x.shape[axis + 1 :])))
 
 
-_repeat = repeat
-
-
 # --- cut and join -------------------------------------------------------------------------
 
 
@@ -340,7 +332,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
     size = dims.floordiv(x.shape[axis], num_outputs)
     require_equal(size * num_outputs, x.shape[axis])
     parts = [ops.take_range(x, axis, size * i, size) for i in range(num_outputs)]
-    if squeeze_axis:
+    if squeeze_axis and x.rank > 1:  # MXNet knows no rank 0
         static(x.shape[axis], "split(squeeze_axis=True)")
         parts = [ops.squeeze(part, (axis,)) for part in parts]
     return wrap(parts[0]) if num_outputs == 1 else [wrap(part) for part in parts]
@@ -358,8 +350,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -377,12 +369,18 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
                 ops.take_range(x, axis, start, 1), [*shape[:axis], count, *shape[axis + 1 :]]
             )
 
-        front, back = side(0, low), side(length - 1, high)
+        ends = (0, length - 1)
     else:
-        front = ops.flip(ops.take_range(x, axis, 1, low), (axis,))
-        back = ops.flip(ops.take_range(x, axis, length - 1 - high, high), (axis,))
-    parts = [part for part, count in ((front, low), (x, 1), (back, high)) if count]
-    return ops.concat(parts, axis)
+
+        def side(start: Dim, count: int) -> Expr:
+            return ops.flip(ops.take_range(x, axis, start, count), (axis,))
+
+        ends = (1, length - 1 - high)
+    front, back = (
+        [side(start, count)] if count else []
+        for start, count in zip(ends, (low, high), strict=True)
+    )
+    return ops.concat([*front, x, *back], axis)
 
 
 # --- products of matrices -----------------------------------------------------------------
@@ -413,41 +411,6 @@ def batch_dot(
     return wrap(ops.matmul(a, b))
 
 
-@function()
-def linalg_gemm2(
-    A: Operand,
-    B: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks."""
-    (a, b), _ = promote(A, B, floating=True)
-    if a.rank == b.rank == 2:
-        product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
-    else:
-        product = batch_dot(A, B, transpose_a, transpose_b)
-    return product if alpha == 1 else product * alpha
-
-
-@function()
-def linalg_gemm(
-    A: Operand,
-    B: Operand,
-    C: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
-    if a.rank == b.rank == 2 and alpha == beta == 1:
-        return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
-    product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha)
-    return product + wrap(c) * beta
-
-
 # --- creation -----------------------------------------------------------------------------
 
 
@@ -470,7 +433,7 @@ def ones(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
 @function()
 def full(shape: ShapeLike, val: float, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()
@@ -501,65 +464,6 @@ def ones_like(data: Operand) -> Symbol:
 
 
 @function()
-def arange(
-    start: Any,
-    stop: Any = None,
-    step: float = 1.0,
-    repeat: int = 1,
-    infer_range: bool = False,
-    ctx: Any = None,
-    dtype: DtypeLike = None,
-) -> Symbol:
-    """``start, start+step, ..`` before ``stop``, each ``repeat`` times.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    if stop is None:
-        start, stop = 0, start
-    if all(isinstance(v, (int, float, np.number)) for v in (start, stop)):
-        if not math.isfinite(span := (stop - start) / step if step else math.nan):
-            raise InputError(f"arange: no range is {start} to {stop} by {step}")
-        if span > LARGEST:
-            raise InputError(f"arange: {span:g} numbers are too many")
-        values = np.repeat(np.arange(start, stop, step), static(_dim_of(repeat), "arange"))
-        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
-    if step != int(step) or step == 0:
-        raise InputError("arange: a range of symbolic length needs a whole step")
-    first, past, stride = _dim_of(start), _dim_of(stop), int(step)
-    span = past - first if stride > 0 else first - past
-    count = dims.floordiv(dims.maximum(span, 0) + (abs(stride) - 1), abs(stride))
-    values_ = ops.iota(count) * stride + ops.size_of(first)
-    if repeat != 1:
-        values_ = _repeat(wrap(values_), repeat).expr
-    return created(lambda kind: ops.cast(values_, kind), dtype)
-
-
-@function()
-def linspace(
-    start: float,
-    stop: float,
-    num: SizeLike = 50,
-    endpoint: bool = True,
-    ctx: Any = None,
-    dtype: DtypeLike = None,
-) -> Symbol:
-    """``num`` numbers at equal distances from ``start`` to ``stop``, the last one if ``endpoint``.
-
-    Without a dtype they take that of what they meet, as the elements of ``zeros`` do.
-    """
-    count = _dim_of(num)
-    if isinstance(count, int):
-        values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
-        return created(lambda kind: const(values, kind), dtype)
-    place = ops.cast(ops.iota(count), "float64")
-    gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")
-    share = place / ops.maximum(gaps, 1.0)
-    return created(
-        lambda kind: ops.cast((1.0 - share) * float(start) + share * float(stop), kind), dtype
-    )
-
-
-@function()
 def eye(
     N: SizeLike, M: SizeLike = 0, k: int = 0, ctx: Any = None, dtype: DtypeLike = None
 ) -> Symbol:
@@ -569,9 +473,13 @@ def eye(
     """
     rows = _dim_of(N)
     columns = rows if isinstance(M, (int, np.integer)) and M == 0 else _dim_of(M)
+    return created(lambda kind: ops.cast(_on_diagonal(rows, columns, k), kind), dtype)
+
+
+def _on_diagonal(rows: Dim, columns: Dim, k: int) -> Expr:
+    """Where the k-th diagonal of a matrix is, as bool."""
     row = ops.expand_dims(ops.iota(rows), (1,))
-    column = ops.expand_dims(ops.iota(columns), (0,))
-    return created(lambda kind: ops.cast(ops.equal(row + k, column), kind), dtype)
+    return ops.equal(row + k, ops.expand_dims(ops.iota(columns), (0,)))
 
 
 @function(True)
@@ -580,9 +488,9 @@ def diag(data: Operand, k: int = 0, axis1: int = 0, axis2: int = 1) -> Symbol:
     x = as_expr(data)
     if x.rank == 1:
         size = x.shape[0] + abs(k)
-        on_diagonal = as_expr(eye(user_size(size), k=k, dtype=x.dtype))
         before, after = (0, k) if k >= 0 else (-k, 0)
-        return wrap(on_diagonal * ops.expand_dims(ops.pad(x, (before,), (after,)), (1,)))
+        column = ops.expand_dims(ops.pad(x, (before,), (after,)), (1,))
+        return wrap(ops.where(_on_diagonal(size, size, k), column, 0))
     a, b = canonical_axis(axis1, x.rank), canonical_axis(axis2, x.rank)
     rest = [axis for axis in range(x.rank) if axis not in (a, b)]
     x = ops.transpose(x, (*rest, a, b))

@@ -19,7 +19,7 @@ from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
 from ..reference.missing import MASK_REFUSED, missing
-from .arguments import Arguments, Check, is_int, is_numeric, shown
+from .arguments import Arguments, Check, is_int, is_numeric, numbers, shown
 from .array_index import take_elements
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -324,7 +324,7 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        call = checked(f"F.{body.__name__.rstrip('_')}", body)
+        call = function_of_f(f"F.{body.__name__.rstrip('_')}", body)
         for known_as in (body.__name__.rstrip("_"), *aliases):
             _FUNCTIONS[known_as] = call
             if method:
@@ -334,7 +334,7 @@ def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
     return decorate
 
 
-def checked(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
+def function_of_f(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
     """A function of ``F``: what it is called with is what its annotations say."""
     arguments = Arguments(owner, body)
 
@@ -398,31 +398,6 @@ def same_size(left: Any, right: Any, surely: bool = False) -> bool:
     return a == b or (derived and 1 not in (a, b))
 
 
-def require_rank(name: str, x: Expr, least: int) -> None:
-    """Refuse an array of a lower rank.
-
-    Raises:
-        InputError: naming the argument.
-    """
-    if x.rank < least:
-        raise InputError(f"{name}: expected at least {least} axes, got {x.type}")
-
-
-def as_axes(axes: Any) -> tuple[int, ...]:
-    """Axes as users give them: one or several."""
-    return tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
-
-
-def require_as_many(what: str, left: Sequence[Any], right: Sequence[Any]) -> None:
-    """Refuse two sequences that do not belong together.
-
-    Raises:
-        InputError: saying what they are.
-    """
-    if len(left) != len(right):
-        raise InputError(f"{what}: expected as many, got {len(left)} and {len(right)}")
-
-
 def created(make: Callable[[str], Expr], dtype: Any) -> Symbol:
     """What is made in a dtype; without one it takes the dtype of what it meets."""
     weak = dtype is None
@@ -444,11 +419,18 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
     symbols = [_symbol(value) for value in values]
     strong = [symbol for symbol in symbols if not symbol.weak]
     if not strong:
-        return [symbol._expr for symbol in symbols], True
+        same = len({symbol._expr.dtype for symbol in symbols}) == 1
+        exprs = [symbol._expr for symbol in symbols]
+        return exprs if same else [ops.cast(expr, "float64") for expr in exprs], True
     dtype = functools.reduce(_wider, (symbol._expr.dtype for symbol in strong))
     if dtype not in FLOATS and (floating or any(not _whole(symbol) for symbol in symbols)):
         dtype = "float32"
     return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
+
+
+def beside(value: Operand, x: Expr) -> Expr:
+    """An operand in the dtype of an array that it is used with, numbers with all their digits."""
+    return ops.cast(promote(wrap(x), value)[0][1], x.dtype)
 
 
 def binary(operation: Callable[..., Expr], *values: Operand, floating: bool = False) -> Symbol:
@@ -495,22 +477,8 @@ def _symbol(value: Any) -> Symbol:
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
     weak = array.dtype.kind == "f" or not isinstance(value, np.ndarray)
-    return Symbol(const(array, "float64" if weak else array.dtype), weak)
-
-
-def numbers(value: Any) -> np.ndarray[Any, Any]:
-    """An array of numbers from what is no symbol.
-
-    Raises:
-        InputError: for anything else.
-    """
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):  # lists of several lengths
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise InputError(f"expected a symbol, a number or an array of them, got {shown(value)}")
-    return array
+    exact = not weak or (array.dtype.kind in "iu" and bool(np.any(np.abs(array) > 2**53)))
+    return Symbol(const(array, array.dtype if exact else "float64"), weak)
 
 
 def _whole(symbol: Symbol) -> bool:

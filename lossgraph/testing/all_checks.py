@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..symbolic.arguments import checked
 from .dtypes import check_dtypes
 from .edge_cases import check_extremes
 from .gradients import gradcheck
@@ -13,6 +14,7 @@ from .shapes import check_shapes
 from .subjects import loss_of
 
 
+@checked
 def check(
     loss: Any,
     inputs: Mapping[str, Any] | None = None,

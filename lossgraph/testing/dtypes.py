@@ -9,6 +9,7 @@ import numpy as np
 
 from ..authoring.block import Block
 from ..compare.differences import TOLERANCES, Tolerance, deviation
+from ..symbolic.arguments import checked
 from .report import Report, fail
 from .subjects import (
     Arrays,
@@ -27,6 +28,7 @@ NARROW = ("float16", "bfloat16", "float32")
 _UNITS = 16  # roundings of an input that intermediate results may be worth
 
 
+@checked
 def check_dtypes(
     loss: Any,
     inputs: Mapping[str, Any] | None = None,

@@ -15,6 +15,7 @@ from ..compare.finite_differences import one_sided
 from ..compare.outputs import values_by_numpy
 from ..compiler.outputs import classify, gradient_name
 from ..errors import LossgraphError
+from ..symbolic.arguments import checked
 from .gradients import compare, places_of, value_to_differentiate
 from .report import Report, fail
 from .subjects import (
@@ -38,6 +39,7 @@ _SHARE = SAMPLE_TOLERANCES["float32"]
 _TOLERANCE = (_SHARE, _SHARE, float(np.finfo(np.float32).eps))
 
 
+@checked
 def check_extremes(
     loss: Any,
     inputs: Mapping[str, Any] | None = None,

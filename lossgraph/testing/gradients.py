@@ -13,6 +13,7 @@ from ..compare.outputs import values_by_numpy
 from ..compiler.outputs import gradient_name
 from ..errors import LossgraphError
 from ..reference.constants import held_constants, recorded_constants
+from ..symbolic.arguments import checked
 from .report import Report, fail
 from .subjects import (
     Array,
@@ -47,6 +48,7 @@ def places_of(array: Array, name: str, most: int = ENTRIES) -> list[tuple[int, .
     return [tuple(int(i) for i in np.unravel_index(k, array.shape)) for k in np.sort(drawn)]
 
 
+@checked
 def gradcheck(
     loss: Any,
     inputs: Mapping[str, Any] | None = None,

@@ -11,6 +11,7 @@ from ..compare.differences import Deviation, deviation, number_text, tolerance_o
 from ..compare.outputs import as_ours
 from ..ir.types import dtype_name
 from ..runtime.compiled import Compiled
+from ..symbolic.arguments import checked
 from .functions import framework_of, outputs_by
 from .report import Report, fail
 from .subjects import (
@@ -26,6 +27,7 @@ from .subjects import (
 )
 
 
+@checked
 def assert_same(
     loss: Any,
     function: Any,

@@ -18,6 +18,7 @@ from ..errors import GradientError, InputError, LossgraphError
 from ..ir.dims import Size
 from ..ir.types import TensorType
 from ..passes.batch_partition import partition_batch
+from ..symbolic.arguments import checked
 from .report import Report, fail
 from .subjects import (
     Arrays,
@@ -33,6 +34,7 @@ from .subjects import (
 BATCHES = (0, 1, 2, 7)
 
 
+@checked
 def check_shapes(
     loss: Any,
     inputs: Mapping[str, Any] | None = None,

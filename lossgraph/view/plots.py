@@ -13,6 +13,7 @@ from ..authoring.block import Block
 from ..authoring.functions import FunctionLoss, as_loss
 from ..catalogue import Entry, entry_of, lookup
 from ..errors import InputError
+from ..symbolic.arguments import checked
 from .curves import Curve, curve
 from .plotting import Line, draw_on, figure_of, picture
 from .sweeps import Sweep, sweep_of
@@ -69,6 +70,7 @@ class Drawn(NamedTuple):
     curve: Curve
 
 
+@checked
 def plot(
     *losses: Any,
     options: Mapping[str, Any] | None = None,

@@ -204,7 +204,7 @@ def test_what_a_loss_says_of_itself():
             lambda: optax.softmax_cross_entropy_with_integer_labels(
                 PREDICTIONS, np.array([0, 1]), axis=None
             ),
-            "axis: expected an int or a tuple",
+            "axis: expected an int or a sequence",
         ),
         (lambda: optax.multiclass_hinge_loss(PREDICTIONS, np.array([0, 3])), r"labels\[1\] is 3"),
         (lambda: optax.make_fenchel_young_loss("softmax")(PREDICTIONS, TARGETS), "max_fun: exp"),

@@ -310,3 +310,41 @@ def test_padding_by_any_number_keeps_what_is_inside(value):
     )
     gradient = lg.compile(lg.grad(symbolic.sum(symbolic.square(padded[:, 1:])), x))(given)
     np.testing.assert_array_equal(gradient, 2 * given)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect"])
+def test_nothing_is_padded_by_nothing(mode):
+    x = np.zeros((2, 0), np.float32)
+    padded = FunctionLoss(lambda F, x: F.pad(x, mode=mode, pad_width=(1, 0, 0, 0)))
+    assert padded(x).shape == (3, 0)
+
+
+def test_the_only_axis_is_not_split_away():
+    x = np.array([1.0, 2.0], np.float32)
+
+    def body(F, x):
+        return F.split(x, num_outputs=2, axis=0, squeeze_axis=True)[1]
+
+    assert_close(FunctionLoss(body)(x), body(reference, reference.Array(x)).asnumpy())
+
+
+SPECIAL = np.array([0.5, np.nan, np.inf, -1.0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.diag(x),
+        lambda F, x: F.diag(x, k=-1),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=7, width=3),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=4, width=1),
+        lambda F, x: F.contrib.BilinearResize2D(
+            F.reshape(x, (1, 1, 2, 2)), height=3, width=2, align_corners=False
+        ),
+    ],
+)
+def test_a_special_number_stays_where_it_is(body):
+    """In a product with zeros it would be NaN everywhere else in its row."""
+    expected = body(reference, reference.Array(SPECIAL)).asnumpy()
+    assert not np.isnan(expected).all()
+    assert_close(FunctionLoss(body)(SPECIAL), expected)

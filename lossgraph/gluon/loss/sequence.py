@@ -9,7 +9,7 @@ from ...authoring.annotations import Label
 from ...authoring.options import one_of
 from ...authoring.shapes import require_samples, shown
 from ...errors import InputError
-from ...losses import ctc
+from ...symbolic import ctc
 from .base import Loss, truncated
 
 

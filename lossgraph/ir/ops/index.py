@@ -80,6 +80,8 @@ _pick: Op = register(
         index_args=(1,),
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
         batching=batching.within_axis,
     )
 )
@@ -135,6 +137,7 @@ _scatter_add: Op = register(
             None,
         ),
         _lower_scatter_add,
+        linear=True,
         index_args=(1,),
         stem="unpick",
         batching=batching.within_axis,
@@ -167,6 +170,7 @@ _add_at: Op = register(
             b.add("Add", b.add("GatherElements", x, index, axis=node.attrs["axis"]), values),
             axis=node.attrs["axis"],
         ),
+        linear=True,
         index_args=(2,),
         batching=batching.within_axis,
     )
@@ -216,6 +220,7 @@ _scatter: Op = register(
         lambda b, node, x, index, values: b.add(
             "ScatterElements", x, index, values, axis=node.attrs["axis"]
         ),
+        linear=True,
         index_args=(1,),
         stem="put",
         batching=batching.within_axis,
@@ -247,6 +252,8 @@ _take: Op = register(
         index_args=(1,),
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
         batching=batching.take,
     )
 )
@@ -308,6 +315,7 @@ _scatter_rows: Op = register(
         _scatter_rows_ref,
         lambda ct, out, rows, index, size: (take(ct, index, 0), None),
         _lower_scatter_rows,
+        linear=True,
         index_args=(1,),
     )
 )
