@@ -45,7 +45,7 @@ def _weighted(x: Expr, y: Expr, depth: int) -> Expr | None:
         found = _weighted(x, y.args[0], depth - 1)
         return None if found is None else -found
     if y.op in (ops.add, ops.sub):
-        parts = [_weighted(x, arg, depth - 1) for arg in y.args]
+        parts = [None if arg.op is ops.log1p else _weighted(x, arg, depth - 1) for arg in y.args]
         if parts[0] is None and parts[1] is None:
             return None
         left, right = (

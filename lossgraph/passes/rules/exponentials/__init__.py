@@ -135,7 +135,8 @@ def _product(reading: Reading, node: Expr) -> Expr | None:
     if not ((x.grows and y.vanishes) or (x.vanishes and y.grows)):
         return None
     form = reading.form(node)
-    scaling = definite(x) and definite(y)
+    # Of functions of other things nobody knows whether they go astray together.
+    scaling = definite(x) and definite(y) and x.seen == y.seen
     return None if form is None else as_value(reading.algebra, form, scaling=scaling)
 
 
