@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -105,6 +106,17 @@ def parse_pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
         _once(pairs, name, f"{option} {text}")
         pairs[name] = value
     return pairs
+
+
+def require_other(option: str, target: Path, read: Iterable[Path | str]) -> None:
+    """Refuse to write over a file that the command reads.
+
+    Raises:
+        InputError: naming both.
+    """
+    for path in map(Path, read):
+        if path.exists() and target.exists() and path.samefile(target):
+            raise InputError(f"{option} {target} is {path}, which is read: write to another file")
 
 
 def parse_sizes(texts: Sequence[str] | None) -> dict[str, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,7 @@ import typer
 from ..compiler.outputs import classify
 from ..errors import InputError
 from ..ir.types import TensorType, numpy_dtype
-from .options import Json, parse_pairs, suggest
+from .options import Json, parse_pairs, require_other, suggest
 from .output import print_json
 
 NAME = "run"
@@ -24,6 +26,11 @@ EXAMPLE = (
 )
 
 Array = np.ndarray[Any, Any]
+
+# What reading a file raises that is no archive of arrays, or a broken one.
+_NO_ARRAYS = (
+    ValueError, EOFError, KeyError, SyntaxError, NotImplementedError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 
 
 def command(
@@ -45,11 +52,13 @@ def command(
     Prints the value and the shapes of gradients. Of an exported folder this is training.onnx, or
     value.onnx if that is all there is.
     """
-    from ..models.loading import load_model
+    from ..deploy.manifest import load_exported
     from ..models.model_runner import ModelRunner
 
     files = parse_pairs(input, "--input")
-    runner = ModelRunner(load_model(_model_of(model)), provider or None)
+    if output is not None:
+        require_other("-o", output, [model, *(_split(text)[0] for text in files.values())])
+    runner = ModelRunner(load_exported(_model_of(model)), provider or None)
     for name in files:
         suggest("--input", name, runner.types)
     arrays = {n: load_array("--input", n, f, runner.types.get(n)) for n, f in files.items()}
@@ -77,25 +86,30 @@ def load_array(option: str, name: str, text: str, type_: TensorType | None = Non
     Raises:
         InputError: for what cannot be read.
     """
-    file, found, member = text.rpartition(":")
-    if not found or not file.endswith(".npz"):
-        file, member = text, ""
+    file, member = _split(text)
+    given = f"{option} {name}={text}"
     try:
         loaded = np.load(file, allow_pickle=False)
+        array = loaded if isinstance(loaded, np.ndarray) else _member(given, loaded, member)
     except OSError as error:
-        raise InputError(f"{option} {name}={text}: cannot read {file}: {error.strerror}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:  # what is no array may be a pickle
-        raise InputError(f"{option} {name}={text}: {file} is no .npy or .npz of numbers") from error
-    array = (
-        loaded
-        if isinstance(loaded, np.ndarray)
-        else _member(f"{option} {name}={text}", loaded, member)
-    )
+        raise InputError(f"{given}: cannot read {file}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise InputError(f"{given}: {file} says it holds more than fits in memory") from error
+    except _NO_ARRAYS as error:  # what is no array may be a pickle
+        raise InputError(f"{given}: {file} is no .npy or .npz of numbers") from error
     return _as_bfloat16(array, type_)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """A file and the name of a member of it, if there is one."""
+    file, found, member = text.rpartition(":")
+    return (file, member) if found and file.endswith(".npz") else (text, "")
 
 
 def _member(given: str, loaded: Any, member: str) -> Array:
     with loaded:
+        for name in loaded.files:
+            _require_inside(given, name)
         if member not in loaded.files:
             raise InputError(f"{given}: name one of its arrays, FILE.npz:ARRAY: {loaded.files}")
         array: Array = loaded[member]
@@ -109,9 +123,21 @@ def _as_bfloat16(array: Array, type_: TensorType | None) -> Array:
     return array
 
 
+def _require_inside(given: str, member: str) -> None:
+    """Refuse a member of an archive whose name leads out of the folder that it is unpacked in.
+
+    Raises:
+        InputError: naming it.
+    """
+    if ".." in re.split(r"[/\\]", member):
+        raise InputError(f"{given}: an array called {member!r} would be a file of another folder")
+
+
 def _save(path: Path, results: Mapping[str, Array]) -> None:
     from ..models.files import write_file
 
+    for name in results:
+        _require_inside(f"-o {path}", name)
     buffer = io.BytesIO()
     named: dict[str, Any] = dict(results)
     np.savez(buffer, **named)

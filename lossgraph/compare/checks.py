@@ -15,10 +15,10 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ..deploy.example_inputs import choose_sizes, draw
+from ..deploy.manifest import load_exported, require_whole
 from ..errors import InputError, LossgraphError, ValidationError
 from ..lowering import validate
 from ..models.declared_types import input_types
-from ..models.loading import load_model
 from ..models.model_runner import ModelRunner
 from ..runtime.sessions import engine_errors, make_session, onnxruntime
 from .differences import deviation, tolerance_of, ulp_text
@@ -129,7 +129,9 @@ def _attempt(name: str, step: Callable[[_Subject], str], subject: _Subject) -> C
 
 
 def _readable(subject: _Subject) -> str:
-    subject.model = load_model(subject.path)
+    subject.model = load_exported(subject.path)
+    if subject.path.name in MODELS:
+        require_whole(subject.path.parent)
     graph = subject.model.graph
     return f"{len(graph.node)} nodes, {len(graph.input)} inputs, {len(graph.output)} outputs"
 

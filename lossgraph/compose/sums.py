@@ -13,7 +13,6 @@ from ..authoring.shapes import same
 from ..authoring.signature import Kind, Parameter
 from ..authoring.weighting import weigh
 from ..errors import InputError
-from ..symbolic.arguments import checked
 from ..symbolic.symbol import same_size
 from .composite import Composite, array_input, union
 
@@ -37,7 +36,6 @@ def weighted_sum(parts: Mapping[str, Part], reduction: str = "none") -> Block:
     return WeightedSum(parts, reduction)
 
 
-@checked
 def uncertainty_weighted(parts: Mapping[str, Part], reduction: str = "mean") -> Block:
     r"""Several tasks, each weighed by an uncertainty that is learned; ``(total, parts)``.
 

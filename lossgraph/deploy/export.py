@@ -4,6 +4,7 @@
 
     value.onnx        the value                     README.md
     training.onnx     the value and the gradients   test_data_set_0/{input,output}_K.pb
+    manifest.json     digests of these files
 
 The data have the form of ONNX's backend tests. Their outputs are those of ``training.onnx``
 (of ``value.onnx`` where no gradient was asked for); each tensor carries its name.
@@ -25,6 +26,7 @@ from ..ir.evaluate import evaluate
 from ..ir.types import TensorType, numpy_dtype
 from ..models.files import write_files
 from .example_inputs import bound_sizes, draw_for
+from .manifest import MANIFEST, manifest
 from .page import DATA, MARK, TRAINING, VALUE, page
 from .prepared import PreparedLoss, prepare
 
@@ -92,6 +94,7 @@ def write_folder(
     files |= _tensors("output", expected(loss.block, loss.full, arrays))
     version = models[VALUE].opset_import[0].version
     files[PAGE] = page(loss, version, as_function).encode()
+    files[MANIFEST] = manifest(files)  # the last to be renamed
     return write_files(folder, files, _leftovers(folder, files))
 
 
@@ -133,7 +136,7 @@ def _tensors(kind: str, arrays: Mapping[str, Array]) -> dict[str, bytes]:
 
 def _leftovers(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Files of an earlier export that the new one has not; refuses to touch others' files."""
-    there = [VALUE, TRAINING, PAGE] + [
+    there = [VALUE, TRAINING, PAGE, MANIFEST] + [
         f"{DATA}/{path.name}"
         for path in sorted((folder / DATA).glob("*.pb"))
         if path.name.startswith(("input_", "output_"))

@@ -43,7 +43,7 @@ def page(loss: PreparedLoss, opset: int, as_function: bool = False) -> str:
     models = [VALUE, TRAINING] if loss.training else [VALUE]
     commands = [*_use_commands(program, models[-1]), *_export_command(loss, opset, as_function)]
     parts = [
-        f"{MARK}\n\n# {entry.name if entry else program.name}",
+        f"{MARK}\n\n# {entry.name if entry else literal(program.name)}",
         markdown(entry.summary) if entry else "",
         f"```math\n{github_math(formula)}\n```" if (formula := formula_of(loss.block)) else "",
         " ".join([_made_of(opset, as_function), *(_MODELS[m] for m in models)]),
@@ -81,9 +81,23 @@ def markdown(text: str) -> str:
     return text.replace("``", "`")
 
 
+def literal(text: str) -> str:
+    """A text of a user as it is, on one line: no markup of Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """A text as code, in a cell of a table too."""
+    runs = re.findall("`+", text)
+    fence = "`" * (max(map(len, runs), default=0) + 1)
+    space = " " if runs else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|")
+
+
 def github_math(formula: str) -> str:
     r"""A formula without ``\operatorname``, which GitHub refuses."""
-    return re.sub(r"\\operatorname{(\w+)}", r"\\mathop{\\mathrm{\1}}", formula)
+    kept = formula.replace("`", "'")  # which would end the block
+    return re.sub(r"\\operatorname{(\w+)}", r"\\mathop{\\mathrm{\1}}", kept)
 
 
 def described(name: str, example: Example) -> str:
@@ -128,7 +142,8 @@ def _outputs(program: Program) -> list[tuple[str, str, str]]:
 def _option(name: str, value: object, entry: Entry | None) -> tuple[str, str]:
     shown = _shown(value)
     usual = _shown(entry.options.get(name, value)) if entry else shown
-    return f"`{name}`", f"`{shown}`" if shown == usual else f"`{shown}` (by default `{usual}`)"
+    differs = "" if shown == usual else f" (by default {code(usual)})"
+    return code(name), f"{code(shown)}{differs}"
 
 
 def _shown(value: object) -> str:
@@ -143,6 +158,7 @@ def _remarks(loss: PreparedLoss) -> Iterator[str]:
     left = [described(*item) for item in loss.examples.items() if item[0] not in there]
     remarks = {
         "Optional inputs, which these models have not": "; ".join(left),
+        "Range, for the default options": markdown(str(entry.range)),
         "Follows": f"`{entry.original}`" if entry.original else "",
         "Same loss, up to options, constant factors and reductions": ", ".join(
             f"`{name}`" for name in entry.same

@@ -26,6 +26,8 @@ DATATYPES = {
 }
 JSON_SIZE = "Inference-Header-Content-Length"
 
+_MOST = 2**55  # elements of an array in memory: NumPy refuses more, of an empty array too
+
 _DTYPES = {datatype: dtype for dtype, datatype in DATATYPES.items()}
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -50,6 +52,8 @@ class Tensor(NamedTuple):
             )
         if not all(type(length) is int and length >= 0 for length in self.shape):
             raise InputError(f"{self.name}: {str(self.shape)[:60]} is no shape")
+        if math.prod(max(length, 1) for length in self.shape) >= _MOST:
+            raise InputError(f"{self.name}: shape {list(self.shape)} has too many elements")
         dtype = _DTYPES[self.datatype]
         if isinstance(self.data, bytes):
             return self._from_bytes(numpy_dtype(dtype))
@@ -147,7 +151,7 @@ def write_answer(
 
 
 def _json_end(text: str, length: int) -> int:
-    if not text.isdecimal() or int(text) > length:
+    if not (text.isdecimal() and len(text) < 20 and int(text) <= length):
         raise InputError(f"{JSON_SIZE} is {text!r}: expected a number of bytes, at most {length}")
     return int(text)
 

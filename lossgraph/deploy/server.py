@@ -28,6 +28,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from .. import __version__
@@ -161,6 +162,7 @@ def _application(data: DataPlane) -> fastapi.FastAPI:
     application.add_route("/v2/models/{model}/infer", infer, ["POST"])  # in the place of KServe's
     register_v2_endpoints(application, data, _FixedRepository())
     for error, handler in {
+        ClientDisconnect: _hung_up,
         InputError: errors.invalid_input_handler,
         HTTPException: _http_error,
         errors.InvalidInput: errors.invalid_input_handler,
@@ -170,6 +172,11 @@ def _application(data: DataPlane) -> fastapi.FastAPI:
     }.items():
         application.add_exception_handler(error, handler)
     return application
+
+
+async def _hung_up(_: fastapi.Request, error: ClientDisconnect) -> Response:
+    """Nobody is there to read an answer, and nothing is wrong here."""
+    return Response(status_code=400)
 
 
 async def _http_error(_: fastapi.Request, error: HTTPException) -> Response:

@@ -18,8 +18,8 @@ from ..errors import InputError
 from ..ir.dims import Dim
 from ..ir.types import TensorType
 from ..models.declared_types import output_types
-from ..models.loading import load_model
 from ..models.model_runner import ModelRunner
+from .manifest import load_exported
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
 from .triton import TRAINING_SUFFIX
@@ -101,7 +101,7 @@ def load_models(path: Path, providers: Any = None) -> list[ServedModel]:
 
 def _load(name: str, file: Path, providers: Any) -> ServedModel:
     try:
-        return ServedModel(name, load_model(file), providers)
+        return ServedModel(name, load_exported(file), providers)
     except InputError as error:
         raise type(error)(f"{file}: {error}") from error
 

@@ -40,7 +40,12 @@ def cosine_similarity(F: Any, x: Any, y: Any, epsilon: float = COSINE_EPSILON) -
     .. math:: \frac{x \cdot y}{\max(\|x\| \|y\|, \epsilon)}
     """
     norms = F.norm(x, axis=-1, keepdims=True) * F.norm(y, axis=-1, keepdims=True)
-    return F.sum(x * y, axis=-1, keepdims=True) / F.maximum(norms, epsilon)
+    return within_one(F, F.sum(x * y, axis=-1, keepdims=True) / F.maximum(norms, epsilon))
+
+
+def within_one(F: Any, cosine: Any) -> Any:
+    """A cosine in [-1, 1], which rounding may leave; its derivative stays as it is."""
+    return F.with_gradient(F.clip(cosine, -1.0, 1.0), [cosine], [F.ones_like(cosine)])
 
 
 def scaled_cosine(F: Any, x: Any, y: Any, length: Callable[[Any, Any], Any], axis: int = -1) -> Any:
@@ -51,7 +56,7 @@ def scaled_cosine(F: Any, x: Any, y: Any, length: Callable[[Any, Any], Any], axi
     ``length(F, norm)`` keeps away from 0. The division comes first, as a product may overflow.
     """
     x, y = (v / length(F, F.norm(v, axis=axis, keepdims=True)) for v in (x, y))
-    return F.sum(x * y, axis=axis, keepdims=True)
+    return within_one(F, F.sum(x * y, axis=axis, keepdims=True))
 
 
 def cosine_embedding(
@@ -160,7 +165,7 @@ def cosine(F: Any, x: Any, y: Any, epsilon: float = 0.0, axis: Axis = -1, where:
     NaN for a zero vector, unless ``epsilon`` is positive. ``where`` has the elements that count.
     """
     parts = [direction(F, v, epsilon, axis, where) for v in (x, y)]
-    return total(F, parts[0] * parts[1], axis)
+    return within_one(F, total(F, parts[0] * parts[1], axis))
 
 
 def triplet_distance(

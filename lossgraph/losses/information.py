@@ -165,7 +165,7 @@ def _divergence(F: Any, p: Any, q: Any, ratio: Any, axis: Any) -> Any:
     excess = F.sum(p - q, axis=axis, keepdims=True)
     size, nothing = F.abs(excess), F.zeros_like(excess)
     value = value + F.where(size > rounding(p, 64), excess, nothing)
-    return F.where(size < 1e-3, F.relu(value), value)
+    return F.where(size < 0.01, F.relu(value), value)  # which shares of half precision differ by
 
 
 def _log_ratio(F: Any, p: Any, q: Any) -> Any:

@@ -78,13 +78,14 @@ def attach(
     """
     from . import conversion, merging
     from .declared_types import identifier
-    from .loading import load_model, require_model
+    from .loading import load_model, require_model, require_utf8
     from .signature import signature_of
     from .walk import opset_of
 
     require_model("model", model)
     block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    require_utf8(source, "the model")
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
     result = conversion.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
     signature = signature_of(result)
@@ -160,6 +161,8 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
 
     if target.is_dir():
         raise InputError(f"{target} is a folder: give the name of a file to write")
+    if target.exists() and model.exists() and target.samefile(model):
+        raise InputError(f"{target} is the model that the loss is attached to: write another file")
     source = load_model(model, weights=False)
     made = attach(source, loss, **how)
     files: dict[str, bytes | Path] = {**move_weights(made, model.parent, target)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ def write_files(
         raise InputError(f"{folder} is a file: give a folder to write into")
     waiting: dict[Path, Path] = {}
     try:
+        _sweep({folder / name for name in (*files, *remove)})
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +44,7 @@ def write_files(
         for name in remove:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {error.filename or folder}: {error.strerror}") from error
+        raise InputError(f"cannot write into {folder}: {error.strerror}") from error
     finally:
         for aside in waiting.values():
             aside.unlink(missing_ok=True)
@@ -58,6 +60,31 @@ def write_file(path: Path, content: bytes) -> Path:
     if path.is_dir():
         raise InputError(f"{path} is a folder: give the name of a file to write")
     return write_files(path.parent, {path.name: content})[0]
+
+
+def _sweep(paths: Iterable[Path]) -> None:
+    """Delete what processes that ended before they could rename it have left beside files."""
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        for left in folder.glob(".*.tmp") if folder.is_dir() else ():
+            found = re.fullmatch(r"\.(.+)\.(\d+)\.tmp", left.name)
+            if found and found[1] in known and not _runs(int(found[2])):
+                left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process runs; where that cannot be asked, any other than this is taken to."""
+    if os.name != "posix" or process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
 
 
 def _write_aside(path: Path, content: bytes | Path) -> Path:

@@ -31,6 +31,19 @@ def require_model(name: str, value: object) -> None:
         raise InputError(f"{name}: expected a ModelProto or a path, got {value!r}")
 
 
+def require_utf8(model: onnx.ModelProto, what: str) -> None:
+    """Refuse a model whose values have names that are no text.
+
+    Raises:
+        InputError: saying so.
+    """
+    graph = model.graph
+    names = [info.name for infos in (graph.input, graph.output) for info in infos]
+    names += [name for node in graph.node for name in (node.name, *node.input, *node.output)]
+    if any(isinstance(name, bytes) for name in names):  # protobuf gives them as they are
+        raise InputError(f"{what} is not an ONNX model: it has names that are no UTF-8")
+
+
 def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
     """The model in a file.
 
@@ -49,4 +62,5 @@ def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:
         raise InputError(f"{path} is not an ONNX model: {error}") from error
     if not model.graph.output:
         raise InputError(f"{path} is not an ONNX model: it has no graph with outputs")
+    require_utf8(model, str(path))
     return model

@@ -347,7 +347,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         if not shapes["input"]:
-            raise InputError(f"{self.name} takes logits (..., C), got one number")
+            raise InputError(f"{self.name} takes input (..., C), got one number")
         if "weight" in shapes:
             require_broadcast("weight", shapes["weight"], shapes["input"])
 
@@ -394,4 +394,4 @@ def _require_labels(shapes: Mapping[str, Shape], dense: bool = False) -> None:
 
 def _require_scores(name: str, input: Shape) -> None:
     if len(input) > 2:
-        raise InputError(f"{name} takes scores (N, C) or (C,), got {tuple(input)}")
+        raise InputError(f"{name} takes input (N, C) or (C,), got {tuple(input)}")

@@ -91,7 +91,8 @@ class CosineEmbeddingLoss(Loss):
         one, two = shapes["input1"], shapes["input2"]
         if len(one) not in (1, 2) or len(one) != len(two):
             raise InputError(
-                f"{self.name} takes vectors (N, D) or (D,), got {tuple(one)} and {tuple(two)}"
+                f"{self.name} takes input1 and input2 of shape (N, D) or (D,), got {tuple(one)} "
+                f"and {tuple(two)}"
             )
         if len(shapes["target"]) != len(one) - 1:
             raise InputError(

@@ -199,10 +199,12 @@ def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
         at = np.arange(size) * ((old - 1) / max(size - 1, 1))
     else:
         at = np.maximum((np.arange(size) + 0.5) * (old / size) - 0.5, 0)
-    first = np.minimum(np.floor(at), old - 1).astype(np.int64)
+    at = np.minimum(at, old - 1)
+    first = np.floor(at)
     share = (at - first).reshape(-1, *(1,) * (value.ndim - axis - 1)).astype(value.dtype)
-    low, high = (np.take(value, np.minimum(first + k, old - 1), axis) for k in (0, 1))
-    return np.asarray(low * (1 - share) + high * share)
+    low, high = (np.take(value, place.astype(np.int64), axis) for place in (first, np.ceil(at)))
+    # the second neighbour of a place that is one itself has no weight, not zero times infinity
+    return np.where(share == 0, low, low * (1 - share) + high * share)
 
 
 def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -37,7 +37,7 @@ def fully_connected(
 ) -> Array:
     """X W^T + b, a sample being one vector if ``flatten``."""
     first, second, dtype = _pair(Array(floating(data)), weight)
-    x = first.reshape(len(first), -1) if flatten else first
+    x = _flat(first, 1) if flatten else first
     total = x @ second.T
     return Array((total + _bias(bias, no_bias, total.ndim, total.ndim - 1)).astype(dtype))
 
@@ -62,6 +62,11 @@ def _both(data: Array, weight: Array, layout: Any) -> tuple[Raw, Raw, np.dtype[A
     if x.ndim < 3 or x.ndim != w.ndim:
         raise InputError(f"data is {describe(data)}, weight {describe(weight)}: not of one rank")
     return x, w, dtype
+
+
+def _flat(value: Raw, kept: int) -> Raw:
+    """All axes but the first ones joined."""
+    return value.reshape(*value.shape[:kept], int(np.prod(value.shape[kept:])))
 
 
 def _at(*index: Any) -> Any:
@@ -105,7 +110,7 @@ def convolution(
         for g in range(num_group):
             part = x[_at(slice(None), slice(g * ins, (g + 1) * ins), *seen)]
             filters = w[g * outs : (g + 1) * outs]
-            product = part.reshape(len(x), -1) @ filters.reshape(outs, -1).T
+            product = _flat(part, 1) @ _flat(filters, 1).T
             out[_at(slice(None), slice(g * outs, (g + 1) * outs), *place)] = product
     return Array((out + _bias(bias, no_bias, out.ndim)).astype(dtype))
 
@@ -179,6 +184,10 @@ def pooling(
     strides = (1,) * n if global_pool else _each(stride, n, 1)
     pads = (0,) * n if global_pool else _each(pad, n, 0)
     full = one_of("pooling_convention", pooling_convention, ("valid", "full")) == "full"
+    if any(size + 2 * p < k for size, p, k in zip(sizes, pads, kernels, strict=True)):
+        raise InputError("a window does not fit")
+    if pool_type == "max" and 0 in sizes:
+        raise InputError("nothing has no maximum")
     counts = tuple(
         (size + 2 * p - k + (s - 1 if full else 0)) // s + 1
         for size, p, k, s in zip(sizes, pads, kernels, strides, strict=True)
@@ -193,7 +202,7 @@ def pooling(
         ]
         seen = tuple(slice(max(a, 0), max(b, 0)) for a, b in zip(starts, ends, strict=True))
         places = np.prod([b - a for a, b in zip(starts, ends, strict=True)])
-        part = wide[_at(..., *seen)].reshape(*value.shape[:2], -1)
+        part = _flat(wide[_at(..., *seen)], 2)
         if count_include_pad is False:
             places = part.shape[-1]
         out[_at(..., *place)] = _pooled(part, pool_type, p_value, int(places))

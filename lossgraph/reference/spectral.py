@@ -44,13 +44,13 @@ def fft(data: Array, compute_size: int = 128, name: str | None = None) -> Array:
     value = floating(data)
     found = np.fft.fft(value.astype(np.float64))
     both = np.stack([found.real, found.imag], axis=-1)
-    return Array(both.reshape(*value.shape[:-1], -1).astype(value.dtype))
+    return Array(both.reshape(*value.shape[:-1], 2 * value.shape[-1]).astype(value.dtype))
 
 
 def ifft(data: Array, compute_size: int = 128, name: str | None = None) -> Array:
     """The real part of the inverse of ``fft``, times the number of places."""
     value = floating(data)
-    pairs = value.astype(np.float64).reshape(*value.shape[:-1], -1, 2)
+    pairs = value.astype(np.float64).reshape(*value.shape[:-1], value.shape[-1] // 2, 2)
     whole = pairs[..., 0] + 1j * pairs[..., 1]
     return Array((np.fft.ifft(whole).real * pairs.shape[-2]).astype(value.dtype))
 

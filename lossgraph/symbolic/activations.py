@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from .elementwise import _chosen, _floating, relu, sigmoid, softrelu, softsign, tanh
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import Operand, Symbol, beside, function, wrap
 
 # the constants of self-normalizing networks (Klambauer et al. 2017)
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -134,7 +134,7 @@ def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
     """A parameter of each channel (axis 1), ready to broadcast."""
     if gamma is None:
         raise InputError("act_type 'prelu' needs gamma")
-    slopes = ops.cast(as_expr(gamma), x.dtype)
+    slopes = beside(gamma, x)
     if slopes.rank == 1 and x.rank > 2:
         slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
     return slopes

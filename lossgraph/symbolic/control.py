@@ -39,7 +39,10 @@ def foreach(
         raise InputError(f"F.contrib.foreach: body: expected a function, got {shown(body)}")
     shape_of_outputs: list[Any] = []
     counted = isinstance(data, (int, np.integer, SymbolicSize)) and not isinstance(data, bool)
-    read = [ops.iota(_steps(data))] if counted else _exprs(data)
+    try:
+        read = [ops.iota(_steps(data))] if counted else _exprs(data)
+    except InputError as error:
+        raise InputError(f"F.contrib.foreach: data: {error}, or a number of steps") from None
 
     def step(states: list[Expr], elements: list[Expr]) -> tuple[list[Expr], list[Expr]]:
         # MXNet knows no rank 0: the elements of a vector have one element

@@ -12,7 +12,10 @@ first as further columns of the same arrays.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 # The logarithm of zero: far below any sum of log-probabilities, and finite, so that no
 # difference of two of them is NaN, in value or gradient.
@@ -73,9 +76,8 @@ def ctc_log_likelihood(
     value = _likelihood(F, chain((steps + 1) // 2 * 2))
     beside, gradient = _with_posterior(F, chain(steps), log_probs, labels, blank, input_lengths)
     per_sample = (-1, 1, 1)
-    likelihood = F.with_gradient(
-        F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
-    )
+    value, beside = (F.reshape(_at_most_sure(F, x), per_sample) for x in (value, beside))
+    likelihood = F.with_gradient(value, [log_probs], [gradient], beside)
     return F.reshape(likelihood, (-1,))
 
 
@@ -118,6 +120,13 @@ def ctc_loss(
     likelihood = known * ctc_log_likelihood(F, log_probs, labels, lengths, blank, input_lengths)
     impossible = likelihood <= LOG_ZERO / 2
     return F.where(impossible, F.zeros_like(likelihood), -likelihood)
+
+
+def _at_most_sure(F: Any, log_likelihood: Any) -> Any:
+    """0 for what rounding has put above it; what is far above belongs to no probabilities."""
+    rounding = float(np.finfo(log_likelihood.dtype).eps)
+    most = min(30 * math.sqrt(rounding), 0.01)
+    return F.where(log_likelihood < most, F.minimum(log_likelihood, 0.0), log_likelihood)
 
 
 def checked_labels(

@@ -16,7 +16,18 @@ from ..ir.expr import Expr
 from ..ir.ops.convolution import unconvolve
 from .elementwise import _chosen, _floating
 from .shape import pad as padded
-from .symbol import Operand, Symbol, _dim_of, as_expr, as_shape, function, promote, static, wrap
+from .symbol import (
+    Operand,
+    Symbol,
+    _dim_of,
+    as_expr,
+    as_shape,
+    beside,
+    function,
+    promote,
+    static,
+    wrap,
+)
 
 
 @function()
@@ -44,7 +55,7 @@ def FullyConnected(
     _check_outputs("FullyConnected", "num_hidden", num_hidden, w.shape[0])
     if flatten:
         x = ops.reshape(x, (x.shape[0], dims.product(x.shape[1:])))
-    b = _bias("FullyConnected", bias, no_bias, x.dtype)
+    b = _bias("FullyConnected", bias, no_bias, x)
     if x.rank == 2:
         return wrap(ops.gemm(x, w, b, transpose_b=True))
     product = ops.matmul(x, ops.matrix_transpose(w))
@@ -56,12 +67,12 @@ def _check_outputs(layer: str, name: str, given: Any, found: Dim) -> None:
         raise InputError(f"{layer}: {name} is {given}, but the weights are for {found}")
 
 
-def _bias(layer: str, bias: Operand | None, no_bias: bool, dtype: str) -> Expr | None:
+def _bias(layer: str, bias: Operand | None, no_bias: bool, x: Expr) -> Expr | None:
     if no_bias:
         return None
     if bias is None:
         raise InputError(f"{layer}: bias is missing: give it, or no_bias=True")
-    return ops.cast(as_expr(bias), dtype)
+    return beside(bias, x)
 
 
 # --- convolutions -------------------------------------------------------------------------------
@@ -110,7 +121,7 @@ def _window(
 
 
 def _with_bias(layer: str, x: Expr, bias: Operand | None, no_bias: bool) -> Symbol:
-    b = _bias(layer, bias, no_bias, x.dtype)
+    b = _bias(layer, bias, no_bias, x)
     return wrap(x if b is None else x + ops.expand_dims(b, range(1, x.rank - 1)))
 
 

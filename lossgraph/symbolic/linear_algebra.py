@@ -220,9 +220,9 @@ def _diagonal(a: Expr, offset: int) -> Expr:
     """The elements of a diagonal, along the last axis."""
     rows = a.shape[-2] if offset >= 0 else a.shape[-2] + offset
     columns = a.shape[-1] - offset if offset >= 0 else a.shape[-1]
-    size = dims.minimum(rows, columns)
-    a = ops.take_range(a, a.rank - 2, max(-offset, 0), size)
-    a = ops.take_range(a, a.rank - 1, max(offset, 0), size)
+    size = dims.maximum(dims.minimum(rows, columns), 0)
+    for axis, first in ((a.rank - 2, max(-offset, 0)), (a.rank - 1, max(offset, 0))):
+        a = ops.take_range(a, axis, dims.minimum(first, a.shape[axis]), size)
     place = ops.broadcast_to(ops.expand_dims(ops.iota(size), (1,)), (*a.shape[:-1], 1))
     return ops.squeeze(ops.pick(a, place, -1), (-1,))
 

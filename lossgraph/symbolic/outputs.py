@@ -18,7 +18,17 @@ from . import ctc
 from .control import foreach
 from .elementwise import _chosen, _floating
 from .index import one_hot
-from .symbol import Operand, Symbol, as_expr, function, functions, same_size, user_size, wrap
+from .symbol import (
+    Operand,
+    Symbol,
+    as_expr,
+    beside,
+    function,
+    functions,
+    same_size,
+    user_size,
+    wrap,
+)
 
 # --- outputs ------------------------------------------------------------------------------------
 
@@ -63,7 +73,7 @@ def SoftmaxOutput(
     probabilities = ops.softmax(x, (axis,))
     target = as_expr(label)
     if target.rank == given.rank and _same_shape(target, given):
-        gradient = probabilities - ops.reshape(ops.cast(target, x.dtype), x.shape)
+        gradient = probabilities - ops.reshape(beside(label, x), x.shape)
     else:
         places = user_size(product(x.shape[2:])) if multi_output else 1
         classes = _class_gradient(probabilities, target, axis, smooth_alpha)
@@ -120,7 +130,7 @@ def _regression(
 ) -> Any:
     def call(data: Operand, label: Operand, grad_scale: float = 1.0) -> Symbol:
         x = _floating(data)
-        target = ops.reshape(ops.cast(as_expr(label), x.dtype), x.shape)
+        target = ops.reshape(beside(label, x), x.shape)
         outputs = ops.cast(ops.size_of(product(x.shape[1:])), x.dtype)
         value = predict(x)
         gradient = derivative(value, target) * float(grad_scale) / outputs

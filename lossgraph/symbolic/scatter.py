@@ -20,6 +20,8 @@ from .symbol import Operand, Symbol, as_expr, function, promote, static, wrap
 def _written(x: Expr, index: Expr, updates: Expr, axis: int) -> Expr:
     """``x`` with updates added at indices along an axis, in their shape."""
     length = x.shape[axis]
+    if length == 0 and 0 in index.shape:
+        return x
     mask = _validity(index, length, "raise", x.dtype)
     updates = updates if mask is None else updates * mask
     places = in_range(index, length, "raise")

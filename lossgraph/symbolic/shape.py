@@ -29,7 +29,6 @@ from .symbol import (
     is_one,
     promote,
     static,
-    user_size,
     wrap,
 )
 from .symbol import (
@@ -474,9 +473,13 @@ def eye(
     """
     rows = _dim_of(N)
     columns = rows if isinstance(M, (int, np.integer)) and M == 0 else _dim_of(M)
+    return created(lambda kind: ops.cast(_on_diagonal(rows, columns, k), kind), dtype)
+
+
+def _on_diagonal(rows: Dim, columns: Dim, k: int) -> Expr:
+    """Where the k-th diagonal of a matrix is, as bool."""
     row = ops.expand_dims(ops.iota(rows), (1,))
-    column = ops.expand_dims(ops.iota(columns), (0,))
-    return created(lambda kind: ops.cast(ops.equal(row + k, column), kind), dtype)
+    return ops.equal(row + k, ops.expand_dims(ops.iota(columns), (0,)))
 
 
 @function(True)
@@ -485,9 +488,9 @@ def diag(data: Operand, k: int = 0, axis1: int = 0, axis2: int = 1) -> Symbol:
     x = as_expr(data)
     if x.rank == 1:
         size = x.shape[0] + abs(k)
-        on_diagonal = as_expr(eye(user_size(size), k=k, dtype=x.dtype))
         before, after = (0, k) if k >= 0 else (-k, 0)
-        return wrap(on_diagonal * ops.expand_dims(ops.pad(x, (before,), (after,)), (1,)))
+        column = ops.expand_dims(ops.pad(x, (before,), (after,)), (1,))
+        return wrap(ops.where(_on_diagonal(size, size, k), column, 0))
     a, b = canonical_axis(axis1, x.rank), canonical_axis(axis2, x.rank)
     rest = [axis for axis in range(x.rank) if axis not in (a, b)]
     x = ops.transpose(x, (*rest, a, b))

@@ -17,11 +17,22 @@ from ..ir import dims, ops
 from ..ir.expr import Expr, const
 from .elementwise import _floating
 from .shape import _pad_from_inside
-from .symbol import Operand, Symbol, _dim_of, as_expr, function, promote, static, wrap
+from .symbol import (
+    Operand,
+    Symbol,
+    _dim_of,
+    as_expr,
+    beside,
+    function,
+    promote,
+    static,
+    user_size,
+    wrap,
+)
 
 
 def _length(name: str, value: Any) -> int:
-    length = static(_dim_of(value), name)
+    length = static(_dim_of(value), name.partition(":")[0])
     if length < 1:
         raise InputError(f"{name}: expected 1 or more, got {length}")
     return length
@@ -87,7 +98,7 @@ def rfft(data: Operand, n: int | None = None) -> list[Symbol]:
     with zeros.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "rfft") if n is None else _length("n", n)
+    places = _length("rfft: the length", user_size(x.shape[-1]) if n is None else n)
     cosines, sines = _waves(places, places // 2 + 1)
     x = _of_length(x, places)
     return [wrap(_times(x, cosines)), wrap(_times(x, -sines))]
@@ -98,7 +109,7 @@ def irfft(real: Operand, imag: Operand, n: int | None = None) -> Symbol:
     """The signal of ``n`` places (2 (bins-1) by default) whose ``rfft`` that is."""
     (a, b), _ = promote(real, imag, floating=True)
     bins = static(a.shape[-1], "irfft")
-    places = 2 * (bins - 1) if n is None else _length("n", n)
+    places = _length("irfft: the length", 2 * (bins - 1) if n is None else n)
     used = places // 2 + 1
     cosines, sines = _waves(places, used)
     weights = np.full((used, 1), 2.0 / places)  # a bin stands for its conjugate too,
@@ -118,7 +129,7 @@ def fft(data: Operand, compute_size: int = 128, name: str | None = None) -> Symb
         name: MXNet's name of the operator, without meaning here.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "fft")
+    places = _length("fft: the length", user_size(x.shape[-1]))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=-1).reshape(places, 2 * places)
     return wrap(_times(x, both))
@@ -133,7 +144,7 @@ def ifft(data: Operand, compute_size: int = 128, name: str | None = None) -> Sym
         name: MXNet's name of the operator, without meaning here.
     """
     x = _floating(data)
-    places = static(x.shape[-1], "ifft") // 2
+    places = _length("ifft: half the length", user_size(x.shape[-1] // 2))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=1).reshape(2 * places, places)
     return wrap(_times(x, both))
@@ -170,7 +181,7 @@ def stft(
         x = _centered(x, size // 2, pad_mode)
     frames = _frames(x, size, _length("hop_length", hop))
     if window is not None or win_length is not None:
-        frames = frames * _weights(window, win_length, size, x.dtype)
+        frames = frames * _weights(window, win_length, size, x)
     parts = [as_expr(part) for part in rfft(wrap(frames))]
     scale = size**-0.5 if normalized else 1.0
     turned = [ops.matrix_transpose(part) for part in parts]
@@ -186,15 +197,14 @@ def _centered(x: Expr, half: int, mode: str) -> Expr:
     return _pad_from_inside(x, x.rank - 1, half, half, mode)
 
 
-def _weights(window: Any, win_length: int | None, size: int, dtype: str) -> Expr:
+def _weights(window: Any, win_length: int | None, size: int, x: Expr) -> Expr:
     """The window in the middle of a frame."""
     length = size if win_length is None else _length("win_length", win_length)
-    given = ops.full(1.0, dtype, (length,)) if window is None else as_expr(window)
+    given = ops.full(1.0, x.dtype, (length,)) if window is None else beside(window, x)
     if given.shape != (length,) or length > size:
         raise InputError(
             f"stft: a window of {length} in a frame of {size} needs as many weights, "
             f"got {given.type}"
         )
     before = (size - length) // 2
-    weights = promote(wrap(given))[0][0]
-    return ops.pad(ops.cast(weights, dtype), (before,), (size - length - before,))
+    return ops.pad(given, (before,), (size - length - before,))

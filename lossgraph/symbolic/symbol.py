@@ -428,6 +428,11 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
     return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
 
 
+def beside(value: Operand, x: Expr) -> Expr:
+    """An operand in the dtype of an array that it is used with, numbers with all their digits."""
+    return ops.cast(promote(wrap(x), value)[0][1], x.dtype)
+
+
 def binary(operation: Callable[..., Expr], *values: Operand, floating: bool = False) -> Symbol:
     """An operation on arrays of one dtype."""
     exprs, weak = promote(*values, floating=floating)

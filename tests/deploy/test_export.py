@@ -20,6 +20,7 @@ from lossgraph import gluon, nn
 from lossgraph.catalogue import entries, example_types
 from lossgraph.compare.checks import check_file, find_models
 from lossgraph.deploy.export import export_folder
+from lossgraph.deploy.serving import load_models
 from lossgraph.errors import InputError, LoweringError
 from lossgraph.models import files
 
@@ -48,6 +49,7 @@ def test_the_files_are_those_documented(tmp_path: Path) -> None:
     written = ce(tmp_path / "ce", grad=["pred"])
     assert sorted(content(tmp_path / "ce")) == [
         "README.md",
+        "manifest.json",
         *(f"test_data_set_0/{kind}_{k}.pb" for kind in ("input", "output") for k in (0, 1)),
         "training.onnx",
         "value.onnx",
@@ -275,3 +277,87 @@ def test_values_are_those_of_the_formula(tmp_path: Path) -> None:
         for name in ("input_0", "input_1", "output_0")
     )
     np.testing.assert_allclose(loss, np.abs(pred - label).mean(axis=1), rtol=1e-6)
+
+
+def killed_after(renames: int, folder: Path) -> None:
+    """An export into a folder by a process that ends after some renames, as if it were killed."""
+    script = f"""
+import os
+from pathlib import Path
+import lossgraph as lg
+from lossgraph.deploy.export import export_folder
+real, left = os.replace, [{renames}]
+def replace(*args):
+    if not left[0]:
+        os._exit(9)
+    left[0] -= 1
+    real(*args)
+os.replace = replace
+export_folder(
+    lg.gluon.SoftmaxCELoss(axis=0), {{"pred": ("float32", (3, "N")), "label": ("int64", ("N",))}},
+    {str(folder)!r}, ["pred"])
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+
+
+def test_an_export_that_was_killed_is_never_read_as_a_whole(tmp_path: Path) -> None:
+    for renames in (0, 1, 3):
+        ce(tmp_path, grad=["pred"])
+        assert not failed(tmp_path)
+        killed_after(renames, tmp_path)
+        left = [path for path in tmp_path.rglob(".*") if path.is_file()]
+        assert left, "the files that were not renamed"
+        halves = failed(tmp_path)
+        if renames:
+            assert all("an export was interrupted" in text for text in halves)
+            assert halves
+            with pytest.raises(InputError, match="an export was interrupted"):
+                load_models(tmp_path)
+        else:  # nothing was renamed: the earlier export is whole
+            assert not halves
+        ce(tmp_path, grad=["pred"])
+        assert not failed(tmp_path)
+        assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    alive = tmp_path / f".value.onnx.{os.getppid()}.tmp"
+    others = [tmp_path / ".value.onnx.tmp", tmp_path / ".notes.99999999.tmp"]
+    for path in (alive, *others):
+        path.write_bytes(b"")
+    ce(tmp_path)
+    assert all(path.exists() for path in (alive, *others))
+
+
+def test_a_folder_without_a_manifest_is_taken_as_it_is(tmp_path: Path) -> None:
+    ce(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    assert not failed(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    assert not failed(tmp_path)
+
+
+@pytest.mark.parametrize("size", [99_999_999_999, 2**62, 10**30])
+def test_test_data_beyond_memory_are_refused(size: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pred: data of shape .* give smaller sizes"):
+        export_folder(
+            gluon.L2Loss(), {"pred": ("float32", ("N", 3)), "label": ("float32", ("N", 3))},
+            tmp_path, sizes={"N": size},
+        )  # fmt: skip
+
+
+def test_names_and_options_of_a_user_are_text_in_the_page(tmp_path: Path) -> None:
+    def evil(F: Any, pred: Any, label: Any, word: str = "`|<b>x</b>``") -> Any:
+        r"""A loss.
+
+        .. math:: ``` <script>alert(1)</script>
+        """
+        return F.abs(pred - label)
+
+    evil.__name__ = "<img src=x onerror=alert(1)>\n# [a](b)"
+    export_folder(evil, REGRESSION, tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert r"# \<img src=x onerror=alert(1)\> \# \[a\](b)" in page
+    assert r"``` '`\|<b>x</b>``' ```" in page
+    assert page.count("```math") == 1
+    assert "''' <script>" in page  # inside the block, which it does not end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -141,6 +142,9 @@ def test_what_cannot_be_served(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="would both be called 'l2': rename one"):
         load_models(tmp_path)
     (tmp_path / "a/l2/value.onnx").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"a/l2/value\.onnx is not of the export that wrote"):
+        load_models(tmp_path / "a")
+    (tmp_path / "a/l2/manifest.json").unlink()
     with pytest.raises(InputError, match=r"a/l2/value\.onnx is not an ONNX model"):
         load_models(tmp_path / "a")
 
@@ -178,3 +182,47 @@ def test_serve_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "kserve", None)
     monkeypatch.delitem(sys.modules, "lossgraph.deploy.server", raising=False)
     assert "pip install 'lossgraph[serve]'" in refused("serve", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "shape", [[2**62, 2**62, 0], [2**63], [0, 2**62], [10**30, 0], [-1, 0], [True]], ids=str
+)
+def test_a_shape_that_no_array_has_is_the_mistake_of_the_client(shape: list[Any]) -> None:
+    for data in ([], b""):
+        with pytest.raises(InputError, match=r"x: .*(too many elements|is no shape)"):
+            Tensor("x", "FP32", shape, data).to_array()
+
+
+def test_any_body_is_answered_or_refused(tmp_path: Path) -> None:
+    """Requests of which a few bytes, or a part of the JSON, are something else."""
+    export_folder(gluon.L2Loss(), PAIR, tmp_path / "l2")
+    (model,) = load_models(tmp_path)
+    rng = np.random.default_rng(0)
+    parts: list[Any] = [
+        None, True, -1, 2**62, 10**30, 0.5, "NaN", "x", [], {}, [[]], [2**62, 2**62, 0], [-1],
+        [[1], 2], "FP32", "BOOL", {"binary_data_size": 4}, {"binary_data_size": -1}, "\ud800", [{}],
+        ["Infinity"],
+    ]  # fmt: skip
+    inputs = [
+        {"name": name, "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]} for name in PAIR
+    ]
+
+    def answered(body: bytes, size: str | None = None) -> None:
+        with contextlib.suppress(InputError):
+            model.answer(body, size)
+
+    plain = {"id": "a", "inputs": inputs, "outputs": [{"name": "loss"}], "parameters": {}}
+    model.answer(json.dumps(plain).encode())
+    for part in parts:
+        for key in plain:
+            answered(json.dumps({**plain, key: part}).encode())
+        for key in (*inputs[0], "parameters"):
+            changed = [{**inputs[0], key: part}, inputs[1]]
+            answered(json.dumps({**plain, "inputs": changed}).encode(), None)
+            answered(json.dumps({**plain, "inputs": changed}).encode() + bytes(8), "9" * 5000)
+    whole = json.dumps(plain).encode()
+    for _ in range(300):
+        body = bytearray(whole)
+        for place in rng.integers(0, len(body), rng.integers(1, 4)):
+            body[place] = rng.integers(0, 256)
+        answered(bytes(body), rng.choice([None, "3", str(len(body)), "-1", "x"]))

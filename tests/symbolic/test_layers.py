@@ -7,7 +7,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph.authoring.functions import FunctionLoss
-from operator_laws import check_derivatives, check_opsets, check_values, values
+from operator_laws import check_derivatives, check_opsets, check_values, parts, values
 from support import assert_close
 
 RNG = np.random.default_rng(8)
@@ -158,6 +158,20 @@ def test_signals_have_lengths_by_name():
         assert slopes.shape == arrays["x"].shape
 
 
+def test_constants_have_the_digits_of_what_they_meet():
+    x, third = np.eye(3)[None], 1 / 3
+    for body in (
+        lambda F, x: F.FullyConnected(x, F.array([[third] * 3]), F.array([0.0]), flatten=False),
+        lambda F, x: F.Convolution(x, F.array([[[third]] * 3]), F.array([0.0])),
+        lambda F, x: F.FullyConnected(x * 0, F.ones((1, 3)), F.array([third]), flatten=False),
+        lambda F, x: F.stft(x, 3, 3, window=[third] * 3, center=False)[0],
+        lambda F, x: F.LeakyReLU(-x, F.array([third]), act_type="prelu") * -1,
+    ):
+        found = FunctionLoss(body)(x)
+        kept = found[found > 0]
+        assert_close(kept, np.full(len(kept), third), tolerance=(1e-15, 0))
+
+
 def test_the_maximum_is_shared_and_nan_is_kept():
     x = np.array([[[1.0, 1.0, 0.0, np.nan, 2.0]]])
     body = lambda F, x: F.Pooling(x, kernel=(2,), stride=(1,))  # noqa: E731
@@ -209,6 +223,7 @@ def test_pooling_as_mxnet_does(options, expected):
         (lambda F, x: F.FullyConnected(x, F.ones((3, 5)), no_bias=True), "Gemm"),
         (lambda F, x: F.FullyConnected(x, F.ones((3, 5)), no_bias=True, num_hidden=4), "are for 3"),
         (lambda F, x: F.frame(x, 9, 1), "does not fit"),
+        (lambda F, x: F.rfft(x[:, :, :, :0]), "expected 1 or more"),
         (lambda F, x: F.stft(x, 4, window=[1.0, 2.0]), "needs as many weights"),
     ],
 )
@@ -256,7 +271,7 @@ def spectral(F, x, y):
     """The distance of log-magnitudes of short-time transforms."""
 
     def magnitude(signal):
-        real, imag = F.stft(signal, 8, hop_length=4, window=F.array(np.hanning(8)))
+        real, imag = F.stft(signal, 8, hop_length=4, window=F.array(np.hanning(8), dtype=x.dtype))
         return F.log(F.square(real) + F.square(imag) + 1e-5)
 
     return F.mean(F.abs(magnitude(x) - magnitude(y)), axis=(1, 2))
@@ -278,3 +293,18 @@ def test_losses_of_images_and_signals(name):
     check_derivatives(body, arrays, orders=(1,), scale=10)
     same = FunctionLoss(body)(arrays["x"], arrays["x"])
     assert_close(same, np.zeros(2), tolerance=(0, 1e-12))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, arrays) in CASES.items() if len(arrays["x"]) == 2]
+)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_layers_of_no_sample_and_of_one(name, rows):
+    body, arrays = CASES[name]
+    given = {**arrays, "x": arrays["x"][:rows]}
+    check_values(body, given, tolerance=SUMS, named=(False,))
+    inputs = {n: lg.symbol(n, "float64", a.shape) for n, a in given.items()}
+    results = parts(body(lg.symbolic, **inputs))
+    total = sum((lg.symbolic.sum(result * result) for result in results), 0.0)
+    gradient = lg.grad(total, inputs["x"])
+    assert lg.compile((total, gradient))(**given)[1].shape == given["x"].shape

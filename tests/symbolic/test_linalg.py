@@ -8,7 +8,9 @@ import pytest
 import lossgraph as lg
 from lossgraph import symbolic
 from lossgraph.authoring.functions import FunctionLoss
-from operator_laws import check_derivatives, check_opsets, check_values, values
+from lossgraph.ir.batching import BatchDim
+from lossgraph.passes.batch_partition import batch_dims_of
+from operator_laws import check_derivatives, check_opsets, check_values, parts, values
 from support import assert_close
 
 RNG = np.random.default_rng(3)
@@ -243,3 +245,42 @@ def test_a_gaussian_likelihood_by_its_cholesky_factor():
 def test_what_is_no_square_is_refused(body, says):
     with pytest.raises(lg.InputError, match=says):
         FunctionLoss(body).program({"a": ("float32", (2, 3))})
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("name", ["potrf", "inverse", "det", "slogdet", "potri", "sumlogdiag"])
+def test_small_matrices_and_empty_stacks(name, size):
+    """Of no matrix, and of matrices without elements: their determinant is 1."""
+    for shape in ((2, size, size), (0, 3, 3)):
+        body = lambda F, a: getattr(F.linalg, name)(a)  # noqa: E731
+        check_values(body, {"a": 2 * np.ones(shape)}, named=(False,))
+        a = lg.symbol("a", "float64", shape)
+        first = parts(body(symbolic, a))[-1]
+        assert lg.compile(lg.grad(first, a))(np.ones(shape)).shape == shape
+
+
+def test_a_factorization_inside_a_loop():
+    """Scans in scans, whose bodies have to be told apart; the gradient has scans of its own."""
+
+    def body(F, a):
+        def step(one, total):
+            factor = F.linalg.potrf(definite(F, one))
+            return F.linalg.inverse(factor), total + F.linalg.sumlogdiag(factor)
+
+        outputs, total = F.contrib.foreach(step, a, F.zeros((1,), dtype=a.dtype))
+        return [outputs, total]
+
+    check_values(body, {"a": A}, tolerance=ITERATED)
+    check_derivatives(body, {"a": A}, orders=(1,))
+
+
+def test_matrices_of_a_batch_are_independent():
+    """So that a batch may be computed in parts."""
+    a, b = lg.symbol("a", "float64", ("N", 3, 3)), lg.symbol("b", "float64", ("N", 3, 2))
+    value = symbolic.linalg.trsm(symbolic.linalg.potrf(definite(symbolic, a)), b)
+    value = symbolic.sum(value, axis=(1, 2)) + symbolic.linalg.det(a)
+    inputs = [a.expr, b.expr]
+    dims = dict.fromkeys(inputs, BatchDim(0))
+    gradient = lg.grad(symbolic.sum(value), a)
+    found = batch_dims_of([value.expr, gradient.expr], dims, "N")
+    assert found == [BatchDim(0), BatchDim(0)]

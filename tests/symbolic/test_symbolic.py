@@ -326,3 +326,25 @@ def test_the_only_axis_is_not_split_away():
         return F.split(x, num_outputs=2, axis=0, squeeze_axis=True)[1]
 
     assert_close(FunctionLoss(body)(x), body(reference, reference.Array(x)).asnumpy())
+
+
+SPECIAL = np.array([0.5, np.nan, np.inf, -1.0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.diag(x),
+        lambda F, x: F.diag(x, k=-1),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=7, width=3),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=4, width=1),
+        lambda F, x: F.contrib.BilinearResize2D(
+            F.reshape(x, (1, 1, 2, 2)), height=3, width=2, align_corners=False
+        ),
+    ],
+)
+def test_a_special_number_stays_where_it_is(body):
+    """In a product with zeros it would be NaN everywhere else in its row."""
+    expected = body(reference, reference.Array(SPECIAL)).asnumpy()
+    assert not np.isnan(expected).all()
+    assert_close(FunctionLoss(body)(SPECIAL), expected)

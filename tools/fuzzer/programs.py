@@ -191,7 +191,9 @@ class Drawing:
         ]
         if not fits:
             return self._new_input(["N", "C", "K"][: max(least, 1)])
-        return str(fits[len(fits) - 1 - self.integer(0, len(fits) - 1)])  # the newest first
+        if self.integer(0, 4):  # mostly what was made last, so that programs get deep
+            return str(fits[-1])
+        return str(self.one_of(*fits))
 
     def like(self, name: str) -> str:
         shape = self.shape(name)

@@ -33,6 +33,7 @@ from ..expr import (
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
 from . import intervals
 from .erf import lower_erf
+from .integers import lower_mod, lower_power, power_of, quotient
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
 POSITIVE = ((0.2, 3.0),)
@@ -147,13 +148,6 @@ mul = _binary(
 )
 
 
-def _int_div(x: Array, y: Array) -> Array:
-    """Division; of integers truncating towards zero, as ONNX's Div does."""
-    if x.dtype.kind == "f":
-        return np.divide(x, y)
-    return np.asarray(np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y))).astype(x.dtype)
-
-
 def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     """The divisor of a 1 that has more axes gets those first.
 
@@ -169,7 +163,7 @@ def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
 
 div = _binary(
     "Div",
-    _int_div,
+    quotient,
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
     portable=_div_of_equal_ranks,
@@ -213,72 +207,26 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
 )
 
 
-def _mod_ref(x: Array, y: Array) -> Array:
-    return np.mod(x, y)
-
-
-def _lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
-    if not node.type.is_float:
-        return str(b.add("Mod", x, y))
-    # ONNX's floating Mod is C's fmod, which is exact and has the dividend's sign; the modulus of
-    # NumPy and MXNet has the divisor's.
-    zero, rest = b.const(0, node.dtype), b.add("Mod", x, y, fmod=1)
-    other_sign = b.add("Xor", b.add("Less", rest, zero), b.add("Less", y, zero))
-    wrong = b.add("And", other_sign, b.add("Not", b.add("Equal", rest, zero)))
-    return str(b.add("Where", wrong, b.add("Add", rest, y), rest))
-
-
 mod: Op = _binary(
     "Mod",
-    _mod_ref,
+    np.mod,
     lambda ct, out, x, y: (ct, -ct * floor(x / y)),
     domain=((0.1, 0.9), (1.1, 1.9)),
-    lower=_lower_mod,
+    lower=lower_mod,
     finite_on=(ANY, ABOVE_ZERO),
 )
 
 
-def _power_ref(x: Array, y: Array) -> Array:
-    """The power; of integers by negative exponents truncated, where NumPy has none."""
-    if x.dtype.kind == "f":
-        return np.power(x, y)
-    whole = np.power(x, np.maximum(y, 0))
-    with np.errstate(all="ignore"):
-        fraction = np.power(x.astype(np.float64), y).astype(x.dtype)
-    return np.where(y < 0, fraction, whole)
-
-
-_EXPONENT_BITS = 6  # whatever is not 0, 1 or -1 has no power of 2^6 in 64 bits
-
-
-def _lower_power(b: Any, node: Expr, x: str, y: str) -> str:
-    """ONNX's Pow; of integers, which engines raise in float64, by squaring.
-
-    An exponent beyond the bits is replaced by one that is as odd.
-    """
-    if node.type.is_float or b.is_faithful("Pow", node.dtype):
-        return str(b.add("Pow", x, y))
-    zero, one, two, most = (b.const(n, node.dtype) for n in (0, 1, 2, 2**_EXPONENT_BITS - 1))
-    even = b.const(2**_EXPONENT_BITS - 2, node.dtype)
-    large = b.add("Add", even, b.add("Mod", b.add("Max", y, zero), two))
-    bits, total, square = b.add("Where", b.add("Greater", y, most), large, y), one, x
-    for _ in range(_EXPONENT_BITS):
-        odd = b.add("Equal", b.add("Mod", bits, two), one)
-        total = b.add("Mul", total, b.add("Where", odd, square, one))
-        bits, square = b.add("Div", bits, two), b.add("Mul", square, square)
-    return str(b.add("Where", b.add("Less", y, zero), b.add("Pow", x, y), total))
-
-
 power: Op = _binary(
     "Pow",
-    _power_ref,
+    power_of,
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
     lambda ct, out, x, y: (
         ct * masked_mul(y, power(x, y - 1)),
         None if depends_on_no_input(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
-    lower=_lower_power,
+    lower=lower_power,
     positive_if=(0,),
     finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,

@@ -376,11 +376,6 @@ STABILIZE = RuleSet(
             lambda o, x: o.log1m_exp(x),
         ),
         Rule(
-            "1-cos(x) = 2*sin(x/2)^2",
-            lambda o, x: 1 - o.cos(x),
-            lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
-        ),
-        Rule(
             "cos(x)-1 = -2*sin(x/2)^2",
             lambda o, x: o.cos(x) - 1,
             lambda o, x: -2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
