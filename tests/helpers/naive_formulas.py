@@ -33,10 +33,20 @@ class Dual:
 
     def __truediv__(self, other):
         other = dual(other)
+        if other.value == 0:
+            return NOTHING
         value = self.value / other.value
         return Dual(value, (self.slope - value * other.slope) / other.value)
 
+    def __lt__(self, other):
+        return self.value < dual(other).value
+
+    def __gt__(self, other):
+        return self.value > dual(other).value
+
     def __pow__(self, k):
+        if self.value == 0 and k < 1:
+            return NOTHING
         return Dual(self.value**k, k * self.value ** (k - 1) * self.slope)
 
     def __neg__(self):
@@ -54,14 +64,20 @@ class Dual:
     __radd__, __rmul__ = __add__, __mul__
 
 
+NOTHING = Dual(mp.nan, mp.nan)  # outside the domain of a function, which a guard may keep out
+
+
 def dual(x):
     return x if isinstance(x, Dual) else Dual(mp.mpf(x), mp.mpf(0))
 
 
 def _function(value, slope):
     def apply(x):
-        y = value(x.value)
-        return Dual(y, slope(x.value, y) * x.slope)
+        try:
+            y = value(x.value)
+            return Dual(y, slope(x.value, y) * x.slope)
+        except (ZeroDivisionError, ValueError):
+            return NOTHING
 
     return staticmethod(apply)
 
@@ -81,6 +97,26 @@ class Exact:
     sinh = _function(mp.sinh, lambda x, y: mp.cosh(x))
     erf = _function(mp.erf, lambda x, y: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x))
     cos = _function(mp.cos, lambda x, y: -mp.sin(x))
+
+    @staticmethod
+    def where(condition, x, y):
+        return dual(x if condition else y)
+
+    @staticmethod
+    def minimum(x, y):
+        return dual(min(x, dual(y)))
+
+    @staticmethod
+    def maximum(x, y):
+        return dual(max(x, dual(y)))
+
+    @classmethod
+    def clip(cls, x, low, high):
+        return cls.minimum(cls.maximum(x, low), high)
+
+    @classmethod
+    def relu(cls, x):
+        return cls.maximum(x, 0)
 
 
 # What is made of a linear function of x: all of them positive.
@@ -125,6 +161,23 @@ OUTER = {
     "log(p/(p+q))": (2, lambda o, p, q: o.log(p / (p + q))),
     "log(p)-log(q)": (2, lambda o, p, q: o.log(p) - o.log(q)),
 }
+# What keeps something out that overflows or has no value, beside a formula f that is right.
+GUARDS = {
+    "where(x>.3, log(x)*f+1, x)": lambda o, x, f: o.where(x > 0.3, o.log(x) * f + 1, x),
+    "where(x<7, 3*(exp(x)-1)*f, x)": lambda o, x, f: o.where(x < 7, 3 * (o.exp(x) - 1) * f, x),
+    "where(x>.3, f/x+x**.3, f)": lambda o, x, f: o.where(x > 0.3, f / x + x**0.3, f),
+    "where(x<.3, f, sqrt(x)+f)": lambda o, x, f: o.where(x < 0.3, f, o.sqrt(x) + f),
+    "where(x<7, where(x>.3, log(x), exp(x))*f, x)": lambda o, x, f: o.where(
+        x < 7, o.where(x > 0.3, o.log(x), o.exp(x)) * f, x
+    ),
+    "clip(exp(x), .8, 1.2)*f": lambda o, x, f: o.clip(o.exp(x), 0.8, 1.2) * f,
+    "minimum(exp(x)*2, f+9)": lambda o, x, f: o.minimum(o.exp(x) * 2, f + 9),
+    "maximum(3-cosh(x), f)": lambda o, x, f: o.maximum(3 - o.cosh(x), f),
+    "relu(3-exp(x))+f": lambda o, x, f: o.relu(3 - o.exp(x)) + f,
+    "1/where(x>.3, log(x)+2, 1+0*x)*f": lambda o, x, f: (
+        1 / o.where(x > 0.3, o.log(x) + 2, 1 + 0 * x) * f
+    ),
+}
 SLOPES, SHIFTS = (1, -1, 2, -0.5), (0, 1, -2)
 
 
@@ -152,6 +205,13 @@ def random_formula(seed: int, depth: int = 2):
         return compose(INNER, below - 1) if below and rng.random() < 0.6 else leaf()
 
     return compose(OUTER, depth)
+
+
+def guarded_formula(seed: int):
+    """``(f, text)``: a guard around a formula."""
+    formula, text = random_formula(seed, depth=1)
+    name = random.Random(seed).choice(sorted(GUARDS))
+    return (lambda o, x: GUARDS[name](o, x, formula(o, x))), f"{name}, f={text}"
 
 
 def exact(formula, point: float):

@@ -8,26 +8,28 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from naive_formulas import POINTS, exact, random_formula
+from naive_formulas import POINTS, exact, guarded_formula, random_formula
 from tolerances import TOLERANCE
 
 NEAR = tuple(point for point in POINTS if abs(point) < 1000)  # where many digits cost little
 
 
 @functools.cache
-def truth(seed, points):
-    formula, _ = random_formula(seed)
+def truth(seed, points, make):
+    formula, _ = make(seed)
     return [(point, exact(formula, point)) for point in points]
 
 
-def check(seed, dtype, points=POINTS):
+def check(seed, dtype, points=POINTS, make=random_formula):
     """A formula's value and slope where the exact ones are numbers of the dtype."""
-    formula, text = random_formula(seed)
+    formula, text = make(seed)
     body = lambda F, x: formula(F, x)  # noqa: E731
     run = lg.compile(body, {"x": (dtype, ("N",))}, grad=("x",))
     info = np.finfo(dtype)
     there = [
-        (p, e) for p, e in truth(seed, points) if e and all(abs(part) < info.max for part in e)
+        (p, e)
+        for p, e in truth(seed, points, make)
+        if e and all(abs(part) < info.max for part in e)
     ]
     value, grads = run(np.array([p for p, _ in there], dtype))
     rtol, atol = TOLERANCE[dtype]
@@ -44,3 +46,9 @@ def check(seed, dtype, points=POINTS):
 def test_value_and_slope(seed, dtype):
     """Of thousands that hold: ``check`` takes any seed."""
     check(seed, dtype, POINTS if seed % 10 == 0 else NEAR)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(20))
+def test_value_and_slope_beside_what_a_guard_keeps_out(seed, dtype):
+    check(seed, dtype, POINTS if seed % 10 == 0 else NEAR, guarded_formula)

@@ -73,7 +73,12 @@ def is_a_number(a: Expr, **_: Any) -> bool:
 
 
 QUOTIENTS = [rule for name in _FUNCTIONS for rule in _of(name)] + [
-    # the versed sine by the half angle, as it is written before
+    # the versed sine by the half angle, in which nothing cancels
+    Rule(
+        "1-cos(x) = 2*sin(x/2)^2",
+        lambda o, x: 1 - o.cos(x),
+        lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+    ),
     Rule(
         "2*sin(x/2)^2/x = sin(x/2)*sin_quotient(x/2)",
         lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)) / x,
