@@ -431,7 +431,6 @@ logsumexp = _reduction(
     lambda ct, out, x, axes: (ct * softmax(x, axes),),
     _lower_logsumexp,
     _float_keepdims,
-    finite_on=(intervals.ANY,),
 )
 softmax: Reduction = _reduction(
     "Softmax",
@@ -441,7 +440,6 @@ softmax: Reduction = _reduction(
     _float_same,
     positive_if=(),
     nonnegative=True,
-    finite_on=(intervals.ANY,),
     range_of=lambda node, x: (0.0, 1.0),
 )
 log_softmax = _reduction(
@@ -451,7 +449,6 @@ log_softmax = _reduction(
     _lower_log_softmax,
     _float_same,
     portable=_portable_log_softmax,
-    finite_on=(intervals.ANY,),
 )
 
 # --- along one axis -----------------------------------------------------------------------
