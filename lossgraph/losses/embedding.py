@@ -68,7 +68,7 @@ def cosine_embedding(
 
     Pairs with another label add nothing. ``passes``: the gradient passes at the margin.
     """
-    alike = (1 - similarity) * (label == 1)
+    alike = (1 - similarity) * (label == 1) + 0 * label  # which keeps a label of NaN
     beyond = (label == -1) * (similarity - margin)
     return alike + (clamp(F, beyond) if passes else F.relu(beyond))
 

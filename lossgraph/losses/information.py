@@ -11,6 +11,7 @@ from typing import Any
 
 from ..authoring.annotations import Share
 from ..symbolic.ctc import LOG_ZERO
+from .axes import total
 from .limits import (
     UNDERFLOW,
     broadcast_all,
@@ -38,7 +39,7 @@ def entropy(
 
     Source: Shannon (1948), Bell System Technical Journal 27.
     """
-    return in_base(F, -_mean_log(F, p, p, from_logits, axis), base)
+    return in_base(F, _minus(F, _mean_log(F, p, p, from_logits, axis)), base)
 
 
 def cross_entropy(
@@ -56,7 +57,7 @@ def cross_entropy(
 
     Source: Kullback (1959), Information Theory and Statistics.
     """
-    return in_base(F, -_mean_log(F, p, q, from_logits, axis), base)
+    return in_base(F, _minus(F, _mean_log(F, p, q, from_logits, axis)), base)
 
 
 def relative_entropy(
@@ -84,7 +85,7 @@ def relative_entropy(
         by_p = F.where(never, F.where(q == 0, F.zeros_like(p) + math.inf, -math.inf), 1 - ratio)
         by_q = F.where(never, F.zeros_like(q), -p / q)
         value = F.with_gradient(value, [p, q], [by_p, by_q])
-    return in_base(F, F.sum(value, axis=axis), base)
+    return in_base(F, total(F, value, axis), base)
 
 
 def jensen_shannon(
@@ -117,7 +118,7 @@ def jensen_shannon(
         # where neither has anything the slope is the limit for what only one has
         slopes = [F.log1p(F.where(both == 0, F.ones_like(x), x)) / 2 for x in (lead, -lead)]
         terms = F.with_gradient(_to_mean(F, p, q, lead), [p, q], slopes)
-    return in_base(F, F.sum(terms, axis=axis), base)
+    return in_base(F, total(F, terms, axis), base)
 
 
 def mutual_information(
@@ -135,7 +136,7 @@ def mutual_information(
     Source: Shannon (1948), Bell System Technical Journal 27.
     """
     value = _mutual_of_logits(F, joint) if from_logits else _mutual(F, joint)
-    return in_base(F, F.sum(value, axis=_TABLE), base)
+    return in_base(F, total(F, value, _TABLE), base)
 
 
 def _mutual(F: Any, p: Any) -> Any:
@@ -194,14 +195,20 @@ def _to_mean(F: Any, p: Any, q: Any, lead: Any) -> Any:
     return (p + q) * F.where(near, inside, outside) / 4
 
 
+def _minus(F: Any, x: Any) -> Any:
+    """The negative, and of 0 no -0, which would be printed."""
+    value = F.where(x == 0, F.abs(x), -x)
+    return F.with_gradient(value, [x], [-F.ones_like(x)])
+
+
 def _mean_log(F: Any, p: Any, q: Any, from_logits: bool, axis: int) -> Any:
     """The mean of ``log(q)`` over what comes from ``p``."""
     if not from_logits:
-        return F.sum(xlogy(F, p, q), axis=axis)
+        return total(F, xlogy(F, p, q), axis)
     log_p, log_q = broadcast_all(F, _log_probs(F, p, axis), F.log_softmax(q, axis=axis))
     p = F.exp(log_p)
     never = F.maximum(p == 0, log_p < UNDERFLOW)  # 0 * inf, and its slopes
-    return F.sum(p * F.where(never, F.zeros_like(log_q), log_q), axis=axis)
+    return total(F, p * F.where(never, F.zeros_like(log_q), log_q), axis)
 
 
 def _log_probs(F: Any, logits: Any, axis: int) -> Any:

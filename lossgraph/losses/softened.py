@@ -6,6 +6,7 @@ from typing import Any
 
 from ..authoring.options import require_above
 from ..authoring.shapes import require_shape
+from .axes import total
 from .limits import softmax_divergence
 
 
@@ -27,7 +28,7 @@ def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -
     require_above("temperature", temperature, 0)
     require_shape("teacher", teacher.shape, student.shape)
     wanted, found = teacher / temperature, student / temperature
-    return F.sum(softmax_divergence(F, wanted, found, -1, temperature), axis=-1)
+    return total(F, softmax_divergence(F, wanted, found, -1, temperature), -1)
 
 
 def z_loss(F: Any, logits: Any) -> Any:
@@ -41,4 +42,5 @@ def z_loss(F: Any, logits: Any) -> Any:
 
     Source: Chowdhery et al. (2022), arXiv:2204.02311; Zoph et al. (2022), arXiv:2202.08906.
     """
-    return F.square(F.logsumexp(logits, axis=-1))
+    size = F.logsumexp(logits, axis=-1)
+    return F.square(size if len(logits.shape) > 1 else F.scalar(size))

@@ -51,5 +51,5 @@ def as_float(value: Raw) -> Raw:
 
 
 def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which a reduction adds up: float16 is too narrow for that."""
-    return FLOAT32 if dtype == np.float16 else dtype
+    """The dtype in which a reduction adds up: numpy adds rows onto each other one by one."""
+    return np.dtype(np.float64) if is_float(dtype) and dtype.itemsize < 8 else dtype

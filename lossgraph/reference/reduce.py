@@ -265,7 +265,7 @@ def l2_normalization(data: Array, eps: float = 1e-10, mode: str = "instance") ->
     if mode != "instance" and value.ndim < 3:
         raise InputError(f"mode {mode!r} needs at least 3 axes")
     axes = {"instance": range(1, value.ndim), "channel": (1,), "spatial": range(2, value.ndim)}
-    wide = value.astype(accumulator(value.dtype))
+    wide = value.astype(np.longdouble)  # whose range holds every square
     total = np.sum(np.square(wide), axis=tuple(axes[mode]), keepdims=True)
     return Array((wide / np.sqrt(total + eps)).astype(value.dtype))
 

@@ -234,7 +234,8 @@ def _logical(body: Callable[..., Expr], *names: str) -> Any:
     return function(True, *names[1:])(call)
 
 
-def _hypot(x: Expr, y: Expr) -> Expr:
+def hypotenuse(x: Expr, y: Expr) -> Expr:
+    """sqrt(x^2 + y^2), whose squares may overflow."""
     shape = ops.add(x, y).shape
     pair = [ops.expand_dims(ops.broadcast_to(part, shape), (-1,)) for part in (x, y)]
     return ops.squeeze(ops.norm(ops.concat(pair, -1), (-1,)), (-1,))
@@ -274,7 +275,7 @@ floor_divide = _binary(_floor_divide, "floor_divide")
 power = _binary(ops.power, "broadcast_power", "power", "pow")
 maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
 minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")
-hypot = _binary(_hypot, "broadcast_hypot", "hypot", floating=True)
+hypot = _binary(hypotenuse, "broadcast_hypot", "hypot", floating=True)
 masked_mul = _binary(ops.masked_mul, "masked_mul", floating=True)
 
 

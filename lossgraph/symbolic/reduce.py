@@ -13,10 +13,10 @@ from typing import Any
 from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import maximum, product
-from ..ir.expr import Expr
+from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis
 from ..passes.scan import scan
-from .elementwise import _chosen, _floating
+from .elementwise import _chosen, _floating, hypotenuse
 from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
 
 Axis = Axes
@@ -166,7 +166,8 @@ def L2Normalization(data: Operand, eps: float = 1e-10, mode: str = "instance") -
     x = _floating(data)
     axes = {"instance": range(1, x.rank), "channel": (1,), "spatial": range(2, x.rank)}
     over = tuple(_chosen("mode", mode, axes))
-    return wrap(x / ops.sqrt(ops.reduce_sum(x * x, over) + float(eps)))
+    norm = ops.norm(x, over)  # whose squares do not overflow
+    return wrap(x / hypotenuse(norm, const(float(eps) ** 0.5, x.dtype)))
 
 
 @function(True)

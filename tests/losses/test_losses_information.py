@@ -218,3 +218,29 @@ def test_mutual_information_is_what_both_say_less_what_they_say_together(p):
 @given(distributions(1), st.floats(1.1, 20))
 def test_a_base_is_a_unit(p, base):
     assert_close(measure("entropy", p, base=base) * np.log(base), measure("entropy", p))
+
+
+def test_single_distributions_have_values_without_axes():
+    """Where a batch has one value a row, a row alone has a value of shape ()."""
+    p, q = np.array([0.5, 0.5], "f"), np.array([0.25, 0.75], "f")
+    for loss, arrays in (
+        (losses.entropy, (p,)),
+        (losses.cross_entropy, (p, q)),
+        (losses.relative_entropy, (p, q)),
+        (losses.jensen_shannon, (p, q)),
+        (losses.mutual_information, (np.full((2, 2), 0.25, "f"),)),
+        (losses.distillation, (p, q)),
+        (losses.z_loss, (p,)),
+    ):
+        alone = loss(*arrays)
+        assert alone.shape == ()
+        assert alone == loss(*(x[None] for x in arrays))[0]
+
+
+def test_certainty_is_no_negative_zero():
+    for sure in (np.array([[1.0, 0.0]]), np.array([0.0, 1.0], "f")):
+        for value in (losses.entropy(sure), losses.cross_entropy(sure, sure)):
+            assert np.all(value == 0)
+            assert not np.signbit(value).any()
+    _, grads = losses.entropy.value_and_grad(np.array([1.0]))
+    assert grads["p"].tolist() == [-1.0]

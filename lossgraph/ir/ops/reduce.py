@@ -148,9 +148,19 @@ def _sum_over(b: Any, node: Expr, x: str) -> str:
     return lower_sum(b, x, node.args[0], node.attrs["axes"])
 
 
+def _added(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A sum or mean of floats in float64: NumPy adds rows onto each other one by one."""
+
+    def ref(x: Array, axes: Axes) -> Array:
+        wide = x if x.dtype.kind in "iub" else x.astype(np.promote_types(x.dtype, np.float64))
+        return np.asarray(function(wide, axis=axes, keepdims=True).astype(x.dtype))
+
+    return ref
+
+
 reduce_sum = _reduction(
     "ReduceSum",
-    _axis_ref(np.sum),
+    _added(np.sum),
     lambda ct, out, x, axes: (ct,),
     _sum_over,
     linear=True,
@@ -192,7 +202,7 @@ reduce_min = _reduction(
 
 mean_of_some = _reduction(  # of at least one element: nothing has a mean of 0 in some engines
     "MeanOfSome",
-    _axis_ref(np.mean),
+    _added(np.mean),
     lambda ct, out, x, axes: (
         ct / cast(size_of(product(x.shape[axis] for axis in axes)), x.dtype),
     ),
