@@ -81,7 +81,7 @@ def curve(loss: Block, sweep: Sweep, points: int | Sequence[float] | Array = 401
     run = _runner(loss, sweep)
     found = np.array([run(at) for at in x]).reshape(-1, 2)
     value, gradient = found[:, 0], found[:, 1]
-    return Curve(x, value, gradient, _kinks(run, x, gradient, dtype))
+    return Curve(x, value, gradient, _kinks(_inside(run, sweep.limits), x, gradient, dtype))
 
 
 def _runner(loss: Block, sweep: Sweep) -> Run:
@@ -97,6 +97,15 @@ def _runner(loss: Block, sweep: Sweep) -> Run:
         return float(np.sum(first, dtype="float64")), float(grads[sweep.input][sweep.entry])
 
     return run
+
+
+def _inside(run: Run, limits: tuple[float, float]) -> Run:
+    """The same, and NaN beyond the limits, where a loss is not to be called."""
+
+    def limited(x: float) -> tuple[float, float]:
+        return run(x) if limits[0] <= x <= limits[1] else (np.nan, np.nan)
+
+    return limited
 
 
 def _kinks(run: Run, x: Array, gradient: Array, dtype: np.dtype[Any]) -> tuple[Kink, ...]:

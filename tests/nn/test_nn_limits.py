@@ -21,7 +21,8 @@ def test_a_threshold_below_all_normal_numbers(threshold, dtype):
     assert_close(gluon.HuberLoss(rho=threshold)(one[:, None], other[:, None]), one * 0 + [0, 1])
     for loss in (nn.HuberLoss(delta=threshold), optax.huber_loss.with_options(delta=threshold)):
         value, grads = loss.value_and_grad(one, other)
-        assert np.isfinite(value).all() and (np.abs(value) <= threshold).all()
+        assert np.isfinite(value).all()
+        assert (np.abs(value) <= threshold).all()
         assert np.isfinite(next(iter(grads.values()))).all()
 
 
@@ -44,10 +45,13 @@ def test_sure_alignments_are_not_below_0():
     scores = np.array([[[17, 0], [17, 0]]], np.float32)
     log_probs = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     value = gluon.CTCLoss()(scores, np.array([[0]]))
-    assert (value >= 0).all() and (value < 1e-6).all()
+    assert (value >= 0).all()
+    assert (value < 1e-6).all()
     loss = nn.CTCLoss(blank=1, reduction="none")
     value = loss(log_probs.swapaxes(0, 1), np.array([[0]]), np.array([2]), np.array([1]))
-    assert (value >= 0).all() and (value < 1e-6).all()
+    assert (value >= 0).all()
+    assert (value < 1e-6).all()
     paddings = np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32)
     value = optax.ctc_loss(scores, paddings[0], np.array([[0]]), paddings[1], blank_id=1)
-    assert (value >= 0).all() and (value < 1e-6).all()
+    assert (value >= 0).all()
+    assert (value < 1e-6).all()
