@@ -77,7 +77,8 @@ class FunctionLoss(Block):
 
     @property
     def _is_built_in(self) -> bool:
-        return getattr(self.body, "__module__", "").partition(".")[0] == "lossgraph"
+        module = getattr(self.body, "__module__", None) or ""  # None where exec made it
+        return str(module).partition(".")[0] == "lossgraph"
 
     def _declared(self) -> Signature:
         body: Callable[..., Any] | None = self.__dict__.get("body")

@@ -6,6 +6,7 @@ A full reduction has the shape (1,), as MXNet knows no rank 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -281,7 +282,7 @@ def topk(
     x, along = _flattened(as_expr(data), axis)
     along = canonical_axis(along, x.rank)
     count = k if k >= 1 else x.shape[along]
-    order = ops.arg_sort(x, along, count, largest=not is_ascend)
+    order = ops.arg_sort(_nan_last(x), along, count, largest=not is_ascend)
     parts: dict[str, Callable[[], Any]] = {
         "value": lambda: wrap(ops.pick(x, order, along)),
         "indices": lambda: wrap(ops.cast(order, dtype)),
@@ -289,6 +290,11 @@ def topk(
         "mask": lambda: wrap(ops.reshape(_mask(x, order, along), as_expr(data).shape)),
     }
     return _chosen("ret_typ", ret_typ, parts)()
+
+
+def _nan_last(x: Expr) -> Expr:
+    """Keys to sort by: engines agree on no place of NaN, NumPy and PyTorch have it the largest."""
+    return ops.where(ops.isnan(x), math.inf, x) if x.type.is_float else x
 
 
 def _mask(x: Expr, order: Expr, axis: int) -> Expr:

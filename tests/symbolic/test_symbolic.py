@@ -13,7 +13,7 @@ from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.symbolic.symbol import SymbolicSize
-from support import assert_close, newest_opset
+from support import assert_close, newest_opset, run_model
 
 CASES = mxnet_ops.cases()
 VALUE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-10)}  # MXNet's own digits
@@ -348,3 +348,24 @@ def test_a_special_number_stays_where_it_is(body):
     expected = body(reference, reference.Array(SPECIAL)).asnumpy()
     assert not np.isnan(expected).all()
     assert_close(FunctionLoss(body)(SPECIAL), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.sort(x, axis=1),
+        lambda F, x: F.sort(x, axis=1, is_ascend=False),
+        lambda F, x: F.argsort(x, axis=1),
+        lambda F, x: F.argsort(x, axis=1, is_ascend=False),
+        lambda F, x: F.topk(x, axis=1, k=2, ret_typ="value"),
+        lambda F, x: F.topk(x, axis=1, k=2, ret_typ="mask", is_ascend=True),
+        lambda F, x: F.topk(x, axis=0, k=1),
+    ],
+)
+def test_nan_is_the_largest_number_to_sort(body, dtype):
+    x = np.array([[1, np.nan, -1, 2], [np.nan, 3, np.nan, 0], [0, 0.5, 1, np.nan]], dtype)
+    expected = body(reference, reference.Array(x)).asnumpy()
+    model = FunctionLoss(body).to_onnx({"x": (dtype, ("N", "C"))})
+    for found in (FunctionLoss(body)(x), run_model(model, {"x": x})[0]):
+        np.testing.assert_array_equal(found, expected)

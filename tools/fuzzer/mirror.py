@@ -38,6 +38,7 @@ class Mirror:
     plain: list[Array]
     spread: list[Array]
     clean: bool  # whether all numbers on the way are finite where NaNs of inputs are numbers
+    overflows: bool  # whether plain arithmetic meets a number on the way that is not finite
 
 
 def traced(program: Program, named: bool) -> Traced:
@@ -82,7 +83,11 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
             with np.errstate(all="ignore"):
                 away = np.where(a == b, 0.0, np.abs(np.subtract(a, b, dtype=np.float64)))
             spread[i] = np.maximum(spread[i], np.where(np.isnan(a) & np.isnan(b), 0.0, away))
-    return Mirror(exact, evaluate(roots, arrays), spread, _clean(roots, arrays))
+    nodes = [node for node in toposort(roots) if node.dtype != "tuple"]
+    plain = dict(zip(nodes, evaluate(nodes, arrays), strict=True))
+    overflows = not all(np.all(np.isfinite(value)) for value in plain.values())
+    shown = [plain[root] for root in roots]
+    return Mirror(exact, shown, spread, _clean(roots, arrays), overflows)
 
 
 def _clean(roots: Sequence[Expr], arrays: Mapping[str, Array]) -> bool:

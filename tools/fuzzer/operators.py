@@ -15,9 +15,22 @@ from lossgraph import reference, symbolic
 
 # Functions of F that no recipe has, and why.
 LEFT_OUT = {
-    "with_gradient": "its gradient is what it is told, not that of its value",
     "_copy": "MXNet's inner name of copy",
-}
+    **dict.fromkeys(
+        ("with_gradient", "SoftmaxOutput", "Softmax", "LinearRegressionOutput",
+         "LogisticRegressionOutput", "MAERegressionOutput"),
+        "its gradient is what it is told, not that of its value",
+    ),
+    **dict.fromkeys(
+        ("Convolution", "Deconvolution", "Pooling", "FullyConnected", "frame", "stft", "fft",
+         "ifft", "CTCLoss", "ctc_loss"),
+        "sizes that fit each other are rare at random: other frameworks judge them, in tests",
+    ),
+    **dict.fromkeys(
+        ("cond", "while_loop", "boolean_mask"),
+        "its shape depends on values, or it takes functions: foreach stands for them",
+    ),
+}  # fmt: skip
 
 Recipe = Callable[["Chooser"], str | None]
 
