@@ -120,6 +120,8 @@ def _lowered(formula: Callable[..., Expr]) -> Callable[..., str]:
 
 def _cholesky_by_columns(a: Expr) -> Expr:
     """Each step takes ``l l^T`` off what is left; a pivot that is not positive spoils all."""
+    if a.shape[-1] == 0:
+        return a
     places = ops.iota(a.shape[-1])
 
     def step(carry: list[Expr], elements: list[Expr]) -> tuple[list[Expr], list[Expr]]:
@@ -168,6 +170,8 @@ cholesky: Op = register(
 
 def _forward_substitution(a: Expr, b: Expr) -> Expr:
     """Each step divides one row by its pivot, and takes its multiples off those below."""
+    if a.shape[-1] == 0:
+        return b
     places = ops.iota(a.shape[-1])
     columns = ops.transpose(a, (a.rank - 1, *range(a.rank - 1)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .array import OPERATORS, Array, checked, describe, kept, raw
 from .dtypes import Raw
+from .missing import Namespace
 from .outputs import CTCLoss
 from .scatter import boolean_mask
 from .spectral import fft, ifft
@@ -229,7 +229,8 @@ def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-contrib = SimpleNamespace(
+contrib = Namespace(
+    "F.contrib",
     BilinearResize2D=checked("contrib.BilinearResize2D", BilinearResize2D),
     CTCLoss=CTCLoss,
     boolean_mask=boolean_mask,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from ..errors import InputError
 from .array import OPERATORS, Array, floating, kept, operator, raw
 from .dtypes import Raw, accumulator
+from .missing import Namespace
 from .shape import _matmul, _pair
 
 
@@ -244,7 +244,8 @@ def linalg_maketrian(A: Array, offset: int = 0, lower: bool = True) -> Array:
     return Array(result)
 
 
-linalg = SimpleNamespace(
+linalg = Namespace(
+    "F.linalg",
     **{
         name.removeprefix("linalg_"): value
         for name, value in OPERATORS.items()

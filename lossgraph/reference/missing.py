@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
 
 from ..errors import UnknownOperatorError
 
@@ -36,6 +38,21 @@ _WAYS = {
     "RNN": "a recurrence is F.contrib.foreach",
     "Custom": "write the operation with F; F.with_gradient gives it a gradient of its own",
 }
+
+
+class Namespace(SimpleNamespace):
+    """Functions of ``F`` under a name of their own; another name says what is near."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: str, **functions: Any) -> None:
+        super().__init__(**functions)
+        self._owner = owner
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise missing(self._owner, name, vars(self))
 
 
 def missing(owner: str, name: str, known: Iterable[str]) -> UnknownOperatorError:

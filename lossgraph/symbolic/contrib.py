@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
+from ..reference.missing import Namespace
 from .control import cond, foreach, while_loop
 from .outputs import CTCLoss
 from .resize import BilinearResize2D
@@ -11,7 +10,8 @@ from .scatter import boolean_mask
 from .spectral import fft, ifft
 from .symbol import function_of_f
 
-contrib = SimpleNamespace(
+contrib = Namespace(
+    "F.contrib",
     **{
         function.__name__: function_of_f(f"F.contrib.{function.__name__}", function)
         for function in (BilinearResize2D, cond, fft, foreach, ifft, while_loop)

@@ -9,7 +9,6 @@ rows, not of thousands.
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..ir import dims, ops
 from ..ir.expr import Expr, const
 from ..ir.types import broadcast_shapes, canonical_axis
 from ..passes import factorizations
+from ..reference.missing import Namespace
 from .elementwise import _floating
 from .matrices import triangle
 from .shape import batch_dot
@@ -282,11 +282,12 @@ def linalg_maketrian(A: Operand, offset: int = 0, lower: bool = True) -> Symbol:
 # --- the namespace ------------------------------------------------------------------------------
 
 
-def _namespace() -> SimpleNamespace:
+def _namespace() -> Namespace:
     names = {name: value for name, value in globals().items() if name.startswith("linalg_")}
     aliases = {"linalg_cholesky": linalg_potrf, "linalg_inv": linalg_inverse}
-    return SimpleNamespace(
-        **{name.removeprefix("linalg_"): value for name, value in {**names, **aliases}.items()}
+    return Namespace(
+        "F.linalg",
+        **{name.removeprefix("linalg_"): value for name, value in {**names, **aliases}.items()},
     )
 
 

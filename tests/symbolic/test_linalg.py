@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import symbolic
+from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.batching import BatchDim
 from lossgraph.passes.batch_partition import batch_dims_of
@@ -152,6 +152,15 @@ def test_the_documented_examples(body, given, expected):
 def test_both_spellings_are_one_function():
     for name, function in vars(symbolic.linalg).items():
         assert getattr(symbolic, f"linalg_{name}") is function
+
+
+def test_another_name_in_a_namespace_says_what_is_near():
+    for F in (symbolic, reference):
+        with pytest.raises(lg.LossgraphError, match=r"F\.linalg has no 'choleski'.*cholesky"):
+            F.linalg.choleski  # noqa: B018
+        with pytest.raises(lg.LossgraphError, match=r"F\.contrib has no 'whileloop'.*while_loop"):
+            F.contrib.whileloop  # noqa: B018
+        assert not hasattr(F.linalg, "syevd")
 
 
 @pytest.mark.parametrize("name", ["potrf", "inverse"])
