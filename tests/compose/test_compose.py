@@ -214,7 +214,7 @@ def test_a_sum_survives_pickling_and_says_what_it_is():
     ("make", "message"),
     [
         (lambda: lg.weighted_sum({}), "parts: expected losses by name"),
-        (lambda: lg.weighted_sum([CE]), "parts: expected losses by name"),
+        (lambda: lg.weighted_sum([CE]), "parts: expected a mapping of names"),
         (lambda: lg.weighted_sum({"a b": CE}), "a part has a name like"),
         (lambda: lg.weighted_sum({"a": (CE, 1, 2)}), r"a: expected a loss or \(weight, loss\)"),
         (lambda: lg.weighted_sum({"a": (None, CE)}), "a: a weight is a number"),
