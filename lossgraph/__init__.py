@@ -34,11 +34,15 @@ __all__ = [
     "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
 ]  # fmt: skip
 
+_OF_MXNET = ("autograd", "init", "nd", "np", "npx")  # ``from lossgraph import nd, autograd``
+
 
 def __getattr__(name: str) -> Any:
-    """``lossgraph.testing`` and ``lossgraph.plot``, which are imported when first used."""
+    """What is imported when it is first used, and MXNet's modules for the imports of losses."""
     if name == "testing":
         return import_module(".testing", __name__)
     if name == "plot":
         return import_module(".view.plots", __name__).plot
+    if name in _OF_MXNET:
+        return import_module(f".gluon.mxnet.{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -123,7 +123,8 @@ def test_public_names_are_these():
         "LossgraphWarning", "LoweringError",
         "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
         "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed",
-        "symbol", "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
+        "symbol", "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp",
+        "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

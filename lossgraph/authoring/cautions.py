@@ -88,7 +88,7 @@ def _warn(one: str, x: Shape, other: str, y: Shape) -> None:
         if message in call.said:
             return
         call.said.add(message)
-    warnings.warn(message, LossgraphWarning, stacklevel=_depth_of_user())
+    warnings.warn(message, LossgraphWarning, stacklevel=depth_of_user())
 
 
 def _known(shape: Shape) -> str:
@@ -99,7 +99,7 @@ def _known(shape: Shape) -> str:
     return shown([evaluate(d, lengths) if names(d) <= lengths.keys() else d for d in dims])
 
 
-def _depth_of_user() -> int:
+def depth_of_user() -> int:
     """How far up the first frame is that is none of the package's, for ``stacklevel``."""
     frame, depth = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:

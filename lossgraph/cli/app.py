@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -17,11 +18,17 @@ class _Group(typer.core.TyperGroup):
     """Errors of lossgraph are messages, not tracebacks."""
 
     def invoke(self, ctx: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):  # names of files may be no text
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")
         try:
             return super().invoke(ctx)
         except LossgraphError as error:
             print(f"Error: {error}", file=sys.stderr)
             raise typer.Exit(2 if isinstance(error, _WRONG_USE) else 1) from error
+        except MemoryError as error:
+            print(f"Error: there is not enough memory: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(

@@ -43,7 +43,8 @@ def command(
     output: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Output that is the loss's first input; the only one if none."
+            metavar="NAME",
+            help="Output or inner value that is the loss's first input; the only output if none.",
         ),
     ] = None,
     bind: Annotated[
@@ -66,6 +67,9 @@ def command(
     set: Set = None,
     as_function: AsFunction = False,
     target_ort: TargetOrt = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the model, if FILE is its own file.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Attach a loss to the end of a model.
@@ -76,14 +80,16 @@ def command(
     """
     entry = lookup(loss)
     from ..models.attach import attach_file
+    from ..models.declared_types import identifier
 
     made = attach_file(
         model,
         target,
         entry.make(parse_options(set)),
+        force,
         output=output,
         bind=parse_pairs(bind, "--bind"),
-        inputs=parse_types(input),
+        inputs=parse_types(input, identifier),
         grad=names(grad),
         rename=parse_pairs(rename, "--rename"),
         as_function=as_function,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,8 +77,10 @@ def literal(text: str) -> Any:
         return text
 
 
-def parse_types(texts: Sequence[str] | None) -> dict[str, TensorType]:
-    """Types of inputs from ``name:dtype:dims``."""
+def parse_types(
+    texts: Sequence[str] | None, spell: Callable[[str], str] = str
+) -> dict[str, TensorType]:
+    """Types of inputs from ``name:dtype:dims``, the names of dims in another spelling."""
     types: dict[str, TensorType] = {}
     for text in texts or ():
         parts = text.split(":")
@@ -90,7 +92,7 @@ def parse_types(texts: Sequence[str] | None) -> dict[str, TensorType]:
         name, dtype, dims = parts
         _once(types, name, f"--input {text}")
         try:
-            types[name] = tensor_type(dtype, [_dim(dim) for dim in dims.split(",") if dims])
+            types[name] = tensor_type(dtype, [_dim(dim, spell) for dim in dims.split(",") if dims])
         except InputError as error:
             raise type(error)(f"--input {text}: {error}") from None
     return types
@@ -176,9 +178,9 @@ def suggest(option: str, name: str, known: Iterable[str]) -> None:
         raise InputError(f"{option}: unknown [{name!r}]{meant}: the inputs are {names_}")
 
 
-def _dim(text: str) -> int | str:
+def _dim(text: str, spell: Callable[[str], str]) -> int | str:
     plain = text.strip()
-    return int(plain) if plain.isdecimal() else plain
+    return int(plain) if plain.isdecimal() else spell(plain) if plain else plain
 
 
 def _once(known: Mapping[str, object], key: str, where: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from ..deploy.example_inputs import choose_sizes, draw
 from ..deploy.manifest import load_exported, require_whole
 from ..errors import InputError, LossgraphError, ValidationError
 from ..lowering import validate
+from ..models.attach import without_loss
 from ..models.declared_types import input_types
 from ..models.model_runner import ModelRunner
+from ..runtime.input_checks import check_arrays
 from ..runtime.sessions import engine_errors, make_session, onnxruntime
 from .differences import deviation, tolerance_of, ulp_text
 
@@ -59,6 +61,7 @@ class _Subject:
     path: Path
     rtol: float | None
     atol: float | None
+    given: Mapping[str, Array] = field(default_factory=dict)
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     data: list[DataSet] = field(default_factory=list)
     results: list[dict[str, Array]] = field(default_factory=list)
@@ -80,13 +83,21 @@ def find_models(path: Path) -> list[Path]:
     return [path]
 
 
-def check_file(path: Path, rtol: float | None = None, atol: float | None = None) -> list[Check]:
+def check_file(
+    path: Path,
+    rtol: float | None = None,
+    atol: float | None = None,
+    data: Mapping[str, Array] | None = None,
+) -> list[Check]:
     """Examine one model; data sets that lie beside it are used, else data are made up.
+
+    Of a model with an attached loss a check does not fail for what the model fails for without it.
 
     Args:
         path: the model's file.
         rtol: relative tolerance, instead of the dtype's own.
         atol: absolute tolerance, instead of the dtype's own.
+        data: arrays by input, instead of those; inputs that have none get data of fitting sizes.
 
     Returns:
         The checks made; after one that fails to prepare the ground the rest is not made.
@@ -95,11 +106,11 @@ def check_file(path: Path, rtol: float | None = None, atol: float | None = None)
         ProviderError: without ONNX Runtime.
     """
     onnxruntime()
-    subject = _Subject(path, rtol, atol)
+    subject = _Subject(path, rtol, atol, data or {})
     checks = []
     for name, step in _GROUND.items():
         checks.append(_attempt(name, step, subject))
-        if not checks[-1].ok:
+        if not checks[-1].ok or (step is _runs and not subject.results):
             return checks
     checks.append(_attempt("agrees with onnx.reference", _reference, subject))
     if any(data.outputs for data in subject.data):
@@ -122,7 +133,33 @@ def _attempt(name: str, step: Callable[[_Subject], str], subject: _Subject) -> C
     try:
         return Check(name, True, step(subject))
     except LossgraphError as error:
+        if _fails_without_the_loss(step, subject):
+            return Check(name, True, f"as the model without the loss, which fails: {error}")
         return Check(name, False, str(error))
+
+
+def _fails_without_the_loss(step: Callable[[_Subject], str], subject: _Subject) -> bool:
+    """Whether a check fails for the model that a loss was attached to, too."""
+    original = without_loss(subject.model)
+    if original is None:
+        return False
+    names = {info.name for info in original.graph.input}
+    own = replace(
+        subject,
+        model=original,
+        given={name: array for name, array in subject.given.items() if name in names},
+        data=[replace(d, inputs=_some(d.inputs, names), outputs={}) for d in subject.data],
+        results=[_some(r, {info.name for info in original.graph.output}) for r in subject.results],
+    )
+    try:
+        step(own)
+    except LossgraphError:
+        return True
+    return False
+
+
+def _some(arrays: Mapping[str, Array], names: Collection[str]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name in names}
 
 
 # --- the checks, each a text of what was seen, or an error ---
@@ -200,11 +237,28 @@ def _smallest(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _data_of(subject: _Subject) -> list[DataSet]:
+    if subject.given:
+        return [_given(subject)]
     folders = sorted(p for p in subject.path.parent.glob("test_data_set_*") if p.is_dir())
     if subject.path.name in MODELS and folders:
         return [read_data(folder, subject.model) for folder in folders]
     types = input_types(subject.model)
     return [DataSet("generated data", draw(types, choose_sizes(types)))]
+
+
+def _given(subject: _Subject) -> DataSet:
+    """The arrays that were given, and drawn ones of fitting sizes for the other inputs."""
+    types = input_types(subject.model)
+    check_arrays({name: types[name] for name in subject.given if name in types}, subject.given)
+    pairs = [(types[n].shape, array.shape) for n, array in subject.given.items()]
+    sizes = {
+        dim.name: length
+        for dims, lengths in pairs
+        for dim, length in zip(dims, lengths, strict=True)
+        if not isinstance(dim, int) and dim.name
+    }
+    drawn = draw(types, choose_sizes(types, given=sizes))
+    return DataSet("given data", {**drawn, **subject.given})
 
 
 def _match(folder: Path, kind: str, names: list[str], complete: bool = False) -> dict[str, Array]:

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from ..authoring.block import Block
+from ..authoring.block import Block as _Block
 from ..authoring.constructors import constructor_of, refuse_option
+from ..authoring.signature import Parameter, Signature
 from ..ir.types import dtype_name
+from .parameter import Constant, ParameterDict
 
 __all__ = ["Block", "HybridBlock", "ParameterDict"]
 
 
-class ParameterDict(dict[str, Any]):
-    """Gluon's parameters by name, as a block without parameters has them.
-
-    Args:
-        prefix: the prefix of their names.
-    """
-
-    def __init__(self, prefix: str = "") -> None:
-        super().__init__()
-        self.prefix = prefix
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """Initialize all parameters."""
-
-    def reset_ctx(self, ctx: Any) -> None:
-        """Move all parameters to another device."""
-
-    def setattr(self, name: str, value: Any) -> None:
-        """Set an attribute of all parameters."""
-
-    def zero_grad(self) -> None:
-        """Set the gradients of all parameters to zero."""
-
-
-class HybridBlock(Block):
-    """Gluon's base of what can be compiled.
+class Block(_Block):
+    """Gluon's base of what computes: in ``hybrid_forward(self, F, ..)`` or ``forward(self, ..)``.
 
     Args:
         prefix: Gluon's prefix of parameters' names, which has no effect.
@@ -51,6 +31,13 @@ class HybridBlock(Block):
             refuse_option(self.name, sorted(unknown)[0], constructor_of(type(self)).by_name)
         self._prefix = prefix or ""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class that writes ``forward`` alone, as a ``Block`` of Gluon, is traced by that."""
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "forward" in own and "hybrid_forward" not in own:
+            cls.hybrid_forward = _by_forward(own["forward"])  # type: ignore[method-assign]
+
     @property
     def prefix(self) -> str:
         """Gluon's prefix of the names of parameters."""
@@ -58,12 +45,13 @@ class HybridBlock(Block):
 
     @property
     def params(self) -> ParameterDict:
-        """Gluon's parameters of the block itself: none."""
-        return ParameterDict(self.prefix)
+        """Gluon's parameters of the block itself: inputs of the loss, and its constants."""
+        found: ParameterDict = self.__dict__.setdefault("_params", ParameterDict(self.prefix))
+        return found
 
     def collect_params(self, select: str | None = None) -> ParameterDict:
-        """Gluon's parameters of the block and its children: none."""
-        return ParameterDict(self.prefix)
+        """Gluon's parameters of the block, which has no children."""
+        return self.params
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The value, as a call has it."""
@@ -89,7 +77,7 @@ class HybridBlock(Block):
         """Gluon's inference of the parameters' dtypes, of which there are none."""
 
     @contextmanager
-    def name_scope(self) -> Iterator[HybridBlock]:
+    def name_scope(self) -> Iterator[Block]:
         """Gluon's scope for the names of children, which have no names here."""
         yield self
 
@@ -98,3 +86,33 @@ class HybridBlock(Block):
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Gluon's initialization of parameters, of which a loss has none."""
+
+    def _declared(self) -> Signature:
+        """The arguments of ``hybrid_forward``, of which constants of the block may be left out."""
+        declared = super()._declared()
+        if not self.__dict__.get("_params"):
+            return declared
+        held = {name for name, value in vars(self).items() if isinstance(value, Constant)}
+        return Signature(tuple(_held(p) if p.name in held else p for p in declared.parameters))
+
+
+class HybridBlock(Block):
+    """Gluon's base of what can be compiled: here every block is."""
+
+
+def _held(parameter: Parameter) -> Parameter:
+    return replace(parameter, role=replace(parameter.role, held=True), default=None)
+
+
+def _by_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """``hybrid_forward`` of a class that computes in ``forward(self, pred, label, ..)``."""
+
+    def hybrid_forward(self: Any, F: Any, *args: Any, **kwargs: Any) -> Any:
+        return forward(self, *args, **kwargs)
+
+    self_, *others = inspect.signature(forward).parameters.values()
+    space = inspect.Parameter("F", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    hybrid_forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [self_, space, *others]
+    )
+    return hybrid_forward

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.options import between, is_number, require_above
+from ..authoring.signature import Domain, Role
 from .limits import broadcast_all, hypot, log1p_ratio, relative_expm1, smallest
+
+_AboveMinusOne = Annotated[Any, Role(domain=Domain(low=-1.0))]
 
 
 def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
@@ -184,7 +187,7 @@ def absolute_percentage(F: Any, pred: Any, target: Any, epsilon: float = 0.0) ->
     return F.where(exact, F.zeros_like(error), error / safe)
 
 
-def squared_log(F: Any, pred: Any, target: Any) -> Any:
+def squared_log(F: Any, pred: _AboveMinusOne, target: _AboveMinusOne) -> Any:
     r"""The squared difference of logarithms: MSLE before its mean.
 
     .. math:: \ell = (\log(1 + x) - \log(1 + y))^2

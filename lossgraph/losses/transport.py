@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.annotations import NonNegative
 from ..authoring.options import integer, is_number, require_above
 from ..authoring.shapes import require_rank, require_shape
 from ..symbolic.symbol import same_size
@@ -73,8 +74,8 @@ def wasserstein_histogram(F: Any, pred: Any, target: Any, p: float = 1.0) -> Any
 def sinkhorn(
     F: Any,
     cost: Any,
-    source: Any = None,
-    target: Any = None,
+    source: NonNegative = None,
+    target: NonNegative = None,
     epsilon: float = 0.1,
     iterations: int = 100,
 ) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from ..authoring.input_types import InputTypes, as_types
 from ..catalogue import entry_of
 from ..compiler.outputs import gradient_name
 from ..compiler.program import Program
-from ..errors import GradientError, InputError, ValidationError
+from ..errors import GradientError, InputError, LossgraphWarning, ValidationError
 from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
 from ..lowering import releases
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import onnx
 
     from .signature import ModelSignature
+
+_PARTS = ("node", "input", "output")  # of a graph, which a loss is added to at their ends
 
 Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
@@ -58,11 +62,13 @@ def attach(
     Args:
         model: a model or its file; it is not changed.
         loss: a loss, or a function of F.
-        output: the output that is the loss's first input; the only one by default.
-        bind: further inputs of the loss, with the outputs or inputs of the model that they are,
-            ``{"positive": "embedding_2"}``.
+        output: the output that is the loss's first input, or a value inside of the model, like
+            the logits before a softmax; the only output by default.
+        bind: further inputs of the loss, with the outputs, inputs or inner values of the model
+            that they are, ``{"positive": "embedding_2"}``.
         inputs: types of the loss's inputs, where the typical ones are not meant, and of bound ones
-            where the model does not say them: ``{"label": ("int64", ("N",))}``.
+            where the model does not say them, or says what is wrong, which warns:
+            ``{"label": ("int64", ("N",))}``. Dims may have the names that the model has for them.
         grad: names of outputs and inputs whose gradients are outputs too, as ``grad_<name>``;
             they are those of the sum of the loss.
         rename: other names for inputs and outputs of the loss, ``{"label": "target"}``.
@@ -83,12 +89,13 @@ def attach(
     from .walk import opset_of
 
     require_model("model", model)
-    block, stated, names = as_loss(loss), as_types(inputs or {}), dict(rename or {})
+    block, stated, names = as_loss(loss), _stated(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     require_utf8(source, "the model")
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
     result = conversion.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
-    signature = signature_of(result)
+    asked = {*(bind or {}).values(), *([] if output is None else [output])}
+    signature = signature_of(result, asked)
     bound = _bound(block, signature, output, bind or {})
     types = {
         name: _type_of(name, signature[value], stated.get(name)) for name, value in bound.items()
@@ -97,15 +104,17 @@ def attach(
     if not types[first].is_float:
         raise InputError(f"{first}: {bound[first]!r} is {types[first]}, predictions are floats")
     spelled = {identifier(name): name for name in signature.dims}
+    _require_differentiable(result, signature, grad, bound)
     wrt = _arguments(block, grad, bound, names)
     program = _program(block, _guesses(block, types, stated, spelled), wrt)
     part = program.to_onnx(opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
     declared = {name: info.type for name, info in signature.outputs.items()}
     declared |= {bound[i.name]: i.type for i in part.graph.input if i.name in bound}
-    merging.declare(result, declared)
-    merging.append(result, part, _public(program, bound, names, signature))
-    _describe(result, program, bound)
+    wrong = [name for name in {*stated} & {*bound} if _errs(signature, bound, name, types)]
+    merging.declare(result, declared, [bound[name] for name in wrong])
+    merging.append(result, part, _public(program, bound, names, signature), signature.inner)
+    _describe(result, program, bound, source)
     _set_ir(result, part.ir_version, target_ort)
     problem = conversion.check(result)
     if problem and conversion.check(source):
@@ -139,7 +148,7 @@ class Attached:
         return opset_of(self.model)
 
 
-def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
+def attach_file(model: Path, target: Path, loss: Any, force: bool = False, **how: Any) -> Attached:
     """Write the model of a file with a loss attached; ``attach`` says how.
 
     Weights in files beside the model are not read, but copied beside the new file, under other
@@ -149,6 +158,7 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
         model: the file of the model.
         target: the file to write.
         loss: a loss, or a function of F.
+        force: replace the model's own file, if that is the target.
         **how: further arguments of ``attach``.
 
     Raises:
@@ -161,8 +171,11 @@ def attach_file(model: Path, target: Path, loss: Any, **how: Any) -> Attached:
 
     if target.is_dir():
         raise InputError(f"{target} is a folder: give the name of a file to write")
-    if target.exists() and model.exists() and target.samefile(model):
-        raise InputError(f"{target} is the model that the loss is attached to: write another file")
+    if not force and target.exists() and model.exists() and target.samefile(model):
+        raise InputError(
+            f"{target} is the model that the loss is attached to: write another file, or say "
+            "--force to replace it"
+        )
     source = load_model(model, weights=False)
     made = attach(source, loss, **how)
     files: dict[str, bytes | Path] = {**move_weights(made, model.parent, target)}
@@ -194,8 +207,8 @@ def _bound(
     for name, value in found.items():
         if value not in signature:
             raise InputError(
-                f"{name}: the model has no output {value!r}: its outputs are {outputs}, "
-                f"its inputs {list(signature.inputs)}"
+                f"{name}: the model has no output {value!r}: its outputs are {outputs}, its inputs "
+                f"{list(signature.inputs)}, and no value inside is called so"
             )
     return found
 
@@ -221,12 +234,69 @@ def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) ->
 
 
 def _agreed(name: str, found: TensorType, stated: TensorType) -> TensorType:
-    """A type that both say; names of dims are those stated."""
-    pairs = list(zip(found.shape, stated.shape, strict=False))
-    sizes_differ = any(a != b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
-    if found.dtype != stated.dtype or found.rank != stated.rank or sizes_differ:
+    """A type that both say; names of dims are those stated, and so is a shape that differs."""
+    if found.dtype != stated.dtype:
         raise InputError(f"{name}: {stated} was given, the model says {found}")
+    if _shapes_differ(found, stated):
+        warnings.warn(
+            f"{name}: the model says {found}, {stated} is taken", LossgraphWarning, stacklevel=4
+        )
+        return stated
+    pairs = zip(found.shape, stated.shape, strict=True)
     return stated.with_shape([a if isinstance(a, int) else b for a, b in pairs])
+
+
+def _shapes_differ(found: TensorType, stated: TensorType) -> bool:
+    pairs = zip(found.shape, stated.shape, strict=False)
+    sizes_differ = any(a != b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
+    return found.rank != stated.rank or sizes_differ
+
+
+def _errs(signature: ModelSignature, bound: Mapping[str, str], name: str, types: Types) -> bool:
+    """Whether the model declares an output in another shape than was stated."""
+    from .declared_types import declared_type
+
+    info = signature.outputs.get(bound[name])
+    if info is None or not info.type.tensor_type.HasField("shape"):
+        return False
+    return _shapes_differ(declared_type(info), types[name])
+
+
+def _stated(inputs: InputTypes) -> Types:
+    """Types as they were given; dims may have any name that a model has for them."""
+    from .declared_types import identifier
+
+    def plain(given: Any) -> Any:
+        if isinstance(given, (list, tuple)) and len(given) == 2 and not isinstance(given[1], str):
+            dtype, shape = given
+            if isinstance(shape, (list, tuple)):
+                return dtype, [identifier(d) if isinstance(d, str) and d else d for d in shape]
+        return given
+
+    return as_types({name: plain(given) for name, given in inputs.items()})
+
+
+def _require_differentiable(
+    model: onnx.ModelProto,
+    signature: ModelSignature,
+    grad: Sequence[str],
+    bound: Mapping[str, str],
+) -> None:
+    """Refuse gradients through the model, which is not differentiated.
+
+    Raises:
+        GradientError: naming what is meant.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for name in grad if not isinstance(grad, str) else (grad,):
+        if name in bound.values() or not (name in weights or name in signature.inputs):
+            continue
+        what = "a parameter" if name in weights else "an input"
+        raise GradientError(
+            f"no gradient for {name!r}, {what} of the model: attach differentiates the loss, by "
+            "outputs and inner values of the model that the loss takes, and leaves the model as it "
+            "is; gradients by inputs and parameters of the model come with lossgraph.training"
+        )
 
 
 def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -> Iterator[Types]:
@@ -361,13 +431,37 @@ def _public(
 # --- what the model says of itself ---
 
 
-def _describe(model: onnx.ModelProto, program: Program, bound: Mapping[str, str]) -> None:
-    """Say in the metadata what was attached."""
+def _describe(
+    model: onnx.ModelProto, program: Program, bound: Mapping[str, str], source: onnx.ModelProto
+) -> None:
+    """Say in the metadata what was attached, and after what."""
     there = {prop.key for prop in model.metadata_props}
     numbered = (f"lossgraph_{number}" for number in itertools.count(2))
     key = next(key for key in itertools.chain(["lossgraph"], numbered) if key not in there)
     said = {"loss": program.name, "options": dict(program.options), "bound": dict(bound)}
+    said["model"] = {kind: len(getattr(source.graph, kind)) for kind in _PARTS}
     model.metadata_props.add(key=key, value=json.dumps(said, sort_keys=True, default=str))
+
+
+def without_loss(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The model that a loss was attached to, by what ``attach`` wrote down; None if it did not.
+
+    Of several losses the last one is taken away. Weights are shared, not copied.
+    """
+    from .light_copy import copy_of
+
+    keys = [p for p in model.metadata_props if re.fullmatch(r"lossgraph(_\d+)?", p.key)]
+    try:
+        counts = json.loads(keys[-1].value)["model"] if keys else {}
+    except (ValueError, TypeError, KeyError):
+        return None  # another tool's metadata of the same name, or of a model that was exported
+    if set(counts) != set(_PARTS):
+        return None
+    original = copy_of(model)
+    for kind, count in counts.items():
+        del getattr(original.graph, kind)[count:]
+    original.metadata_props.remove(keys[-1])
+    return original
 
 
 def _set_ir(model: onnx.ModelProto, needed: int, target_ort: str | None) -> None:

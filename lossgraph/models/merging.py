@@ -15,7 +15,12 @@ from .signature import dims_of, has_no_rank
 from .walk import STANDARD, graphs, value_names
 
 
-def append(model: onnx.ModelProto, other: onnx.ModelProto, public: Mapping[str, str]) -> None:
+def append(
+    model: onnx.ModelProto,
+    other: onnx.ModelProto,
+    public: Mapping[str, str],
+    inner: Iterable[str] = (),
+) -> None:
     """Let the graph of a model go on with the graph of another, of the same opset.
 
     Args:
@@ -24,10 +29,11 @@ def append(model: onnx.ModelProto, other: onnx.ModelProto, public: Mapping[str, 
         other: what is added. Its inner values and nodes get a prefix.
         public: the names in ``model`` of the inputs and outputs of ``other``; an input that has
             the name of an input or output there is that value.
+        inner: names of inner values of ``model`` that inputs of ``other`` are too.
     """
     graph, added = model.graph, onnx.GraphProto()
     added.CopyFrom(other.graph)
-    there = {info.name for info in (*graph.input, *graph.output)}
+    there = {info.name for info in (*graph.input, *graph.output)} | set(inner)
     new = set(public.values()) - there
     taken = value_names(graph) | new
     moved = {name: _fresh(name, taken) for name in sorted(new & value_names(graph))}
@@ -48,10 +54,13 @@ def append(model: onnx.ModelProto, other: onnx.ModelProto, public: Mapping[str, 
     model.opset_import.extend(e for e in other.opset_import if e.domain not in imported)
 
 
-def declare(model: onnx.ModelProto, types: Mapping[str, onnx.TypeProto]) -> None:
-    """Declare the outputs that have no rank, by types by name."""
+def declare(
+    model: onnx.ModelProto, types: Mapping[str, onnx.TypeProto], anew: Iterable[str] = ()
+) -> None:
+    """Declare the outputs that have no rank, and those of some names anew, by types by name."""
+    wrong = set(anew)
     for output in model.graph.output:
-        if has_no_rank(output):
+        if has_no_rank(output) or output.name in wrong:
             output.type.CopyFrom(types[output.name])
 
 

@@ -57,6 +57,11 @@ def _inside(folder: Path, location: str) -> Path:
         raise InputError(f"{path}, which holds weights of the model: no such file")
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{path}, which holds weights of the model, is outside {folder}")
+    if path.is_symlink() or path.stat().st_nlink > 1:
+        raise InputError(
+            f"{path}, which holds weights of the model, is a link: onnx refuses to read it, as it "
+            "may be any file; put a copy in its place"
+        )
     return path
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.annotations import Label, TensorOption
 from ..authoring.cautions import warn_if_both_stretch
 from ..authoring.options import between, integer, is_zero, number
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
+from ..authoring.signature import Domain, Role
 from ..errors import InputError
 from ..ir.types import TensorType
 from ..losses import classification, distribution
 from .base import Loss, as_tensor, silenced, without_last
+
+_Probability = Annotated[Any, Role(domain=Domain(0.0, 1.0, refused=True))]
 
 
 class _WeightedLoss(Loss):
@@ -42,7 +45,9 @@ class BCELoss(_WeightedLoss):
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_elementwise(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
+    def hybrid_forward(
+        self, F: Any, input: _Probability, target: _Probability, weight: TensorOption = None
+    ) -> Any:
         target = F.cast(target, dtype=input.dtype)
         loss = classification.clamped_cross_entropy(F, input, target)
         return self._reduce(F, loss if weight is None else weight * loss)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.annotations import Number
 from ..authoring.cautions import warn_if_both_stretch, warn_if_unequal
 from ..authoring.options import is_zero, number, positive, require_above
 from ..authoring.shapes import Shape, broadcasts, same
+from ..authoring.signature import Domain, Role
 from ..errors import InputError
 from ..losses import regression
 from ..runtime.arrays import can_read, detached, to_numpy
 from .base import Loss
+
+_Rate = Annotated[Any, Role(domain=Domain(low=0.0, when=lambda given: not given["log_input"]))]
 
 
 class L1Loss(Loss):
@@ -136,7 +139,7 @@ class PoissonNLLLoss(Loss):
         self.full = bool(full)
         self.eps = number("eps", eps)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: _Rate, target: Any) -> Any:
         warn_if_both_stretch({"input": input.shape, "target": target.shape})
         counts = F.cast(target, dtype=input.dtype)
         loss = regression.poisson_nll(F, input, counts, self.log_input, self.eps)

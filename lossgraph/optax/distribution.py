@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import NonNegative
 from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
@@ -17,7 +18,7 @@ Reduce = Callable[..., Any]
 
 
 def kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The Kullback-Leibler divergence of a true from a predicted distribution.
 
@@ -51,7 +52,7 @@ def kl_divergence_with_log_targets(
 
 
 def generalized_kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The Kullback-Leibler divergence of measures, which need not sum to one.
 
@@ -64,7 +65,7 @@ def generalized_kl_divergence(
 
 
 def convex_kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The former name of ``generalized_kl_divergence``.
 

@@ -203,6 +203,7 @@ solve_lower: Op = register(  # L X = B, of L the lower triangle alone
         _solve_lower_vjp,
         _lowered(_forward_substitution),
         batching=_stacked,
+        linear_in=(1,),
     )
 )
 
@@ -302,6 +303,7 @@ _solve: Op = register(
         _solve_vjp,
         _lowered(_solve_by_elimination),
         batching=_stacked,
+        linear_in=(1,),
     )
 )
 

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from ..ir import ops
 from ..ir.batching import pointwise, reduction
-from ..ir.expr import Choice, Expr, Movement, is_input, is_literal, scalar_value
-from ..ir.types import TensorType, stretches
+from ..ir.expr import Expr, Movement, scalar_value
+from ..ir.types import TensorType, numpy_dtype, stretches
 from .ranges import Ranges
 from .rules.conditions import broadcasts_to
 
-_LOGICAL = (ops.logical_and, ops.logical_or, ops.logical_not)
+_COMBINE = (ops.logical_and, ops.logical_or, ops.logical_not)
 _ALL_ELEMENTS = (Movement.RESHAPE, Movement.PERMUTE)
 
 
@@ -148,11 +148,25 @@ class Guards:
             return ()
         found = op.chosen(node, *node.args, **node.attrs)
         return [
-            Live(choice.condition, choice.holds, choice.explicit and _says_what_is_there(choice))
+            Live(
+                choice.condition, choice.holds, choice.explicit and self._is_given(choice.condition)
+            )
             if choice and (choice.explicit or unbounded or arg in self._near)
             else None
             for arg, choice in zip(node.args, found, strict=True)
         ]
+
+    def _is_given(self, condition: Expr) -> bool:
+        """Whether a condition is a mask: no function of what is differentiated, or about NaN.
+
+        What it keeps out may be anything. What other conditions do is made of finite numbers, and
+        of rows that integers leave out too.
+        """
+        if condition.op in _COMBINE:
+            return any(self._is_given(part) for part in condition.args)
+        if condition in self._active:
+            return _asks_for_numbers(condition)
+        return not any(numpy_dtype(arg.dtype).kind == "i" for arg in condition.args)
 
     def _selected(self, node: Expr) -> Sequence[Live | None]:
         if node.args[0] not in self._direct:
@@ -163,27 +177,6 @@ class Guards:
 
 def _guards(node: Expr) -> bool:
     return node.op.chosen is not None or node.op.root or node.op.movement is Movement.SELECT
-
-
-def _says_what_is_there(choice: Choice) -> bool:
-    """Whether a condition is a mask that is given, or asks for NaN or infinities.
-
-    What it keeps out may be anything; what other conditions do is made of finite numbers.
-    """
-    waiting = [choice.condition]
-    while waiting:
-        node = waiting.pop()
-        if node.op in _LOGICAL or _is_the_mask_itself(node):
-            waiting.extend(arg for arg in node.args if not is_literal(arg))
-        elif is_input(node) or _asks_for_numbers(node):
-            return True
-    return False
-
-
-def _is_the_mask_itself(node: Expr) -> bool:
-    """Whether it is a mask in another dtype or shape, or asks where a mask is zero."""
-    zero = node.op is ops.equal and 0 in map(scalar_value, node.args)
-    return zero or node.op is ops.cast.op or node.op.movement is not None
 
 
 def _asks_for_numbers(node: Expr) -> bool:

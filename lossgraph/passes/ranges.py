@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir.batching import pointwise
 from ..ir.expr import Expr, Interval, is_literal, scalar_value
-from ..ir.ops import add, size_of, where
+from ..ir.ops import add, div, mul, size_of, where
 from ..ir.ops.intervals import ANY, BIG, TINY, TYPICAL
 from ..ir.types import TensorType, numpy_dtype
 
@@ -58,9 +58,10 @@ class Ranges:
     def _kept_out(self, arg: Expr) -> Interval:
         """What an argument is where a guard keeps it out: what its writer put there, if he did.
 
-        That is, if another choice is made by the same condition, so that there are two of them.
+        That is, if another choice is made by the same condition, so that there are two of them, or
+        if a number is put in the place of zeros.
         """
-        if arg.op is where and arg.args[0] in self._guarding:
+        if arg.op is where and (arg.args[0] in self._guarding or at_zero(arg.args[0], arg.args[2])):
             numbers = [value for value in map(scalar_value, arg.args[1:]) if value is not None]
             if len(numbers) == 1:
                 return (float(numbers[0]), float(numbers[0]))
@@ -74,6 +75,8 @@ class Ranges:
             return (float(number), float(number)) if math.isfinite(number) else ANY
         if self._is_of_sizes(node):
             return 1.0, TYPICAL
+        if is_literal(node) and node.type.is_float:
+            return _FINITE if np.isfinite(node.attrs["value"]).all() else ANY
         if not node.args or not node.type.is_float:
             return _FINITE if node.dtype != "bool" else (0.0, 1.0)
         if node.op.movement is not None:
@@ -85,6 +88,8 @@ class Ranges:
         if node.op in (add, where) and len({*map(id, node.args)}) > 1:
             given = [self._filled(node, arg) for arg in node.args]
         low, high = node.op.range_of(node, *given)
+        if node.op is div and math.isinf(high) and math.isfinite(given[0][1] - given[0][0]):
+            low, high = (max(low, -TYPICAL), TYPICAL) if self.in_domain(node) else (low, high)
         return low if low >= -BIG else -math.inf, high if high <= BIG else math.inf
 
     def _filled(self, node: Expr, arg: Expr) -> Interval:
@@ -119,12 +124,23 @@ class Ranges:
         if op.root:
             exponent = _exponent(node)
             return exponent > 0 and (exponent % 2 == 0 or args[0] in self._flat)
-        if op.linear_in == (0, 1):
-            return args[0] is args[1] or any(
-                a in self._flat and (b not in self._active or self._intervals[b][0] >= 0)
-                for a, b in (args, args[::-1])
-            )
-        return False
+        return op is mul and self._is_flat_product(node)
+
+    def _is_flat_product(self, node: Expr) -> bool:
+        """Of squares and what is flat, by weights: of these the derivative is not asked for."""
+        once: set[Expr] = set()
+        for factor in _factors(node):
+            once ^= {factor}
+        weights = [x for x in once if x not in self._flat]
+        flat = len(once) < len(_factors(node)) or len(weights) < len(once)
+        return flat and all(x not in self._active or self._intervals[x][0] >= 0 for x in weights)
+
+
+def _factors(node: Expr, depth: int = 6) -> list[Expr]:
+    """What a product is made of."""
+    if node.op is not mul or not depth:
+        return [node]
+    return [factor for arg in node.args for factor in _factors(arg, depth - 1)]
 
 
 def _exponent(node: Expr) -> float:
@@ -143,4 +159,7 @@ def at_zero(node: Expr, x: Expr, depth: int = 6) -> Any:
     if not depth or not node.args or node.attrs.keys() - {"to"}:
         return None
     given = [at_zero(arg, x, depth - 1) for arg in node.args]
-    return None if any(value is None for value in given) else node.op.ref(*given, **node.attrs)
+    if any(value is None for value in given):
+        return None
+    with np.errstate(all="ignore"):
+        return node.op.ref(*given, **node.attrs)

@@ -38,8 +38,7 @@ def foreach(
         ``(outputs, states)``: each output of the steps stacked along a new first axis, and the
         last states, in lists as those of the body and of ``init_states``.
     """
-    if not callable(body):
-        raise InputError(f"F.contrib.foreach: body: expected a function, got {body!r}")
+    _require_functions("foreach", body=body)
     if isinstance(data, (int, np.integer)):
         data = Array(np.arange(data, dtype=np.float32))
     arrays, starts = _flat("data", data), _flat("init_states", init_states)
@@ -55,6 +54,12 @@ def foreach(
         done.append(_flat("outputs", outputs))
     stack = OPERATORS["stack"]
     return _like(outputs, [stack(*each) for each in zip(*done, strict=True)]), states
+
+
+def _require_functions(owner: str, **functions: Any) -> None:
+    for name, function in functions.items():
+        if not callable(function):
+            raise InputError(f"F.contrib.{owner}: {name}: expected a function, got {function!r}")
 
 
 def _step(
@@ -134,6 +139,7 @@ def while_loop(
         The outputs of the steps stacked along a new first axis of length ``max_iterations``,
         zeros after the last step, and the last variables.
     """
+    _require_functions("while_loop", cond=cond, func=func)
     if max_iterations is None:
         raise InputError("F.contrib.while_loop: max_iterations has to be given")
 
@@ -164,6 +170,7 @@ def cond(
     name: str | None = None,
 ) -> Nested:
     """The result of one of two functions: of the first one if ``pred`` is not zero."""
+    _require_functions("cond", then_func=then_func, else_func=else_func)
     return then_func() if bool(pred) else else_func()
 
 

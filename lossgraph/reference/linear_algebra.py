@@ -117,9 +117,24 @@ def linalg_trsm(
 ) -> Array:
     """X of op(A) X = alpha B, or of X op(A) = alpha B; of A one triangle is read."""
     first, second, dtype = _pair(A, B)
-    factor = _turn(_triangle(first, lower), transpose != rightside)
-    x = _each(np.linalg.solve, factor, alpha * _turn(second, rightside))
+    turned = transpose != rightside
+    factor = _turn(_triangle(first, lower), turned)
+    x = _substituted(factor, alpha * _turn(second, rightside), lower != turned)
     return Array(_turn(x, rightside).astype(dtype))
+
+
+def _substituted(factor: Raw, right: Raw, lower: bool) -> Raw:
+    """X of a triangular system, row by row from the one that has a single unknown."""
+
+    def one(a: Raw, b: Raw) -> Raw:
+        x = np.zeros_like(b)
+        rows = range(len(a)) if lower else range(len(a))[::-1]
+        for i in rows:
+            known = slice(0, i) if lower else slice(i + 1, None)
+            x[i] = (b[i] - a[i, known] @ x[known]) / a[i, i]
+        return x
+
+    return _each(one, factor, right)
 
 
 @operator
@@ -137,8 +152,10 @@ linalg_cholesky = linalg_potrf
 def linalg_potri(A: Array, lower: bool = True) -> Array:
     """The inverse of a matrix from its Cholesky factor."""
     factor = _triangle(_square(A), lower)
-    product = factor @ _turn(factor, True) if lower else _turn(factor, True) @ factor
-    return Array(_each(np.linalg.inv, product))
+    eye = np.broadcast_to(np.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+    inverse = _substituted(factor, eye, lower)
+    turned = _turn(inverse, True)
+    return Array(turned @ inverse if lower else inverse @ turned)
 
 
 @operator

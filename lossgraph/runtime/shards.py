@@ -75,7 +75,12 @@ class ShardedRun:
         return self._work != 0 and self._threads > 1
 
     def shards(self, sizes: Mapping[str, int]) -> Shards:
-        """The shards for given sizes; empty if it is better run on the whole batch."""
+        """The shards for given sizes; empty if it is better run on the whole batch.
+
+        Shards take it that arrays have elements, as a mean of none is NaN.
+        """
+        if 0 in sizes.values():
+            return []
         samples = sizes[self.batch.dim]
         return self._by_threads(samples, sizes) or self._in_tiles(samples, sizes)
 

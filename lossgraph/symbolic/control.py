@@ -35,8 +35,7 @@ def foreach(
         The outputs stacked along a new first axis, and the last states, single or in lists as
         the body's outputs and ``init_states`` are.
     """
-    if not callable(body):
-        raise InputError(f"F.contrib.foreach: body: expected a function, got {shown(body)}")
+    _require_functions("foreach", body=body)
     shape_of_outputs: list[Any] = []
     counted = isinstance(data, (int, np.integer, SymbolicSize)) and not isinstance(data, bool)
     try:
@@ -57,6 +56,14 @@ def foreach(
 
     last, stacked = scan(step, _states(init_states, [] if counted else read), read)
     return _like(shape_of_outputs[0], stacked), _like(init_states, last)
+
+
+def _require_functions(owner: str, **functions: Any) -> None:
+    for name, function in functions.items():
+        if not callable(function):
+            raise InputError(
+                f"F.contrib.{owner}: {name}: expected a function, got {shown(function)}"
+            )
 
 
 def _steps(count: Any) -> Dim:
@@ -95,9 +102,12 @@ def while_loop(
         The outputs stacked along a new first axis of length ``max_iterations``, and the last
         variables.
     """
+    _require_functions("while_loop", cond=cond, func=func)
     if max_iterations is None:
         raise InputError("F.contrib.while_loop: max_iterations has to be given")
     first = _states(loop_vars, [])
+    if not first:
+        raise InputError("F.contrib.while_loop: loop_vars: expected at least one array")
     several = isinstance(loop_vars, (list, tuple))
     shape_of_outputs: list[Any] = []
 
@@ -156,6 +166,7 @@ def cond(
         else_func: gives as many, of the same types.
         name: MXNet's name of the operator, without meaning here.
     """
+    _require_functions("cond", then_func=then_func, else_func=else_func)
     chosen = _one_truth(pred)
     then, otherwise = then_func(), else_func()
     one, other = _exprs(then), _exprs(otherwise)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..ir import dims, ops
 from ..ir.dims import Dim
@@ -26,6 +28,7 @@ from .symbol import (
     function,
     promote,
     static,
+    with_axes,
     wrap,
 )
 
@@ -53,6 +56,7 @@ def FullyConnected(
     if w.rank != 2:
         raise InputError(f"FullyConnected: expected weights (num_hidden, D), got {w.type}")
     _check_outputs("FullyConnected", "num_hidden", num_hidden, w.shape[0])
+    x = with_axes(x, 1, "FullyConnected")
     if flatten:
         x = ops.reshape(x, (x.shape[0], dims.product(x.shape[1:])))
     b = _bias("FullyConnected", bias, no_bias, x)
@@ -78,15 +82,22 @@ def _bias(layer: str, bias: Operand | None, no_bias: bool, x: Expr) -> Expr | No
 # --- convolutions -------------------------------------------------------------------------------
 
 
+def _is_given(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (tuple, list)) and not value)
+
+
 def _each(name: str, value: Any, count: int, default: int) -> tuple[int, ...]:
-    """One number an axis: given for each, or for all."""
-    if value is None or value == ():
+    """One number an axis, not below the default: given for each, or for all."""
+    if not _is_given(value):
         return (default,) * count
-    numbers = as_shape(value)
+    numbers = as_shape(value.tolist() if isinstance(value, np.ndarray) else value)
     numbers = numbers * count if len(numbers) == 1 else numbers
     if len(numbers) != count:
-        raise InputError(f"{name}: expected {count} numbers, got {value}")
-    return tuple(static(number, name) for number in numbers)
+        raise InputError(f"{name}: expected {count} numbers, got {value!r}")
+    found = tuple(static(number, name) for number in numbers)
+    if min(found) < default:
+        raise InputError(f"{name}: expected numbers from {default} on, got {value!r}")
+    return found
 
 
 _LAYOUTS = (None, "None", "NCW", "NCHW", "NCDHW")
@@ -109,14 +120,14 @@ def _window(
 ) -> ops.Window:
     count = w.rank - 2
     shape = tuple(static(dim, f"{layer}: the kernel") for dim in w.shape[2:])
-    if kernel not in (None, ()) and _each("kernel", kernel, count, 1) != shape:
+    if _is_given(kernel) and _each("kernel", kernel, count, 1) != shape:
         raise InputError(f"{layer}: kernel {kernel}, but the weights are {w.type}")
     return ops.Window(
         shape,
         _each("stride", stride, count, 1),
         _each("dilate", dilate, count, 1),
         _each("pad", pad, count, 0),
-        int(groups),
+        _each("num_group", groups, 1, 1)[0],
     )
 
 
@@ -207,7 +218,7 @@ def Deconvolution(
         layout: channels second.
     """
     y, w = _layer("Deconvolution", data, weight, layout)
-    if target_shape not in (None, (), 0):
+    if _is_given(target_shape):
         raise InputError("Deconvolution: target_shape is not supported: give pad and adj")
     window = _window("Deconvolution", w, kernel, stride, dilate, pad, num_group)
     _check_outputs("Deconvolution", "num_filter", num_filter, w.shape[1] * window.groups)
@@ -262,7 +273,7 @@ def Pooling(
     if global_pool:
         return wrap(_global(x, pool_type, p_value))
     count = x.rank - 2
-    if kernel in (None, ()):
+    if not _is_given(kernel):
         raise InputError("Pooling: kernel is missing: give it, or global_pool=True")
     pool = _Pool(
         x,

@@ -22,7 +22,7 @@ from ..passes import factorizations
 from .elementwise import _floating
 from .matrices import triangle
 from .shape import batch_dot
-from .symbol import Operand, Symbol, as_expr, function, promote, static, wrap
+from .symbol import Operand, Symbol, as_expr, function, promote, static, with_axes, wrap
 
 
 def _matrices(a: Operand) -> Expr:
@@ -236,7 +236,7 @@ def linalg_extractdiag(A: Operand, offset: int = 0) -> Symbol:
 @function()
 def linalg_makediag(A: Operand, offset: int = 0) -> Symbol:
     """Matrices with vectors on a diagonal, and zeros elsewhere."""
-    x, offset = _floating(A), int(offset)
+    x, offset = with_axes(_floating(A), 1, "makediag"), int(offset)
     size = x.shape[-1] + abs(offset)
     none = [0] * (x.rank - 1)
     x = ops.pad(x, (*none, max(-offset, 0)), (*none, max(offset, 0)))  # an element a row
@@ -264,7 +264,7 @@ def linalg_extracttrian(A: Operand, offset: int = 0, lower: bool = True) -> Symb
 @function()
 def linalg_maketrian(A: Operand, offset: int = 0, lower: bool = True) -> Symbol:
     """Matrices with a triangle of the numbers of vectors; the size has to be known."""
-    x, offset = as_expr(A), int(offset)
+    x, offset = with_axes(as_expr(A), 1, "maketrian"), int(offset)
     count = static(x.shape[-1], "maketrian")
     size = next((n for n in range(count + 1) if n * (n + 1) // 2 == count), -1)
     if size < 0:

@@ -68,7 +68,8 @@ def linspace(
     if isinstance(count, int) and count < 0:
         raise InputError(f"linspace: num: expected 0 or more, got {count}")
     if isinstance(count, int):
-        values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
+        with np.errstate(invalid="ignore"):  # between infinities there is NaN
+            values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
         return created(lambda kind: const(values, kind), dtype)
     place = ops.cast(ops.iota(count), "float64")
     gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")

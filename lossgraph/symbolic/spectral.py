@@ -27,6 +27,7 @@ from .symbol import (
     promote,
     static,
     user_size,
+    with_axes,
     wrap,
 )
 
@@ -45,7 +46,7 @@ def frame(data: Operand, frame_length: int, hop_length: int) -> Symbol:
     What is left after the last whole frame is dropped.
     """
     size, hop = _length("frame_length", frame_length), _length("hop_length", hop_length)
-    return wrap(_frames(as_expr(data), size, hop))
+    return wrap(_frames(with_axes(as_expr(data), 1, "frame"), size, hop))
 
 
 def _frames(x: Expr, size: int, hop: int) -> Expr:
@@ -97,7 +98,7 @@ def rfft(data: Operand, n: int | None = None) -> list[Symbol]:
     NumPy's function, with a complex result in two arrays; ``n`` cuts the signal, or fills it
     with zeros.
     """
-    x = _floating(data)
+    x = with_axes(_floating(data), 1, "rfft")
     places = _length("rfft: the length", user_size(x.shape[-1]) if n is None else n)
     cosines, sines = _waves(places, places // 2 + 1)
     x = _of_length(x, places)
@@ -108,6 +109,8 @@ def rfft(data: Operand, n: int | None = None) -> list[Symbol]:
 def irfft(real: Operand, imag: Operand, n: int | None = None) -> Symbol:
     """The signal of ``n`` places (2 (bins-1) by default) whose ``rfft`` that is."""
     (a, b), _ = promote(real, imag, floating=True)
+    for part in (a, b):
+        with_axes(part, 1, "irfft")
     bins = static(a.shape[-1], "irfft")
     places = _length("irfft: the length", 2 * (bins - 1) if n is None else n)
     used = places // 2 + 1
@@ -128,7 +131,7 @@ def fft(data: Operand, compute_size: int = 128, name: str | None = None) -> Symb
         compute_size: without meaning here.
         name: MXNet's name of the operator, without meaning here.
     """
-    x = _floating(data)
+    x = with_axes(_floating(data), 1, "fft")
     places = _length("fft: the length", user_size(x.shape[-1]))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=-1).reshape(places, 2 * places)
@@ -143,7 +146,7 @@ def ifft(data: Operand, compute_size: int = 128, name: str | None = None) -> Sym
         compute_size: without meaning here.
         name: MXNet's name of the operator, without meaning here.
     """
-    x = _floating(data)
+    x = with_axes(_floating(data), 1, "ifft")
     places = _length("ifft: half the length", user_size(x.shape[-1] // 2))
     cosines, sines = _waves(places, places)
     both = np.stack([cosines, -sines], axis=1).reshape(2 * places, places)
@@ -175,7 +178,7 @@ def stft(
         pad_mode: how: ``reflect``, ``edge`` or ``constant``.
         normalized: whether to divide by the root of ``n_fft``.
     """
-    x, size = _floating(data), _length("n_fft", n_fft)
+    x, size = with_axes(_floating(data), 1, "stft"), _length("n_fft", n_fft)
     hop = size // 4 if hop_length is None else hop_length
     if center:
         x = _centered(x, size // 2, pad_mode)

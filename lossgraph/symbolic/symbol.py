@@ -428,6 +428,13 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
     return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
 
 
+def with_axes(x: Expr, count: int, owner: str) -> Expr:
+    """An array of at least so many axes; another one is refused."""
+    if x.rank < count:
+        raise InputError(f"{owner}: expected an array of {count} or more axes, got {x.type}")
+    return x
+
+
 def beside(value: Operand, x: Expr) -> Expr:
     """An operand in the dtype of an array that it is used with, numbers with all their digits."""
     return ops.cast(promote(wrap(x), value)[0][1], x.dtype)

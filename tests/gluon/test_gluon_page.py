@@ -347,3 +347,42 @@ def test_a_loss_is_a_block_without_parameters(name):
     parameters.reset_ctx(None)
     with pytest.raises(lg.DtypeError):
         loss.cast("float17")
+
+
+# --- where MXNet 1.9.1 is followed against the page, as the guide's table says ---
+
+
+def test_the_blank_is_a_label_where_lengths_are_given():
+    pred = np.ones((2, 20, 4), np.float32)
+    label = np.array([[2, 1, 2, 2], [3, 2, 2, 2]])
+    value = gluon.CTCLoss()(pred, label, None, np.array([2, 3]))
+    assert_close(value, np.array([18.82820702, 16.50581741], np.float32), tolerance=(1e-6, 0))
+    with pytest.raises(lg.InputError, match=r"label\[1, 0\] is 3, which is not one of the 3"):
+        gluon.CTCLoss()(pred, label)
+
+
+def test_cosines_of_pairs_labelled_minus_one_have_a_margin():
+    one, two = np.array([[1.0, 0], [1, 0]]), np.array([[3.0, 4], [-1, 0]])
+    value = gluon.CosineEmbeddingLoss(margin=0.5)(one, two, -np.ones(2))
+    assert_close(value, [0.1, 0], tolerance=(1e-9, 1e-12))
+
+
+def test_stirling_s_term_is_of_targets_above_one():
+    pred, target = np.zeros((1, 3)), np.array([[0.0, 1, 4]])
+    plain = gluon.PoissonNLLLoss()(pred, target)
+    full = gluon.PoissonNLLLoss(compute_full=True)(pred, target)
+    term = 4 * np.log(4) - 4 + 0.5 * np.log(2 * np.pi * 4)
+    assert_close(full - plain, [term / 3])
+
+
+def test_epsilon_is_a_parameter_and_an_argument_of_the_call():
+    arrays = required("PoissonNLLLoss")
+    arrays = {n: np.abs(x) + 0.1 for n, x in arrays.items()}
+    by_option = gluon.PoissonNLLLoss(from_logits=False, epsilon=0.5)(**arrays)
+    assert_close(gluon.PoissonNLLLoss(from_logits=False)(**arrays, epsilon=0.5), by_option)
+
+
+@pytest.mark.parametrize("name", ["PoissonNLLLoss", "CosineEmbeddingLoss", "SDMLLoss"])
+def test_batch_axis_has_no_effect_where_the_value_has_no_such_axis(name):
+    loss, arrays = getattr(gluon.loss, name), required(name)
+    assert_close(loss(batch_axis=1)(**arrays), loss()(**arrays))

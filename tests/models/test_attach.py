@@ -282,12 +282,53 @@ def test_a_rank_that_is_not_declared_may_be_inferred() -> None:
     assert types(made)["label"][1:] == ("batch",)
 
 
-@pytest.mark.parametrize(
-    "stated", [("float64", ("N", 3)), ("float32", ("N",)), ("float32", (2, 4))]
-)
-def test_a_type_that_the_model_contradicts(stated: Any) -> None:
+def test_a_dtype_that_the_model_contradicts() -> None:
     with pytest.raises(lg.InputError, match=r"pred: .* was given, the model says float32\[batch,3"):
-        lg.attach(classifier(), CE, inputs={"pred": stated})
+        lg.attach(classifier(), CE, inputs={"pred": ("float64", ("N", 3))})
+
+
+def test_a_shape_that_a_model_declares_wrongly_is_what_is_stated() -> None:
+    """Of what an operator of another domain computes, ONNX knows only what the model says."""
+    node = helper.make_node("Mystery", ["x"], ["y"], domain="other")
+    net = model([node], [tensor("x", ("N", 3))], [tensor("y", ("N",))], domains=("other",))
+    stated = {"pred": ("float32", ("N", 3)), "label": ("int64", ("N",))}
+    with pytest.warns(lg.LossgraphWarning, match=r"pred: the model says float32\[N\], .*N,3\] is"):
+        made = lg.attach(net, CE, inputs=stated)
+    assert types(made)["y"][1:] == ("N", 3)
+    with pytest.raises(lg.InputError, match="axis"):
+        lg.attach(net, CE, inputs={"label": ("int64", ("N",))})
+
+
+def test_a_loss_of_a_value_inside() -> None:
+    """Logits before the softmax that a model ends with; another inner value has the loss's name."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "W"], ["loss"]),
+        helper.make_node("Identity", ["loss"], ["logits/MatMul"]),
+        helper.make_node("Softmax", ["logits/MatMul"], ["shares"], axis=1),
+    ]
+    net = model(nodes, [tensor("x", ("N", 4))], [tensor("shares")], {"W": WEIGHT})
+    made = lg.attach(net, CE, "logits/MatMul", grad=["logits/MatMul"])
+    expected, grads = CE.value_and_grad(X @ WEIGHT, LABEL)
+    values = run_model(made, {"x": X, "label": LABEL})
+    found = dict(zip([info.name for info in made.graph.output], values, strict=True))
+    assert_close(found["loss"], expected)
+    assert_close(found["grad_logits/MatMul"], grads["pred"])
+    assert_close(found["shares"].sum(axis=1), np.ones(5))
+    assert [info.name for info in made.graph.input] == ["x", "label"]
+
+
+def test_dims_may_be_called_as_the_model_calls_them() -> None:
+    dim = "p2o.DynamicDimension.2"
+    net = identity((dim, 3))
+    for name in (dim, "p2o_DynamicDimension_2"):
+        made = lg.attach(net, CE, inputs={"label": ("int64", (name,))})
+        assert types(made)["label"][1:] == (dim,)
+
+
+def test_gradients_through_the_model_are_refused_with_the_reason() -> None:
+    for name, what in (("x", "an input"), ("W", "a parameter")):
+        with pytest.raises(lg.GradientError, match=rf"'{name}', {what} .* lossgraph\.training"):
+            lg.attach(classifier(), CE, grad=[name])
 
 
 # --- names ---
@@ -367,7 +408,7 @@ def mixed_up() -> onnx.ModelProto:
         (classifier, {"output": "y"}, r"no output 'y': its outputs are \['logits'\], its inputs"),
         (classifier, {"bind": {"label": "y"}}, "label: the model has no output 'y'"),
         (classifier, {"bind": {"foo": "x"}}, r"unknown \['foo'\]"),
-        (classifier, {"grad": ["x"]}, r"no gradient for 'x': expected one of \['logits', 'label'"),
+        (classifier, {"grad": ["y"]}, r"no gradient for 'y': expected one of \['logits', 'label'"),
         (classifier, {"grad": ["label"]}, "'label' has dtype int64, which"),
         (classifier, {"rename": {"foo": "bar"}}, r"--rename foo: the loss has \['label', 'loss'\]"),
         (classifier, {"rename": {"label": "loss"}}, "'loss' already"),
@@ -580,7 +621,7 @@ def test_files_of_others_are_not_replaced(external: Path, tmp_path: Path) -> Non
 
 
 def test_in_the_same_folder_nothing_is_copied(external: Path) -> None:
-    done = attach_file(external, external, CE)
+    done = attach_file(external, external, CE, force=True)
     assert done.files == [external]
     assert sorted(path.name for path in external.parent.iterdir()) == ["net.onnx", "w.bin"]
     assert_close(loss_of(external).shape, (5,))
@@ -667,7 +708,7 @@ def test_the_command_is_the_function(net: Path, tmp_path: Path) -> None:
 def test_the_command_for_programs(net: Path) -> None:
     result = call("attach", net, "--loss", "ce_nope", "-o", net)
     assert result.exit_code == 2
-    result = call("attach", net, "--loss", "mse", "-o", net, "--json")
+    result = call("attach", net, "--loss", "mse", "-o", net, "--json", "--force")
     assert json.loads(result.stdout) == {
         "loss": "nn.MSELoss", "inputs": {"target": "float32[batch,3]"},
         "outputs": {"loss": "float32[]"}, "opset": 17, "ir_version": 8, "files": [str(net)],
@@ -693,3 +734,33 @@ def test_wrong_use_of_the_command(
     assert not Path("out.onnx").exists()
     folder = call("attach", "net.onnx", "--loss", "softmax_ce", "-o", ".")
     assert "is a folder" in folder.stderr
+
+
+def test_the_models_own_file_is_replaced_only_by_force(net: Path, tmp_path: Path) -> None:
+    before = net.read_bytes()
+    link = tmp_path / "same.onnx"
+    link.symlink_to(net)
+    for target in (net, link):
+        result = call("attach", net, "--loss", "huber", "-o", target)
+        assert result.exit_code == 2
+        assert "--force" in result.stderr
+        assert net.read_bytes() == before
+    assert call("attach", net, "--loss", "huber", "-o", net, "--force").exit_code == 0
+    assert net.read_bytes() != before
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    bad = identity(("N", 3)).SerializeToString().replace(b"\x01y", b"\x01\xff")
+    (tmp_path / "bad.onnx").write_bytes(bad)
+    result = call("attach", tmp_path / "bad.onnx", "--loss", "mse", "-o", tmp_path / "new.onnx")
+    assert (result.exit_code, "no UTF-8" in result.stderr) == (2, True)
+    with pytest.raises(lg.InputError, match="no UTF-8"):
+        lg.attach(onnx.ModelProto.FromString(bad), nn.MSELoss())
+
+
+def test_weights_in_a_file_of_two_names_are_refused_as_onnx_refuses_them(
+    external: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.bin").hardlink_to(external.parent / "w.bin")
+    with pytest.raises(lg.InputError, match="is a link"):
+        attach_file(external, tmp_path / "new" / "net.onnx", CE)

@@ -125,6 +125,17 @@ OPERATORS = {
     "floor_divide": lambda F, x: F.floor_divide(x, 0.5),
     "matmul": lambda F, x: F.matmul(x, F.transpose(x)),
     "einsum": lambda F, x: F.einsum("ij,kj->ik", x, x),
+    **{f"Pooling-{kind}": lambda F, x, kind=kind: F.Pooling(
+        F.reshape(x, (1, 1, 2, -1)), kernel=(2, 1), pool_type=kind) for kind in ("max", "avg")},
+    "Convolution": lambda F, x: F.Convolution(
+        F.reshape(x, (1, 1, 2, -1)), F.ones((1, 1, 2, 1)), kernel=(2, 1), num_filter=1,
+        no_bias=True),
+    "Deconvolution": lambda F, x: F.Deconvolution(
+        F.reshape(x, (1, 1, 2, -1)), F.ones((1, 1, 2, 1)), kernel=(2, 1), num_filter=1,
+        no_bias=True),
+    "FullyConnected": lambda F, x: F.FullyConnected(
+        F.transpose(x), F.ones((3, 2)), num_hidden=3, no_bias=True),
+    "scatter_add": lambda F, x: F.scatter_add(F.zeros_like(x), F.zeros_like(x), x, axis=0),
     "clip": lambda F, x: F.clip(x, -1, 1),
     "where": lambda F, x: F.where(x > 1, x, 2 * x),
     "masked_mul": lambda F, x: F.masked_mul(x > 1, x),
@@ -157,6 +168,9 @@ OPERATORS = {
 }  # fmt: skip
 # What moves elements, makes arrays of no numbers, or is another name of what is above.
 ELSEWHERE = {
+    "boolean_mask", "frame", "index_add", "irfft", "rfft", "stft", "CTCLoss", "ctc_loss",
+    "LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput", "Softmax",
+    "SoftmaxOutput", *(name for name in symbolic.functions() if name.startswith("linalg_")),
     "with_gradient", "softmax_cross_entropy", "linalg_gemm", "logaddexp",
     "Embedding", "Flatten", "Pad", "Reshape", "SequenceLast", "SequenceReverse", "SliceChannel",
     "SwapAxis", "arange", "array", "batch_take", "broadcast_axes", "broadcast_like", "diag", "eye",

@@ -75,6 +75,7 @@ from .index import (
 from .linalg import gemm, matmul, matrix_transpose
 from .log_domain import (
     log1m_exp,
+    log_cloglog,
     log_softplus,
     logsumexp_others,
     relative_entropy,
@@ -177,6 +178,7 @@ __all__ = [
     "log1p_exp_neg_abs",
     "log1p_quotient",
     "log_add",
+    "log_cloglog",
     "log_erfc",
     "log_softmax",
     "log_softplus",

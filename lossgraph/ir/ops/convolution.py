@@ -359,6 +359,7 @@ _convolve: Op = register(
         _lower_convolve,
         BOTH,
         batching=_samples_of(0),
+        linear_in=(0, 1),
     )
 )
 _unconvolve: Op = register(
@@ -370,6 +371,7 @@ _unconvolve: Op = register(
         _lower_unconvolve,
         BOTH,
         batching=_samples_of(1),
+        linear_in=(0, 1),
     )
 )
 _correlate: Op = register(
@@ -383,6 +385,7 @@ _correlate: Op = register(
         ),
         _lower_correlate,
         BOTH,
+        linear_in=(0, 1),
     )
 )
 

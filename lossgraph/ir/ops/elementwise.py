@@ -34,7 +34,7 @@ from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtyp
 from . import intervals
 from .erf import lower_erf
 from .integers import lower_mod, lower_power, power_of, quotient
-from .intervals import ABOVE_ZERO, ANY, EXPONENTS
+from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
 POSITIVE = ((0.2, 3.0),)
 UNIT = ((-0.9, 0.9),)
@@ -151,8 +151,8 @@ mul = _binary(
 def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     """The divisor of a 1 that has more axes gets those first.
 
-    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes; in WebAssembly it then
-    refuses the model.
+    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes: it then refuses the model
+    in WebAssembly, and where the product is an output of a scan's body, as in tiles.
     """
     numerator, divisor = node.args
     if is_literal(numerator) and divisor.rank < node.rank:
@@ -166,7 +166,7 @@ div = _binary(
     quotient,
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
-    portable=_div_of_equal_ranks,
+    lower=_div_of_equal_ranks,
     positive_if=(0, 1),
     linear_in=(0,),
     finite_on=(ANY, ABOVE_ZERO),
@@ -202,6 +202,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
+    chosen=lambda out, w, x: (None, Choice(equal(w, 0.0), False)),
     variants={"cast": _masked_mul_by_cast},
 )
 
@@ -212,6 +213,7 @@ mod: Op = _binary(
     lambda ct, out, x, y: (ct, -ct * floor(x / y)),
     domain=((0.1, 0.9), (1.1, 1.9)),
     lower=lower_mod,
+    finite_on=(ANY, ABOVE_ZERO),
 )
 
 
@@ -226,7 +228,7 @@ power: Op = _binary(
     domain=((0.3, 3.0), (-2.0, 2.0)),
     lower=lower_power,
     positive_if=(0,),
-    finite_on=(ABOVE_ZERO, ANY),
+    finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,
     range_of=intervals.power,
 )
@@ -448,7 +450,7 @@ log1p = _unary(
     lambda ct, out, x: ct / (x + 1),
     _lower_log1p,
     ((-0.5, 3.0),),
-    finite_on=((-1.0, math.inf),),
+    finite_on=(ABOVE_MINUS_ONE,),
 )
 expm1 = _unary(
     "Expm1",
@@ -579,8 +581,7 @@ sin = _unary(
     "Sin",
     np.sin,
     lambda ct, out, x: ct * cos(x),
-    range_of=lambda node, x: (-1.0, 1.0),
-    finite_on=(ANY,),
+    range_of=intervals.wave,
 )
 
 
@@ -598,8 +599,7 @@ cos: Op = _unary(
     np.cos,
     lambda ct, out, x: -ct * sin(x),
     _lower_cos,
-    range_of=lambda node, x: (-1.0, 1.0),
-    finite_on=(ANY,),
+    range_of=intervals.wave,
 )
 
 
@@ -704,7 +704,8 @@ def cast(x: Expr, to: object) -> Expr:
     if x.dtype == to:
         return x
     if is_literal(x):
-        return const(x.attrs["value"].astype(numpy_dtype(to)))
+        with np.errstate(invalid="ignore"):  # no integer is NaN, and an engine does not say so
+            return const(x.attrs["value"].astype(numpy_dtype(to)))
     if x.op.movement is Movement.BROADCAST and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
     if x.op is _cast and x.dtype == "float64" and x.args[0].dtype in ("int64", "bool"):
@@ -715,5 +716,13 @@ def cast(x: Expr, to: object) -> Expr:
 
 
 stop_gradient = register(
-    Op("StopGradient", same, lambda x: x, no_gradient, "Identity", batching=pointwise)
+    Op(
+        "StopGradient",
+        same,
+        lambda x: x,
+        no_gradient,
+        "Identity",
+        batching=pointwise,
+        range_of=lambda node, x: x,
+    )
 )

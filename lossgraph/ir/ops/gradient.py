@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import InputError
+from ..batching import pointwise
 from ..expr import Array, Expr, Op, rebuild, register, transform
 from ..types import TensorType, broadcast_shapes
 
@@ -34,7 +35,15 @@ def _gradients(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
 
 
 _custom_vjp: Op = register(
-    Op("CustomVjp", _infer, _ref, _vjp, lambda b, node, value, *_: value, domain=())
+    Op(
+        "CustomVjp",
+        _infer,
+        _ref,
+        _vjp,
+        lambda b, node, value, *_: value,
+        domain=(),
+        batching=pointwise,
+    )
 )
 
 

@@ -54,6 +54,12 @@ def _int64(index: TensorType) -> None:
 # --- one element of each row: pick --------------------------------------------------------
 
 
+def _require_elements(x: TensorType, index: TensorType, axis: int) -> None:
+    """Refuse indices into an axis that has nothing, unless there are none."""
+    if x.shape[axis] == 0 and 0 not in index.shape:
+        raise InputError(f"axis {axis} has length zero: there is nothing to take from it")
+
+
 def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: bool) -> TensorType:
     _int64(index)
     if index.rank != x.rank:
@@ -61,6 +67,7 @@ def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: 
     for i, (dim, other) in enumerate(zip(x.shape, index.shape, strict=True)):
         if i != axis:
             require_equal(dim, other)
+    _require_elements(x, index, axis)
     return x.with_shape(index.shape)
 
 
@@ -239,6 +246,7 @@ def scatter(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
 
 def _take_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
     _int64(index)
+    _require_elements(x, index, axis)
     return x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 

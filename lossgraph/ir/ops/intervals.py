@@ -15,6 +15,7 @@ TYPICAL = 1e18  # how large inputs and quotients are taken to be: the square is 
 TINY = 1e-38
 ANY: Interval = (-math.inf, math.inf)
 ABOVE_ZERO: Interval = (0.0, math.inf)
+ABOVE_MINUS_ONE: Interval = (-1.0, math.inf)
 EXPONENTS: Interval = (-math.inf, 88.0)  # of what float32 holds
 
 
@@ -25,6 +26,11 @@ def exp(x: float) -> float:
 
 def _is_finite(*parts: Interval) -> bool:
     return all(math.isfinite(end) for part in parts for end in part)
+
+
+def wave(node: Expr, x: Interval) -> Interval:
+    """Sines and cosines, which infinity has none of."""
+    return (-1.0, 1.0) if _is_finite(x) else ANY
 
 
 def total(x: Interval, y: Interval) -> Interval:

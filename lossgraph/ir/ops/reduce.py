@@ -53,9 +53,10 @@ def _float_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
 
 
 def _nonempty_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
-    if any(x.shape[axis] == 0 for axis in axes):
+    kept = _keepdims(x, axes=axes)
+    if any(x.shape[axis] == 0 for axis in axes) and 0 not in kept.shape:
         raise InputError("an axis of length zero has no largest or smallest element")
-    return _keepdims(x, axes=axes)
+    return kept
 
 
 def _reduction(
@@ -420,7 +421,6 @@ logsumexp = _reduction(
     lambda ct, out, x, axes: (ct * softmax(x, axes),),
     _lower_logsumexp,
     _float_keepdims,
-    finite_on=(intervals.ANY,),
 )
 softmax: Reduction = _reduction(
     "Softmax",
@@ -430,7 +430,6 @@ softmax: Reduction = _reduction(
     _float_same,
     positive_if=(),
     nonnegative=True,
-    finite_on=(intervals.ANY,),
     range_of=lambda node, x: (0.0, 1.0),
 )
 log_softmax = _reduction(
@@ -440,7 +439,6 @@ log_softmax = _reduction(
     _lower_log_softmax,
     _float_same,
     portable=_portable_log_softmax,
-    finite_on=(intervals.ANY,),
 )
 
 # --- along one axis -----------------------------------------------------------------------

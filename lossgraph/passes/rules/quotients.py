@@ -51,6 +51,13 @@ def _of(name: str) -> list[Rule]:
             {"a": const(0.5)},
         ),
         Rule(
+            f"{name}(x/a)/x = {name}_quotient(x/a)/a, a a number",
+            lambda o, x, a: f(o, x / a) / x,
+            lambda o, x, a: quotient(o, x / a) / a,
+            is_a_number,
+            {"a": const(2.0)},
+        ),
+        Rule(
             f"-{name}(x*a)/x = -a*{name}_quotient(x*a), a a number",
             lambda o, x, a: -f(o, x * a) / x,
             lambda o, x, a: -(quotient(o, x * a) * a),
@@ -66,15 +73,10 @@ def is_a_number(a: Expr, **_: Any) -> bool:
 
 
 QUOTIENTS = [rule for name in _FUNCTIONS for rule in _of(name)] + [
-    # the versed sine by the half angle, in which nothing cancels
-    Rule(
-        "1-cos(x) = 2*sin(x/2)^2",
-        lambda o, x: 1 - o.cos(x),
-        lambda o, x: o.sin(x * 0.5) * o.sin(x * 0.5) * 2,
-    ),
+    # the versed sine by the half angle, as it is written before
     Rule(
         "2*sin(x/2)^2/x = sin(x/2)*sin_quotient(x/2)",
-        lambda o, x: o.sin(x * 0.5) * o.sin(x * 0.5) * 2 / x,
+        lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)) / x,
         lambda o, x: o.sin(x * 0.5) * o.sin_quotient(x * 0.5),
     ),
     Rule(
@@ -84,7 +86,7 @@ QUOTIENTS = [rule for name in _FUNCTIONS for rule in _of(name)] + [
     ),
     Rule(
         "2*sin(x/2)^2/(x*x) = sin_quotient(x/2)^2/2",
-        lambda o, x: o.sin(x * 0.5) * o.sin(x * 0.5) * 2 / (x * x),
+        lambda o, x: 2 * (o.sin(x * 0.5) * o.sin(x * 0.5)) / (x * x),
         lambda o, x: o.sin_quotient(x * 0.5) * o.sin_quotient(x * 0.5) * 0.5,
     ),
 ]

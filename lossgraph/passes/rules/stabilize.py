@@ -109,11 +109,6 @@ STABILIZE = RuleSet(
             lambda o, x: o.exp(x) / (1 + o.exp(x)),
             lambda o, x: o.sigmoid(x),
         ),
-        Rule(
-            "y/(1+exp(x)) = y*sigmoid(-x)",
-            lambda o, x, y: y / (1 + o.exp(x)),
-            lambda o, x, y: y * o.sigmoid(-x),
-        ),
         Rule("a*(1/b) = a/b", lambda o, a, b: a * (1 / b), lambda o, a, b: a / b),
         Rule(
             "1-sigmoid(x) = sigmoid(-x)", lambda o, x: 1 - o.sigmoid(x), lambda o, x: o.sigmoid(-x)
@@ -374,6 +369,11 @@ STABILIZE = RuleSet(
             "log(-expm1(x)) = log1m_exp(x)",
             lambda o, x: o.log(-o.expm1(x)),
             lambda o, x: o.log1m_exp(x),
+        ),
+        Rule(
+            "log1m_exp(-exp(x)) = log_cloglog(x)",
+            lambda o, x: o.log1m_exp(-o.exp(x)),
+            lambda o, x: o.log_cloglog(x),
         ),
         Rule(
             "cos(x)-1 = -2*sin(x/2)^2",

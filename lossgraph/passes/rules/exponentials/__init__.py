@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from ....ir import ops
 from ....ir.expr import Expr, Op, scalar_value
-from .form import definite
+from ..conditions import largest_exponent, upper_bound
+from .form import Form, definite
 from .reading import Reading
 from .writing import as_logarithm, as_value
 
@@ -53,9 +54,60 @@ def _log1p(reading: Reading, node: Expr) -> Expr | None:
     if form is None:
         return None
     whole = reading.plus(node, reading.algebra.number(1), form)
-    if whole is None or whole.safe or (whole.sums and not definite(form)):
+    if whole is None or whole.safe or not (definite(form) or _may_vanish(whole)):
         return None  # log1p keeps the digits of what cancels to something near 0
     return as_logarithm(reading.algebra, whole)
+
+
+def _log1m_exp(reading: Reading, node: Expr) -> Expr | None:
+    """Of exponents that are logarithms of sums: 1 - exp(-softplus(x)) is sigmoid(x)."""
+    power = reading.exponential(node.args[0])
+    if power is None or not power.sums:
+        return None
+    negative = reading.times(reading.algebra.number(-1), power)
+    whole = reading.plus(node, reading.algebra.number(1), negative)
+    if whole is None or not definite(whole):
+        return None
+    return as_logarithm(reading.algebra, whole)
+
+
+def _may_vanish(form: Form) -> bool:
+    """Whether a form has no lower bound above 0 that its sums show."""
+    return not form.sums or (not form.grows and any(power < 0 for _, power in form.sums))
+
+
+def _nested(reading: Reading, node: Expr) -> Expr | None:
+    """exp(-exp(x)): where the inner one overflows, its derivative does beside a 0."""
+    limited = _limited(node.args[0], -1)
+    return None if limited is None else node.op(limited)
+
+
+def _limited(u: Expr, sign: int, depth: int = 12) -> Expr | None:
+    """An exponent in which an exponential that is subtracted stays below the square root of all.
+
+    The exponential of it is 0 long before.
+    """
+    if u.op is ops.exp:
+        (x,) = u.args
+        bound = largest_exponent(x.dtype) / 2
+        return ops.exp(ops.minimum(x, bound)) if sign > 0 and upper_bound(x) > bound else None
+    if not depth or u.op not in (ops.add, ops.sub, ops.neg, ops.mul, ops.div):
+        return None
+    args = list(u.args)
+    for i, arg in enumerate(args):
+        turned = sign
+        if u.op is ops.neg or (u.op is ops.sub and i == 1):
+            turned = -sign
+        elif u.op in (ops.mul, ops.div):
+            other = scalar_value(args[1 - i])
+            if other is None or (u.op is ops.div and i == 1):
+                continue
+            turned = sign if other > 0 else -sign
+        found = _limited(arg, turned, depth - 1)
+        if found is not None:
+            args[i] = found
+    changed = any(new is not old for new, old in zip(args, u.args, strict=True))
+    return u.op(*args) if changed else None
 
 
 def _root(reading: Reading, node: Expr) -> Expr | None:
@@ -82,10 +134,9 @@ def _product(reading: Reading, node: Expr) -> Expr | None:
         return None
     if not ((x.grows and y.vanishes) or (x.vanishes and y.grows)):
         return None
-    if not (definite(x) and definite(y)):
-        return None
     form = reading.form(node)
-    return None if form is None else as_value(reading.algebra, form)
+    scaling = definite(x) and definite(y)
+    return None if form is None else as_value(reading.algebra, form, scaling=scaling)
 
 
 def _sum(reading: Reading, node: Expr) -> Expr | None:
@@ -99,6 +150,9 @@ def _sum(reading: Reading, node: Expr) -> Expr | None:
 _WRITERS: dict[Op, Callable[[Reading, Expr], Expr | None]] = {
     ops.log: _log,
     ops.log1p: _log1p,
+    ops.log1m_exp: _log1m_exp,
+    ops.exp: _nested,
+    ops.expm1: _nested,
     ops.sqrt: _root,
     ops.power: _root,
     ops.div: _quotient,

@@ -219,6 +219,13 @@ def _softmax(reading: Reading, node: Expr) -> Form | None:
     return _bounded(_exp_of_log_softmax(reading, node, _DEPTH), vanishes=True)
 
 
+def _erf(reading: Reading, node: Expr) -> Form | None:
+    """1 - erfc(x)."""
+    other = reading.algebra.exponential(ops.log_erfc(*node.args), grows=False)
+    negative = reading.times(reading.algebra.number(-1), other)
+    return _bounded(reading.plus(node, reading.algebra.number(1), negative), vanishes=False)
+
+
 def _two(reading: Reading, node: Expr, k: float, sign: float) -> Form | None:
     """exp(k x) + sign exp(-k x)."""
     x = reading.power(reading.exponential(node.args[0]), k)
@@ -278,6 +285,23 @@ def _power(reading: Reading, node: Expr) -> Form | None:
     if exponent is None or not math.isfinite(exponent):
         return None
     return reading.power(reading.form(node.args[0]), float(exponent))
+
+
+def _extremum(reading: Reading, node: Expr) -> Form | None:
+    """The larger of positive ones is the exponential of their larger logarithm."""
+    operands = _operands(reading, node)
+    if operands is None or not all(form.positive for form in operands):
+        return None
+    x, y = (_logarithm(reading, form) for form in operands)
+    if x is None or y is None:
+        return None
+    return reading.algebra.exponential(node.op(x, y), grows=any(f.grows for f in operands))
+
+
+def _logarithm(reading: Reading, form: Form) -> Expr | float | None:
+    if form.seen:
+        return as_logarithm(reading.algebra, form)
+    return math.log(form.coefficient)
 
 
 def _root(reading: Reading, node: Expr) -> Form | None:
@@ -349,6 +373,7 @@ READERS: dict[Op, Reader] = {
     ops.cosh: _hyperbolic(1),
     ops.softmax.op: _softmax,
     ops.softplus: _of_its_logarithm(lambda node: ops.log_softplus(*node.args)),
+    ops.erf: _erf,
     ops.erfc: _of_its_logarithm(lambda node: ops.log_erfc(*node.args)),
     ops.add: _sum,
     ops.sub: _sum,
@@ -357,6 +382,8 @@ READERS: dict[Op, Reader] = {
     ops.neg: _negative,
     ops.power: _power,
     ops.sqrt: _root,
+    ops.maximum: _extremum,
+    ops.minimum: _extremum,
     ops.reduce_sum.op: _reduced,
     ops.reduce_prod.op: _multiplied,
 }

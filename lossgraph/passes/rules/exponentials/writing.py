@@ -225,6 +225,11 @@ class _Logarithm:
     def _difference(self, terms: Sum, power: float, sign: float) -> None:
         """log(exp(a) - exp(b)) = a + log(1 - exp(b-a))."""
         (one, _), (other, c) = terms
+        upper_tail = _half_of_erfc(one, other, c)
+        if upper_tail is not None and sign > 0:
+            self.add(ops.log_erfc(-upper_tail), power)
+            self.number -= power * math.log(2)
+            return
         above, below = (one, 1.0), (other, -c)
         if sign < 0:
             above, below = below, above
@@ -238,6 +243,17 @@ class _Logarithm:
         self.number += power * math.log(above[1])
         for node, k in above[0].factors:
             self.add(ops.log(node), power * k)
+
+
+def _half_of_erfc(one: Monomial, other: Monomial, c: float) -> Expr | None:
+    """``x`` of ``1 - erfc(x)/2``, which is ``erfc(-x)/2``."""
+    if one != ONE or other.factors or len(other.exponent) != 1 or abs(c + 0.5) > _ROUNDING:
+        return None
+    ((node, weight),) = other.exponent
+    return node.args[0] if node.op is ops.log_erfc and weight == 1 else None
+
+
+_ROUNDING = 1e-14
 
 
 def _difference_of_logs(
@@ -303,8 +319,11 @@ def restricted(exponent: Weights, terms: Sum, power: float) -> Weights:
 # --- values -------------------------------------------------------------------------------
 
 
-def as_value(algebra: Algebra, form: Form) -> Expr | None:
-    """The value of a form, from parts that do not overflow where the whole is finite."""
+def as_value(algebra: Algebra, form: Form, *, scaling: bool = True) -> Expr | None:
+    """The value of a form, from parts that do not overflow where the whole is finite.
+
+    None for a sum that would have to be scaled, if not ``scaling``.
+    """
     if any(power != int(power) for _, power in form.sums):
         logarithm = as_logarithm(algebra, form) if form.positive else None
         return None if logarithm is None else ops.exp(logarithm)
@@ -315,6 +334,8 @@ def as_value(algebra: Algebra, form: Form) -> Expr | None:
     exponent = form.monomial.exponent
     written = None if lost else _by_sigmoids(algebra, exponent, sums)
     if written is None:
+        if sums and not scaling:
+            return None
         written = _by_scaling(algebra, exponent, sums, lost)
     result = product([*form.monomial.factors, *pieces, *written[1]], number * written[0])
     return result if isinstance(result, Expr) else None
