@@ -11,10 +11,12 @@ import onnxruntime
 import lossgraph as lg
 from lossgraph import symbolic
 from lossgraph.authoring.functions import as_loss
+from lossgraph.lowering.releases import release
 
 from .programs import Program
 
 Outputs = list[Any]
+NEWEST = release(onnxruntime.__version__).opset  # that this ONNX Runtime loads
 
 
 @contextmanager
@@ -68,7 +70,7 @@ def compiled(program: Program, wrt: Sequence[str], named: bool) -> tuple[Outputs
 
 def exported(program: Program, wrt: Sequence[str], named: bool) -> tuple[Outputs, str]:
     """The graph in a stock ONNX Runtime."""
-    types, opset = program.types(named), program.way.opset
+    types, opset = program.types(named), min(program.way.opset, NEWEST)
     feeds = ", ".join(f"{n!r}: {n}" for n in program.names)
     call = (f"model = as_loss(body).to_onnx({types}, grad={list(wrt)}, opset={opset})\n"
             "session = onnxruntime.InferenceSession(model.SerializeToString())\n"
