@@ -6,14 +6,11 @@ from .convolution import Window, convolve
 from .elementwise import (
     absolute,
     add,
-    atan,
     cast,
     ceil,
     clip,
-    cos,
     div,
     equal,
-    erf,
     exp,
     expm1,
     floor,
@@ -24,9 +21,6 @@ from .elementwise import (
     less_equal,
     log,
     log1p,
-    log1p_exp_neg_abs,
-    log_add,
-    logaddexp,
     logical_and,
     logical_not,
     logical_or,
@@ -40,15 +34,10 @@ from .elementwise import (
     power,
     relu,
     rint,
-    sigmoid,
     sign,
-    sin,
-    softplus,
-    sqrt,
     step,
     stop_gradient,
     sub,
-    tanh,
     where,
 )
 from .erfc import erfc, inverse_erfcx, log_erfc
@@ -123,6 +112,19 @@ from .shape import (
     squeeze,
     take_range,
     transpose,
+)
+from .smooth import (
+    atan,
+    cos,
+    erf,
+    log1p_exp_neg_abs,
+    log_add,
+    logaddexp,
+    sigmoid,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
 )
 
 __all__ = [

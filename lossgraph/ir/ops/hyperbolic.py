@@ -14,8 +14,9 @@ from ..batching import pointwise
 from ..expr import Expr, Op, register
 from ..types import numpy_dtype
 from .arithmetic import Arithmetic
-from .elementwise import absolute, clip, float_only, log1p_positive, maximum, sqrt
+from .elementwise import absolute, clip, float_only, log1p_positive, maximum
 from .intervals import EXPONENTS
+from .smooth import sqrt
 
 
 def _halves(b: Any, node: Expr, x: str) -> tuple[Arithmetic, str, str]:

@@ -31,14 +31,16 @@ from .elementwise import (
     masked_mul,
     minimum,
     neg,
-    softplus,
-    sqrt,
     stop_gradient,
     where,
 )
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY
 from .reduce import arg_extremum, logsumexp, reduce_max_finite, reduce_sum, softmax
 from .shape import iota, reshape
+from .smooth import (
+    softplus,
+    sqrt,
+)
 
 # --- of one argument ----------------------------------------------------------------------
 

@@ -17,22 +17,10 @@ import numpy as np
 from ..batching import pointwise
 from ..expr import Array, Expr, Interval, Op, const, register
 from ..types import numpy_dtype
-from .elementwise import (
-    absolute,
-    atan,
-    div,
-    equal,
-    erf,
-    expm1,
-    float_only,
-    less,
-    log1p,
-    sin,
-    tanh,
-    where,
-)
+from .elementwise import absolute, div, equal, expm1, float_only, less, log1p, where
 from .hyperbolic import sinh
 from .intervals import ANY
+from .smooth import atan, erf, sin, tanh
 
 Series = Callable[[], Iterator[Any]]  # of fractions or numbers
 

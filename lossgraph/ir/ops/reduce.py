@@ -32,11 +32,13 @@ from .elementwise import (
     less,
     log1p_positive,
     number_only,
-    sigmoid,
     sign,
     where,
 )
 from .shape import flip, size_of
+from .smooth import (
+    sigmoid,
+)
 from .sums import LONG_SOFTMAX, LongSums, lower_mean, lower_sum
 
 Axes = tuple[int, ...]
