@@ -10,6 +10,7 @@ from typing import Any
 from . import gluon, losses, nn, optax, reference, symbolic
 from .authoring.expressions import grad, jvp, symbol, vjp
 from .authoring.functions import compile_loss as compile
+from .authoring.functions import value_and_grad
 from .authoring.inputs import Input
 from .compose import masked, mixup, padded, renamed, uncertainty_weighted, weighted_sum
 from .errors import (
@@ -30,14 +31,18 @@ __all__ = [
     "LossgraphWarning", "LoweringError",
     "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
     "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed", "symbol",
-    "symbolic", "testing", "uncertainty_weighted", "vjp", "weighted_sum",
+    "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
 ]  # fmt: skip
+
+_OF_MXNET = ("autograd", "init", "nd", "np", "npx")  # ``from lossgraph import nd, autograd``
 
 
 def __getattr__(name: str) -> Any:
-    """``lossgraph.testing`` and ``lossgraph.plot``, which are imported when first used."""
+    """What is imported when it is first used, and MXNet's modules for the imports of losses."""
     if name == "testing":
         return import_module(".testing", __name__)
     if name == "plot":
         return import_module(".view.plots", __name__).plot
+    if name in _OF_MXNET:
+        return import_module(f".gluon.mxnet.{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

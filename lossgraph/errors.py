@@ -30,6 +30,10 @@ class GradientError(InputError):
     """A gradient was asked for that does not exist."""
 
 
+class UnknownOperatorError(InputError, AttributeError):
+    """An operator that F, or a method that a symbol has not."""
+
+
 class LoweringError(LossgraphError):
     """An expression that the chosen opset cannot say."""
 

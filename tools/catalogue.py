@@ -138,6 +138,7 @@ def loss(entry: Entry) -> Iterator[str]:
     lines = {
         "Inputs": inputs(entry),
         "Options": options(entry),
+        "Range": markdown(str(entry.range)),
         "Also called": ", ".join(f"`{alias}`" for alias in entry.aliases),
         "Follows": f"`{entry.original}`" if entry.original else "",
         "Same loss": ", ".join(link(name) for name in entry.same),

@@ -13,8 +13,9 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ class Kernel(NamedTuple):
     operator: str
     answer: Answer
     others: tuple[Any, ...] = ()
-    attributes: dict[str, Any] = {}
+    attributes: Mapping[str, Any] = MappingProxyType({})
     result: str = ""  # dtype; that of the first input by default
 
 
@@ -94,7 +95,8 @@ def _log_softmax(x: Array, axis: int) -> Array:
 
 
 UNARY: dict[str, Answer] = {
-    "Abs": np.abs, "Atan": np.arctan, "Ceil": np.ceil, "Cos": np.cos, "Erf": np.vectorize(math.erf), "Exp": np.exp,
+    "Abs": np.abs, "Atan": np.arctan, "Ceil": np.ceil, "Cos": np.cos, "Exp": np.exp,
+    "Erf": np.vectorize(math.erf),
     "Floor": np.floor, "IsNaN": np.isnan, "Log": np.log, "Neg": np.negative,
     "Reciprocal": lambda x: 1 / x, "Relu": lambda x: np.maximum(x, 0), "Round": np.rint,
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Sign": np.sign, "Sin": np.sin, "Sqrt": np.sqrt,
@@ -215,8 +217,10 @@ def of_integers() -> Iterator[tuple[Kernel, list[list[int]]]]:
     for name, find in (("ArgMax", np.argmax), ("ArgMin", np.argmin)):
         near = [[BIG, BIG + 1, BIG], [BIG + 2, BIG + 1, BIG + 2]]
         yield Kernel(name, partial(find, axis=1, keepdims=True), (), {"axis": 1}), near
-    others = {"Add": np.add, "Max": np.maximum, "Min": np.minimum, "Mod": np.mod,
-              "Mul": np.multiply, "Sub": np.subtract, "Equal": np.equal, "Less": np.less}  # fmt: skip
+    others = {
+        "Add": np.add, "Equal": np.equal, "Less": np.less, "Max": np.maximum, "Min": np.minimum,
+        "Mod": np.mod, "Mul": np.multiply, "Sub": np.subtract,
+    }  # fmt: skip
     for name, answer in others.items():
         result = "bool" * (name in BOOLEAN)
         three = partial(_with, answer, 3)

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..symbolic.arguments import check_of, resolved
-from .signature import ORDINARY, Kind, Parameter, Role, Signature
+from .signature import ORDINARY, Domain, Kind, Parameter, Role, Signature
 
 Label = Annotated[Any, Role(gradient=False)]
 """A class label, or another array that is only compared."""
@@ -29,6 +29,10 @@ Number = Annotated[Any, Role(number=True)]
 """An array, of which a call may give a number."""
 TensorOption = Annotated[Any, Role(held=True)]
 """An array that the constructor may be given too."""
+NonNegative = Annotated[Any, Role(domain=Domain(low=0.0))]
+"""An array without negative numbers: variances, rates, shares."""
+Share = Annotated[Any, Role(domain=Domain(low=0.0, when=lambda given: not given["from_logits"]))]
+"""The same, unless the option ``from_logits`` says that it has logits."""
 CONSTANT = Role(constant=True)
 """Of an option, ``p: Annotated[float, CONSTANT]``: the form of the graph depends on its value."""
 

@@ -25,6 +25,7 @@ from .cache import CompiledVariants, SpecializationCache
 from .constructors import check_constructor, constructor_of, options_by_name
 from .cotangents import cotangents
 from .description import card_of
+from .domains import explain_nan, refuse_outside
 from .input_types import Arrays, InputTypes, as_types, length_pattern
 from .inputs import Input, numbers_as_arrays, with_scalar_types
 from .shapes import shown
@@ -161,7 +162,9 @@ class Block(Holder):
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self._forward(reference, **arrays, **constants)
         arrays = self._prepared(arrays)
-        return self._compiled(arrays, constants, (), False).call(arrays)
+        value = self._compiled(arrays, constants, (), False).call(arrays)
+        self._explain_nan(value, arrays, constants)
+        return value
 
     def value_and_grad(
         self, *args: Any, wrt: Sequence[str] | None = None, ct: Any = None, **kwargs: Any
@@ -189,6 +192,7 @@ class Block(Holder):
         if ct is not None:
             arrays.update(cotangents(ct, compiled.program))
         value, grads = compiled.call(arrays)
+        self._explain_nan(value, arrays, constants)
         return value, grads
 
     @checked
@@ -228,8 +232,9 @@ class Block(Holder):
         """The traced, differentiated and simplified graph for given input types."""
         types = with_scalar_types(as_types(inputs), self.scalar_inputs, constants)
         self.signature.require(self.name, {**types, **constants})
-        all_types = types | {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
-        for label in set(_names(grad)) & set(self.labels_among(all_types)):
+        numbers = {n: t for n, x in constants.items() if (t := self._type_of(n, x))}
+        labels = self.labels_among(types | numbers)
+        for label in set(_names(grad)) & set(labels):
             raise GradientError(f"{label!r} is a class label or a length: it has no gradient")
         return build(
             self._forward,
@@ -239,7 +244,7 @@ class Block(Holder):
             with_ct=with_ct,
             name=self.name,
             options=self.options,
-            without_gradient=self.labels_among(types),
+            without_gradient=labels,
         )
 
     @checked
@@ -338,7 +343,16 @@ class Block(Holder):
     def _prepared(self, arrays: dict[str, Any]) -> dict[str, Any]:
         """The arrays that the graph takes: with the constructor's, and with numbers as scalars."""
         given = {**arrays, **self._own_tensors(arrays)}
+        if self._declared().domains:
+            refuse_outside(self.name, self._declared(), given)
         return self.prepare(numbers_as_arrays(given, self.scalar_inputs))
+
+    def _explain_nan(
+        self, value: Any, arrays: Mapping[str, Any], constants: Mapping[str, Any]
+    ) -> None:
+        if self._declared().domains:
+            options = {**self.options, **constants}
+            explain_nan(self.name, value, self._declared(), arrays, options)
 
     def frozen_state(self) -> Hashable:
         """Its attributes as one value, without the tensors that are inputs of the graph."""

@@ -12,6 +12,7 @@ from ..ir.dims import evaluate
 from ..ir.dims import names as dim_names
 from ..ir.types import TensorType
 from ..runtime.compiled import Compiled
+from .cautions import call_of
 from .input_types import Arrays, symbolic_shapes, type_of_array
 
 Build = Callable[[Mapping[str, TensorType]], Program]
@@ -87,13 +88,14 @@ class SpecializationCache:
             for dim, length in zip(self._shapes[name], array.shape, strict=True)
             if not isinstance(dim, int)
         }
-        is_new = False
+        is_new, said = False, set[str]()
         while True:
             values = tuple(lengths[name] for name in self._special)
             try:
                 compiled = self._made.get(values)
                 if compiled is None:
-                    compiled, is_new = self._make(arrays, values), True
+                    with call_of(lengths, said):
+                        compiled, is_new = self._make(arrays, values), True
                 _check_constraints(compiled.program, lengths)
             except SpecializationError as needed:
                 fresh = [name for name in needed.names if name in set(lengths) - set(self._special)]

@@ -12,6 +12,7 @@ from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
 from .block import Block
+from .cautions import warn_if_both_stretch
 from .constructors import refuse_option
 from .expressions import program_of
 from .input_types import InputTypes, as_types
@@ -66,11 +67,18 @@ class FunctionLoss(Block):
         return type(self)(self.body, **{**self._given, **options})
 
     def hybrid_forward(self, F: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.body(F, *args, **{**self._given, **kwargs})
+        value = self.body(F, *args, **{**self._given, **kwargs})
+        if self._is_built_in and hasattr(value, "shape"):
+            given = self.signature.by_name
+            arrays = {n: x for n, x in kwargs.items() if given[n].kind is Kind.ARRAY}
+            shapes = {n: x.shape for n, x in arrays.items() if hasattr(x, "shape")}
+            warn_if_both_stretch(shapes, value.shape)
+        return value
 
     @property
     def _is_built_in(self) -> bool:
-        return getattr(self.body, "__module__", "").partition(".")[0] == "lossgraph"
+        module = getattr(self.body, "__module__", None) or ""  # None where exec made it
+        return str(module).partition(".")[0] == "lossgraph"
 
     def _declared(self) -> Signature:
         body: Callable[..., Any] | None = self.__dict__.get("body")
@@ -84,6 +92,38 @@ def as_loss(loss: Any) -> Block:
     if callable(loss) and not inspect.isclass(loss):
         return FunctionLoss(loss)
     raise InputError(f"expected a loss or a function of F, got {loss!r}")
+
+
+@checked
+def value_and_grad(loss: Any, wrt: str | Sequence[str] | None = None) -> Callable[..., Any]:
+    """A function of arrays that returns the value of a loss and its gradients.
+
+    Types are those of the arrays; the first call for types that are new compiles.
+
+    >>> import numpy as np
+    >>> def squared(F, pred, label):
+    ...     return F.sum(F.square(pred - label))
+    >>> value_and_grad(squared)(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    (array([5.]), {'pred': array([2., 4.])})
+
+    Args:
+        loss: a loss, or a function ``body(F, pred, label, ..)``.
+        wrt: the input to differentiate by, or several; the first one by default.
+
+    Returns:
+        A function of the loss's arguments that returns ``(value, {name: gradient})``, the gradient
+        of the value's sum, or with ``ct=`` of what that weighs.
+
+    Raises:
+        InputError: for what is no loss.
+    """
+    block = as_loss(loss)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return block.value_and_grad(*args, wrt=wrt, **kwargs)
+
+    call.__name__ = f"value_and_grad of {block.name}"
+    return call
 
 
 @checked

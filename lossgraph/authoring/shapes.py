@@ -113,7 +113,7 @@ def require_classes(shape: Shape, axis: int) -> None:
         InputError: saying which.
     """
     if not -len(shape) <= axis < len(shape):
-        raise InputError(f"axis {axis} is out of range for predictions of shape {shape}")
+        raise InputError(f"axis {axis} is out of range for pred of shape {shown(shape)}")
     if same_size(shape[axis], 0):
         raise InputError("there are no classes to choose from: the class axis has length 0")
 

@@ -7,8 +7,9 @@ each array has a name of its own, those of ``*inputs`` are called ``inputs_0``, 
 from __future__ import annotations
 
 import inspect
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -32,6 +33,30 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
+class Domain:
+    """Where a loss is a number, of an input whose elements are real numbers.
+
+    Attributes:
+        low: the least number of the domain.
+        high: the largest.
+        when: with which options, given by name, that is so; with all if None.
+        refused: whether what is outside is an error, as in the framework that the loss follows.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    when: Callable[[Mapping[str, Any]], Any] | None = None
+    refused: bool = False
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"at least {self.low:g}"
+        return (
+            f"at most {self.high:g}" if math.isinf(self.low) else f"{self.low:g} to {self.high:g}"
+        )
+
+
+@dataclass(frozen=True)
 class Role:
     """What else is declared of an argument.
 
@@ -42,12 +67,14 @@ class Role:
             without it takes it from there; in a graph without such an input it is a constant.
         constant: whether the graph's form depends on the option's value, so that no ``Input`` can
             stand for it.
+        domain: where the loss is a number, of an array.
     """
 
     gradient: bool = True
     number: bool = False
     held: bool = False
     constant: bool = False
+    domain: Domain | None = None
 
 
 ORDINARY = Role()
@@ -156,6 +183,12 @@ class Signature:
     def labels(self) -> tuple[str, ...]:
         """The names of class labels and lengths, which have no gradient."""
         return tuple(p.name for p in self.parameters if not p.role.gradient)
+
+    @cached_property
+    def domains(self) -> dict[str, Domain]:
+        """The domains of the arrays that have one."""
+        found = {p.name: p.role.domain for p in self.parameters}
+        return {name: domain for name, domain in found.items() if domain is not None}
 
     @cached_property
     def held(self) -> tuple[str, ...]:

@@ -8,17 +8,21 @@ import re
 from ..errors import InputError
 from .aliases import ALIASES
 from .entry import Entry
+from .own import is_own, own_entry
 from .register import entries
 
 
 def lookup(name: str) -> Entry:
     """The loss of a name: qualified, an alias, or a class's name in any spelling.
 
-    ``gluon.HuberLoss``, ``HuberLoss``, ``huber_loss`` and ``huber`` are one loss.
+    ``gluon.HuberLoss``, ``HuberLoss``, ``huber_loss`` and ``huber`` are one loss;
+    ``my_losses.py:SoftHinge`` is one that a user wrote.
 
     Raises:
         InputError: for a name that no loss has, or several losses of several namespaces.
     """
+    if is_own(name):
+        return own_entry(name)
     namespace, _, bare = name.rpartition(".")
     namespace = namespace.lower().removesuffix(".loss")  # Gluon says gluon.loss.HuberLoss
     wanted = _plain(bare)

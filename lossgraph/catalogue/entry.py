@@ -18,6 +18,7 @@ from ..errors import InputError
 from .documentation import formula_of, paper_of, summary_of
 from .examples import OBSERVED, Example, example, example_options
 from .namespaces import FRAMEWORKS
+from .ranges import RANGES, Range
 from .same_losses import SAME
 
 ExampleType = tuple[str, tuple[str | int, ...]]  # dtype and shape
@@ -79,6 +80,11 @@ class Entry:
         """Full names of the same loss in this namespace and others."""
         group = next((group for group in SAME if self.name in group), ())
         return tuple(name for name in group if name != self.name)
+
+    @property
+    def range(self) -> Range:
+        """Between what its values lie, and where they are 0."""
+        return RANGES[self.name]
 
     @property
     def options(self) -> dict[str, Any]:

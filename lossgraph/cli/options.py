@@ -18,7 +18,8 @@ from .completion import complete_loss, complete_option
 Loss = Annotated[
     str,
     typer.Argument(
-        help="A loss: a name or alias of `lossgraph list`.", autocompletion=complete_loss
+        help="A loss: a name or alias of `lossgraph list`, or your own: my_losses.py:SoftHinge.",
+        autocompletion=complete_loss,
     ),
 ]
 Inputs = Annotated[

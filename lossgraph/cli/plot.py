@@ -23,7 +23,9 @@ def command(
     losses: Annotated[
         list[str],
         typer.Argument(
-            metavar="LOSS...", help="Losses of `lossgraph list`.", autocompletion=complete_loss
+            metavar="LOSS...",
+            help="Losses of `lossgraph list`, or your own: my_losses.py:SoftHinge.",
+            autocompletion=complete_loss,
         ),
     ],
     output: Annotated[

@@ -6,6 +6,7 @@ stage                    what it does                                         wh
 trace                    runs the body on symbols; notes labels, constraints  ``trace``
 stabilize                forms that neither overflow nor cancel               ``rules.STABILIZE``
 differentiate            adds the gradients, of the stable forms              ``autodiff``
+                         without what guards do not choose                    ``guards``
 resolve custom gradients drops rules of gradients, which have been applied    ``ops.gradient``
 simplify                 fewer operations, the same results                   ``rules.SIMPLIFY``
 narrow                   less for each operation to compute                   ``rules.NARROW``

@@ -26,6 +26,8 @@ Array = np.ndarray[Any, Any]
 
 SIZES = {"N": 4, "C": 5, "D": 3, "T": 6, "L": 2}
 OTHER_SIZE = 3
+# Along which axes numbers of a kind, or their exponentials, sum to 1.
+_SUMS = {"simplex": (-1,), "log_simplex": (-1,), "shares": (1,), "table": (-2, -1)}
 _MOST_BYTES = 2**31 - 1  # of a protobuf message
 _LARGEST = 24  # of the sizes that are tried where constraints rule the usual ones out
 
@@ -194,9 +196,11 @@ def _values(bits: np.random.PCG64, kind: str, shape: tuple[int, ...], type_: Ten
         return _uniform(0.05, 0.95, bits, shape)
     if kind == "positive":
         return _uniform(0.5, 2.0, bits, shape)
-    if kind in ("simplex", "log_simplex") and shape:
-        shares = _shares(bits, shape)
+    if kind in _SUMS and shape:
+        shares = _shares(bits, shape, _SUMS[kind])
         return np.log(shares) if kind == "log_simplex" else shares
+    if kind == "log_probability":
+        return np.log(_uniform(0.05, 0.95, bits, shape))
     real = _normal(bits, shape)
     if kind == "box":
         real[..., 2:] = real[..., :2] + _uniform(0.5, 2.0, bits, (*shape[:-1], 2))
@@ -220,10 +224,10 @@ def _normal(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
     return np.asarray(sums * (math.sqrt(3) / 2**16))
 
 
-def _shares(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:
-    """Distributions along the last axis: events differ, but none is very rare."""
+def _shares(bits: np.random.PCG64, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """Distributions along axes: events differ, but none is very rare."""
     weights = (_below(2**20, bits, shape) + 2**18) ** 2
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=axes, keepdims=True))
 
 
 def _raw(bits: np.random.PCG64, shape: tuple[int, ...]) -> Array:

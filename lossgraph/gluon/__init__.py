@@ -10,6 +10,11 @@ from __future__ import annotations
 from . import block, loss
 from .block import Block, HybridBlock
 from .loss import *  # noqa: F403
+from .mxnet import autograd, init, nd, nn
+from .parameter import Constant, Parameter, ParameterDict
 
-__all__ = ["Block", "HybridBlock", "block", "loss"]
+__all__ = [
+    "Block", "Constant", "HybridBlock", "Parameter", "ParameterDict", "autograd", "block", "init",
+    "loss", "nd", "nn",
+]  # fmt: skip
 __all__ += loss.__all__

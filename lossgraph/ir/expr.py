@@ -13,7 +13,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -32,6 +32,7 @@ from .types import (
 Array = np.ndarray[Any, Any]
 Vjp = Callable[..., "tuple[Expr | None, ...]"]
 Lower: TypeAlias = str | Callable[..., str]
+Interval = tuple[float, float]
 P = ParamSpec("P")
 
 _REGISTRY: dict[str, Op] = {}
@@ -51,6 +52,18 @@ class Movement(enum.Enum):
     def keeps_all(self) -> bool:
         """Whether every element of the argument is in the result."""
         return self is not Movement.SELECT
+
+
+class Choice(NamedTuple):
+    """A guard: the elements of an argument that are passed on, the others being kept out.
+
+    ``explicit`` says that a condition chooses and not the argument's own value: then what is kept
+    out may be anything, and the derivative that the operation declares is that of what is chosen.
+    """
+
+    condition: Expr
+    holds: bool  # the truth of the condition that lets an element pass
+    explicit: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +93,20 @@ class Op:
         positive_if: the positions of the arguments that have to be positive for the result to be
             so; none of them for one that always is; None where nothing follows.
         nonnegative: whether the result never is below zero.
+        linear: whether it only moves, repeats and adds elements: no value of an argument is in its
+            derivative.
+        linear_in: the arguments by which the derivative is made of the other arguments alone.
+        finite_on: an open interval for each argument, infinite ends belonging to it. In it the
+            derivatives of any order are finite numbers, and the result too, of finite numbers;
+            outside they need not be. None given: all finite numbers.
+        root: whether the result is finite where that interval of its first argument begins, though
+            its derivative is infinite there.
+        range_of: ``(node, *intervals)`` gives an interval for the result; all finite numbers
+            by default, for arguments in ``finite_on``.
+        chosen: ``(out, *args, **attrs)`` gives a ``Choice`` for each argument: which elements of it
+            the result can depend on at all; None for all of them.
+        flat_if: the positions of arguments that have to be flat for the result to be so: never
+            below zero, and without slope where they are zero.
         is_item: whether it takes one result of an operation with several.
         stem: what its values are called in models, numbered; the name in snake case by default.
             Operations that were renamed keep theirs, so that the bytes of models stay the same.
@@ -99,6 +126,13 @@ class Op:
     movement: Movement | None = None
     positive_if: tuple[int, ...] | None = None
     nonnegative: bool = False
+    linear: bool = False
+    linear_in: tuple[int, ...] = ()
+    finite_on: tuple[Interval, ...] = ()
+    root: bool = False
+    range_of: Callable[..., Interval] | None = None
+    chosen: Callable[..., tuple[Choice | None, ...]] | None = None
+    flat_if: tuple[int, ...] | None = None
     is_item: bool = False
     stem: str = ""
     attributes: frozenset[str] = field(init=False)

@@ -163,7 +163,9 @@ def broadcast_shapes(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
 def canonical_axis(axis: int, rank: int) -> int:
     """An axis counted from the front."""
     if not -rank <= axis < rank:
-        raise InputError(f"axis {axis} is out of range for an array of rank {rank}")
+        error = InputError(f"axis {axis} is out of range for an array of rank {rank}")
+        error.reason = str(error)
+        raise error
     return axis % rank
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..authoring.options import integer
 from ..ir.types import canonical_axes
 
 Axis = int | tuple[int, ...] | None
@@ -33,6 +34,14 @@ def total(F: Any, x: Any, axis: Axis, where: Any = None, keepdims: bool = False)
 def chosen(F: Any, mask: Any, x: Any, other: float) -> Any:
     """``x`` where the mask, which broadcasts to it, is not zero, else a number."""
     return F.where(spread(F, mask, x), x, F.zeros_like(x) + other)
+
+
+def without(F: Any, label: Any, ignored: int | None, *others: Any) -> tuple[Any, ...]:
+    """Labels, and arrays of their shape, with 0 where the label is the one that is ignored."""
+    if ignored is None:
+        return label, *others
+    void = label == integer("ignore_index", ignored)
+    return tuple(F.where(void, F.zeros_like(x), x) for x in (label, *others))
 
 
 def spread(F: Any, x: Any, like: Any) -> Any:

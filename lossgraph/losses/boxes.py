@@ -3,8 +3,8 @@
 ``epsilon`` is added to denominators, as some implementations do. Without it a term whose
 denominator is 0 is 0, and boxes without an area overlap only where they are the same.
 
-A box whose right is left of its left, or whose bottom is above its top, is empty: it has no area and
-overlaps with nothing, and the smallest box around it has both its corners.
+A box whose right is left of its left, or whose bottom is above its top, is empty: it has no area
+and overlaps with nothing, and the smallest box around it has both its corners.
 """
 
 from __future__ import annotations

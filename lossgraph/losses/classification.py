@@ -9,8 +9,8 @@ import numpy as np
 
 from ..authoring.options import is_number
 from ..errors import InputError
+from ..symbolic.ctc import in_range
 from .axes import Axis, axes_of, chosen, log_softmax, spread, total
-from .ctc import in_range
 from .limits import broadcast_all, finfo
 
 SMALLEST_DIVISOR = float(np.float32(1e-12))  # of torch's kernels, in every dtype

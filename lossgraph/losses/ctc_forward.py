@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .ctc import LOG_ZERO, checked_labels, in_range
+from ..symbolic.ctc import LOG_ZERO, checked_labels, in_range
 
 
 def ctc_forward(
@@ -60,6 +60,7 @@ def ctc_forward(
     )
     ends = _into_blanks(F, blank_last, label_last)
     loss = -known * F.reshape(F.pick(ends, lengths, axis=1), (-1,))
+    loss = F.with_gradient(F.relu(loss), [loss], [F.ones_like(loss)])  # rounding may pass 0
     earlier = F.slice_axis(blanks, axis=0, begin=0, end=-1)
     return loss, F.concat(earlier, F.expand_dims(ends, axis=0), dim=0), emitted
 

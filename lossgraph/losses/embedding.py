@@ -10,7 +10,7 @@ import numpy as np
 
 from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_rank
-from .axes import Axis, chosen, total
+from .axes import Axis, chosen, spread, total
 from .distribution import kl_divergence
 from .limits import broadcast_all, finfo, safe_div
 from .pairs import differences, same
@@ -40,7 +40,12 @@ def cosine_similarity(F: Any, x: Any, y: Any, epsilon: float = COSINE_EPSILON) -
     .. math:: \frac{x \cdot y}{\max(\|x\| \|y\|, \epsilon)}
     """
     norms = F.norm(x, axis=-1, keepdims=True) * F.norm(y, axis=-1, keepdims=True)
-    return F.sum(x * y, axis=-1, keepdims=True) / F.maximum(norms, epsilon)
+    return within_one(F, F.sum(x * y, axis=-1, keepdims=True) / F.maximum(norms, epsilon))
+
+
+def within_one(F: Any, cosine: Any) -> Any:
+    """A cosine in [-1, 1], which rounding may leave; its derivative stays as it is."""
+    return F.with_gradient(F.clip(cosine, -1.0, 1.0), [cosine], [F.ones_like(cosine)])
 
 
 def scaled_cosine(F: Any, x: Any, y: Any, length: Callable[[Any, Any], Any], axis: int = -1) -> Any:
@@ -51,7 +56,7 @@ def scaled_cosine(F: Any, x: Any, y: Any, length: Callable[[Any, Any], Any], axi
     ``length(F, norm)`` keeps away from 0. The division comes first, as a product may overflow.
     """
     x, y = (v / length(F, F.norm(v, axis=axis, keepdims=True)) for v in (x, y))
-    return F.sum(x * y, axis=axis, keepdims=True)
+    return within_one(F, F.sum(x * y, axis=axis, keepdims=True))
 
 
 def cosine_embedding(
@@ -134,7 +139,11 @@ def direction(F: Any, x: Any, epsilon: float, axis: Axis, where: Any = None) -> 
     masked = x if where is None else chosen(F, where, x, 0.0)
     length = F.norm(masked, axis=axis, keepdims=True)
     if is_number(epsilon) and epsilon == 0:  # a zero vector has no direction and no gradient
-        return masked / chosen(F, length > 0, length, math.nan)
+        known = length > 0
+        if where is not None:  # of which no element counts is 0 itself
+            counted = F.max(spread(F, where, x) != 0, axis=axis, keepdims=True)
+            known, length = F.maximum(known, 1 - counted), length + (1 - counted)
+        return masked / chosen(F, known, length, math.nan)
     return masked / F.broadcast_maximum(length, _root(F, epsilon))
 
 
@@ -156,7 +165,7 @@ def cosine(F: Any, x: Any, y: Any, epsilon: float = 0.0, axis: Axis = -1, where:
     NaN for a zero vector, unless ``epsilon`` is positive. ``where`` has the elements that count.
     """
     parts = [direction(F, v, epsilon, axis, where) for v in (x, y)]
-    return total(F, parts[0] * parts[1], axis)
+    return within_one(F, total(F, parts[0] * parts[1], axis))
 
 
 def triplet_distance(

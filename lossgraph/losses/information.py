@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .ctc import LOG_ZERO
+from ..authoring.annotations import Share
+from ..symbolic.ctc import LOG_ZERO
 from .limits import (
     UNDERFLOW,
     broadcast_all,
@@ -23,7 +24,9 @@ from .limits import (
 _TABLE = (-2, -1)  # the axes of a table
 
 
-def entropy(F: Any, p: Any, base: float = math.e, from_logits: bool = False, axis: int = -1) -> Any:
+def entropy(
+    F: Any, p: Share, base: float = math.e, from_logits: bool = False, axis: int = -1
+) -> Any:
     r"""The uncertainty of a distribution.
 
     .. math:: \ell = -\sum_c p_c \log p_c
@@ -39,7 +42,7 @@ def entropy(F: Any, p: Any, base: float = math.e, from_logits: bool = False, axi
 
 
 def cross_entropy(
-    F: Any, p: Any, q: Any, base: float = math.e, from_logits: bool = False, axis: int = -1
+    F: Any, p: Share, q: Share, base: float = math.e, from_logits: bool = False, axis: int = -1
 ) -> Any:
     r"""Cross-entropy: how long the code of a distribution ``q`` is for what comes from ``p``.
 
@@ -57,7 +60,7 @@ def cross_entropy(
 
 
 def relative_entropy(
-    F: Any, p: Any, q: Any, base: float = math.e, from_logits: bool = False, axis: int = -1
+    F: Any, p: Share, q: Share, base: float = math.e, from_logits: bool = False, axis: int = -1
 ) -> Any:
     r"""The Kullback-Leibler divergence of a distribution ``p`` from ``q``.
 
@@ -85,7 +88,7 @@ def relative_entropy(
 
 
 def jensen_shannon(
-    F: Any, p: Any, q: Any, base: float = math.e, from_logits: bool = False, axis: int = -1
+    F: Any, p: Share, q: Share, base: float = math.e, from_logits: bool = False, axis: int = -1
 ) -> Any:
     r"""The mean divergence of two distributions from their mean: symmetric, at most log 2.
 
@@ -117,7 +120,9 @@ def jensen_shannon(
     return in_base(F, F.sum(terms, axis=axis), base)
 
 
-def mutual_information(F: Any, joint: Any, base: float = math.e, from_logits: bool = False) -> Any:
+def mutual_information(
+    F: Any, joint: Share, base: float = math.e, from_logits: bool = False
+) -> Any:
     r"""What two variables say of each other, from the table of their joint distribution.
 
     .. math:: \ell = \sum_{a b} p_{a b} \log \frac{p_{a b}}{p_a p_b}
@@ -164,8 +169,8 @@ def _divergence(F: Any, p: Any, q: Any, ratio: Any, axis: Any) -> Any:
     value = F.sum(F.where(p == 0, q, share_divergence(F, p, q, ratio)), axis=axis, keepdims=True)
     excess = F.sum(p - q, axis=axis, keepdims=True)
     size, nothing = F.abs(excess), F.zeros_like(excess)
-    value = value + F.where(size > rounding(p.dtype, 64), excess, nothing)
-    return F.where(size < 1e-3, F.relu(value), value)
+    value = value + F.where(size > rounding(p, 64), excess, nothing)
+    return F.where(size < 0.01, F.relu(value), value)  # which shares of half precision differ by
 
 
 def _log_ratio(F: Any, p: Any, q: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..authoring.annotations import NonNegative
 from ..authoring.options import is_number
 from ..errors import InputError
 from .limits import broadcast_all, less_log, log_near, relative_expm1, xlogy
@@ -21,7 +22,7 @@ _SHIFT = 8  # by how much a small argument is moved to be large
 _FLAT = -80.0  # a log-variance below which exp(-s) is out of range in float32
 
 
-def gaussian_nll(F: Any, mean: Any, variance: Any, target: Any) -> Any:
+def gaussian_nll(F: Any, mean: Any, variance: NonNegative, target: Any) -> Any:
     r"""Negative log-likelihood of a normal distribution by its mean and variance.
 
     .. math:: \ell = \tfrac12 \left(\frac{(y - \mu)^2}{v} + \log v + \log 2 \pi\right)
@@ -49,7 +50,7 @@ def gaussian_nll_by_log_variance(F: Any, mean: Any, log_variance: Any, target: A
     return (F.square(error) * precision + s) / 2 + HALF_LOG_TWO_PI
 
 
-def laplace_nll(F: Any, location: Any, scale: Any, target: Any) -> Any:
+def laplace_nll(F: Any, location: Any, scale: NonNegative, target: Any) -> Any:
     r"""Negative log-likelihood of a Laplace distribution.
 
     .. math:: \ell = \frac{|y - \mu|}{b} + \log 2 b
@@ -61,7 +62,9 @@ def laplace_nll(F: Any, location: Any, scale: Any, target: Any) -> Any:
     return F.abs(target - location) / scale + F.log(scale) + math.log(2)
 
 
-def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) -> Any:
+def student_t_nll(
+    F: Any, location: Any, scale: NonNegative, degrees: NonNegative, target: Any
+) -> Any:
     r"""Negative log-likelihood of Student's t distribution, moved and scaled.
 
     .. math:: \ell = \tfrac{\nu + 1}{2} \log\left(1 + \frac{z^2}{\nu}\right) + \log \sigma
@@ -89,7 +92,9 @@ def student_t_nll(F: Any, location: Any, scale: Any, degrees: Any, target: Any) 
     return F.with_gradient(value, [location, scale, degrees, target], slopes)
 
 
-def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> Any:
+def negative_binomial_nll(
+    F: Any, mean: NonNegative, total_count: NonNegative, target: NonNegative
+) -> Any:
     r"""Negative log-likelihood of a negative binomial distribution by its mean and failures r.
 
     .. math:: \ell = -\log \frac{\Gamma(k + r)}{\Gamma(r) k!} - r \log \frac{r}{r + \mu}
@@ -121,7 +126,7 @@ def negative_binomial_nll(F: Any, mean: Any, total_count: Any, target: Any) -> A
     return F.with_gradient(value, [mean, r, k], [by_mean, by_count, by_target])
 
 
-def gamma_nll(F: Any, concentration: Any, rate: Any, target: Any) -> Any:
+def gamma_nll(F: Any, concentration: NonNegative, rate: NonNegative, target: NonNegative) -> Any:
     r"""Negative log-likelihood of a gamma distribution by its shape and rate.
 
     .. math:: \ell = \log \Gamma(a) - a \log b - (a - 1) \log y + b y
@@ -183,7 +188,9 @@ def _deviance(F: Any, mean: Any, y: Any, p: Any) -> Any:
     return 2 * F.where(none, nothing, F.power(safe, 2 - p) * parts)
 
 
-def weibull_survival_nll(F: Any, shape: Any, scale: Any, time: Any, event: Any) -> Any:
+def weibull_survival_nll(
+    F: Any, shape: NonNegative, scale: NonNegative, time: NonNegative, event: Any
+) -> Any:
     r"""Negative log-likelihood of a Weibull distribution of times, seen or censored.
 
     .. math:: \ell = (t / \lambda)^k - d \log\left(\frac{k}{\lambda} (t / \lambda)^{k - 1}\right)

@@ -37,7 +37,7 @@ def relative_expm1(F: Any, x: Any, rate: Any) -> Any:
     For a rate that has a gradient there is a series near 0, which does not divide by it.
     """
     if is_number(rate):
-        return F.expm1(rate * x) / rate if rate else x
+        return x if abs(rate) < smallest(x) else F.expm1(rate * x) / rate
     x, rate = broadcast_all(F, x, rate)
     nothing = F.zeros_like(x)
     exponent = rate * x
@@ -64,10 +64,14 @@ def focused(F: Any, nll: Any, gamma: Any) -> Any:
     return F.with_gradient(value, [nll, gamma], [by_nll, F.masked_mul(F.log(miss), value)])
 
 
-def rounding(dtype: Any, count: float = 1.0) -> float:
+def rounding(x: Any, count: float = 1.0) -> float:
     """So many roundings of a number near 1."""
-    finfo: Any = ml_dtypes.finfo  # which knows bfloat16, and says no types
-    return count * float(finfo(dtype).eps)
+    return count * float(finfo(x).eps)
+
+
+def smallest(x: Any) -> float:
+    """The smallest normal number: those below it lose digits, and have reciprocals beyond range."""
+    return float(finfo(x).smallest_normal)
 
 
 def safe_div(F: Any, part: Any, whole: Any) -> Any:
@@ -75,6 +79,17 @@ def safe_div(F: Any, part: Any, whole: Any) -> Any:
     nothing = whole == 0
     safe = F.where(nothing, F.ones_like(whole), whole)
     return F.where(nothing, F.zeros_like(whole), part / safe)
+
+
+def log1p_ratio(F: Any, x: Any, unit: Any) -> Any:
+    """``log(1 + x / unit)`` for x of 0 and more; the quotient may be too large for a number."""
+    far = x > unit
+    near, large = F.where(far, F.zeros_like(x), x), F.where(far, x, F.ones_like(x))
+    if is_number(unit):
+        log, divisor = math.log(unit), max(unit, smallest(x))
+    else:
+        log, divisor = F.log(unit), unit
+    return F.where(far, F.log(large) - log + F.log1p(unit / large), F.log1p(near / divisor))
 
 
 def finite(F: Any, x: Any) -> Any:
@@ -130,31 +145,33 @@ def less_log(F: Any, quotient: Any, excess: Any) -> Any:
     return F.where(near, s * (small - 2 * square * total), excess - log_near(F, quotient, excess))
 
 
-def above_tangent(F: Any, x: Any) -> Any:
-    """``exp(x) - 1 - x``, not negative: about ``x^2 / 2`` for a small x."""
+def above_tangent(F: Any, x: Any, scale: Any = 1) -> Any:
+    """``exp(x) - 1 - x``, not negative, times ``scale^2``: about half of ``(scale x)^2`` near 0."""
     near = F.abs(x) < 0.25
     small = F.where(near, x, F.zeros_like(x))
     total = 1.0
     for k in range(_TERMS, 2, -1):
         total = 1 + total * small / k
-    return F.where(near, F.square(small) / 2 * total, F.expm1(x) - x)
+    return F.where(near, F.square(scale * small) / 2 * total, (F.expm1(x) - x) * scale * scale)
 
 
-def share_divergence(F: Any, p: Any, q: Any, gap: Any) -> Any:
-    """``p log(p/q) - p + q`` by ``gap = log(q/p)``: not negative, and about 0 where both are.
+def share_divergence(F: Any, p: Any, q: Any, ratio: Any, scale: Any = 1) -> Any:
+    """``p log(p/q) - p + q`` by ``ratio = log(q/p)``, times ``scale^2``.
 
-    Sums of it are the divergence of distributions, without the large terms that cancel there.
+    It is not negative, and sums of it are the divergence of distributions, without the large
+    terms that cancel there.
     """
-    near = F.abs(gap) < 0.25
-    far = q - p - F.masked_mul(p, F.where(near, F.zeros_like(gap), gap))
-    return F.where(near, p * above_tangent(F, F.where(near, gap, F.zeros_like(gap))), far)
+    near = F.abs(ratio) < 0.25
+    small = F.where(near, ratio, F.zeros_like(ratio))
+    far = q - p - F.masked_mul(p, ratio - small)
+    return F.where(near, p * above_tangent(F, small, scale), far * scale * scale)
 
 
-def softmax_divergence(F: Any, x: Any, y: Any, axis: int) -> Any:
-    """The divergence of ``softmax(x)`` from ``softmax(y)``, of one shape; the axis keeps length 1.
+def softmax_divergence(F: Any, x: Any, y: Any, axis: int, scale: Any = 1) -> Any:
+    """The divergence of ``softmax(x)`` from ``softmax(y)``, of one shape, times ``scale^2``.
 
-    By the logarithm of the quotient of their shares. Where that is small everywhere it is made of
-    the differences of the logits, so that it keeps its digits.
+    The axis keeps the length 1. By the logarithm of the quotient of their shares. Where that is
+    small everywhere it is made of the differences of the logits, so that it keeps its digits.
     """
     log_p, log_q = (F.log_softmax(z, axis=axis) for z in (x, y))
     never = F.maximum(F.exp(log_p) == 0, log_p < UNDERFLOW)
@@ -168,8 +185,8 @@ def softmax_divergence(F: Any, x: Any, y: Any, axis: int) -> Any:
     moved = F.where(close, moved, nothing)
     mean = F.sum(p * F.expm1(moved), axis=axis, keepdims=True)
     ratio = F.where(close, moved - F.log1p(mean), ratio)
-    terms = F.where(never, q, share_divergence(F, p, q, ratio))
+    terms = F.where(never, q * scale * scale, share_divergence(F, p, q, ratio, scale))
     value = F.sum(terms, axis=axis, keepdims=True)
-    by_x = F.masked_mul(p, -ratio - value)
-    by_y = F.where(close, p * F.expm1(F.where(close, ratio, nothing)), q - p)
+    by_x = F.masked_mul(p, -(ratio * scale) * scale - value)
+    by_y = F.where(close, p * F.expm1(F.where(close, ratio, nothing)), q - p) * scale * scale
     return F.with_gradient(value, [x, y], [by_x, by_y])

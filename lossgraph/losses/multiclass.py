@@ -11,7 +11,7 @@ from typing import Any
 
 from ..authoring.shapes import require_shape
 from ..ir.types import canonical_axis
-from .ctc import LOG_ZERO
+from ..symbolic.ctc import LOG_ZERO
 from .limits import finite, focused, relative_expm1
 
 

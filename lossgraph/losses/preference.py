@@ -6,11 +6,14 @@ Inputs are the log-probabilities of answers, (N,), of whole answers or by token 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.options import is_number, require_above
 from ..authoring.shapes import require_shape
+from ..authoring.signature import Domain, Role
 from .limits import broadcast_all
+
+_LogProbability = Annotated[Any, Role(domain=Domain(high=0.0))]
 
 
 def dpo(
@@ -63,7 +66,7 @@ def ipo(
     return F.square(gap - 0.5 / beta)
 
 
-def orpo(F: Any, chosen: Any, rejected: Any, weight: float = 0.1) -> Any:
+def orpo(F: Any, chosen: _LogProbability, rejected: _LogProbability, weight: float = 0.1) -> Any:
     r"""Odds ratio preference optimization: likelihood and preference at once, without a reference.
 
     .. math:: \ell = -\log p_w - \lambda \log \sigma\left(\log \frac{p_w}{1 - p_w}

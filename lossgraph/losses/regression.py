@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..authoring.options import is_number
-from .limits import broadcast_all
+from .limits import broadcast_all, smallest
 
 
 def clamp(F: Any, x: Any, low: Any = 0.0) -> Any:
@@ -50,6 +50,8 @@ def huber(F: Any, error: Any, rho: float) -> Any:
     """
     if not is_number(rho):
         return _huber_of_input(F, *broadcast_all(F, error, rho))
+    if rho < smallest(error):  # whose reciprocal may be no number
+        return F.abs(error)
     near = F.clip(error, -rho, rho)
     # No branch is chosen, so none can spoil the other: an infinite error has gradient 1. The
     # derivative is the clipped error itself, which no chain rule over the product would find.
@@ -72,7 +74,8 @@ def huber_of_slope(F: Any, error: Any, delta: float) -> Any:
     .. math:: \ell(e) = e^2 / 2 \text{ if } |e| \le \delta \text{ else } \delta (|e| - \delta/2)
     """
     if is_number(delta):
-        return F.square(error) * 0.5 if math.isinf(delta) else huber(F, error, delta) * delta
+        near = F.clip(error, -delta, delta)
+        return F.with_gradient(near * (error - 0.5 * near), [error], [near])
     error, delta = broadcast_all(F, error, delta)
     near = F.maximum(F.minimum(error, delta), -delta)
     value = near * (error - 0.5 * near)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.options import between, is_number, require_above
-from .limits import broadcast_all, hypot, relative_expm1
+from ..authoring.signature import Domain, Role
+from .limits import broadcast_all, hypot, log1p_ratio, relative_expm1, smallest
+
+_AboveMinusOne = Annotated[Any, Role(domain=Domain(low=-1.0))]
 
 
 def quantile(F: Any, pred: Any, target: Any, q: float = 0.5) -> Any:
@@ -58,11 +61,15 @@ def wing(F: Any, pred: Any, target: Any, width: float = 10.0, epsilon: float = 2
     """
     require_above("width", width, 0)
     require_above("epsilon", epsilon, 0)
-    size, width, epsilon = broadcast_all(F, F.abs(pred - target), width, epsilon)
+    size = F.abs(pred - target)
+    if is_number(width) and is_number(epsilon):
+        most = width * math.log1p(width / epsilon)
+    else:
+        size, width, epsilon = broadcast_all(F, size, width, epsilon)
+        most = width * log1p_ratio(F, width, epsilon)
     near = size < width
     small = F.where(near, size, F.zeros_like(size))
-    far = size - width + width * F.log1p(width / epsilon)
-    return F.where(near, width * F.log1p(small / epsilon), far)
+    return F.where(near, width * log1p_ratio(F, small, epsilon), size - width + most)
 
 
 def general_robust(F: Any, pred: Any, target: Any, alpha: float = 1.0, scale: float = 1.0) -> Any:
@@ -127,8 +134,10 @@ def tukey_biweight(F: Any, pred: Any, target: Any, c: float = 4.685) -> Any:
     Source: Beaton, Tukey (1974), Technometrics 16(2).
     """
     require_above("c", c, 0)
-    share = F.square(F.minimum(F.abs(pred - target) / c, 1.0))
-    return share * (3 - share * (3 - share)) * (c * c / 6)
+    error = F.abs(pred - target)
+    near = F.minimum(error, c)
+    share = F.square(near / (max(c, smallest(error)) if is_number(c) else c))
+    return F.square(near) * ((3 - share * (3 - share)) / 6)
 
 
 def root_mean_square(F: Any, pred: Any, target: Any) -> Any:
@@ -178,7 +187,7 @@ def absolute_percentage(F: Any, pred: Any, target: Any, epsilon: float = 0.0) ->
     return F.where(exact, F.zeros_like(error), error / safe)
 
 
-def squared_log(F: Any, pred: Any, target: Any) -> Any:
+def squared_log(F: Any, pred: _AboveMinusOne, target: _AboveMinusOne) -> Any:
     r"""The squared difference of logarithms: MSLE before its mean.
 
     .. math:: \ell = (\log(1 + x) - \log(1 + y))^2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..authoring.shapes import require_rank
-from .ctc import LOG_ZERO, checked_labels, ctc_log_likelihood, in_range
+from ..symbolic.ctc import LOG_ZERO, checked_labels, ctc_log_likelihood, in_range
 from .limits import focused
 
 

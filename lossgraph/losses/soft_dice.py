@@ -6,7 +6,7 @@ from typing import Any
 
 from ..authoring.shapes import require_rank_from
 from ..symbolic.symbol import same_size
-from .axes import Axis, axes_of, total
+from .axes import Axis, axes_of, total, without
 
 FREQUENCY_EPSILON = 1e-7  # of the weights of classes that are absent
 
@@ -22,6 +22,7 @@ def dice(
     from_logits: bool = True,
     ignore_background: bool = False,
     axis: Axis = None,
+    ignore_index: int | None = None,
 ) -> Any:
     r"""What each class lacks of full overlap, with false positives and negatives weighed.
 
@@ -31,7 +32,8 @@ def dice(
     ``P`` and ``T`` are the sums of predictions and targets. Both (N, .., classes); the axes
     between go, or those of ``axis``. Logits become shares by a softmax over the classes, by a
     sigmoid if there is but one. ``ignore_background`` leaves out the first of several classes.
-    ``class_weights`` has the w, one for each class.
+    ``class_weights`` has the w, one for each class. Where a target is ``ignore_index`` (in all
+    classes of a pixel, say), it and its prediction are left out.
 
     Source: Milletari, Navab, Ahmadi (2016), arXiv:1606.04797; Salehi et al. (2017),
     arXiv:1706.05721.
@@ -39,6 +41,7 @@ def dice(
     require_rank_from("predictions", predictions.shape, 1)
     rank, classes = len(predictions.shape), predictions.shape[-1]
     shares = shares_of(F, predictions) if from_logits else predictions
+    targets, shares = without(F, targets, ignore_index, shares)
     axes = tuple(range(1, rank - 1)) if axis is None else axes_of(axis, rank)
     overlap, predicted, true = (total(F, x, axes) for x in (shares * targets, shares, targets))
     union = overlap + alpha * (predicted - overlap) + beta * (true - overlap) + smooth
@@ -71,6 +74,7 @@ def generalized_dice(
     smooth: float = 1.0,
     from_logits: bool = True,
     ignore_background: bool = False,
+    ignore_index: int | None = None,
 ) -> Any:
     r"""The loss of overlap with weights that make rare classes count as much as frequent ones.
 
@@ -78,18 +82,20 @@ def generalized_dice(
         w_c \propto \frac{1}{f_c^2 + 10^{-7}}
 
     ``f`` are the sums of the targets over all else than classes; the mean of the weights is 1.
-    Predictions, targets (N, .., classes). Value: (N, classes).
+    Predictions, targets (N, .., classes). Value: (N, classes). Targets of
+    ``ignore_index`` are left out as by ``dice``.
 
     Source: Sudre et al. (2017), arXiv:1707.03237.
     """
     require_rank_from("targets", targets.shape, 1)
     rank = len(targets.shape)
-    frequency = total(F, targets, tuple(range(rank - 1)))
+    (known,) = without(F, targets, ignore_index)
+    frequency = total(F, known, tuple(range(rank - 1)))
     weights = 1 / (F.square(frequency) + FREQUENCY_EPSILON)
     weights = weights / F.sum(weights) * targets.shape[-1]
     return dice(
         F, predictions, targets, weights, smooth,
-        from_logits=from_logits, ignore_background=ignore_background,
+        from_logits=from_logits, ignore_background=ignore_background, ignore_index=ignore_index,
     )  # fmt: skip
 
 

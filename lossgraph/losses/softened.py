@@ -26,8 +26,8 @@ def distillation(F: Any, student: Any, teacher: Any, temperature: float = 2.0) -
     """
     require_above("temperature", temperature, 0)
     require_shape("teacher", teacher.shape, student.shape)
-    softened = softmax_divergence(F, teacher / temperature, student / temperature, -1)
-    return F.sum(softened, axis=-1) * (temperature * temperature)
+    wanted, found = teacher / temperature, student / temperature
+    return F.sum(softmax_divergence(F, wanted, found, -1, temperature), axis=-1)
 
 
 def z_loss(F: Any, logits: Any) -> Any:

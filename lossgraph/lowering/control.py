@@ -130,8 +130,13 @@ class Builder(ExpressionBuilder):
     def _branch(
         self, name: str, value: Callable[[Builder], str]
     ) -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto], list[str]]:
-        """A graph of one value, which reads what it needs from outside."""
+        """A graph of one value, which reads what it needs from outside: every engine can do that.
+
+        What only it needs is computed in it, unless a body is around that reads nothing outside.
+        """
         inner = Builder((), self.opset, self._target, outer=self)
+        inner._reads_outside, inner._reads_inputs = True, self._reads_inputs
+        inner._sources = self._sources
         output = inner._fresh(name)
         inner._copy(value(inner), output)
         return inner.live_nodes([output]), [], [output]

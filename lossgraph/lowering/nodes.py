@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..ir.ops.sums import LongSums
 from ..ir.types import TensorType, numpy_dtype
 from ..passes.costs import Target
 from .kernels import is_faithful
@@ -23,6 +24,7 @@ class NodeBuilder:
         self.opset = opset
         self._target = target
         self._outer = outer
+        self._reads_outside = not target.portable  # what a graph around it has made
         self._captured: dict[str, tuple[str, TensorType]] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[tuple[Any, ...], onnx.TensorProto] = {}
@@ -46,7 +48,7 @@ class NodeBuilder:
 
     def const(self, value: object, dtype: str) -> str:
         """A constant as an initializer, shared between equal ones."""
-        if self._outer is not None and not self._target.portable:
+        if self._outer is not None and self._reads_outside:
             return self._outer.const(value, dtype)
         array = np.asarray(value, numpy_dtype(dtype))
         key = (dtype, array.shape, array.tobytes())
@@ -54,6 +56,11 @@ class NodeBuilder:
             label = self._fresh("const")
             self._initializers[key] = numpy_helper.from_array(array, label)
         return self._initializers[key].name
+
+    @property
+    def long_sums(self) -> LongSums:
+        """What sums may be of so many numbers that float32 loses digits."""
+        return self._target.long_sums
 
     @staticmethod
     def is_faithful(operator: str, dtype: str) -> bool:
@@ -82,7 +89,7 @@ class NodeBuilder:
 
     def _capture(self, outside: str, type_: TensorType) -> str:
         """The name, inside a body, of a value outside."""
-        if not self._target.portable:
+        if self._reads_outside:
             return outside
         if outside not in self._captured:
             self._captured[outside] = (self._fresh("in"), type_)

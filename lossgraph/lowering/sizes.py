@@ -21,13 +21,14 @@ class SizeBuilder(NodeBuilder):
         self, inputs: Sequence[Expr], opset: int, target: Target, outer: Self | None = None
     ) -> None:
         super().__init__([node.attrs["name"] for node in inputs], opset, target, outer)
-        self._sources = _size_sources(inputs)
+        self._sources: dict[str, tuple[str, int]] = _size_sources(inputs)
+        self._reads_inputs = outer is None  # those of the whole graph
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """Sizes as a vector of int64."""
         if all(isinstance(dim, int) for dim in dims):
             return self.const(list(dims), "int64")
-        if self._outer is not None:
+        if self._outer is not None and not self._reads_inputs:
             type_ = TensorType("int64", (len(dims),))
             return self._capture(self._outer.sizes(dims), type_)
         parts = [self._size(dim) for dim in dims]
@@ -37,7 +38,7 @@ class SizeBuilder(NodeBuilder):
         """A size as an int64 scalar."""
         if isinstance(dim, int):
             return self.const(dim, "int64")
-        if self._outer is not None:
+        if self._outer is not None and not self._reads_inputs:
             return self._capture(self._outer.scalar_size(dim), TensorType("int64", ()))
         return self.add("Squeeze", self._size(dim), self.const([0], "int64"))
 
@@ -53,6 +54,12 @@ class SizeBuilder(NodeBuilder):
             target = [-1 if axis in symbolic else dim for axis, dim in enumerate(after)]
         return self.add("Reshape", x, self.const(target, "int64"))
 
+    def reshape_to(self, x: str, shape: str) -> str:
+        """Reshape to sizes that a value has, zeros among them where the opset can say so."""
+        if self.opset < 14:
+            return self.add("Reshape", x, shape)
+        return self.add("Reshape", x, shape, allowzero=1)
+
     def reduce(self, operator: str, x: str, axes: Sequence[int], keepdims: int = 1) -> str:
         """A reduction, whose axes are an attribute or an input depending on the opset."""
         if axes_are_input(operator, self.opset):
@@ -65,13 +72,11 @@ class SizeBuilder(NodeBuilder):
         return self.add("Slice", x, *ends, self.const([axis], "int64"))
 
     def _reshape_exactly(self, x: str, after: Sequence[Dim]) -> str:
-        if self.opset < 14:
-            if 0 in after:
-                raise LoweringError(
-                    f"Reshape to ({', '.join(map(str, after))}): a length of zero needs opset 14"
-                )
-            return self.add("Reshape", x, self.sizes(after))
-        return self.add("Reshape", x, self.sizes(after), allowzero=1)
+        if self.opset < 14 and 0 in after:
+            raise LoweringError(
+                f"Reshape to ({', '.join(map(str, after))}): a length of zero needs opset 14"
+            )
+        return self.reshape_to(x, self.sizes(after))
 
     def _size(self, dim: Dim) -> str:
         """A size as a vector of one int64."""

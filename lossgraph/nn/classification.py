@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.annotations import Label, TensorOption
+from ..authoring.cautions import warn_if_both_stretch
 from ..authoring.options import between, integer, is_zero, number
 from ..authoring.reductions import REDUCTIONS
 from ..authoring.shapes import Shape, require_broadcast, require_classes, require_same, same
+from ..authoring.signature import Domain, Role
 from ..errors import InputError
 from ..ir.types import TensorType
 from ..losses import classification, distribution
 from .base import Loss, as_tensor, silenced, without_last
+
+_Probability = Annotated[Any, Role(domain=Domain(0.0, 1.0, refused=True))]
 
 
 class _WeightedLoss(Loss):
@@ -41,7 +45,9 @@ class BCELoss(_WeightedLoss):
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         _require_elementwise(shapes)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
+    def hybrid_forward(
+        self, F: Any, input: _Probability, target: _Probability, weight: TensorOption = None
+    ) -> Any:
         target = F.cast(target, dtype=input.dtype)
         loss = classification.clamped_cross_entropy(F, input, target)
         return self._reduce(F, loss if weight is None else weight * loss)
@@ -228,6 +234,7 @@ class KLDivLoss(Loss):
         self.log_target = bool(log_target)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         target = F.cast(target, dtype=input.dtype)
         if self.log_target:
             x, y = input + F.zeros_like(target), target + F.zeros_like(input)
@@ -254,6 +261,7 @@ class SoftMarginLoss(Loss):
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         return self._reduce(F, classification.soft_margin(F, input, target))
 
 
@@ -344,11 +352,12 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
     def require_shapes(self, shapes: Mapping[str, Shape]) -> None:
         if not shapes["input"]:
-            raise InputError(f"{self.name} takes logits (..., C), got one number")
+            raise InputError(f"{self.name} takes input (..., C), got one number")
         if "weight" in shapes:
             require_broadcast("weight", shapes["weight"], shapes["input"])
 
     def hybrid_forward(self, F: Any, input: Any, target: Any, weight: TensorOption = None) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         loss = classification.sigmoid_cross_entropy(F, input, target)
         if weight is not None:
             loss = F.masked_mul(weight, loss)
@@ -390,4 +399,4 @@ def _require_labels(shapes: Mapping[str, Shape], dense: bool = False) -> None:
 
 def _require_scores(name: str, input: Shape) -> None:
     if len(input) > 2:
-        raise InputError(f"{name} takes scores (N, C) or (C,), got {tuple(input)}")
+        raise InputError(f"{name} takes input (N, C) or (C,), got {tuple(input)}")

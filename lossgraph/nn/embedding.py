@@ -9,6 +9,7 @@ import numpy as np
 
 from ..authoring.annotations import CONSTANT, Label
 from ..authoring.block import Block
+from ..authoring.cautions import warn_if_both_stretch
 from ..authoring.options import number, positive
 from ..authoring.shapes import Shape
 from ..errors import InputError
@@ -38,6 +39,7 @@ class HingeEmbeddingLoss(Loss):
         self.margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, input: Any, target: Label) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         target = F.cast(target, dtype=input.dtype)
         return self._reduce(F, regression.hinge_embedding(F, input, target, self.margin))
 
@@ -61,6 +63,8 @@ class MarginRankingLoss(Loss):
         self.margin = number("margin", margin)
 
     def hybrid_forward(self, F: Any, input1: Any, input2: Any, target: Any) -> Any:
+        shapes = {"input1": input1.shape, "input2": input2.shape, "target": target.shape}
+        warn_if_both_stretch(shapes)
         return self._reduce(F, regression.margin_ranking(F, input1, input2, target, self.margin))
 
 
@@ -87,7 +91,8 @@ class CosineEmbeddingLoss(Loss):
         one, two = shapes["input1"], shapes["input2"]
         if len(one) not in (1, 2) or len(one) != len(two):
             raise InputError(
-                f"{self.name} takes vectors (N, D) or (D,), got {tuple(one)} and {tuple(two)}"
+                f"{self.name} takes input1 and input2 of shape (N, D) or (D,), got {tuple(one)} "
+                f"and {tuple(two)}"
             )
         if len(shapes["target"]) != len(one) - 1:
             raise InputError(

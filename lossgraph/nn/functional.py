@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from ..authoring.annotations import CONSTANT
+from ..authoring.cautions import warn_if_unequal
 from ..authoring.functions import FunctionLoss
 from ..authoring.options import number, one_of, positive
 from ..authoring.reductions import REDUCTIONS, reduced
@@ -38,6 +39,7 @@ def l1_loss(F: Any, input: Any, target: Any, reduction: str = "mean", weight: An
     else ().
     """
     one_of("reduction", reduction, REDUCTIONS)
+    warn_if_unequal(input=input.shape, target=target.shape)
     loss = _weighed(F, regression.absolute_number(F, input - target), input, weight)
     return reduced(F, loss, reduction, weight)
 
@@ -51,6 +53,7 @@ def mse_loss(F: Any, input: Any, target: Any, reduction: str = "mean", weight: A
     ``mean`` divides by the sum of the weights. Inputs and value as of ``l1_loss``.
     """
     one_of("reduction", reduction, REDUCTIONS)
+    warn_if_unequal(input=input.shape, target=target.shape)
     loss = _weighed(F, regression.squared_error(F, input, target, 1.0), input, weight)
     return reduced(F, loss, reduction, weight)
 
@@ -73,6 +76,7 @@ def huber_loss(
     ``l1_loss``.
     """
     one_of("reduction", reduction, REDUCTIONS)
+    warn_if_unequal(input=input.shape, target=target.shape)
     loss = regression.huber_of_slope(F, target - input, positive("delta", delta))
     return reduced(F, _weighed(F, loss, input, weight), reduction)
 

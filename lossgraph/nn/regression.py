@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ..authoring.annotations import Number
+from ..authoring.cautions import warn_if_both_stretch, warn_if_unequal
 from ..authoring.options import is_zero, number, positive, require_above
 from ..authoring.shapes import Shape, broadcasts, same
+from ..authoring.signature import Domain, Role
 from ..errors import InputError
 from ..losses import regression
 from ..runtime.arrays import can_read, detached, to_numpy
 from .base import Loss
+
+_Rate = Annotated[Any, Role(domain=Domain(low=0.0, when=lambda given: not given["log_input"]))]
 
 
 class L1Loss(Loss):
@@ -29,6 +33,7 @@ class L1Loss(Loss):
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_unequal(input=input.shape, target=target.shape)
         return self._reduce(F, regression.absolute_number(F, input - target))
 
 
@@ -46,6 +51,7 @@ class MSELoss(Loss):
     """
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_unequal(input=input.shape, target=target.shape)
         return self._reduce(F, regression.squared_error(F, input, target, 1.0))
 
 
@@ -72,6 +78,7 @@ class SmoothL1Loss(Loss):
         require_above("beta", self.beta, 0, closed=True)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_unequal(input=input.shape, target=target.shape)
         if is_zero(self.beta):
             return self._reduce(F, regression.absolute_number(F, input - target))
         return self._reduce(F, regression.huber(F, target - input, self.beta))
@@ -98,6 +105,7 @@ class HuberLoss(Loss):
         self.delta = positive("delta", delta)
 
     def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+        warn_if_unequal(input=input.shape, target=target.shape)
         return self._reduce(F, regression.huber_of_slope(F, target - input, self.delta))
 
 
@@ -131,7 +139,8 @@ class PoissonNLLLoss(Loss):
         self.full = bool(full)
         self.eps = number("eps", eps)
 
-    def hybrid_forward(self, F: Any, input: Any, target: Any) -> Any:
+    def hybrid_forward(self, F: Any, input: _Rate, target: Any) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         counts = F.cast(target, dtype=input.dtype)
         loss = regression.poisson_nll(F, input, counts, self.log_input, self.eps)
         if self.full:
@@ -178,6 +187,7 @@ class GaussianNLLLoss(Loss):
             )
 
     def hybrid_forward(self, F: Any, input: Any, target: Any, var: Number) -> Any:
+        warn_if_both_stretch({"input": input.shape, "target": target.shape})
         if len(var.shape) < len(input.shape):  # one for each sample, or one number
             var = F.reshape(var, (*var.shape, 1))
         loss = regression.gaussian_nll(F, input, target, F.cast(var, dtype=input.dtype), self.eps)

@@ -11,9 +11,9 @@ from ..authoring.annotations import Label, Length
 from ..authoring.options import integer
 from ..authoring.shapes import require_samples
 from ..errors import InputError
-from ..losses import ctc
 from ..runtime.arrays import can_read, stand_in, to_numpy
 from ..runtime.input_checks import check_labels
+from ..symbolic import ctc
 from .base import Loss
 
 __all__ = ["CTCLoss"]

@@ -120,11 +120,10 @@ def poly_loss_cross_entropy(
 
     .. math:: \ell = -\sum_c y_c \log p_c + \epsilon \sum_c y_c (1 - p_c)
 
-    Inputs and options as ``softmax_cross_entropy``.
+    Inputs and options as ``softmax_cross_entropy``, but that ``where`` broadcasts to the logits.
 
     Source: Leng et al. (2022), arXiv:2204.12511.
     """
-    where = _with_axes(F, where, logits, axis)
     labels = _undefined_outside(F, labels, where, logits)
     return classification.poly_cross_entropy(F, logits, labels, epsilon, axis, where)
 

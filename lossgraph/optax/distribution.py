@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ..authoring.annotations import NonNegative
 from ..authoring.options import require_callable
 from ..errors import InputError
 from ..losses import classification, distribution, margin
-from ..losses.axes import Axis, chosen, total
+from ..losses.axes import Axis, chosen, spread, total
 from ..losses.limits import broadcast_all
 
 Reduce = Callable[..., Any]
 
 
 def kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The Kullback-Leibler divergence of a true from a predicted distribution.
 
@@ -51,7 +52,7 @@ def kl_divergence_with_log_targets(
 
 
 def generalized_kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The Kullback-Leibler divergence of measures, which need not sum to one.
 
@@ -64,7 +65,7 @@ def generalized_kl_divergence(
 
 
 def convex_kl_divergence(
-    F: Any, log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None
+    F: Any, log_predictions: Any, targets: NonNegative, axis: Axis = -1, where: Any = None
 ) -> Any:
     r"""The former name of ``generalized_kl_divergence``.
 
@@ -112,7 +113,7 @@ def ranking_softmax_loss(
     """
     loss = classification.ranking_softmax(F, logits, labels, where, weights)
     lists = None if where is None else F.max(where, axis=-1, keepdims=True) != 0
-    lists = F.ones_like(loss) if lists is None else total(F, lists, -1)
+    lists = F.ones_like(loss) if lists is None else spread(F, total(F, lists, -1), loss)
     if callable(reduce_fn) and reduce_fn not in (np.mean, np.sum):
         require_callable("reduce_fn", reduce_fn, "F, loss, where")
         return reduce_fn(F, loss, lists)

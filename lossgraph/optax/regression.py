@@ -47,7 +47,7 @@ def huber_loss(F: Any, predictions: Any, targets: Any = None, *, delta: float = 
     """
     error = predictions if targets is None else predictions - targets
     require_above("delta", delta, 0)
-    return regression.huber(F, error, delta) * delta
+    return regression.huber_of_slope(F, error, delta)
 
 
 def log_cosh(F: Any, predictions: Any, targets: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 The rules are the ``vjp`` fields of the operations. They are built of operations themselves,
 so gradients differentiate again. Summing a cotangent to its argument's shape happens here,
-once, in ``unbroadcast``.
+once, in ``unbroadcast``; what guards keep out is in ``guards``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import GradientError
-from ..ir.expr import Expr, inputs_of, is_input, substitute, toposort, variable
-from ..ir.ops import broadcast_to, cast, full, reduce_sum, reshape
-from ..ir.types import TensorType, stretches
+from ..ir.expr import Expr, inputs_of, is_input, scalar_value, substitute, toposort, variable
+from ..ir.ops import full
+from ..ir.types import TensorType
+from .guards import Cotangent, Guards, before, settle, unbroadcast
 
 
 def vjp(outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]) -> list[Expr]:
@@ -32,14 +33,15 @@ def pull_back(
     outputs: Sequence[Expr], cotangents: Sequence[Expr], wrt: Sequence[Expr]
 ) -> list[Expr]:
     """``vjp`` without asking whether ``wrt`` can have a gradient: what has none gets zero."""
+    active, order = _dependents(outputs, wrt), toposort(outputs)
+    guards = Guards(order, active)
     pending: dict[Expr, Any] = {}
     for output, ct in zip(outputs, cotangents, strict=True):
-        _accumulate(pending, output, unbroadcast(ct, output.type))
-    active = _dependents(outputs, wrt)
-    for node in reversed(toposort(outputs)):
+        _accumulate(pending, output, Cotangent(unbroadcast(ct, output.type)))
+    for node in reversed(order):
         if node in pending and node in active:
-            _pull_back(node, pending, active)
-    return [pending[node] if node in pending else _zero(node) for node in wrt]
+            _pull_back(node, pending, active, guards)
+    return [settle(pending[node]).kept() if node in pending else _zero(node) for node in wrt]
 
 
 def grad(output: Expr, wrt: Sequence[Expr]) -> list[Expr]:
@@ -61,6 +63,11 @@ def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
         probe = _fresh_input(taken, output.type)
         pulled = vjp([output], [probe], wrt)
         linear = [(g, t) for g, t in zip(pulled, tangents.values(), strict=True)]
+        if any(probe not in inputs_of([g]) and scalar_value(g) != 0 for g, _ in linear):
+            raise GradientError(
+                "the gradient does not depend on what is made of the value, as behind an output "
+                "layer that stands for a loss: there is no directional derivative"
+            )
         if all(probe not in inputs_of([g]) for g, _ in linear):
             results.append(_zero(output))
             continue
@@ -71,44 +78,40 @@ def jvp(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr]:
     return results
 
 
-def unbroadcast(ct: Expr, target: TensorType) -> Expr:
-    """A cotangent in the shape and dtype of its primal: broadcasting transposed."""
-    if ct.shape != target.shape:
-        extra = ct.rank - target.rank
-        if extra > 0:
-            ct = reshape(reduce_sum(ct, range(extra)), ct.shape[extra:])
-        padded = (1,) * -extra + ct.shape if extra < 0 else ct.shape
-        stretched = [
-            axis
-            for axis, (dim, size) in enumerate(zip(target.shape, padded, strict=True))
-            if stretches(dim, size)
-        ]
-        ct = reduce_sum(reshape(ct, padded), stretched)
-        ct = broadcast_to(ct, target.shape) if ct.shape != target.shape else ct
-    return cast(ct, target.dtype)
-
-
-def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
+def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr], guards: Guards) -> None:
     if node.op.is_item:  # the cotangent of a tuple is a dict of those of its items
         parts = pending.setdefault(node.args[0], {})
-        index, ct = node.attrs["index"], pending[node]
+        index, ct = node.attrs["index"], settle(pending[node]).value
         parts[index] = parts[index] + ct if index in parts else ct
         return
     if node.op.vjp is None:
         raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
                             "no gradient is known for this operation")  # fmt: skip
-    wanted = {}
-    if node.op.has_body:  # whose gradient costs more for each argument that wants one
-        needed = frozenset(i for i, arg in enumerate(node.args) if arg in active)
-        wanted = {"needed": needed}
-    cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, **wanted)
+    if node.op.has_body:
+        _pull_back_body(node, pending, active)
+        return
+    total = before(node, settle(pending[node]))
+    choices = guards.choices(node)
+    cotangents = node.op.vjp(total.value, node, *node.args, **node.attrs)
+    for place, (value, choice) in enumerate(zip(cotangents, choices, strict=True)):
+        arg = node.args[place]
+        if value is not None and arg in active and arg.type.is_float:
+            found = guards.passed(node, place, Cotangent(value, total.live), choice)
+            _accumulate(pending, arg, found)
+
+
+def _pull_back_body(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
+    """Through an operation whose gradient costs more for each argument that wants one."""
+    assert node.op.vjp is not None
+    needed = frozenset(i for i, arg in enumerate(node.args) if arg in active)
+    cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, needed=needed)
     for arg, ct in zip(node.args, cotangents, strict=True):
         if ct is not None and arg in active and arg.type.is_float:
-            _accumulate(pending, arg, unbroadcast(ct, arg.type))
+            _accumulate(pending, arg, Cotangent(unbroadcast(ct, arg.type)))
 
 
-def _accumulate(pending: dict[Expr, Any], node: Expr, ct: Expr) -> None:
-    pending[node] = pending[node] + ct if node in pending else ct
+def _accumulate(pending: dict[Expr, Any], node: Expr, ct: Cotangent) -> None:
+    pending.setdefault(node, []).append(ct)
 
 
 def _dependents(outputs: Sequence[Expr], wrt: Sequence[Expr]) -> set[Expr]:

@@ -172,18 +172,28 @@ class Rule:
         return built
 
 
+Computed: TypeAlias = Callable[[Expr], tuple[Expr, str] | None]
+
+
 class RuleSet:
     """Rules in order of priority, indexed by the operation at the root of the left side.
 
-    ``fold`` is tried first: it replaces a node by a constant, or gives None.
+    ``fold`` is tried first: it replaces a node by a constant, or gives None. ``computed`` makes,
+    for one run of rewriting, a function that is tried last: it gives what a node becomes, and the
+    law, where that follows from more than a shape.
     """
 
     def __init__(
-        self, name: str, rules: Sequence[Rule], fold: Callable[[Expr], Expr | None] | None = None
+        self,
+        name: str,
+        rules: Sequence[Rule],
+        fold: Callable[[Expr], Expr | None] | None = None,
+        computed: Callable[[], Computed] | None = None,
     ) -> None:
         self.name = name
         self.rules = tuple(rules)
         self.fold = fold
+        self.computed = computed
         self._by_op: dict[Op, list[Rule]] = {}
         for rule in rules:
             self._by_op.setdefault(rule.pattern.op, []).append(rule)
@@ -215,11 +225,12 @@ def rewrite(
         rules: the rules.
         trace: called with each law applied, the node before and after.
     """
+    computed = rules.computed() if rules.computed else lambda node: None
 
     def visit(node: Expr, args: tuple[Expr, ...]) -> Expr:
         current = _with_body(rebuild(node, args), rules)
         for _ in range(_MAX_PASSES):
-            found = rules.apply(current)
+            found = rules.apply(current) or computed(current)
             if found is None:
                 return current
             if trace is not None:

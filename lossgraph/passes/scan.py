@@ -42,6 +42,7 @@ from .batch_partition import batch_dims_of
 
 Step = Callable[[list[Expr], list[Expr]], tuple[Sequence[Expr], Sequence[Expr]]]
 _DEPTH: ContextVar[int] = ContextVar("depth", default=0)
+_APART = 1000  # deeper than Python nests functions
 
 
 def scan(
@@ -110,6 +111,19 @@ def _length(sequences: Sequence[Expr], length: Dim | None) -> Dim:
     if length is None:
         raise InputError("a scan needs a sequence or a length")
     return length
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Bodies made here are told apart from all that are made elsewhere, as deep as those may be.
+
+    For operations that are lowered to scans: what theirs stand in is known to nobody by then.
+    """
+    token = _DEPTH.set(_APART)
+    try:
+        yield
+    finally:
+        _DEPTH.reset(token)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from .array import Array, floating, one_of, operator, raw
 from .dtypes import Raw
 from .elementwise import (
     Operator1,
-    _erf,
     _sigmoid,
     _softrelu,
     _unary,
@@ -69,7 +68,10 @@ def gelu(data: Array, approximate: Any = False) -> Array:
         wide = value.astype(np.float64)
         gate = _sigmoid(2 * math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3))
         return Array(_gated(wide, gate).astype(value.dtype))
-    return Array((0.5 * value * (1 + _erf(value / math.sqrt(2)))).astype(value.dtype))
+    gate = (
+        np.vectorize(math.erfc, otypes=[np.float64])(-value.astype(np.float64) / math.sqrt(2)) / 2
+    )
+    return Array(_gated(value, gate).astype(value.dtype))
 
 
 @operator

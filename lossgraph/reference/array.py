@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, SpecializationError
 from .dtypes import FLOAT32, Raw, as_float, common, is_float, parse, with_number
+from .missing import MASK_REFUSED, missing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -130,6 +131,7 @@ class Array:
 
     def __init__(self, value: Any, dtype: Any = None) -> None:
         raw = value.value if isinstance(value, Array) else _numbers(value)
+        self.is_truth = False  # whether its 0 and 1 are truth values, which select no elements
         self.value: Raw = raw if dtype is None else raw.astype(parse(dtype))
 
     @property
@@ -199,17 +201,21 @@ class Array:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The operator of that name with this array as first argument."""
         if name not in METHODS:
-            raise AttributeError(f"'Array' object has no attribute {name!r}")
+            if name.startswith("__"):  # numpy and copy ask for protocols
+                raise AttributeError(f"an array has no attribute {name!r}")
+            raise missing("an array", name, METHODS)
         return functools.partial(OPERATORS[name], self)
 
     def __getitem__(self, key: Any) -> Array:
-        """Basic indexing: ints, slices, None, Ellipsis; at least one axis stays."""
-        for part in key if isinstance(key, tuple) else (key,):
-            if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)):
-                kind = type(part).__name__
-                raise InputError(f"x[...]: cannot index by {kind}: use take, pick or gather_nd")
+        """NumPy's indexing, by arrays too, whose indices outside take the nearest element.
+
+        At least one axis stays.
+        """
+        items = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(item, Array) and item.is_truth for item in items):
+            raise InputError(MASK_REFUSED)
         try:
-            return kept(self.value[key])
+            return kept(self.value[_clipped(items, self.shape)])
         except IndexError as error:
             raise InputError(f"x[{key!r}]: {error}; x is {describe(self)}") from error
 
@@ -255,6 +261,34 @@ class Array:
 
     def __mod__(self, other: Any) -> Array:
         return arithmetic(remainder, self, other)
+
+    def __floordiv__(self, other: Any) -> Array:
+        return arithmetic(np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Array:
+        return arithmetic(np.floor_divide, other, self)
+
+    def __matmul__(self, other: Any) -> Array:
+        product: Array = OPERATORS["matmul"](self, other)
+        return product
+
+    def __rmatmul__(self, other: Any) -> Array:
+        product: Array = OPERATORS["matmul"](Array(other), self)
+        return product
+
+    def __and__(self, other: Any) -> Array:
+        return _logical(np.logical_and, "&", self, other)
+
+    def __or__(self, other: Any) -> Array:
+        return _logical(np.logical_or, "|", self, other)
+
+    def __xor__(self, other: Any) -> Array:
+        return _logical(np.logical_xor, "^", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Array:
+        return _logical(lambda x, _: np.logical_not(x), "~", self, 0)
 
     def __pow__(self, other: Any) -> Array:
         return arithmetic(raised, self, other)
@@ -396,7 +430,9 @@ def raised(base: Raw, exponent: Raw) -> Raw:
     """Power; of integers truncated towards zero, as numpy refuses negative exponents."""
     if is_float(base.dtype):
         return np.asarray(np.power(base, exponent))
-    return np.power(base.astype(np.float64), exponent).astype(base.dtype)
+    whole = np.power(base, np.maximum(exponent, 0))
+    fraction = np.power(base.astype(np.float64), exponent)
+    return np.where(exponent < 0, fraction.astype(base.dtype), whole)
 
 
 def arithmetic(function: Callable[[Raw, Raw], Raw], left: Any, right: Any) -> Array:
@@ -410,7 +446,37 @@ def comparison(function: Callable[[Raw, Raw], Raw], left: Any, right: Any) -> Ar
     """A relation as numbers 0 and 1: in the operands' float dtype, float32 for integers."""
     first, second = operands(left, right)
     dtype = as_float(first).dtype
-    return Array(_broadcast(function, first, second).astype(dtype))
+    return truths(_broadcast(function, first, second).astype(dtype))
+
+
+def truths(value: Raw) -> Array:
+    """Truth values as numbers."""
+    made = Array(value)
+    made.is_truth = True
+    return made
+
+
+def _logical(function: Callable[[Raw, Raw], Raw], sign: str, left: Any, right: Any) -> Array:
+    """A logical operation on what is 0 or not, in floats: integers may mean bits."""
+    for value in (left, right):
+        if isinstance(value, Array) and value.dtype.kind in "iu":
+            raise InputError(
+                f"{sign} is for truth values, like x > 0, not for the bits of {describe(value)}"
+            )
+    return comparison(function, left, right)
+
+
+def _clipped(items: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """An index whose arrays are integers of numpy that name elements."""
+    given = sum(item is not None and item is not Ellipsis for item in items)
+    axis, done = 0, []
+    for item in items:
+        if isinstance(item, Array):
+            last = shape[axis] - 1
+            item = np.clip(item.value.astype(np.int64), -last - 1, last)
+        done.append(item)
+        axis += len(shape) - given if item is Ellipsis else item is not None
+    return tuple(done)
 
 
 def operands(left: Any, right: Any) -> tuple[Raw, Raw]:

@@ -13,6 +13,9 @@ import numpy as np
 from ..errors import InputError
 from .array import OPERATORS, Array, checked, describe, kept, raw
 from .dtypes import Raw
+from .outputs import CTCLoss
+from .scatter import boolean_mask
+from .spectral import fft, ifft
 
 Nested = Any  # an array, or a list or tuple of nested ones
 Body = Callable[[Nested, Nested], tuple[Nested, Nested]]
@@ -26,7 +29,8 @@ def foreach(
     Args:
         body: ``body(slices, states)`` gives ``(outputs, new states)``; new states have the
             shapes of the old ones.
-        data: an array or a list of arrays of one length, which may be 0.
+        data: an array or a list of arrays of one length, which may be 0; or a number of steps,
+            whose numbers are then the elements.
         init_states: an array or a list of arrays.
         name: MXNet's name of the operator, without meaning here.
 
@@ -34,8 +38,9 @@ def foreach(
         ``(outputs, states)``: each output of the steps stacked along a new first axis, and the
         last states, in lists as those of the body and of ``init_states``.
     """
-    if not callable(body):
-        raise InputError(f"F.contrib.foreach: body: expected a function, got {body!r}")
+    _require_functions("foreach", body=body)
+    if isinstance(data, (int, np.integer)):
+        data = Array(np.arange(data, dtype=np.float32))
     arrays, starts = _flat("data", data), _flat("init_states", init_states)
     steps = _steps(arrays)
     if steps == 0:
@@ -49,6 +54,12 @@ def foreach(
         done.append(_flat("outputs", outputs))
     stack = OPERATORS["stack"]
     return _like(outputs, [stack(*each) for each in zip(*done, strict=True)]), states
+
+
+def _require_functions(owner: str, **functions: Any) -> None:
+    for name, function in functions.items():
+        if not callable(function):
+            raise InputError(f"F.contrib.{owner}: {name}: expected a function, got {function!r}")
 
 
 def _step(
@@ -108,6 +119,61 @@ def _like(nested: Nested, arrays: list[Array]) -> Nested:
     return build(nested)
 
 
+def while_loop(
+    cond: Callable[..., Any],
+    func: Callable[..., tuple[Nested, Nested]],
+    loop_vars: Nested,
+    max_iterations: int | None = None,
+    name: str | None = None,
+) -> tuple[Nested, Nested]:
+    """Run a body while a condition of its variables holds.
+
+    Args:
+        cond: ``cond(*loop_vars)``, one number.
+        func: ``func(*loop_vars)`` gives ``(outputs, new loop_vars)``.
+        loop_vars: an array or a list of arrays.
+        max_iterations: the most steps that are taken.
+        name: MXNet's name of the operator, without meaning here.
+
+    Returns:
+        The outputs of the steps stacked along a new first axis of length ``max_iterations``,
+        zeros after the last step, and the last variables.
+    """
+    _require_functions("while_loop", cond=cond, func=func)
+    if max_iterations is None:
+        raise InputError("F.contrib.while_loop: max_iterations has to be given")
+
+    def call(function: Callable[..., Any], given: Nested) -> Any:
+        return function(*given) if isinstance(given, (list, tuple)) else function(given)
+
+    states, done = loop_vars, []
+    outputs, _ = call(func, loop_vars)  # for the shapes
+    for _ in range(max_iterations):
+        if not bool(call(cond, states)):
+            break
+        outputs, found = call(func, states)
+        states = _like(loop_vars, _flat("loop_vars", found))
+        done.append([raw(each) for each in _flat("outputs", outputs)])
+    stacked = []
+    for i, each in enumerate(_flat("outputs", outputs)):
+        whole = np.zeros((max_iterations, *each.shape), each.dtype)
+        for step, row in enumerate(done):
+            whole[step] = row[i]
+        stacked.append(Array(whole))
+    return _like(outputs, stacked), states
+
+
+def cond(
+    pred: Any,
+    then_func: Callable[[], Nested],
+    else_func: Callable[[], Nested],
+    name: str | None = None,
+) -> Nested:
+    """The result of one of two functions: of the first one if ``pred`` is not zero."""
+    _require_functions("cond", then_func=then_func, else_func=else_func)
+    return then_func() if bool(pred) else else_func()
+
+
 def BilinearResize2D(
     data: Any,
     like: Any = None,
@@ -140,10 +206,12 @@ def _resized(value: Raw, axis: int, size: int, align_corners: bool) -> Raw:
         at = np.arange(size) * ((old - 1) / max(size - 1, 1))
     else:
         at = np.maximum((np.arange(size) + 0.5) * (old / size) - 0.5, 0)
-    first = np.minimum(np.floor(at), old - 1).astype(np.int64)
+    at = np.minimum(at, old - 1)
+    first = np.floor(at)
     share = (at - first).reshape(-1, *(1,) * (value.ndim - axis - 1)).astype(value.dtype)
-    low, high = (np.take(value, np.minimum(first + k, old - 1), axis) for k in (0, 1))
-    return np.asarray(low * (1 - share) + high * share)
+    low, high = (np.take(value, place.astype(np.int64), axis) for place in (first, np.ceil(at)))
+    # the second neighbour of a place that is one itself has no weight, not zero times infinity
+    return np.where(share == 0, low, low * (1 - share) + high * share)
 
 
 def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,5 +231,12 @@ def _called_as_declared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 contrib = SimpleNamespace(
     BilinearResize2D=checked("contrib.BilinearResize2D", BilinearResize2D),
+    CTCLoss=CTCLoss,
+    boolean_mask=boolean_mask,
+    cond=_called_as_declared(cond),
+    ctc_loss=CTCLoss,
+    fft=checked("contrib.fft", fft),
     foreach=_called_as_declared(foreach),
+    ifft=checked("contrib.ifft", ifft),
+    while_loop=_called_as_declared(while_loop),
 )

@@ -22,9 +22,10 @@ from .array import (
     raised,
     raw,
     remainder,
+    truths,
 )
 from .constants import constant
-from .dtypes import Raw, as_float, with_number
+from .dtypes import Raw, as_float, is_float, with_number
 from .special import erfinv as inverse_erf
 from .special import log_gamma, polygamma
 
@@ -34,12 +35,15 @@ Operator1 = Callable[[Array], Array]
 Operator2 = Callable[..., Array]
 
 
-def _unary(name: str, function: Function, formula: str, keeps_int: bool = False) -> Operator1:
+def _unary(
+    name: str, function: Function, formula: str, keeps_int: bool = False, relation: bool = False
+) -> Operator1:
     """Declare an operator of one array; integers become float32 unless it keeps them."""
 
     def apply(data: Array) -> Array:
         value = raw(data) if keeps_int else floating(data)
-        return Array(function(value).astype(value.dtype))
+        found = function(value).astype(value.dtype)
+        return truths(found) if relation else Array(found)
 
     apply.__name__, apply.__doc__ = name, f"Element-wise {formula}."
     return operator(apply)
@@ -91,12 +95,16 @@ def _softsign(value: Raw) -> Raw:
 
 
 def _round(value: Raw) -> Raw:
+    if not is_float(value.dtype):
+        return value
     size = np.abs(value)
     whole = np.floor(size)  # adding 1/2 would round the number just below 1/2 up
     return np.asarray(np.copysign(whole + (size - whole >= 0.5), value))
 
 
 def _rint(value: Raw) -> Raw:
+    if not is_float(value.dtype):
+        return value
     low, high = np.floor(value), np.ceil(value)
     return np.where(value - low <= high - value, low, high)
 
@@ -144,10 +152,10 @@ erf = _unary("erf", _erf, "error function")
 erfinv = _unary("erfinv", inverse_erf, "inverse error function, NaN beyond -1 and 1")
 gammaln = _unary("gammaln", log_gamma, "log Gamma(x) above 0, NaN below")
 digamma = _unary("digamma", lambda x: polygamma(x, 0), "derivative of gammaln, NaN below 0")
-isnan = _unary("isnan", np.isnan, "1 at NaN, else 0")
-isinf = _unary("isinf", np.isinf, "1 at an infinity, else 0")
-isfinite = _unary("isfinite", np.isfinite, "1 at a finite number, else 0")
-logical_not = _unary("logical_not", np.logical_not, "1 at 0, else 0")
+isnan = _unary("isnan", np.isnan, "1 at NaN, else 0", relation=True)
+isinf = _unary("isinf", np.isinf, "1 at an infinity, else 0", relation=True)
+isfinite = _unary("isfinite", np.isfinite, "1 at a finite number, else 0", relation=True)
+logical_not = _unary("logical_not", np.logical_not, "1 at 0, else 0", relation=True)
 identity = _unary("identity", np.array, "x itself", keeps_int=True)
 stop_gradient = _unary("stop_gradient", constant, "x, as a constant", keeps_int=True)
 make_loss = _unary("make_loss", np.array, "x, as a loss", keeps_int=True)
@@ -158,6 +166,7 @@ subtract = broadcast_sub = broadcast_minus = _binary("subtract", np.subtract)
 multiply = broadcast_mul = _binary("multiply", np.multiply)
 divide = true_divide = broadcast_div = _binary("divide", divided)
 modulo = mod = broadcast_mod = _binary("modulo", remainder)
+floor_divide = _binary("floor_divide", np.floor_divide)
 power = broadcast_power = _binary("power", raised)
 maximum = broadcast_maximum = _binary("maximum", np.maximum)
 minimum = broadcast_minimum = _binary("minimum", np.minimum)
@@ -250,12 +259,16 @@ def where(condition: Array, x: Any, y: Any) -> Array:
 
 
 @operator
-def clip(data: Array, a_min: float, a_max: float) -> Array:
-    """Each element moved into the interval [a_min, a_max]."""
+def clip(data: Array, a_min: float | None = None, a_max: float | None = None) -> Array:
+    """Each element moved into the interval [a_min, a_max], one of which may be None."""
     value = raw(data)
-    dtype = with_number(with_number(value.dtype, a_min), a_max)
-    low, high = (np.asarray(bound).astype(dtype) for bound in (a_min, a_max))
-    return Array(np.minimum(np.maximum(value.astype(dtype), low), high))
+    if a_min is None and a_max is None:
+        raise InputError("give a_min, a_max or both")
+    for bound in (a_min, a_max):
+        value = value if bound is None else value.astype(with_number(value.dtype, bound))
+    low, high = (None if b is None else np.asarray(b).astype(value.dtype) for b in (a_min, a_max))
+    value = value if low is None else np.maximum(value, low)
+    return Array(value if high is None else np.minimum(value, high))
 
 
 @operator

@@ -74,7 +74,8 @@ def arange(
     if step == 0:
         raise InputError("step is 0: expected another number")
     count = int(np.ceil((last - first) / step))
-    numbers = first + step * np.arange(count if count > 0 else 0)
+    each = int(step) if float(step).is_integer() else step  # what is whole stays so
+    numbers = first + each * np.arange(count if count > 0 else 0)
     return Array(np.repeat(numbers, repeat), parse(dtype or "float32"))
 
 
@@ -480,37 +481,3 @@ def batch_dot(
     if first.ndim < 3 or second.ndim != first.ndim:
         raise InputError("expected two arrays of one rank, at least 3")
     return Array(_matmul(first, second, transpose_a, transpose_b).astype(dtype))
-
-
-@operator
-def linalg_gemm2(
-    A: Array,
-    B: Array,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    axis: int = -2,
-) -> Array:
-    """Alpha times the matrix products; the rows are along ``axis``, the columns along the last."""
-    first, second, dtype = _pair(A, B)
-    if first.ndim < 2 or second.ndim != first.ndim:
-        raise InputError("expected two arrays of one rank, at least 2")
-    left, right = (np.moveaxis(each, axis, -2) for each in (first, second))
-    product = alpha * _matmul(left, right, transpose_a, transpose_b)
-    return Array(np.moveaxis(product, -2, axis).astype(dtype))
-
-
-@operator
-def linalg_gemm(
-    A: Array,
-    B: Array,
-    C: Array,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    axis: int = -2,
-) -> Array:
-    """``linalg_gemm2``, plus beta times ``C``."""
-    product = linalg_gemm2(A, B, transpose_a, transpose_b, alpha, axis)
-    return Array(raw(product) + np.asarray(beta * raw(C), product.dtype))

@@ -157,7 +157,10 @@ class ShardedPlan(_WritingPlan):
     ) -> None:
         super().__init__(program, pool, sizes)
         self._run_shards = partial(
-            sharded.run, sessions.for_shard, shards=sharded.shards(sizes), sizes=sizes
+            sharded.run,
+            partial(sessions.for_shard, sizes),
+            shards=sharded.shards(sizes),
+            sizes=sizes,
         )
 
     def bind(self, arrays: Sequence[Array], results: Sequence[Array]) -> Step:

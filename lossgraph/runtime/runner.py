@@ -15,7 +15,7 @@ from ..compiler.program import INVALID_LABEL
 from ..errors import InputError
 from ..ir.dims import evaluate
 from ..ir.evaluate import evaluate as evaluate_exprs
-from ..ir.expr import Expr, inputs_of
+from ..ir.expr import Expr, inputs_of, rename_sizes
 from ..ir.ops.index import first_outside
 from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import stand_in
@@ -139,6 +139,8 @@ class Runner:
         return plan
 
     def _make_plan(self, sizes: Mapping[str, int], device: Device | None, in_place: bool) -> Plan:
+        if 0 in sizes.values():
+            self._check_empty(sizes)
         if device is not None:
             return DevicePlan(self.program, self._sessions, sizes, device)
         if self._sharded is not None and self.shards(sizes):
@@ -146,6 +148,14 @@ class Runner:
         if in_place or self._has_bfloat16:
             return BufferPlan(self.program, self._sessions, self._pool, sizes)
         return EnginePlan(self.program, self._sessions, sizes)
+
+    def _check_empty(self, sizes: Mapping[str, int]) -> None:
+        """Ask the types' rules, which know what an axis of length zero has not."""
+        try:
+            rename_sizes(list(self.program.outputs.values()), sizes)
+        except InputError as error:
+            listed = ", ".join(f"{name}={size}" for name, size in sizes.items())
+            raise InputError(f"{error} (for sizes {listed})") from None
 
     def shards(self, sizes: Mapping[str, int]) -> Shards:
         """The shards that a batch of these sizes is computed in; empty for all at once."""

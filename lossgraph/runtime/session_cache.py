@@ -16,6 +16,7 @@ from ..compiler.program import INVALID_LABEL
 from ..compiler.tiles import shard_model
 from ..ir.dims import evaluate, product
 from ..ir.expr import rename_sizes, toposort
+from ..ir.ops.sums import LongSums, long_sums
 from ..lowering.lower import lower
 from ..passes.assumptions import ASSUMPTION_FAILED
 from ..passes.batch_partition import BatchPartition, partition_batch
@@ -68,8 +69,8 @@ class SessionCache:
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
         self._for_any_shape: dict[Target, LoadedModel] = {}
-        self._shard_models: dict[tuple[bool, bool], bytes] = {}
-        self._for_shard: dict[tuple[int, bool, bool], LoadedModel] = {}
+        self._shard_models: dict[tuple[bool, Target], bytes] = {}
+        self._for_shard: dict[tuple[int, bool, Target], LoadedModel] = {}
         if self._provider != "cpu":  # its driver may be missing, which users should hear now
             self.for_any_shape({})
 
@@ -101,19 +102,21 @@ class SessionCache:
         )
         return self._load(model, self._providers, self._threads)
 
-    def for_shard(self, thread: int, tiled: bool) -> LoadedModel:
+    def for_shard(self, sizes: Mapping[str, int], thread: int, tiled: bool) -> LoadedModel:
         """The session of a thread for its shards: in one they would wait for its memory."""
-        key = thread, tiled, self.finite
+        assert self.batch is not None
+        sums = long_sums(self.batch.per_shard.values(), sizes)
+        target = replace(SHARD_TARGET, finite=self.finite, long_sums=sums)
+        key = thread, tiled, target
         if key not in self._for_shard:
-            self._for_shard[key] = self._load(self._shard_model(tiled), None, 1)
+            self._for_shard[key] = self._load(self._shard_model(tiled, target), None, 1)
         return self._for_shard[key]
 
-    def _shard_model(self, tiled: bool) -> bytes:
+    def _shard_model(self, tiled: bool, target: Target) -> bytes:
         """The model that every thread has a session of."""
-        key = tiled, self.finite
+        key = tiled, target
         if key not in self._shard_models:
             assert self.batch is not None
-            target = replace(SHARD_TARGET, finite=self.finite)
             program, check = self._program, self._program.label_check(target)
             model = shard_model(program.inputs, self.batch, check, target, self._opset, tiled=tiled)
             self._shard_models[key] = model.SerializeToString()
@@ -140,12 +143,14 @@ class SessionCache:
 
     def _target(self, sizes: Mapping[str, int]) -> Target:
         if self._provider != "cpu":
-            return Target(self._provider, _LARGE_ARRAYS)
+            return Target(self._provider, _LARGE_ARRAYS, long_sums=LongSums.NONE)  # adds in pairs
         large = self._has_variants and self._is_large(sizes)
         elements = _LARGE_ARRAYS if large else _SMALL_ARRAYS
         # On small arrays the check costs more than what assuming finite numbers saves.
         finite = large and self.finite
-        return Target("cpu", elements, nonempty=all(self._counts(sizes)), finite=finite)
+        nonempty = all(self._counts(sizes))
+        sums = long_sums(self._program.outputs.values(), sizes)
+        return Target("cpu", elements, nonempty, finite, sums)
 
     def _is_large(self, sizes: Mapping[str, int]) -> bool:
         return max(self._counts(sizes)) >= _LARGE

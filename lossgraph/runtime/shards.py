@@ -75,7 +75,12 @@ class ShardedRun:
         return self._work != 0 and self._threads > 1
 
     def shards(self, sizes: Mapping[str, int]) -> Shards:
-        """The shards for given sizes; empty if it is better run on the whole batch."""
+        """The shards for given sizes; empty if it is better run on the whole batch.
+
+        Shards take it that arrays have elements, as a mean of none is NaN.
+        """
+        if 0 in sizes.values():
+            return []
         samples = sizes[self.batch.dim]
         return self._by_threads(samples, sizes) or self._in_tiles(samples, sizes)
 
@@ -187,7 +192,9 @@ def _slice(array: Array, axis: int | None, shard: Shard) -> Array:
     if axis is None:
         return array
     mine = array[(slice(None),) * axis + (slice(shard.first, shard.last),)]
-    return mine.reshape(-1, shard.rows, *mine.shape[1:]) if shard.rows else mine
+    if not shard.rows:
+        return mine
+    return mine.reshape(len(mine) // shard.rows, shard.rows, *mine.shape[1:])
 
 
 def _work_in_scans(roots: Iterable[Expr]) -> Dim:

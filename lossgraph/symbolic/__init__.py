@@ -6,8 +6,27 @@ functions for numpy arrays.
 
 from __future__ import annotations
 
-from . import activations, cumulative, elementwise, index, matrices, ranges, reduce, sequence, shape
-from .control import contrib
+from typing import Any
+
+from ..reference.missing import missing
+from . import (
+    activations,
+    cumulative,
+    elementwise,
+    index,
+    layers,
+    linear_algebra,
+    matrices,
+    outputs,
+    ranges,
+    reduce,
+    scatter,
+    sequence,
+    shape,
+    spectral,
+)
+from .contrib import contrib
+from .linear_algebra import linalg
 from .symbol import Symbol, SymbolicSize, functions
 
 _MODULES = (  # which declare the functions
@@ -15,12 +34,24 @@ _MODULES = (  # which declare the functions
     cumulative,
     elementwise,
     index,
+    layers,
+    linear_algebra,
     matrices,
+    outputs,
     ranges,
     reduce,
+    scatter,
     sequence,
     shape,
+    spectral,
 )
 globals().update(functions())
 
-__all__ = ["Symbol", "SymbolicSize", "contrib", *sorted(functions())]
+__all__ = ["Symbol", "SymbolicSize", "contrib", "linalg", *sorted(functions())]
+
+
+def __getattr__(name: str) -> Any:
+    """Names that modules of Python are asked for are none; others are operators that are not."""
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing("F", name, __all__)

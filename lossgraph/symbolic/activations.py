@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from .elementwise import _chosen, _floating, relu, sigmoid, softrelu, softsign, tanh
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .symbol import Operand, Symbol, beside, function, wrap
 
 # the constants of self-normalizing networks (Klambauer et al. 2017)
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -66,7 +66,7 @@ def gelu(data: Operand, approximate: bool | str = False) -> Symbol:
     if _chosen("approximate", kind, {"none": False, "erf": False, "tanh": True}):
         slope = 2 * math.sqrt(2 / math.pi)
         return wrap(ops.masked_mul(ops.sigmoid(x * slope + x * x * x * (slope * 0.044715)), x))
-    return wrap(x * 0.5 * (1 + ops.erf(x * math.sqrt(0.5))))
+    return wrap(ops.masked_mul(ops.erfc(x * -math.sqrt(0.5)) * 0.5, x))
 
 
 @function(True, "silu")
@@ -134,7 +134,7 @@ def _channelwise(x: Expr, gamma: Operand | None) -> Expr:
     """A parameter of each channel (axis 1), ready to broadcast."""
     if gamma is None:
         raise InputError("act_type 'prelu' needs gamma")
-    slopes = ops.cast(as_expr(gamma), x.dtype)
+    slopes = beside(gamma, x)
     if slopes.rank == 1 and x.rank > 2:
         slopes = ops.expand_dims(slopes, range(1, x.rank - 1))
     return slopes

@@ -140,10 +140,18 @@ def hard_sigmoid(data: Operand, alpha: float = 0.2, beta: float = 0.5) -> Symbol
 
 
 @function(True)
-def clip(data: Operand, a_min: float, a_max: float) -> Symbol:
-    """``data`` limited to [a_min, a_max]; the gradient passes at the bounds."""
-    (x, _, _), _ = promote(wrap(as_expr(data)), a_min, a_max)  # integers by fractions are floats
-    return wrap(ops.clip(x, a_min, a_max))
+def clip(data: Operand, a_min: float | None = None, a_max: float | None = None) -> Symbol:
+    """``data`` limited to [a_min, a_max], one of which may be None; the gradient passes there."""
+    bounds = [bound for bound in (a_min, a_max) if bound is not None]
+    if not bounds:
+        raise InputError("clip: give a_min, a_max or both")
+    (x, *_), _ = promote(wrap(as_expr(data)), *bounds)  # integers by fractions are floats
+    if x.type.is_float:
+        low, high = (-math.inf if a_min is None else a_min), (math.inf if a_max is None else a_max)
+        return wrap(ops.clip(x, low, high))
+    for bound, limit in ((a_min, ops.maximum), (a_max, ops.minimum)):
+        x = x if bound is None else limit(x, bound)
+    return wrap(x)
 
 
 @function(True)
@@ -238,6 +246,21 @@ def _modulo(x: Expr, y: Expr) -> Expr:
     return ops.where(by_zero, 0, ops.mod(x, ops.where(by_zero, 1, y)))
 
 
+def _floor_divide(x: Expr, y: Expr) -> Expr:
+    """The largest whole number not above the quotient, from the remainder, as NumPy has it.
+
+    The floor of a rounded quotient may be one too much: 1 // 0.1 is 9.
+    """
+    if not x.type.is_float:
+        by_zero = ops.equal(y, 0)
+        divisor = ops.where(by_zero, 1, y)
+        return ops.where(by_zero, 0, ops.div(x - ops.mod(x, divisor), divisor))
+    whole = _rounded(ops.div(x - _modulo(x, y), y), ops.greater_equal)
+    nothing = 0.0 * x  # NaN of an infinity, which by an infinity is no number
+    below = ops.where(ops.less(x * ops.sign(y), 0), nothing - 1.0, nothing)
+    return ops.where(ops.equal(ops.absolute(y), math.inf), below, whole)
+
+
 def _not_equal(x: Expr, y: Expr) -> Expr:
     return ops.logical_not(ops.equal(x, y))
 
@@ -247,6 +270,7 @@ subtract = _binary(ops.sub, "broadcast_sub", "broadcast_minus", "elemwise_sub", 
 multiply = _binary(ops.mul, "broadcast_mul", "elemwise_mul", "multiply")
 divide = _binary(ops.div, "broadcast_div", "elemwise_div", "divide", "true_divide", floating=True)
 modulo = _binary(_modulo, "broadcast_mod", "modulo", "mod")
+floor_divide = _binary(_floor_divide, "floor_divide")
 power = _binary(ops.power, "broadcast_power", "power", "pow")
 maximum = _binary(ops.maximum, "broadcast_maximum", "maximum")
 minimum = _binary(ops.minimum, "broadcast_minimum", "minimum")

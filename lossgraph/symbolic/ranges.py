@@ -36,8 +36,10 @@ def arange(
             raise InputError(f"arange: no range is {start} to {stop} by {step}")
         if span > LARGEST:
             raise InputError(f"arange: {span:g} numbers are too many")
-        values = np.repeat(np.arange(start, stop, step), static(_dim_of(repeat), "arange"))
-        return created(lambda kind: ops.cast(const(values, "float64"), kind), dtype)
+        each = int(step) if float(step).is_integer() else step  # what is whole stays so
+        values = np.repeat(np.arange(start, stop, each), static(_dim_of(repeat), "arange"))
+        exact = values if values.dtype.kind == "i" else values.astype(np.float64)
+        return created(lambda kind: ops.cast(const(exact), kind), dtype)
     if step != int(step) or step == 0:
         raise InputError("arange: a range of symbolic length needs a whole step")
     first, past, stride = _dim_of(start), _dim_of(stop), int(step)
@@ -66,7 +68,8 @@ def linspace(
     if isinstance(count, int) and count < 0:
         raise InputError(f"linspace: num: expected 0 or more, got {count}")
     if isinstance(count, int):
-        values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
+        with np.errstate(invalid="ignore"):  # between infinities there is NaN
+            values = np.linspace(float(start), float(stop), count, endpoint=bool(endpoint))
         return created(lambda kind: const(values, kind), dtype)
     place = ops.cast(ops.iota(count), "float64")
     gaps = ops.cast(ops.size_of(count - 1 if endpoint else count), "float64")

@@ -6,6 +6,7 @@ A full reduction has the shape (1,), as MXNet knows no rank 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..ir import ops
 from ..ir.dims import maximum, product
 from ..ir.expr import Expr
 from ..ir.types import canonical_axes, canonical_axis
+from ..passes.scan import scan
 from .elementwise import _chosen, _floating
 from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
 
@@ -51,16 +53,33 @@ def _reduction(
 
 
 def _nan_as(value: float, body: Callable[[Expr, Sequence[int]], Expr]) -> Any:
-    return lambda x, axes: body(ops.where(ops.isnan(x), value, x), axes)
+    def call(x: Expr, axes: Sequence[int]) -> Expr:
+        return body(ops.where(ops.isnan(x), value, x) if x.type.is_float else x, axes)
+
+    return call
+
+
+def _product(x: Expr, axes: Sequence[int]) -> Expr:
+    """The product; of integers step by step, as engines multiply in float64 or stop at the end."""
+    if x.type.is_float or not axes:
+        return ops.reduce_prod(x, axes)
+    others = [i for i in range(x.rank) if i not in axes]
+    lengths = [x.shape[i] for i in others]
+    rows = ops.reshape(
+        ops.transpose(x, (*axes, *others)), (product(x.shape[i] for i in axes), *lengths)
+    )
+    one = ops.full(1, x.dtype, lengths)
+    (total,), _ = scan(lambda state, row: ([state[0] * row[0]], []), [one], [rows])
+    return ops.reshape(total, [1 if i in axes else dim for i, dim in enumerate(x.shape)])
 
 
 sum_ = _reduction("sum", ops.reduce_sum, "sum_axis")
 mean = _reduction("mean", ops.reduce_mean, integers=False)
-prod = _reduction("prod", ops.reduce_prod)
+prod = _reduction("prod", _product)
 min_ = _reduction("min", ops.reduce_min, "min_axis")
 logsumexp = _reduction("logsumexp", ops.logsumexp, integers=False)
-nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum), integers=False)
-nanprod = _reduction("nanprod", _nan_as(1.0, ops.reduce_prod), integers=False)
+nansum = _reduction("nansum", _nan_as(0.0, ops.reduce_sum))
+nanprod = _reduction("nanprod", _nan_as(1.0, _product))
 
 
 @function(True, "max_axis")
@@ -263,7 +282,7 @@ def topk(
     x, along = _flattened(as_expr(data), axis)
     along = canonical_axis(along, x.rank)
     count = k if k >= 1 else x.shape[along]
-    order = ops.arg_sort(x, along, count, largest=not is_ascend)
+    order = ops.arg_sort(_nan_last(x), along, count, largest=not is_ascend)
     parts: dict[str, Callable[[], Any]] = {
         "value": lambda: wrap(ops.pick(x, order, along)),
         "indices": lambda: wrap(ops.cast(order, dtype)),
@@ -271,6 +290,11 @@ def topk(
         "mask": lambda: wrap(ops.reshape(_mask(x, order, along), as_expr(data).shape)),
     }
     return _chosen("ret_typ", ret_typ, parts)()
+
+
+def _nan_last(x: Expr) -> Expr:
+    """Keys to sort by: engines agree on no place of NaN, NumPy and PyTorch have it the largest."""
+    return ops.where(ops.isnan(x), math.inf, x) if x.type.is_float else x
 
 
 def _mask(x: Expr, order: Expr, axis: int) -> Expr:

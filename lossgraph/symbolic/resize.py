@@ -47,11 +47,9 @@ def BilinearResize2D(
             sizes[axis] = _dim_of(size)
         elif scale is not None:
             sizes[axis] = _scaled(x.shape[2 + axis], scale)
-    rows, columns = (
-        _weights(old, old if new is None else new, align_corners, x.dtype)
-        for old, new in zip(x.shape[2:], sizes, strict=True)
-    )
-    return wrap(ops.matmul(rows, ops.matmul(x, ops.matrix_transpose(columns))))
+    for axis, size in enumerate(sizes, start=2):
+        x = _resized(x, axis, x.shape[axis] if size is None else size, align_corners)
+    return wrap(x)
 
 
 def _scaled(size: Dim, scale: float) -> Dim:
@@ -64,22 +62,23 @@ def _scaled(size: Dim, scale: float) -> Dim:
     return size * int(scale)
 
 
-def _weights(old: Dim, new: Dim, align_corners: bool, dtype: str) -> Expr:
-    """(new, old): the share of each old place in each new one, a hat around where that falls."""
+def _resized(x: Expr, axis: int, new: Dim, align_corners: bool) -> Expr:
+    """Between the two neighbors along an axis; one of no weight does not matter, infinite or not.
+
+    By index, as products with a matrix of weights would spread a NaN over its row.
+    """
+    old = x.shape[axis]
     if new == old:
-        return ops.cast(ops.equal(_places(new, 1, "int64"), _places(old, 0, "int64")), dtype)
-    place = _places(new, 1, dtype)
-    sizes = [ops.cast(ops.size_of(size), dtype) for size in (old, new)]
+        return x
+    place = ops.cast(ops.iota(new), x.dtype)
+    sizes = [ops.cast(ops.size_of(size), x.dtype) for size in (old, new)]
     last, last_new = (size - 1.0 for size in sizes)
     if align_corners:  # a single place is the first
         at = place * (last / ops.maximum(last_new, 1.0))
     else:
         at = ops.maximum((place + 0.5) * (sizes[0] / sizes[1]) - 0.5, 0.0)
-    at = ops.minimum(at, last)
-    return ops.relu(1.0 - ops.absolute(at - _places(old, 0, dtype)))
-
-
-def _places(size: Dim, axis: int, dtype: str) -> Expr:
-    shape: list[Dim] = [1, 1]
-    shape[1 - axis] = size
-    return ops.cast(ops.reshape(ops.iota(size), shape), dtype)
+    at = ops.maximum(ops.minimum(at, last), 0.0)
+    low = ops.floor(at)
+    share = ops.expand_dims(at - low, range(1, x.rank - axis))
+    below, above = (ops.take(x, ops.cast(part, "int64"), axis) for part in (low, ops.ceil(at)))
+    return ops.masked_mul(1.0 - share, below) + ops.masked_mul(share, above)

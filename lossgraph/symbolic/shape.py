@@ -29,7 +29,6 @@ from .symbol import (
     is_one,
     promote,
     static,
-    user_size,
     wrap,
 )
 from .symbol import (
@@ -333,7 +332,7 @@ def split(data: Operand, num_outputs: int, axis: int = 1, squeeze_axis: bool = F
     size = dims.floordiv(x.shape[axis], num_outputs)
     require_equal(size * num_outputs, x.shape[axis])
     parts = [ops.take_range(x, axis, size * i, size) for i in range(num_outputs)]
-    if squeeze_axis:
+    if squeeze_axis and x.rank > 1:  # MXNet knows no rank 0
         static(x.shape[axis], "split(squeeze_axis=True)")
         parts = [ops.squeeze(part, (axis,)) for part in parts]
     return wrap(parts[0]) if num_outputs == 1 else [wrap(part) for part in parts]
@@ -351,8 +350,8 @@ def pad(
         inner = ops.pad(x, before, after)
         if constant_value == 0:
             return wrap(inner)
-        inside = ops.pad(ops.full(1.0, x.dtype, x.shape), before, after)
-        return wrap(ops.where(ops.greater(inside, 0.5), inner, const(constant_value, x.dtype)))
+        inside = ops.pad(ops.full(1, x.dtype, x.shape), before, after)
+        return wrap(ops.where(ops.greater(inside, 0), inner, const(constant_value, x.dtype)))
     if mode not in ("edge", "reflect"):
         raise InputError(f"mode: expected one of ('constant', 'edge', 'reflect'), got {mode!r}")
     for axis, (low, high) in enumerate(zip(before, after, strict=True)):
@@ -370,12 +369,18 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
                 ops.take_range(x, axis, start, 1), [*shape[:axis], count, *shape[axis + 1 :]]
             )
 
-        front, back = side(0, low), side(length - 1, high)
+        ends = (0, length - 1)
     else:
-        front = ops.flip(ops.take_range(x, axis, 1, low), (axis,))
-        back = ops.flip(ops.take_range(x, axis, length - 1 - high, high), (axis,))
-    parts = [part for part, count in ((front, low), (x, 1), (back, high)) if count]
-    return ops.concat(parts, axis)
+
+        def side(start: Dim, count: int) -> Expr:
+            return ops.flip(ops.take_range(x, axis, start, count), (axis,))
+
+        ends = (1, length - 1 - high)
+    front, back = (
+        [side(start, count)] if count else []
+        for start, count in zip(ends, (low, high), strict=True)
+    )
+    return ops.concat([*front, x, *back], axis)
 
 
 # --- products of matrices -----------------------------------------------------------------
@@ -406,41 +411,6 @@ def batch_dot(
     return wrap(ops.matmul(a, b))
 
 
-@function()
-def linalg_gemm2(
-    A: Operand,
-    B: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks."""
-    (a, b), _ = promote(A, B, floating=True)
-    if a.rank == b.rank == 2:
-        product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
-    else:
-        product = batch_dot(A, B, transpose_a, transpose_b)
-    return product if alpha == 1 else product * alpha
-
-
-@function()
-def linalg_gemm(
-    A: Operand,
-    B: Operand,
-    C: Operand,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-) -> Symbol:
-    """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
-    if a.rank == b.rank == 2 and alpha == beta == 1:
-        return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
-    product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha)
-    return product + wrap(c) * beta
-
-
 # --- creation -----------------------------------------------------------------------------
 
 
@@ -463,7 +433,7 @@ def ones(shape: ShapeLike, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
 @function()
 def full(shape: ShapeLike, val: float, ctx: Any = None, dtype: DtypeLike = None) -> Symbol:
     """One number everywhere."""
-    return _filled(float(val), shape, dtype)
+    return _filled(val if isinstance(val, (int, np.integer)) else float(val), shape, dtype)
 
 
 @function()
@@ -503,9 +473,13 @@ def eye(
     """
     rows = _dim_of(N)
     columns = rows if isinstance(M, (int, np.integer)) and M == 0 else _dim_of(M)
+    return created(lambda kind: ops.cast(_on_diagonal(rows, columns, k), kind), dtype)
+
+
+def _on_diagonal(rows: Dim, columns: Dim, k: int) -> Expr:
+    """Where the k-th diagonal of a matrix is, as bool."""
     row = ops.expand_dims(ops.iota(rows), (1,))
-    column = ops.expand_dims(ops.iota(columns), (0,))
-    return created(lambda kind: ops.cast(ops.equal(row + k, column), kind), dtype)
+    return ops.equal(row + k, ops.expand_dims(ops.iota(columns), (0,)))
 
 
 @function(True)
@@ -514,9 +488,9 @@ def diag(data: Operand, k: int = 0, axis1: int = 0, axis2: int = 1) -> Symbol:
     x = as_expr(data)
     if x.rank == 1:
         size = x.shape[0] + abs(k)
-        on_diagonal = as_expr(eye(user_size(size), k=k, dtype=x.dtype))
         before, after = (0, k) if k >= 0 else (-k, 0)
-        return wrap(on_diagonal * ops.expand_dims(ops.pad(x, (before,), (after,)), (1,)))
+        column = ops.expand_dims(ops.pad(x, (before,), (after,)), (1,))
+        return wrap(ops.where(_on_diagonal(size, size, k), column, 0))
     a, b = canonical_axis(axis1, x.rank), canonical_axis(axis2, x.rank)
     rest = [axis for axis in range(x.rank) if axis not in (a, b)]
     x = ops.transpose(x, (*rest, a, b))

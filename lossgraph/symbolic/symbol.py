@@ -18,7 +18,9 @@ from ..ir import dims, ops
 from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
 from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+from ..reference.missing import MASK_REFUSED, missing
 from .arguments import Arguments, Check, is_int, is_numeric, numbers, shown
+from .array_index import take_elements
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _METHODS: set[str] = set()
@@ -180,10 +182,13 @@ class Symbol:
     def __getattr__(self, name: str) -> Any:
         if name in _METHODS:
             return functools.partial(_FUNCTIONS[name], self)
-        raise AttributeError(f"a symbol has no attribute {name!r}; F has {sorted(_FUNCTIONS)}")
+        raise missing("a symbol", name, _METHODS)
 
     def __getitem__(self, key: Any) -> Symbol:
-        return wrap(_index(self.expr, key if isinstance(key, tuple) else (key,)))
+        items = key if isinstance(key, tuple) else (key,)
+        if any(_is_index_array(item) for item in items):
+            return wrap(_index_by_arrays(self.expr, items))
+        return wrap(_index(self.expr, items))
 
     def __add__(self, other: Operand) -> Symbol:
         return binary(ops.add, self, other)
@@ -220,6 +225,32 @@ class Symbol:
 
     def __rpow__(self, other: Operand) -> Symbol:
         return binary(ops.power, other, self)
+
+    def __floordiv__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["floor_divide"](other, self)
+
+    def __matmul__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Operand) -> Symbol:
+        return _FUNCTIONS["matmul"](other, self)
+
+    def __and__(self, other: Operand) -> Symbol:
+        return _logical("logical_and", "&", self, other)
+
+    def __or__(self, other: Operand) -> Symbol:
+        return _logical("logical_or", "|", self, other)
+
+    def __xor__(self, other: Operand) -> Symbol:
+        return _logical("logical_xor", "^", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __invert__(self) -> Symbol:
+        return _logical("logical_not", "~", self)
 
     def __neg__(self) -> Symbol:
         return Symbol(-self._expr, self.weak)
@@ -388,11 +419,25 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
     symbols = [_symbol(value) for value in values]
     strong = [symbol for symbol in symbols if not symbol.weak]
     if not strong:
-        return [symbol._expr for symbol in symbols], True
+        same = len({symbol._expr.dtype for symbol in symbols}) == 1
+        exprs = [symbol._expr for symbol in symbols]
+        return exprs if same else [ops.cast(expr, "float64") for expr in exprs], True
     dtype = functools.reduce(_wider, (symbol._expr.dtype for symbol in strong))
     if dtype not in FLOATS and (floating or any(not _whole(symbol) for symbol in symbols)):
         dtype = "float32"
     return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
+
+
+def with_axes(x: Expr, count: int, owner: str) -> Expr:
+    """An array of at least so many axes; another one is refused."""
+    if x.rank < count:
+        raise InputError(f"{owner}: expected an array of {count} or more axes, got {x.type}")
+    return x
+
+
+def beside(value: Operand, x: Expr) -> Expr:
+    """An operand in the dtype of an array that it is used with, numbers with all their digits."""
+    return ops.cast(promote(wrap(x), value)[0][1], x.dtype)
 
 
 def binary(operation: Callable[..., Expr], *values: Operand, floating: bool = False) -> Symbol:
@@ -408,10 +453,21 @@ def compare(operation: Callable[..., Expr], left: Operand, right: Operand) -> Sy
     return wrap(ops.cast(operation(a, b), dtype))
 
 
+def _logical(name: str, sign: str, *values: Operand) -> Symbol:
+    """``&``, ``|``, ``^`` and ``~`` of truth values, which are 0 and 1 in a float dtype."""
+    for value in values:
+        if isinstance(value, Symbol) and not (value.weak or value._expr.type.is_float):
+            raise InputError(
+                f"{sign} is for truth values, like x > 0, not for the bits of {value._expr.type}: "
+                f"F.{name} takes what is not 0 for true"
+            )
+    return _FUNCTIONS[name](*values)
+
+
 def truth(value: Operand) -> Expr:
     """Where an array is not zero, as bool."""
     expr = as_expr(value)
-    if expr.op is ops.cast.op and expr.args[0].dtype == "bool":
+    if is_truth(expr):
         return expr.args[0]
     return expr if expr.dtype == "bool" else ops.logical_not(ops.equal(expr, 0))
 
@@ -428,7 +484,8 @@ def _symbol(value: Any) -> Symbol:
         array = array.astype(np.float64)
     # Numbers, lists and float arrays are weak: they follow the symbol they meet.
     weak = array.dtype.kind == "f" or not isinstance(value, np.ndarray)
-    return Symbol(const(array, "float64" if weak else array.dtype), weak)
+    exact = not weak or (array.dtype.kind in "iu" and bool(np.any(np.abs(array) > 2**53)))
+    return Symbol(const(array, array.dtype if exact else "float64"), weak)
 
 
 def _whole(symbol: Symbol) -> bool:
@@ -479,20 +536,65 @@ def _dim_of(value: object) -> Dim:
     return size
 
 
-def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
-    """Basic indexing: ints, slices, None and Ellipsis."""
+def _is_index_array(item: Any) -> bool:
+    """Whether an item of an index is an array, rather than one number or a slice."""
+    return isinstance(item, (Symbol, list)) or (isinstance(item, np.ndarray) and item.ndim > 0)
+
+
+def _index_by_arrays(x: Expr, key: tuple[Any, ...]) -> Expr:
+    """NumPy's advanced indexing: arrays of integers, with slices and None beside them.
+
+    Raises:
+        InputError: for a mask that is computed, as its elements cannot be counted.
+    """
+    key = _for_each_axis(x, tuple(part for item in key for part in _without_masks(item)))
+    places = [place for place, item in enumerate(key) if not _is_basic(item)]
+    x = _index(x, tuple(item if _is_basic(item) else slice(None) for item in key))
+    indices = [ops.cast(as_expr(key[place]), "int64") for place in places]
+    adjacent = places[-1] - places[0] == len(places) - 1
+    return take_elements(x, places, indices, places[0] if adjacent else 0)
+
+
+def _without_masks(item: Any) -> list[Any]:
+    """An index, of a mask of known numbers the indices of its ones."""
+    if isinstance(item, Symbol):
+        if item._expr.dtype == "bool" or is_truth(item.expr):
+            raise InputError(MASK_REFUSED)
+        return [item]
+    if isinstance(item, (list, np.ndarray)):
+        array = np.asarray(item)
+        if array.dtype.kind not in "iub":
+            raise InputError(f"an index is of integers, got an array of {array.dtype}")
+        return list(np.nonzero(array)) if array.dtype.kind == "b" else [array]
+    return [item]
+
+
+def _is_basic(item: Any) -> bool:
+    """Whether an item beside index arrays is no index: a number is one that broadcasts."""
+    return item is None or isinstance(item, slice)
+
+
+def is_truth(expr: Expr) -> bool:
+    """Whether an expression is of truth values, which MXNet has as numbers."""
+    return expr.op is ops.cast.op and expr.args[0].dtype == "bool"
+
+
+def _for_each_axis(x: Expr, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index with an item for each axis, and a None for each new one."""
     given = sum(item is not None and item is not Ellipsis for item in key)
     if given > x.rank:
         raise InputError(f"{given} indices for {x.type}, which has {x.rank} axes")
-    if Ellipsis not in key:
-        key = (*key, Ellipsis)
     rest = (slice(None),) * (x.rank - given)
-    at = key.index(Ellipsis)
-    key = (*key[:at], *rest, *key[at + 1 :])
+    at = next((place for place, item in enumerate(key) if item is Ellipsis), len(key))
+    return (*key[:at], *rest, *key[at + 1 :])
+
+
+def _index(x: Expr, key: tuple[Any, ...]) -> Expr:
+    """Basic indexing: ints, slices, None and Ellipsis."""
     axis = 0
     dropped: list[int] = []
     added: list[int] = []
-    for place, item in enumerate(key):
+    for place, item in enumerate(_for_each_axis(x, key)):
         if item is None:
             added.append(place - len(dropped))
             continue

@@ -39,13 +39,16 @@ _NEGATIVE = (-np.inf, 0.0)
 _LIMITS = {  # of the numbers of a kind; of others there are none
     "unit": _UNIT,
     "simplex": _UNIT,
+    "shares": _UNIT,
+    "table": _UNIT,
     "log_simplex": _NEGATIVE,
+    "log_probability": _NEGATIVE,
     "positive": _POSITIVE,
     "count": _POSITIVE,
 }
 _REACH = 5.0  # how far a range goes where nothing limits it
 _CHOICES = {"sign": (-1, 1), "class": (0, 1), "group": (0, 1)}
-_ELEMENT = {"real": 0.0, "zero": 0.0, "log_simplex": -1.0}  # where a single one stands; others at 1
+_ELEMENT = {"real": 0.0, "zero": 0.0, "log_simplex": -1.0, "log_probability": -1.0}  # others at 1
 _BOXES = ((-1.0, -1.0, 1.0, 1.0), (0.0, 0.0, 2.0, 2.0))  # they overlap
 _SIMILAR = ("contrastive",)  # of samples further apart than the margin the label 1 makes nothing
 
@@ -279,7 +282,7 @@ class _Stage:
             array[...] = _BOXES[name != self.moving]
         elif _is_sequence(example):
             array[...] = np.arange(1, array.shape[-1] + 1)
-        elif (example.values, example.shape) == ("log_simplex", ("N",)):
+        elif example.values == "log_probability":
             array[...] = -1.0
         elif (example.values, example.shape) == ("class", ("N",)):
             array[...] = np.arange(count) // 2 if count > 1 else self.loss.name not in _SIMILAR

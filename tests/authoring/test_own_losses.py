@@ -9,7 +9,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, reference
-from lossgraph.authoring.functions import FunctionLoss
+from lossgraph.authoring.functions import FunctionLoss, as_loss
 from lossgraph.errors import InputError
 from support import assert_close, difference_quotient
 from tolerances import DIFFERENCE
@@ -180,3 +180,9 @@ def test_options_of_a_function_are_given_at_the_call_or_before() -> None:
 def test_an_option_that_a_function_does_not_have_is_refused() -> None:
     with pytest.raises(InputError, match=r"scaled has no option 'size': its options are scale"):
         FunctionLoss(scaled).with_options(size=1)
+
+
+def test_a_body_that_no_module_has():
+    scope = {}
+    exec("def body(F, x):\n    return x * 2", scope)
+    assert as_loss(scope["body"])(np.ones(2, np.float32)).tolist() == [2, 2]

@@ -192,3 +192,12 @@ def test_tiles_of_ones_own(tiles, rows):
 def test_tiles_are_numbers_of_samples(wrong):
     with pytest.raises(lg.InputError, match="tiles: expected a number of samples"):
         lg.compile(gluon.L2Loss(), PAIR, tiles=wrong)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_tiles_of_arrays_without_elements(rows):
+    run = lg.compile(lambda F, x: x[..., :0] * 2, {"x": ("float32", ("N", "C"))}, grad=("x",),
+                     tiles=rows)  # fmt: skip
+    value, grads = run(np.ones((4, 3), np.float32))
+    assert value.shape == (4, 0)
+    assert_close(grads["x"], np.zeros((4, 3), np.float32))

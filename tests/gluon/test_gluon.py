@@ -387,7 +387,7 @@ def test_a_pos_weight_that_enlarges_is_refused():
         (lambda: gluon.HuberLoss(rho="1"), "expected a number"),
         (lambda: gluon.L2Loss(weight="heavy"), "expected a number"),
         (lambda: gluon.L2Loss(batch_axis=0.5), "expected an int"),
-        (lambda: gluon.SDMLLoss()(real(N), real(N)), "matrices"),
+        (lambda: gluon.SDMLLoss()(real(N), real(N)), "x1 and x2 of shape"),
         (lambda: gluon.SoftmaxCELoss(axis=2)(real(N, C), np.zeros(N, int)), "axis 2 is out of"),
         (lambda: gluon.L2Loss(wieght=2), "no option 'wieght'"),
         (lambda: gluon.L2Loss(weight=np.array([2.0, 3.0])), "expected a number"),

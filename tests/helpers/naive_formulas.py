@@ -79,6 +79,8 @@ class Exact:
     softrelu = _function(lambda x: mp.log(1 + mp.exp(x)), lambda x, y: 1 / (1 + mp.exp(-x)))
     cosh = _function(mp.cosh, lambda x, y: mp.sinh(x))
     sinh = _function(mp.sinh, lambda x, y: mp.cosh(x))
+    erf = _function(mp.erf, lambda x, y: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x))
+    cos = _function(mp.cos, lambda x, y: -mp.sin(x))
 
 
 # What is made of a linear function of x: all of them positive.

@@ -46,13 +46,13 @@ def by_reference(body, arrays):
     return [part.asnumpy() for part in parts(found)]
 
 
-def check_values(body, arrays, tolerance=None):
+def check_values(body, arrays, tolerance=None, named=(False, True)):
     """The engine gives what numpy gives, in float64 and float32, with named dims too."""
     for dtype in ("float64", "float32"):
         given = {n: a.astype(dtype) if a.dtype.kind == "f" else a for n, a in arrays.items()}
         expected = by_reference(body, given)
-        for named in (False, True):
-            actual = values(body, given, named)
+        for names in named:
+            actual = values(body, given, names)
             for one, other in zip(parts(actual), expected, strict=True):
                 assert one.dtype == other.dtype
                 assert_close(one, other, tolerance=tolerance and tolerance[dtype])

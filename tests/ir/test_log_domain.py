@@ -30,6 +30,8 @@ FUNCTIONS = {
     "log1m_exp": (lambda x: mp.log(-mp.expm1(x)), lambda x: mp.exp(x) / mp.expm1(x), -SIZES),
     "log_softplus": (lambda x: mp.log(mp.log1p(mp.exp(x))),
                      lambda x: 1 / ((1 + mp.exp(-x)) * mp.log1p(mp.exp(x))), BOTH),
+    "log_cloglog": (lambda x: mp.log(-mp.expm1(-mp.exp(x))),
+                    lambda x: mp.exp(x - mp.exp(x)) / -mp.expm1(-mp.exp(x)), BOTH[BOTH < 2]),
     "sqrt1p_minus1": (lambda x: mp.sqrt(1 + x) - 1, lambda x: 1 / (2 * mp.sqrt(1 + x)),
                       np.concatenate([SIZES, -SMALL])),
 }  # fmt: skip

@@ -14,10 +14,11 @@ from lossgraph.ir.batching import pointwise
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import inputs_of, registered, substitute
+from lossgraph.ir.ops import convolution
 from lossgraph.ir.types import TensorType
 from lossgraph.lowering.lower import lower
 from lossgraph.lowering.validate import check
-from lossgraph.passes import autodiff, costs
+from lossgraph.passes import autodiff, costs, factorizations
 from lossgraph.passes.costs import PLAIN, Target
 from support import (
     OLD_ENGINE,
@@ -59,6 +60,17 @@ SHAPES = [((3, 4), (3, 4)), ((3, 4), (1, 4)), ((3, 1), (4,)), ((), (2,)), ((0, 4
 
 def floats(*shapes, dtype="float64"):
     return [TensorType(dtype, shape) for shape in shapes]
+
+
+def definite(x):
+    """A positive definite matrix, exactly that of any dtype."""
+    places = ops.iota(x.shape[-1])
+    diagonal = ops.equal(ops.expand_dims(places, (1,)), ops.expand_dims(places, (0,)))
+    return ops.where(diagonal, 4.0, x * 0.25)
+
+
+ALONG = convolution.Window((3,), (2,), (1,), (1,), 2)
+OVER = convolution.Window((2, 3), (1, 2), (1, 2), (1, 2), 1)
 
 
 def ints(*shape):
@@ -194,10 +206,48 @@ EXAMPLES = {
             ("SumLog1pExpNegAbs", ops.sum_log1p_exp_neg_abs),
         )
     },
+    "Cholesky": [
+        (floats((4, 4)), lambda x: factorizations.cholesky(definite(x))),
+        (floats((2, 3, 3)), lambda x: factorizations.cholesky(definite(x))),
+    ],
+    "SolveLower": [
+        (floats((4, 4), (4, 2)), lambda x, y: factorizations.solve_lower(definite(x), y)),
+        (floats((2, 3, 3), (2, 3, 1)), lambda x, y: factorizations.solve_lower(definite(x), y)),
+    ],
+    "Solve": [
+        (floats((4, 4), (4, 2)), lambda x, y: factorizations.solve(definite(x), y)),
+        (floats((2, 3, 3), (2, 3, 1)), lambda x, y: factorizations.solve(definite(x), y, True)),
+    ],
+    "Cofactor": [(floats((2, 3, 3)), lambda x: factorizations.cofactor(definite(x)))],
+    **{
+        op.name: [
+            (floats((4, 4)), lambda x, op=op: op(ops.flip(definite(x), (0,)))),
+            (floats((2, 3, 3)), lambda x, op=op: op(definite(x))),
+        ]
+        for op in (factorizations.det, factorizations.log_abs_det, factorizations.det_sign)
+    },
     "LogSumExpOthers": [
         ([X], lambda x: ops.logsumexp_others(x, 1)),
         (floats((2, 3, 4)), lambda x: ops.logsumexp_others(x, 1)),
         (floats((0, 4)), lambda x: ops.logsumexp_others(x, 1)),
+    ],
+    "Convolution": [
+        (floats((2, 4, 7), (6, 2, 3)), lambda x, w: convolution.convolve(x, w, ALONG)),
+        (floats((2, 2, 5, 6), (3, 2, 2, 3)), lambda x, w: convolution.convolve(x, w, OVER)),
+    ],
+    "ConvolutionTransposed": [
+        (
+            floats((6, 2, 3), (2, 6, 4)),
+            lambda w, y: convolution.unconvolve(w, y, ALONG, (7,)),
+        ),
+        (
+            floats((3, 2, 2, 3), (2, 3, 6, 3)),
+            lambda w, y: convolution.unconvolve(w, y, OVER, (5, 6)),
+        ),
+    ],
+    "ConvolutionByWeights": [
+        (floats((2, 4, 7), (2, 6, 4)), lambda x, y: convolution.correlate(x, y, ALONG)),
+        (floats((2, 2, 5, 6), (2, 3, 6, 3)), lambda x, y: convolution.correlate(x, y, OVER)),
     ],
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [
@@ -220,7 +270,7 @@ NOT_AT_INTEGERS = {"Cast", "Floor", "Ceil", "Round", "Mod"}  # their results jum
 
 
 def test_every_operation_has_an_example():
-    tested_elsewhere = {"Const", "Input", "Scan", "Item"}
+    tested_elsewhere = {"Const", "Input", "Scan", "Item", "OwnGradient"}
     assert set(EXAMPLES) == set(OPS) - tested_elsewhere
 
 
@@ -325,6 +375,7 @@ def test_every_operation_has_a_tested_derivative_or_declares_that_it_has_none():
     """One whose rule were lost would be in neither list."""
     tested = {case.values[0] for case in DERIVATIVES}
     elsewhere = {"Cast", "Const", "Input", "Scan", "Item", "StopGradient", "SizeOf", "Iota"}
+    elsewhere.add("OwnGradient")  # which is no derivative of its value
     for name in set(OPS) - tested - elsewhere:
         assert not OPS[name].differentiable, name
     for name in tested:  # of those that declare none the difference below is zero

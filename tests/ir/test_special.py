@@ -84,7 +84,9 @@ def test_the_order_of_a_derivative_is_not_negative():
 def test_the_tool_prints_the_coefficients():
     pytest.importorskip("mpmath")
     tool = runpy.run_path(str(ROOT / "tools" / "special_coefficients"))
-    modules = (import_module(f"lossgraph.ir.ops.{name}") for name in ("erf", "erfc", "gamma"))
+    modules = (
+        import_module(f"lossgraph.ir.ops.{name}") for name in ("erf", "erfc", "erfinv", "gamma")
+    )
     held = {name: value for module in modules for name, value in vars(module).items()}
     for name, (function, degree) in tool["POLYNOMIALS"].items():
         found = [float(c) for c in tool["powers"](function, degree)]

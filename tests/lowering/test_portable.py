@@ -10,10 +10,11 @@ from onnx.reference import ReferenceEvaluator
 import lossgraph as lg
 from lossgraph import losses, nn
 from lossgraph.ir import ops
+from lossgraph.ir.ops.sums import LongSums
 from lossgraph.lowering.lower import lower
 from lossgraph.passes.costs import PORTABLE, Target
 
-CPU = Target("cpu", elements=1)
+CPU = Target("cpu", elements=1, long_sums=LongSums.NONE)
 MATRIX = ("float32", ("N", "C"))
 LABEL = ("int64", ("N",))
 

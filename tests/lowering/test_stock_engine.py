@@ -52,3 +52,19 @@ def test_fixed_sizes_are_taken_as_named_ones(body, rows, columns, dtype):
     for found in ((value, grads["a"], grads["w"]), run_model(model, {"a": a, "w": w})):
         for left, right in zip(found, (expected, slopes["a"], slopes["w"]), strict=True):
             np.testing.assert_allclose(left, right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 2), (2, 0)])
+def test_one_number_expands_to_nothing(shape, dtype):
+    """ONNX Runtime takes an Expand of a length 1 to a fixed 0 for none, and leaves it out."""
+
+    def body(F, x, y):
+        return F.scalar(F.sum(x)) * y
+
+    types = {"x": (dtype, shape), "y": (dtype, shape[:1])}
+    x, y = np.zeros(shape, dtype), np.zeros(shape[:1], dtype)
+    value, grads = lg.compile(body, types, grad=("x", "y"))(x, y)
+    model = as_loss(body).to_onnx(types, grad=("x", "y"))
+    for found in ((value, grads["x"], grads["y"]), run_model(model, {"x": x, "y": y})):
+        assert [each.shape for each in found] == [shape[:1], shape, shape[:1]]

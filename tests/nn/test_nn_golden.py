@@ -10,6 +10,8 @@ from ctc_oracle import log_softmax
 from lossgraph import nn, reference
 from support import newest_opset
 
+pytestmark = pytest.mark.filterwarnings("ignore::lossgraph.LossgraphWarning")  # torch warns too
+
 # Losses that are not here: linear layers inside.
 CASES = golden_cases.cases("torch")
 WIDE = [

@@ -313,3 +313,48 @@ def test_sparsemax_is_zero_past_the_margin_and_linear_far_on_the_wrong_side():
     value, grads = optax.multiclass_sparsemax_loss.value_and_grad(scores, np.array([2, 0, 0]))
     assert_close(value, np.array([2e4, 0, 0.0625]))
     assert_close(grads["scores"], np.array([[1, 0, -1], [0, 0, 0], [-0.25, 0.25, 0]]))
+
+
+# --- masks, as optax has them ---
+
+MASK = np.array([True, False, True])  # of classes, of which there are as many as rows
+SQUARE = np.array([[0.3, -2.5, 0.2], [4.0, 1.0, -1.0], [0.5, 2.0, 1.5]])
+SHARES = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
+
+
+def test_a_mask_of_items_is_a_mask_of_every_list():
+    every = np.broadcast_to(MASK, SQUARE.shape)
+    for options in ({}, {"weights": SHARES}, {"reduce_fn": "sum"}, {"reduce_fn": None}):
+        expected = optax.ranking_softmax_loss(SQUARE, SHARES, where=every, **options)
+        for mask in (MASK, MASK[None]):
+            found = optax.ranking_softmax_loss(SQUARE, SHARES, where=mask, **options)
+            assert_close(found, expected, "float64")
+    assert_close(optax.ranking_softmax_loss(SQUARE, SHARES, where=MASK), 0.4625713, "float32")
+
+
+def test_a_mask_of_poly_loss_broadcasts_to_the_logits():
+    every = np.broadcast_to(MASK, SQUARE.shape)
+    expected = optax.poly_loss_cross_entropy(SQUARE, SHARES, where=every)
+    assert_close(optax.poly_loss_cross_entropy(SQUARE, SHARES, where=MASK), expected, "float64")
+    with pytest.raises(lg.InputError):
+        optax.poly_loss_cross_entropy(SQUARE[:2], SHARES[:2], where=MASK[:2])
+
+
+def test_a_cosine_of_nothing_that_counts_is_0():
+    mask = np.array([[True, True, True], [False, False, False], [True, False, True]])
+    value, grads = optax.cosine_similarity.value_and_grad(SQUARE, SHARES, where=mask)
+    assert value[1] == 0 and (np.abs(value) < 1).all()
+    assert np.isfinite(grads["predictions"]).all()
+    assert (grads["predictions"][1] == 0).all()
+    assert optax.cosine_distance(SQUARE, SHARES, where=mask)[1] == 1
+    assert np.isnan(optax.cosine_similarity(0 * SQUARE, SHARES)).all()
+
+
+def test_log_targets_of_zero():
+    log_p, log_q = np.log([[0.2, 0.8]]), np.array([[-np.inf, 0.0]])
+    value, grads = optax.kl_divergence_with_log_targets.value_and_grad(
+        log_p, log_q, wrt=("log_predictions", "log_targets")
+    )
+    assert_close(value, [-np.log(0.8)], "float64")
+    assert_close(grads["log_predictions"], [[0.0, -1.0]], "float64")
+    assert_close(grads["log_targets"], [[0.0, 1 - np.log(0.8)]], "float64")

@@ -372,7 +372,7 @@ def test_a_vector_gives_slices_of_one_element():
         lambda F, x, s: F.contrib.foreach(lambda d, c: (d, F.concat(c, c, dim=0)), x, s)[0],
         lambda F, x, s: F.contrib.foreach(lambda d, c: (d[0], c), [x, x[1:]], s)[0],
         lambda F, x, s: F.contrib.foreach(lambda d, c: d, x, s)[0],
-        lambda F, x, s: F.contrib.foreach(lambda d, c: (d, c), 3, s)[0],
+        lambda F, x, s: F.contrib.foreach(lambda d, c: (d, c), None, s)[0],
     ],
 )
 @pytest.mark.parametrize("F", [reference, symbolic])

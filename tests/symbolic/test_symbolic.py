@@ -13,7 +13,7 @@ from lossgraph import reference, symbolic
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.symbolic.symbol import SymbolicSize
-from support import assert_close, newest_opset
+from support import assert_close, newest_opset, run_model
 
 CASES = mxnet_ops.cases()
 VALUE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-10)}  # MXNet's own digits
@@ -310,3 +310,62 @@ def test_padding_by_any_number_keeps_what_is_inside(value):
     )
     gradient = lg.compile(lg.grad(symbolic.sum(symbolic.square(padded[:, 1:])), x))(given)
     np.testing.assert_array_equal(gradient, 2 * given)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect"])
+def test_nothing_is_padded_by_nothing(mode):
+    x = np.zeros((2, 0), np.float32)
+    padded = FunctionLoss(lambda F, x: F.pad(x, mode=mode, pad_width=(1, 0, 0, 0)))
+    assert padded(x).shape == (3, 0)
+
+
+def test_the_only_axis_is_not_split_away():
+    x = np.array([1.0, 2.0], np.float32)
+
+    def body(F, x):
+        return F.split(x, num_outputs=2, axis=0, squeeze_axis=True)[1]
+
+    assert_close(FunctionLoss(body)(x), body(reference, reference.Array(x)).asnumpy())
+
+
+SPECIAL = np.array([0.5, np.nan, np.inf, -1.0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.diag(x),
+        lambda F, x: F.diag(x, k=-1),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=7, width=3),
+        lambda F, x: F.contrib.BilinearResize2D(F.reshape(x, (1, 1, 4, 1)), height=4, width=1),
+        lambda F, x: F.contrib.BilinearResize2D(
+            F.reshape(x, (1, 1, 2, 2)), height=3, width=2, align_corners=False
+        ),
+    ],
+)
+def test_a_special_number_stays_where_it_is(body):
+    """In a product with zeros it would be NaN everywhere else in its row."""
+    expected = body(reference, reference.Array(SPECIAL)).asnumpy()
+    assert not np.isnan(expected).all()
+    assert_close(FunctionLoss(body)(SPECIAL), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda F, x: F.sort(x, axis=1),
+        lambda F, x: F.sort(x, axis=1, is_ascend=False),
+        lambda F, x: F.argsort(x, axis=1),
+        lambda F, x: F.argsort(x, axis=1, is_ascend=False),
+        lambda F, x: F.topk(x, axis=1, k=2, ret_typ="value"),
+        lambda F, x: F.topk(x, axis=1, k=2, ret_typ="mask", is_ascend=True),
+        lambda F, x: F.topk(x, axis=0, k=1),
+    ],
+)
+def test_nan_is_the_largest_number_to_sort(body, dtype):
+    x = np.array([[1, np.nan, -1, 2], [np.nan, 3, np.nan, 0], [0, 0.5, 1, np.nan]], dtype)
+    expected = body(reference, reference.Array(x)).asnumpy()
+    model = FunctionLoss(body).to_onnx({"x": (dtype, ("N", "C"))})
+    for found in (FunctionLoss(body)(x), run_model(model, {"x": x})[0]):
+        np.testing.assert_array_equal(found, expected)

@@ -13,7 +13,10 @@ VALUES = {
     "count": "counts",
     "simplex": "distributions along the last axis",
     "log_simplex": "logarithms of distributions along the last axis",
-    "box": "left, top, right, bottom along the last axis",
+    "log_probability": "log-probabilities, below 0",
+    "shares": "distributions along axis 1",
+    "table": "tables of joint probabilities, of sum 1 over the last two axes",
+    "box": "left, top, right, bottom along the last axis, right above left and bottom above top",
     "class": "class labels, like 0 and 1",  # whose range the graph does not say
     "event": "class labels above 0, like 1 and 2",  # 0 being the blank
     "group": "labels of groups",

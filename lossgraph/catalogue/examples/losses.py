@@ -31,7 +31,7 @@ _LIST = {
 }
 _NUMBERS = Example(shape=("N",))
 _POSITIVE = Example(values="positive")
-_PROBABILITY = Example(shape=("N",), values="log_simplex")
+_LOG_PROBABILITY = Example(shape=("N",), values="log_probability")
 
 TABLE: Table = {
     ("absolute_percentage", "target"): (_POSITIVE, {}),
@@ -56,7 +56,7 @@ TABLE: Table = {
     ("dice", "class_weights"): (Example(shape=("C",), values="positive"), {}),
     ("dice", "predictions"): (CLASS_SPACE, {("from_logits", False): SHARES}),
     ("dice", "targets"): (SHARES, {}),
-    **{(loss, f"{model}_{answer}"): (_PROBABILITY, {})
+    **{(loss, f"{model}_{answer}"): (_LOG_PROBABILITY, {})
        for loss in ("dpo", "ipo") for model in ("policy", "reference")
        for answer in ("chosen", "rejected")},
     ("entropy", "p"): _DISTRIBUTION,
@@ -79,10 +79,10 @@ TABLE: Table = {
     ("laplace_nll", "scale"): (_POSITIVE, {}),
     ("lovasz_hinge", "label"): (_BINARY, {}),
     ("lovasz_softmax", "label"): (Example("int64", ("N", "T")), {}),
-    ("lovasz_softmax", "prob"): (Example(shape=("N", "C", "T"), values="unit"), {}),
+    ("lovasz_softmax", "prob"): (Example(shape=("N", "C", "T"), values="shares"), {}),
     ("multiclass_hinge", "labels"): (LABELS, {}),
     ("mutual_information", "joint"): (
-        Example(shape=("N", "C", "D"), values="simplex"),
+        Example(shape=("N", "C", "D"), values="table"),
         {("from_logits", True): Example(shape=("N", "C", "D"))},
     ),
     ("n_pair", "anchor"): (MATRIX, {}),
@@ -92,8 +92,8 @@ TABLE: Table = {
     ("negative_binomial_nll", "total_count"): (_POSITIVE, {}),
     ("nt_xent", "embeddings"): (MATRIX, {}),
     ("nt_xent", "labels"): (GROUPS, {}),
-    ("orpo", "chosen"): (_PROBABILITY, {}),
-    ("orpo", "rejected"): (_PROBABILITY, {}),
+    ("orpo", "chosen"): (_LOG_PROBABILITY, {}),
+    ("orpo", "rejected"): (_LOG_PROBABILITY, {}),
     ("poly_cross_entropy", "labels"): (SIMPLEX, {}),
     ("poly_cross_entropy", "where"): (MASK, {}),
     ("proxy_nca", "proxy"): (Example(shape=("C", "D")), {}),

@@ -7,6 +7,7 @@ from typing import Any
 from ...authoring.options import integer, number
 from ...authoring.shapes import require_size
 from ...authoring.weighting import weigh
+from ...symbolic.arguments import is_int
 from ..block import HybridBlock
 
 
@@ -46,6 +47,10 @@ class Loss(HybridBlock):
 
     def __init__(self, weight: float | None, batch_axis: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if is_int(weight) and (batch_axis is None or isinstance(batch_axis, float)):
+            # public losses pass the two in the wrong order, and use neither: MXNet keeps both
+            self._weight, self._batch_axis = weight, batch_axis
+            return
         self._weight = number("weight", weight, optional=True)
         self._batch_axis = integer("batch_axis", batch_axis)
 

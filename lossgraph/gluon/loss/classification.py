@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from ...authoring.annotations import NonNegative
 from ...authoring.options import integer, number, one_of
 from ...authoring.shapes import require_broadcast, require_classes, same, shown
+from ...authoring.signature import Domain, Role
 from ...errors import InputError
 from ...losses import classification, distribution, regression
 from .base import Loss, matched, truncated
 
 _FOR_CLASSES = ": class indices are for sparse_label=True"
 _FOR_DISTRIBUTIONS = ": distributions over the classes are for sparse_label=False"
+
+_Probability = Annotated[Any, Role(domain=Domain(0.0, 1.0, lambda given: given["from_sigmoid"]))]
 
 
 class SigmoidBinaryCrossEntropyLoss(Loss):
@@ -43,7 +47,12 @@ class SigmoidBinaryCrossEntropyLoss(Loss):
         self._from_sigmoid = bool(from_sigmoid)
 
     def hybrid_forward(
-        self, F: Any, pred: Any, label: Any, sample_weight: Any = None, pos_weight: Any = None
+        self,
+        F: Any,
+        pred: _Probability,
+        label: Any,
+        sample_weight: Any = None,
+        pos_weight: Any = None,
     ) -> Any:
         target = matched(F, "label", label, "pred", pred)
         if pos_weight is not None and not isinstance(pos_weight, (int, float)):
@@ -158,7 +167,9 @@ class KLDivLoss(Loss):
         if not self._from_logits and "pred" in shapes:
             require_classes(shapes["pred"], self._axis)
 
-    def hybrid_forward(self, F: Any, pred: Any, label: Any, sample_weight: Any = None) -> Any:
+    def hybrid_forward(
+        self, F: Any, pred: Any, label: NonNegative, sample_weight: Any = None
+    ) -> Any:
         if self._from_logits:
             log_probs = pred
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...authoring.annotations import Label
 from ...authoring.options import number, require_above, require_below
-from ...authoring.shapes import require_same, require_size
+from ...authoring.shapes import require_same, require_size, shown
 from ...authoring.weighting import weigh
 from ...errors import InputError
 from ...losses import embedding
@@ -111,7 +111,10 @@ class SDMLLoss(Loss):
 
     def hybrid_forward(self, F: Any, x1: Any, x2: Any) -> Any:
         if len(x1.shape) != 2 or len(x2.shape) != 2:
-            raise InputError(f"SDMLLoss takes matrices (N, D), got {x1.shape} and {x2.shape}")
+            raise InputError(
+                f"SDMLLoss takes x1 and x2 of shape (N, D), got {shown(x1.shape)} and "
+                f"{shown(x2.shape)}"
+            )
         require_same("x2", x2.shape, "x1", x1.shape)
         loss = embedding.smoothed_metric(F, x1, x2, self.smoothing_parameter)
         return self._weigh(F, loss)

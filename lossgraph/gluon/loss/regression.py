@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from ...authoring.options import number, positive
+from ...authoring.signature import Domain, Role
 from ...losses import regression
 from .base import Loss, matched
+
+_Rate = Annotated[Any, Role(domain=Domain(low=0.0, when=lambda given: not given["from_logits"]))]
 
 
 class L2Loss(Loss):
@@ -114,7 +117,7 @@ class PoissonNLLLoss(Loss):
     def hybrid_forward(
         self,
         F: Any,
-        pred: Any,
+        pred: _Rate,
         target: Any,
         sample_weight: Any = None,
         epsilon: float | None = None,

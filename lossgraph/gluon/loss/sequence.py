@@ -7,9 +7,9 @@ from typing import Any
 
 from ...authoring.annotations import Label
 from ...authoring.options import one_of
-from ...authoring.shapes import require_samples
+from ...authoring.shapes import require_samples, shown
 from ...errors import InputError
-from ...losses import ctc
+from ...symbolic import ctc
 from .base import Loss, truncated
 
 
@@ -19,8 +19,9 @@ class CTCLoss(Loss):
     .. math:: \ell = -w \log \sum_{\pi : B(\pi) = y} \prod_t p_t(\pi_t),
         \quad p_t = \operatorname{softmax}(x_t)
 
-    The blank is the last class, and no label. A label without an alignment (more labels than
-    steps) has loss 0 and gradient 0. Fractions of labels are cut off, as MXNet does.
+    The blank is the last class, and no label; where lengths are given it is taken for one, as MXNet
+    does. A label without an alignment (more labels than steps) has loss 0 and gradient 0. Fractions
+    of labels are cut off, as MXNet does.
 
     Inputs: ``pred``, logits (N, T, C), or (T, N, C) with ``layout="TNC"``; ``label``, classes
     (N, L), or (L, N) with ``label_layout="TN"``, which end at the first -1 where
@@ -71,14 +72,16 @@ class CTCLoss(Loss):
             pred = F.swapaxes(pred, 0, 1)
         if self._label_layout == "TN":
             label = F.swapaxes(label, 0, 1)
-        label = truncated(F, label)
+        label, classes = truncated(F, label), pred.shape[2]
+        blank = classes - 1
+        if pred_lengths is None and label_lengths is None:
+            classes = blank  # MXNet's own tests have the blank among labels where lengths are given
         if label_lengths is None:
             ended = F.cumsum(label == -1, axis=1)
             label_lengths = F.sum(ended == 0, axis=1)
         lengths = F.cast(label_lengths, "int64")
         in_place = self._label_layout == "TN"
-        blank = pred.shape[2] - 1  # which no label is
-        labels, known = ctc.checked_labels(F, label, lengths, blank, pred, in_place)
+        labels, known = ctc.checked_labels(F, label, lengths, classes, pred, in_place)
         if pred_lengths is not None:  # what lies past the end may be anything
             pred_lengths = F.cast(pred_lengths, "int64")
             known = known * ctc.in_range(F, pred_lengths, pred.shape[1] + 1, pred)
@@ -96,5 +99,6 @@ class CTCLoss(Loss):
 def _require_ranks(pred: Sequence[Any], label: Sequence[Any]) -> None:
     if len(pred) != 3 or len(label) != 2:
         raise InputError(
-            f"CTCLoss takes predictions of rank 3 and labels of rank 2, got {pred} and {label}"
+            f"CTCLoss takes pred of rank 3 and label of rank 2, got the shapes {shown(pred)} and "
+            f"{shown(label)}"
         )

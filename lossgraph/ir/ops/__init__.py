@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .convolution import Window, convolve
 from .elementwise import (
     absolute,
     add,
@@ -53,7 +54,7 @@ from .elementwise import (
 from .erfc import erfc, inverse_erfcx, log_erfc
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, resolve_custom_vjp
+from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import (
     add_at,
@@ -74,12 +75,22 @@ from .index import (
 from .linalg import gemm, matmul, matrix_transpose
 from .log_domain import (
     log1m_exp,
+    log_cloglog,
     log_softplus,
     logsumexp_others,
     relative_entropy,
     sqrt1p_minus1,
     xlog1py,
     xlogy,
+)
+from .quotients import (
+    atan_quotient,
+    erf_quotient,
+    expm1_quotient,
+    log1p_quotient,
+    sin_quotient,
+    sinh_quotient,
+    tanh_quotient,
 )
 from .reduce import (
     arg_extremum,
@@ -115,6 +126,7 @@ from .shape import (
 )
 
 __all__ = [
+    "Window",
     "absolute",
     "add",
     "add_at",
@@ -124,6 +136,7 @@ __all__ = [
     "asinh",
     "assume_valid_labels",
     "atan",
+    "atan_quotient",
     "broadcast_to",
     "cast",
     "ceil",
@@ -131,6 +144,7 @@ __all__ = [
     "class_mask",
     "clip",
     "concat",
+    "convolve",
     "cos",
     "cosh",
     "count_outside",
@@ -139,11 +153,13 @@ __all__ = [
     "div",
     "equal",
     "erf",
+    "erf_quotient",
     "erfc",
     "erfinv",
     "exp",
     "expand_dims",
     "expm1",
+    "expm1_quotient",
     "flip",
     "floor",
     "full",
@@ -160,7 +176,9 @@ __all__ = [
     "log1m_exp",
     "log1p",
     "log1p_exp_neg_abs",
+    "log1p_quotient",
     "log_add",
+    "log_cloglog",
     "log_erfc",
     "log_softmax",
     "log_softplus",
@@ -184,6 +202,7 @@ __all__ = [
     "norm",
     "one_hot",
     "only_select",
+    "own_gradient",
     "pad",
     "pick",
     "polygamma",
@@ -205,7 +224,9 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "sin_quotient",
     "sinh",
+    "sinh_quotient",
     "size_of",
     "slice_",
     "softmax",
@@ -220,6 +241,7 @@ __all__ = [
     "take",
     "take_range",
     "tanh",
+    "tanh_quotient",
     "transpose",
     "where",
     "xlog1py",

@@ -16,6 +16,7 @@ from ...errors import DtypeError
 from ..batching import pointwise
 from ..expr import (
     Array,
+    Choice,
     Expr,
     Lower,
     Movement,
@@ -30,7 +31,10 @@ from ..expr import (
     register,
 )
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
+from . import intervals
 from .erf import lower_erf
+from .integers import lower_mod, lower_power, power_of, quotient
+from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
 POSITIVE = ((0.2, 3.0),)
 UNIT = ((-0.9, 0.9),)
@@ -108,30 +112,47 @@ def _binary(
 
 # --- arithmetic ---------------------------------------------------------------------------
 
-neg = _unary("Neg", np.negative, lambda ct, out, x: -ct, infer=number_only)
-add = _binary("Add", np.add, lambda ct, out, x, y: (ct, ct), commutative=True, positive_if=(0, 1))
-sub = _binary("Sub", np.subtract, lambda ct, out, x, y: (ct, -ct))
+neg = _unary(
+    "Neg",
+    np.negative,
+    lambda ct, out, x: -ct,
+    infer=number_only,
+    linear=True,
+    range_of=lambda node, x: (-x[1], -x[0]),
+)
+add = _binary(
+    "Add",
+    np.add,
+    lambda ct, out, x, y: (ct, ct),
+    commutative=True,
+    positive_if=(0, 1),
+    linear=True,
+    range_of=lambda node, x, y: intervals.total(x, y),
+    flat_if=(0, 1),
+)
+sub = _binary(
+    "Sub",
+    np.subtract,
+    lambda ct, out, x, y: (ct, -ct),
+    linear=True,
+    range_of=lambda node, x, y: intervals.total(x, (-y[1], -y[0])),
+)
 mul = _binary(
     "Mul",
     np.multiply,
     lambda ct, out, x, y: (ct * y, ct * x),
     commutative=True,
     positive_if=(0, 1),
+    linear_in=(0, 1),
+    range_of=intervals.product,
 )
-
-
-def _int_div(x: Array, y: Array) -> Array:
-    """Division; of integers truncating towards zero, as ONNX's Div does."""
-    if x.dtype.kind == "f":
-        return np.divide(x, y)
-    return np.trunc(np.divide(x, y)).astype(x.dtype)
 
 
 def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
     """The divisor of a 1 that has more axes gets those first.
 
-    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes; in WebAssembly it then
-    refuses the model.
+    ONNX Runtime makes a/b of a * (1/b) and forgets that the 1 had axes: it then refuses the model
+    in WebAssembly, and where the product is an output of a scan's body, as in tiles.
     """
     numerator, divisor = node.args
     if is_literal(numerator) and divisor.rank < node.rank:
@@ -142,11 +163,15 @@ def _div_of_equal_ranks(b: Any, node: Expr, x: str, y: str) -> str:
 
 div = _binary(
     "Div",
-    _int_div,
+    quotient,
     lambda ct, out, x, y: (ct / y, -(ct / y) * out),
     domain=((-3.0, 3.0), (0.5, 3.0)),
-    portable=_div_of_equal_ranks,
+    lower=_div_of_equal_ranks,
     positive_if=(0, 1),
+    linear_in=(0,),
+    finite_on=(ANY, ABOVE_ZERO),
+    range_of=intervals.quotient,
+    flat_if=(0,),
 )
 
 
@@ -177,42 +202,35 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     _masked_mul_ref,
     lambda ct, out, w, x: (masked_mul(ct, x), masked_mul(w, ct)),
     lower=_lower_masked_mul,
+    chosen=lambda out, w, x: (None, Choice(equal(w, 0.0), False)),
     variants={"cast": _masked_mul_by_cast},
 )
 
 
-def _mod_ref(x: Array, y: Array) -> Array:
-    return np.mod(x, y)
-
-
-def _lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
-    if not node.type.is_float:
-        return str(b.add("Mod", x, y))
-    # ONNX's floating Mod is C's fmod, which is exact and has the dividend's sign; the modulus of
-    # NumPy and MXNet has the divisor's.
-    zero, rest = b.const(0, node.dtype), b.add("Mod", x, y, fmod=1)
-    other_sign = b.add("Xor", b.add("Less", rest, zero), b.add("Less", y, zero))
-    wrong = b.add("And", other_sign, b.add("Not", b.add("Equal", rest, zero)))
-    return str(b.add("Where", wrong, b.add("Add", rest, y), rest))
-
-
 mod: Op = _binary(
     "Mod",
-    _mod_ref,
+    np.mod,
     lambda ct, out, x, y: (ct, -ct * floor(x / y)),
     domain=((0.1, 0.9), (1.1, 1.9)),
-    lower=_lower_mod,
+    lower=lower_mod,
+    finite_on=(ANY, ABOVE_ZERO),
 )
+
+
 power: Op = _binary(
     "Pow",
-    np.power,
+    power_of,
     # y*x^(y-1) with 0*inf = 0 at x = y = 0; x^y*log(x) is 0 where the power is.
     lambda ct, out, x, y: (
         ct * masked_mul(y, power(x, y - 1)),
         None if depends_on_no_input(y) else ct * masked_mul(out, log(x)),
     ),
     domain=((0.3, 3.0), (-2.0, 2.0)),
+    lower=lower_power,
     positive_if=(0,),
+    finite_on=((0.0, 1e9), (-4.0, 4.0)),
+    root=True,
+    range_of=intervals.power,
 )
 
 # --- extrema and kinks --------------------------------------------------------------------
@@ -264,7 +282,14 @@ absolute = _unary(
     domain=POSITIVE,
     infer=number_only,
     nonnegative=True,
+    range_of=lambda node, x: (max(x[0], -x[1], 0.0), max(-x[0], x[1])),
+    flat_if=(),
+    finite_on=(ANY,),
 )
+
+
+def _relu_choice(out: Expr, x: Expr) -> tuple[Choice]:
+    return (Choice(less_equal(x, 0.0), False),)
 
 
 def _lower_relu(b: Any, node: Expr, x: str) -> str:
@@ -281,7 +306,15 @@ relu = _unary(
     _lower_relu,
     domain=POSITIVE,
     nonnegative=True,
+    range_of=lambda node, x: (max(x[0], 0.0), max(x[1], 0.0)),
+    chosen=_relu_choice,
+    flat_if=(),
+    finite_on=(ANY,),
 )
+
+
+def _clip_choice(out: Expr, x: Expr, **_: float) -> tuple[Choice]:
+    return (Choice(logical_or(less(x, out), less(out, x)), False),)
 
 
 def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
@@ -303,6 +336,9 @@ maximum = _binary(
     _extremum_vjp(lambda a, b: greater(a, b)),
     domain=((-3.0, 0.0), (0.5, 3.0)),
     commutative=True,
+    range_of=lambda node, x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    chosen=lambda out, x, y: (Choice(less(x, y), False), Choice(less(y, x), False)),
+    finite_on=(ANY, ANY),
 )
 minimum = _binary(
     "Min",
@@ -310,6 +346,9 @@ minimum = _binary(
     _extremum_vjp(lambda a, b: less(a, b)),
     domain=((-3.0, 0.0), (0.5, 3.0)),
     commutative=True,
+    range_of=lambda node, x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    chosen=lambda out, x, y: (Choice(less(y, x), False), Choice(less(x, y), False)),
+    finite_on=(ANY, ANY),
 )
 
 
@@ -335,6 +374,11 @@ _clip: Op = register(
             b.const(node.attrs["high"], node.dtype),
         ),
         batching=pointwise,
+        finite_on=(ANY,),
+        range_of=lambda node, x: tuple(
+            min(max(end, node.attrs["low"]), node.attrs["high"]) for end in x
+        ),
+        chosen=lambda out, x, low, high: (Choice(logical_or(less(x, out), less(out, x)), False),),
     )
 )
 
@@ -342,13 +386,32 @@ _clip: Op = register(
 @builds(_clip)
 def clip(x: Expr, low: float, high: float) -> Expr:
     """``x`` limited to [low, high]; the gradient passes at the bounds."""
-    return _clip(x, low=float(low), high=float(high))
+    bound = float if x.type.is_float else _within(x.dtype)
+    return _clip(x, low=bound(low), high=bound(high))
+
+
+def _within(dtype: str) -> Callable[[float], int]:
+    """A bound of integers as one of them, the nearest that there is."""
+    info = np.iinfo(numpy_dtype(dtype))
+
+    def bound(value: float) -> int:
+        return int(min(max(value, int(info.min)), int(info.max)))
+
+    return bound
 
 
 # --- exponentials and logarithms ----------------------------------------------------------
 
-exp = _unary("Exp", np.exp, lambda ct, out, x: ct * out, positive_if=(), nonnegative=True)
-log: Op = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE)
+exp = _unary(
+    "Exp",
+    np.exp,
+    lambda ct, out, x: ct * out,
+    positive_if=(),
+    nonnegative=True,
+    finite_on=(EXPONENTS,),
+    range_of=lambda node, x: (intervals.exp(x[0]), intervals.exp(x[1])),
+)
+log: Op = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE, finite_on=(ABOVE_ZERO,))
 
 
 def _lower_log1p(b: Any, node: Expr, x: str) -> str:
@@ -381,7 +444,14 @@ def _lower_tail(b: Any, node: Expr, x: str) -> str:
     return log1p_positive(b, node.dtype, exp_minus_abs(b, x))
 
 
-log1p = _unary("Log1p", np.log1p, lambda ct, out, x: ct / (x + 1), _lower_log1p, ((-0.5, 3.0),))
+log1p = _unary(
+    "Log1p",
+    np.log1p,
+    lambda ct, out, x: ct / (x + 1),
+    _lower_log1p,
+    ((-0.5, 3.0),),
+    finite_on=(ABOVE_MINUS_ONE,),
+)
 expm1 = _unary(
     "Expm1",
     np.expm1,
@@ -392,6 +462,7 @@ expm1 = _unary(
         b.add("Tanh", b.add("Mul", x, b.const(0.5, node.dtype))),
         b.add("Add", b.add("Exp", x), b.const(1, node.dtype)),
     ),
+    finite_on=(EXPONENTS,),
 )
 
 
@@ -412,12 +483,16 @@ sigmoid: Op = _unary(
     ),
     positive_if=(),
     nonnegative=True,
+    range_of=lambda node, x: (0.0, 1.0),
+    finite_on=(ANY,),
 )
 softplus = _unary(
     "Softplus",
     lambda x: np.logaddexp(x, x.dtype.type(0)),
     lambda ct, out, x: ct * sigmoid(x),
     lambda b, node, x: b.add("Add", b.add("Relu", x), _lower_tail(b, node, x)),
+    range_of=lambda node, x: (0.0, max(x[1], 0.0) + 1),
+    finite_on=(ANY,),
 )
 log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
     "Log1pExpNegAbs",
@@ -426,6 +501,7 @@ log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
     _lower_tail,
     POSITIVE,
     stem="softplus_tail",
+    finite_on=(ANY,),
 )
 
 
@@ -452,6 +528,7 @@ logaddexp = _binary(
     infer=_float_arithmetic,
     lower=_lower_logaddexp,
     commutative=True,
+    finite_on=(ANY, ANY),
 )
 
 
@@ -472,16 +549,40 @@ log_add = _binary(  # LogAddExp of finite numbers, in half the operators
     infer=_float_arithmetic,
     lower=_lower_log_add,
     commutative=True,
+    finite_on=(ANY, ANY),
 )
-tanh = _unary("Tanh", np.tanh, lambda ct, out, x: ct * (1 - out * out))
+tanh = _unary(
+    "Tanh",
+    np.tanh,
+    lambda ct, out, x: ct * (1 - out * out),
+    range_of=lambda node, x: (-1.0, 1.0),
+    finite_on=(ANY,),
+)
 erf = _unary(
     "Erf",
     lambda x: np.vectorize(math.erf, otypes=[x.dtype])(x),
     lambda ct, out, x: ct * (exp(-(x * x)) * (2 / math.sqrt(math.pi))),
     lower_erf,
+    range_of=lambda node, x: (-1.0, 1.0),
+    finite_on=(ANY,),
 )
-sqrt = _unary("Sqrt", np.sqrt, lambda ct, out, x: ct * 0.5 / out, domain=POSITIVE)
-sin = _unary("Sin", np.sin, lambda ct, out, x: ct * cos(x))
+sqrt = _unary(
+    "Sqrt",
+    np.sqrt,
+    lambda ct, out, x: ct * 0.5 / out,
+    domain=POSITIVE,
+    finite_on=(ABOVE_ZERO,),
+    root=True,
+    range_of=lambda node, x: (
+        (math.sqrt(x[0]), math.sqrt(x[1])) if x[0] >= 0 else (-math.inf, math.inf)
+    ),
+)
+sin = _unary(
+    "Sin",
+    np.sin,
+    lambda ct, out, x: ct * cos(x),
+    range_of=intervals.wave,
+)
 
 
 def _lower_cos(b: Any, node: Expr, x: str) -> str:
@@ -493,7 +594,13 @@ def _lower_cos(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Sub", b.const(1, node.dtype), b.add("Add", square, square)))
 
 
-cos: Op = _unary("Cos", np.cos, lambda ct, out, x: -ct * sin(x), _lower_cos)
+cos: Op = _unary(
+    "Cos",
+    np.cos,
+    lambda ct, out, x: -ct * sin(x),
+    _lower_cos,
+    range_of=intervals.wave,
+)
 
 
 def _lower_atan(b: Any, node: Expr, x: str) -> str:
@@ -512,7 +619,13 @@ def _lower_atan(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Add", y, b.add("Div", b.add("Sub", x, t), divisor)))
 
 
-atan = _unary("Atan", np.arctan, lambda ct, out, x: ct / (1 + x * x), _lower_atan)
+atan = _unary(
+    "Atan",
+    np.arctan,
+    lambda ct, out, x: ct / (1 + x * x),
+    _lower_atan,
+    finite_on=(ANY,),
+)
 
 # --- rounding -----------------------------------------------------------------------------
 
@@ -526,9 +639,9 @@ equal: Op = _binary("Equal", np.equal, no_gradient, infer=_comparison, commutati
 greater: Op = _binary("Greater", np.greater, no_gradient, infer=_comparison)
 less: Op = _binary("Less", np.less, no_gradient, infer=_comparison)
 greater_equal = _binary("GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison)
-less_equal = _binary("LessOrEqual", np.less_equal, no_gradient, infer=_comparison)
+less_equal: Op = _binary("LessOrEqual", np.less_equal, no_gradient, infer=_comparison)
 logical_and = _binary("And", np.logical_and, no_gradient, infer=_logical, commutative=True)
-logical_or = _binary("Or", np.logical_or, no_gradient, infer=_logical, commutative=True)
+logical_or: Op = _binary("Or", np.logical_or, no_gradient, infer=_logical, commutative=True)
 logical_xor = _binary("Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True)
 logical_not = _unary("Not", np.logical_not, no_gradient, infer=_bool_only)
 isnan = _unary("IsNaN", np.isnan, no_gradient, infer=lambda x: float_only(x).with_dtype("bool"))
@@ -541,11 +654,23 @@ def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorT
 
 
 def _where_vjp(ct: Expr, out: Expr, condition: Expr, x: Expr, y: Expr) -> tuple[Expr | None, ...]:
-    return (None, where(condition, ct, 0.0), where(condition, 0.0, ct))
+    return (None, ct, ct)
 
 
 where = register(
-    Op("Where", _where_infer, np.where, _where_vjp, "Where", batching=pointwise, positive_if=(1, 2))
+    Op(
+        "Where",
+        _where_infer,
+        np.where,
+        _where_vjp,
+        "Where",
+        batching=pointwise,
+        positive_if=(1, 2),
+        linear=True,
+        range_of=lambda node, c, x, y: (min(x[0], y[0]), max(x[1], y[1])),
+        chosen=lambda out, c, x, y: (None, Choice(c, True, True), Choice(c, False, True)),
+        flat_if=(1, 2),
+    )
 )
 
 
@@ -565,6 +690,9 @@ _cast: Op = register(
         _cast_vjp,
         lambda b, node, x: b.add("Cast", x, to=b.dtype_code(node.dtype)),
         batching=pointwise,
+        linear=True,
+        range_of=lambda node, x: x,
+        flat_if=(0,),
     )
 )
 
@@ -576,7 +704,8 @@ def cast(x: Expr, to: object) -> Expr:
     if x.dtype == to:
         return x
     if is_literal(x):
-        return const(x.attrs["value"].astype(numpy_dtype(to)))
+        with np.errstate(invalid="ignore"):  # no integer is NaN, and an engine does not say so
+            return const(x.attrs["value"].astype(numpy_dtype(to)))
     if x.op.movement is Movement.BROADCAST and is_literal(x.args[0]) and to != "bfloat16":
         return rebuild(x, (cast(x.args[0], to),))  # ONNX Runtime has no Expand of bfloat16
     if x.op is _cast and x.dtype == "float64" and x.args[0].dtype in ("int64", "bool"):
@@ -587,5 +716,13 @@ def cast(x: Expr, to: object) -> Expr:
 
 
 stop_gradient = register(
-    Op("StopGradient", same, lambda x: x, no_gradient, "Identity", batching=pointwise)
+    Op(
+        "StopGradient",
+        same,
+        lambda x: x,
+        no_gradient,
+        "Identity",
+        batching=pointwise,
+        range_of=lambda node, x: x,
+    )
 )

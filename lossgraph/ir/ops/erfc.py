@@ -17,6 +17,7 @@ from ..expr import Expr, Op, register
 from .arithmetic import Arithmetic
 from .elementwise import exp, float_only, log1p_positive
 from .erf import lower_erf
+from .intervals import ANY
 
 # fmt: off
 SCALED = (
@@ -118,6 +119,7 @@ def _declare(name: str, ref: Any, slope: Callable[[Expr, Expr], Expr], lower: An
             lambda ct, out, x: (ct * slope(x, out),),
             lower,
             batching=pointwise,
+            finite_on=(ANY,),
         )
     )
 

@@ -149,5 +149,6 @@ erfinv: Op = register(
         _lower_erfinv,
         UNIT,
         batching=pointwise,
+        finite_on=((-1.0, 1.0),),
     )
 )

@@ -21,6 +21,7 @@ from ..expr import Expr, Op, builds, register
 from ..types import TensorType
 from .arithmetic import Arithmetic
 from .elementwise import POSITIVE, float_only
+from .intervals import ABOVE_ZERO
 
 # fmt: off
 BETWEEN = (
@@ -157,6 +158,7 @@ gammaln: Op = register(
         _lower_gammaln,
         POSITIVE,
         batching=pointwise,
+        finite_on=(ABOVE_ZERO,),
     )
 )
 
@@ -223,6 +225,7 @@ _polygamma: Op = register(
         _lower_polygamma,
         POSITIVE,
         batching=pointwise,
+        finite_on=(ABOVE_ZERO,),
     )
 )
 

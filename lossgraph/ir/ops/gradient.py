@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import InputError
+from ..batching import pointwise
 from ..expr import Array, Expr, Op, rebuild, register, transform
 from ..types import TensorType, broadcast_shapes
 
@@ -34,7 +35,15 @@ def _gradients(args: tuple[Expr, ...]) -> tuple[Expr, ...]:
 
 
 _custom_vjp: Op = register(
-    Op("CustomVjp", _infer, _ref, _vjp, lambda b, node, value, *_: value, domain=())
+    Op(
+        "CustomVjp",
+        _infer,
+        _ref,
+        _vjp,
+        lambda b, node, value, *_: value,
+        domain=(),
+        batching=pointwise,
+    )
 )
 
 
@@ -54,14 +63,50 @@ def custom_vjp(
     return _custom_vjp(value, value if forward_value is None else forward_value, *wrt, *gradients)
 
 
-def resolve_custom_vjp(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots with each ``custom_vjp`` replaced by its value, after differentiation.
+def _own_gradient_infer(value: TensorType, *others: TensorType) -> TensorType:
+    count = len(others) // 2
+    for x, gradient in zip(others[:count], others[count:], strict=True):
+        if gradient != x:
+            raise InputError(f"an array {x} has no gradient {gradient}")
+    return value
 
-    By its forward value where one of its gradients is computed.
+
+def _own_gradient_vjp(ct: Expr, out: Expr, *args: Expr) -> tuple[Expr | None, ...]:
+    count = len(args) // 2
+    return (None, *args[count + 1 :], *(None,) * count)
+
+
+_own_gradient: Op = register(
+    Op(
+        "OwnGradient",
+        _own_gradient_infer,
+        _ref,
+        _own_gradient_vjp,
+        lambda b, node, value, *_: value,
+        domain=(),
+    )
+)
+
+
+def own_gradient(value: Expr, wrt: Sequence[Expr], gradients: Sequence[Expr]) -> Expr:
+    """``value``, behind which ``wrt`` have these gradients, whatever is made of the value.
+
+    What an output layer is that stands for a loss: it gives predictions, and the loss of them is
+    never computed. By all else its derivative is zero. It has no push-forward.
+    """
+    return _own_gradient(value, *wrt, *gradients)
+
+
+def resolve_custom_vjp(roots: Sequence[Expr]) -> list[Expr]:
+    """The roots with each ``custom_vjp`` and ``own_gradient`` replaced by its value.
+
+    After differentiation. By the forward value where one of the gradients is computed.
     """
     computed = _computed(roots)
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
+        if node.op is _own_gradient:
+            return args[0]
         if node.op is not _custom_vjp:
             return rebuild(node, args)
         return args[1 if any(g in computed for g in _gradients(node.args)) else 0]
@@ -77,5 +122,6 @@ def _computed(roots: Sequence[Expr]) -> set[Expr]:
         node = waiting.pop()
         if node not in seen:
             seen.add(node)
-            waiting.extend(node.args[:1] if node.op is _custom_vjp else node.args)
+            hidden = node.op in (_custom_vjp, _own_gradient)
+            waiting.extend(node.args[:1] if hidden else node.args)
     return seen

@@ -15,6 +15,7 @@ from ..expr import Expr, Op, register
 from ..types import numpy_dtype
 from .arithmetic import Arithmetic
 from .elementwise import absolute, clip, float_only, log1p_positive, maximum, sqrt
+from .intervals import EXPONENTS
 
 
 def _halves(b: Any, node: Expr, x: str) -> tuple[Arithmetic, str, str]:
@@ -66,7 +67,7 @@ def _inverse_hypotenuse(x: Expr) -> Expr:
     return scale / sqrt(scale * scale + (x * scale) * (x * scale))
 
 
-def _declare(name: str, ref: Any, derivative: Any, lower: Any) -> Op:
+def _declare(name: str, ref: Any, derivative: Any, lower: Any, **traits: Any) -> Op:
     return register(
         Op(
             name,
@@ -75,10 +76,12 @@ def _declare(name: str, ref: Any, derivative: Any, lower: Any) -> Op:
             lambda ct, out, x: (ct * derivative(x),),
             lower,
             batching=pointwise,
+            **traits,
         )
     )
 
 
-sinh: Op = _declare("Sinh", np.sinh, lambda x: cosh(x), _lower_sinh)
-cosh: Op = _declare("Cosh", np.cosh, lambda x: sinh(x), _lower_cosh)
+HYPERBOLIC = ((-EXPONENTS[1], EXPONENTS[1]),)
+sinh: Op = _declare("Sinh", np.sinh, lambda x: cosh(x), _lower_sinh, finite_on=HYPERBOLIC)
+cosh: Op = _declare("Cosh", np.cosh, lambda x: sinh(x), _lower_cosh, finite_on=HYPERBOLIC)
 asinh: Op = _declare("Asinh", np.arcsinh, _inverse_hypotenuse, _lower_asinh)

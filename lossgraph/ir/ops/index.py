@@ -54,6 +54,12 @@ def _int64(index: TensorType) -> None:
 # --- one element of each row: pick --------------------------------------------------------
 
 
+def _require_elements(x: TensorType, index: TensorType, axis: int) -> None:
+    """Refuse indices into an axis that has nothing, unless there are none."""
+    if x.shape[axis] == 0 and 0 not in index.shape:
+        raise InputError(f"axis {axis} has length zero: there is nothing to take from it")
+
+
 def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: bool) -> TensorType:
     _int64(index)
     if index.rank != x.rank:
@@ -61,6 +67,7 @@ def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: 
     for i, (dim, other) in enumerate(zip(x.shape, index.shape, strict=True)):
         if i != axis:
             require_equal(dim, other)
+    _require_elements(x, index, axis)
     return x.with_shape(index.shape)
 
 
@@ -80,6 +87,8 @@ _pick: Op = register(
         index_args=(1,),
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
         batching=batching.within_axis,
     )
 )
@@ -135,6 +144,7 @@ _scatter_add: Op = register(
             None,
         ),
         _lower_scatter_add,
+        linear=True,
         index_args=(1,),
         stem="unpick",
         batching=batching.within_axis,
@@ -167,6 +177,7 @@ _add_at: Op = register(
             b.add("Add", b.add("GatherElements", x, index, axis=node.attrs["axis"]), values),
             axis=node.attrs["axis"],
         ),
+        linear=True,
         index_args=(2,),
         batching=batching.within_axis,
     )
@@ -216,6 +227,7 @@ _scatter: Op = register(
         lambda b, node, x, index, values: b.add(
             "ScatterElements", x, index, values, axis=node.attrs["axis"]
         ),
+        linear=True,
         index_args=(1,),
         stem="put",
         batching=batching.within_axis,
@@ -234,6 +246,7 @@ def scatter(x: Expr, index: Expr, values: Expr, axis: int) -> Expr:
 
 def _take_infer(x: TensorType, index: TensorType, *, axis: int) -> TensorType:
     _int64(index)
+    _require_elements(x, index, axis)
     return x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 
@@ -247,6 +260,8 @@ _take: Op = register(
         index_args=(1,),
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
         batching=batching.take,
     )
 )
@@ -308,6 +323,7 @@ _scatter_rows: Op = register(
         _scatter_rows_ref,
         lambda ct, out, rows, index, size: (take(ct, index, 0), None),
         _lower_scatter_rows,
+        linear=True,
         index_args=(1,),
     )
 )

@@ -54,6 +54,7 @@ matmul = register(
         _lower_matmul,
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.matmul,
+        linear_in=(0, 1),
     )
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..batching import pointwise, within_axis
-from ..expr import Array, Expr, Op, builds, register
+from ..expr import Array, Expr, Interval, Op, builds, register
 from ..types import TensorType, canonical_axis, numpy_dtype
 from .arithmetic import Arithmetic
 from .elementwise import (
@@ -29,12 +29,14 @@ from .elementwise import (
     log1p_positive,
     logical_and,
     masked_mul,
+    minimum,
     neg,
     softplus,
     sqrt,
     stop_gradient,
     where,
 )
+from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY
 from .reduce import arg_extremum, logsumexp, reduce_max_finite, reduce_sum, softmax
 from .shape import iota, reshape
 
@@ -47,13 +49,14 @@ def _unary(
     slope: Callable[[Expr, Expr], Expr],
     lower: Any,
     domain: tuple[float, float] = (-3.0, 3.0),
+    **traits: Any,
 ) -> Op:
     """An operation by its derivative, ``slope(x, value)``."""
 
     def vjp(ct: Expr, out: Expr, x: Expr) -> tuple[Expr]:
         return (ct * slope(x, out),)
 
-    return register(Op(name, float_only, ref, vjp, lower, (domain,), batching=pointwise))
+    return register(Op(name, float_only, ref, vjp, lower, (domain,), batching=pointwise, **traits))
 
 
 def _log1m_exp_ref(x: Array) -> Array:
@@ -79,7 +82,41 @@ log1m_exp: Op = _unary(  # log(1 - exp(x)) of x below 0, NaN above
     lambda x, out: exp(x) / expm1(x),
     _lower_log1m_exp,
     (-3.0, -0.2),
+    finite_on=((-math.inf, 0.0),),
 )
+
+
+def _log_cloglog_ref(x: Array) -> Array:
+    small = np.exp(np.minimum(x, 0))
+    tiny = np.finfo(x.dtype).tiny
+    below = np.minimum(x, 0) + np.log(-np.expm1(-small) / np.maximum(small, tiny) + (small < tiny))
+    return np.where(x > 0, np.log1p(-np.exp(-np.exp(np.maximum(x, 0)))), below)
+
+
+def _lower_log_cloglog(b: Any, node: Expr, x: str) -> str:
+    """x + log((1-exp(-t))/t), t = exp(x), which is 1 for t = 0, below 0; the logarithm above."""
+    g, dtype = Arithmetic(b, node.dtype), node.dtype
+    low = g("Min", x, 0.0)
+    t = g("Max", g("Exp", low), float(np.finfo(numpy_dtype(dtype)).tiny))
+    power = g("Exp", g("Neg", t))
+    whole = g("Mul", g("Tanh", g("Mul", t, 0.5)), g("Add", power, 1.0))  # 1 - exp(-t)
+    below = g("Add", low, g("Log", g("Div", whole, t)))
+    rest = g("Neg", g("Exp", g("Neg", g("Exp", g("Max", x, 0.0)))))
+    return g("Where", g("Greater", x, 0.0), log1p_positive(b, dtype, rest), below)
+
+
+log_cloglog: Op = _unary(  # log(1 - exp(-exp(x)))
+    "LogCloglog",
+    _log_cloglog_ref,
+    # exp(x - exp(x)) / (1 - exp(-exp(x))), of which every part underflows
+    lambda x, out: exp((x - exp(minimum(x, _half_range(x.dtype)))) - out),
+    _lower_log_cloglog,
+)
+
+
+def _half_range(dtype: str) -> float:
+    """An exponent whose exponential is the square root of the largest number."""
+    return float(np.log(np.finfo(numpy_dtype(dtype)).max)) / 2
 
 
 def _log_softplus_ref(x: Array) -> Array:
@@ -127,15 +164,10 @@ sqrt1p_minus1: Op = _unary(  # sqrt(1 + x) - 1
     lambda x, out: 0.5 / sqrt(1 + x),
     _lower_sqrt1p_minus1,
     (-0.5, 3.0),
+    finite_on=(ABOVE_MINUS_ONE,),
 )
 
 # --- products with logarithms, 0 where the other factor is --------------------------------
-
-
-def safe_ratio(x: Expr, y: Expr) -> Expr:
-    """x/y, and 0 for 0/0."""
-    both = logical_and(equal(x, 0.0), equal(y, 0.0))
-    return where(both, 0.0, x / where(both, 1.0, y))
 
 
 def _float_arithmetic(x: TensorType, y: TensorType) -> TensorType:
@@ -147,7 +179,13 @@ def _masked(x: Array, logarithm: Array) -> Array:
     return x * np.where(x == 0, np.clip(logarithm, -big, big), logarithm)
 
 
-def _with_logarithm(name: str, ref: Any, vjp: Any, formula: Callable[[Expr, Expr], Expr]) -> Op:
+def _with_logarithm(
+    name: str,
+    ref: Any,
+    vjp: Any,
+    formula: Callable[[Expr, Expr], Expr],
+    finite_on: tuple[Interval, Interval],
+) -> Op:
     """An operation that its formula in expressions is lowered to."""
     return register(
         Op(
@@ -158,6 +196,7 @@ def _with_logarithm(name: str, ref: Any, vjp: Any, formula: Callable[[Expr, Expr
             lambda b, node, x, y: str(b.lower(formula(*node.args))),
             ((0.2, 3.0), (0.2, 3.0)),
             batching=pointwise,
+            finite_on=finite_on,
         )
     )
 
@@ -165,14 +204,16 @@ def _with_logarithm(name: str, ref: Any, vjp: Any, formula: Callable[[Expr, Expr
 xlogy: Op = _with_logarithm(  # x log(y)
     "XLogY",
     lambda x, y: _masked(x, np.log(y)),
-    lambda ct, out, x, y: (masked_mul(ct, log(y)), safe_ratio(ct * x, y)),
+    lambda ct, out, x, y: (masked_mul(ct, log(y)), masked_mul(ct * x, 1.0 / y)),
     lambda x, y: masked_mul(x, log(y)),
+    (ANY, ABOVE_ZERO),
 )
 xlog1py: Op = _with_logarithm(  # x log(1 + y)
     "XLog1pY",
     lambda x, y: _masked(x, np.log1p(y)),
-    lambda ct, out, x, y: (masked_mul(ct, log1p(y)), safe_ratio(ct * x, 1 + y)),
+    lambda ct, out, x, y: (masked_mul(ct, log1p(y)), masked_mul(ct * x, 1.0 / (1 + y))),
     lambda x, y: masked_mul(x, log1p(y)),
+    (ANY, ABOVE_MINUS_ONE),
 )
 
 
@@ -190,8 +231,9 @@ def _relative_entropy_ref(x: Array, y: Array) -> Array:
 relative_entropy: Op = _with_logarithm(  # x log(x/y)
     "RelativeEntropy",
     _relative_entropy_ref,
-    lambda ct, out, x, y: (masked_mul(ct, _log_ratio(x, y)) + ct, neg(safe_ratio(ct * x, y))),
+    lambda ct, out, x, y: (masked_mul(ct, _log_ratio(x, y)) + ct, neg(masked_mul(ct * x, 1.0 / y))),
     lambda x, y: masked_mul(x, _log_ratio(x, y)),
+    (ABOVE_ZERO, ABOVE_ZERO),
 )
 
 # --- rows without one element -------------------------------------------------------------

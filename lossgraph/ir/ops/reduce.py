@@ -7,6 +7,7 @@ that one rewriting rule serves both forms, and broadcasting back needs nothing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -16,8 +17,9 @@ from ...errors import InputError
 from ...reference.reduce import extreme
 from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
-from ..expr import Array, Expr, Op, OpFunction, builds, no_gradient, register
+from ..expr import Array, Choice, Expr, Op, OpFunction, builds, no_gradient, register
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
+from . import intervals
 from .elementwise import (
     POSITIVE,
     absolute,
@@ -27,6 +29,7 @@ from .elementwise import (
     exp,
     exp_minus_abs,
     float_only,
+    less,
     log1p_positive,
     number_only,
     sigmoid,
@@ -34,6 +37,7 @@ from .elementwise import (
     where,
 )
 from .shape import flip, size_of
+from .sums import LONG_SOFTMAX, LongSums, lower_mean, lower_sum
 
 Axes = tuple[int, ...]
 Reduction: TypeAlias = OpFunction[[Expr, Sequence[int]]]
@@ -49,9 +53,10 @@ def _float_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
 
 
 def _nonempty_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
-    if any(x.shape[axis] == 0 for axis in axes):
+    kept = _keepdims(x, axes=axes)
+    if any(x.shape[axis] == 0 for axis in axes) and 0 not in kept.shape:
         raise InputError("an axis of length zero has no largest or smallest element")
-    return _keepdims(x, axes=axes)
+    return kept
 
 
 def _reduction(
@@ -107,6 +112,14 @@ def _shared(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     return (attained * (ct / reduce_sum(attained, axes)),)
 
 
+def _below(out: Expr, x: Expr, *, axes: Axes) -> tuple[Choice]:
+    return (Choice(less(x, out), False),)
+
+
+def _above(out: Expr, x: Expr, *, axes: Axes) -> tuple[Choice]:
+    return (Choice(less(out, x), False),)
+
+
 def _prod_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> tuple[Expr]:
     """The product of the others, right where elements are zero, and for its own derivative.
 
@@ -130,7 +143,20 @@ def _axis_ref(function: Callable[..., Array]) -> Callable[..., Array]:
     return ref
 
 
-reduce_sum = _reduction("ReduceSum", _axis_ref(np.sum), lambda ct, out, x, axes: (ct,))
+def _sum_over(b: Any, node: Expr, x: str) -> str:
+    """The sum of an array of the argument's type over the node's axes."""
+    return lower_sum(b, x, node.args[0], node.attrs["axes"])
+
+
+reduce_sum = _reduction(
+    "ReduceSum",
+    _axis_ref(np.sum),
+    lambda ct, out, x, axes: (ct,),
+    _sum_over,
+    linear=True,
+    range_of=intervals.sum_of,
+    flat_if=(0,),
+)
 reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
 reduce_max = _reduction(
     "ReduceMax",
@@ -138,6 +164,9 @@ reduce_max = _reduction(
     _shared,
     _lower_extremum("ReduceMax"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_below,
 )
 reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be put back
     "ReduceMaxFinite",
@@ -145,6 +174,9 @@ reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be pu
     _shared,
     _lower_reduction("ReduceMax"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_below,
 )
 reduce_min = _reduction(
     "ReduceMin",
@@ -152,6 +184,9 @@ reduce_min = _reduction(
     _shared,
     _lower_extremum("ReduceMin"),
     _nonempty_keepdims,
+    finite_on=(intervals.ANY,),
+    range_of=lambda node, x: x,
+    chosen=_above,
 )
 
 
@@ -161,8 +196,11 @@ mean_of_some = _reduction(  # of at least one element: nothing has a mean of 0 i
     lambda ct, out, x, axes: (
         ct / cast(size_of(product(x.shape[axis] for axis in axes)), x.dtype),
     ),
-    _lower_reduction("ReduceMean"),
+    lambda b, node, x: lower_mean(b, x, node.args[0], node.attrs["axes"]),
     _float_keepdims,
+    linear=True,
+    range_of=lambda node, x: x,
+    flat_if=(0,),
 )
 
 
@@ -195,14 +233,14 @@ def _lower_norm(b: Any, node: Expr, x: str) -> str:
     ordinary = b.add("And", b.add("Greater", largest, zero), b.add("LessOrEqual", largest, big))
     scale = b.add("Where", ordinary, largest, one)
     scaled = b.add("Div", x, scale)
-    total = b.reduce("ReduceSum", b.add("Mul", scaled, scaled), axes)
+    total = _sum_over(b, node, b.add("Mul", scaled, scaled))
     return str(b.add("Mul", b.add("Sqrt", total), scale))
 
 
 def _guarded_norm(b: Any, node: Expr, x: str) -> str:
     """The root of the sum of squares; scaled only where a sum is out of the ordinary."""
-    axes, dtype = node.attrs["axes"], node.dtype
-    total = b.reduce("ReduceSum", b.add("Mul", x, x), axes)
+    dtype = node.dtype
+    total = _sum_over(b, node, b.add("Mul", x, x))
     info = np.finfo(numpy_dtype(dtype))
     # A sum of squares above this lost nothing to squares that are subnormal.
     low, high = float(info.tiny) / float(info.eps) ** 2, float(info.max)
@@ -231,6 +269,8 @@ norm = _reduction(
     _float_keepdims,
     POSITIVE,
     variants={"guarded": _guarded_norm},
+    range_of=lambda node, x: (0.0, x[1] if math.isinf(x[1]) else intervals.BIG),
+    flat_if=(),
 )
 
 # --- sums of logarithms -------------------------------------------------------------------
@@ -242,7 +282,7 @@ def _sum_log1p_exp_neg_abs_vjp(ct: Expr, out: Expr, x: Expr, *, axes: Axes) -> t
 
 def _lower_tail_sum(b: Any, node: Expr, x: str) -> str:
     tails = log1p_positive(b, node.dtype, exp_minus_abs(b, x))
-    return str(b.reduce("ReduceSum", tails, node.attrs["axes"]))
+    return _sum_over(b, node, tails)
 
 
 _PIECES = 8
@@ -264,11 +304,16 @@ def _tail_sum_by_products(b: Any, node: Expr, x: str) -> str:
             b.add("Add", b.add("Add", p, q), b.add("Mul", p, q))
             for p, q in zip(pieces[::2], pieces[1::2], strict=True)
         ]
-    total = b.reduce("ReduceSum", log1p_positive(b, dtype, pieces[0]), axes)
+
+    def total_of(x: str, count: Dim) -> str:
+        shape = [count if i == axis else dim for i, dim in enumerate(source.shape)]
+        return lower_sum(b, log1p_positive(b, dtype, x), source, axes, shape)
+
+    total = total_of(pieces[0], each)
     if ends[-1] == length:
         return str(total)
-    rest = log1p_positive(b, dtype, b.cut(terms, axis, ends[-1], length))
-    return str(b.add("Add", total, b.reduce("ReduceSum", rest, axes)))
+    rest = total_of(b.cut(terms, axis, ends[-1], length), length - ends[-1])
+    return str(b.add("Add", total, rest))
 
 
 sum_log1p_exp_neg_abs = _reduction(  # the sum of log1p(exp(-|x|))
@@ -311,31 +356,50 @@ def _lower_logsumexp(b: Any, node: Expr, x: str) -> str:
     big = float(np.finfo(numpy_dtype(dtype)).max)
     top = b.reduce("ReduceMax", x, axes)
     finite = b.add("Clip", top, b.const(-big, dtype), b.const(big, dtype))
-    total = b.reduce("ReduceSum", b.add("Exp", b.add("Sub", x, finite)), axes)
+    total = _sum_over(b, node, b.add("Exp", b.add("Sub", x, finite)))
     return str(b.add("Add", b.add("Log", total), top))
 
 
 def _lower_softmax(b: Any, node: Expr, x: str) -> str:
-    axes = node.attrs["axes"]
-    if len(axes) == 1:
-        return str(b.add("Softmax", x, axis=axes[0]))
-    e = b.add("Exp", b.add("Sub", x, b.reduce("ReduceMax", x, axes)))
-    return str(b.add("Div", e, b.reduce("ReduceSum", e, axes)))
+    return _unless_long(b, node, x, "Softmax", _softmax_by_sums)
+
+
+def _softmax_by_sums(b: Any, node: Expr, x: str) -> str:
+    e = b.add("Exp", b.add("Sub", x, b.reduce("ReduceMax", x, node.attrs["axes"])))
+    return str(b.add("Div", e, _sum_over(b, node, e)))
 
 
 def _lower_log_softmax(b: Any, node: Expr, x: str) -> str:
-    axes = node.attrs["axes"]
-    if len(axes) == 1 and b.is_faithful("LogSoftmax", node.dtype):
-        return str(b.add("LogSoftmax", x, axis=axes[0]))
-    return _portable_log_softmax(b, node, x)
+    return _unless_long(b, node, x, "LogSoftmax", _portable_log_softmax)
 
 
 def _portable_log_softmax(b: Any, node: Expr, x: str) -> str:
     """Of several axes, or where LogSoftmax may be the logarithm of a Softmax, which is of 0."""
-    axes = node.attrs["axes"]
-    shifted = b.add("Sub", x, b.reduce("ReduceMax", x, axes))
-    total = b.reduce("ReduceSum", b.add("Exp", shifted), axes)
+    shifted = b.add("Sub", x, b.reduce("ReduceMax", x, node.attrs["axes"]))
+    total = _sum_over(b, node, b.add("Exp", shifted))
     return str(b.add("Sub", shifted, b.add("Log", total)))
+
+
+def _unless_long(b: Any, node: Expr, x: str, operator: str, by_sums: Callable[..., str]) -> str:
+    """The engine's operator for rows that are not too long for its sums, and where it is right."""
+    axes, dtype = node.attrs["axes"], node.dtype
+    if len(axes) != 1 or not b.is_faithful(operator, dtype):
+        return by_sums(b, node, x)
+    length = node.shape[axes[0]]
+    static = isinstance(length, int)
+    short = b.long_sums is LongSums.NONE or (static and length <= LONG_SOFTMAX)
+    if short or dtype != "float32":
+        return str(b.add(operator, x, axis=axes[0]))
+    if static:
+        return by_sums(b, node, x)
+    return str(
+        b.choose(
+            b.add("Greater", b.scalar_size(length), b.const(LONG_SOFTMAX, "int64")),
+            node.type,
+            lambda inner: by_sums(inner, node, x),
+            lambda inner: inner.add(operator, x, axis=axes[0]),
+        )
+    )
 
 
 def _float_same(x: TensorType, *, axes: Axes) -> TensorType:
@@ -366,6 +430,7 @@ softmax: Reduction = _reduction(
     _float_same,
     positive_if=(),
     nonnegative=True,
+    range_of=lambda node, x: (0.0, 1.0),
 )
 log_softmax = _reduction(
     "LogSoftmax",
@@ -379,8 +444,20 @@ log_softmax = _reduction(
 # --- along one axis -----------------------------------------------------------------------
 
 
+_SHORT_CUMSUM = 64  # numbers that float32 adds in one sum and keeps its digits
+
+
 def _cumsum_vjp(ct: Expr, out: Expr, x: Expr, *, axis: int) -> tuple[Expr]:
     return (flip(cumsum(flip(ct, (axis,)), axis), (axis,)),)
+
+
+def _lower_cumsum(b: Any, node: Expr, x: str) -> str:
+    """In float64 for float32, which costs nothing beside the engine's CumSum, and keeps digits."""
+    axis, length = b.const(node.attrs["axis"], "int64"), node.shape[node.attrs["axis"]]
+    if node.dtype != "float32" or (isinstance(length, int) and length <= _SHORT_CUMSUM):
+        return str(b.add("CumSum", x, axis))
+    wide = b.add("CumSum", b.add("Cast", x, to=b.dtype_code("float64")), axis)
+    return str(b.add("Cast", wide, to=b.dtype_code("float32")))
 
 
 _cumsum: Op = register(
@@ -389,8 +466,10 @@ _cumsum: Op = register(
         lambda x, *, axis: number_only(x),
         lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
         _cumsum_vjp,
-        lambda b, node, x: b.add("CumSum", x, b.const(node.attrs["axis"], "int64")),
+        _lower_cumsum,
         batching=within_axis,
+        linear=True,
+        flat_if=(0,),
     )
 )
 

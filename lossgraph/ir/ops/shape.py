@@ -69,6 +69,8 @@ _reshape: Op = register(
         batching=batching.reshape,
         movement=Movement.RESHAPE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -110,16 +112,26 @@ def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
+def _lower_broadcast(b: Any, node: Expr, x: str) -> str:
+    """Expand; ONNX Runtime 1.32 leaves one out that makes a length of 1 to a fixed 0."""
+    fixed = [dim for dim in node.shape if isinstance(dim, int)]
+    if 0 in fixed and len(fixed) == node.rank:
+        return str(b.const(np.zeros(fixed), node.dtype))
+    return str(b.add("Expand", x, b.sizes(node.shape)))
+
+
 _broadcast_to: Op = register(
     Op(
         "BroadcastTo",
         _broadcast_infer,
         lambda x, shape: np.broadcast_to(x, shape),
         lambda ct, out, x, shape: (ct,),
-        lambda b, node, x: b.add("Expand", x, b.sizes(node.shape)),
+        _lower_broadcast,
         batching=batching.broadcast,
         movement=Movement.BROADCAST,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -145,6 +157,8 @@ _transpose: Op = register(
         batching=batching.transpose,
         movement=Movement.PERMUTE,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -173,6 +187,8 @@ def _slice_infer(
 def _require_inside(start: Dim, last: Dim, dim: Dim) -> None:
     """Leave to be compared at run time whether two elements are there, where it is not seen."""
     for end in {start, last}:
+        if isinstance(end, int) and isinstance(dim, int) and not 0 <= end < dim:
+            raise InputError(f"element {end} of an axis of length {dim} is asked for")
         require_equal(maximum(end, 0), end)
         require_equal(minimum(end + 1, dim), end + 1)
 
@@ -197,7 +213,7 @@ def _slice_vjp(
     for axis, (start, step, size) in enumerate(zip(starts, steps, sizes, strict=True)):
         first = start + (size - 1) * step if step < 0 else start
         ct = _spread(ct, axis, abs(step))
-        if is_positive(size) or size == x.shape[axis]:
+        if is_positive(size) or (size == x.shape[axis] and abs(step) == 1):
             before.append(first)
         else:  # of no elements it may lie anywhere
             before.append(minimum(maximum(first, 0), x.shape[axis]))
@@ -252,6 +268,8 @@ _slice: Op = register(
         batching=batching.slices,
         movement=Movement.SELECT,
         positive_if=(0,),
+        linear=True,
+        flat_if=(0,),
     )
 )
 
@@ -300,6 +318,7 @@ _pad: Op = register(
             "Pad", x, b.sizes((*node.attrs["before"], *node.attrs["after"])), b.const(0, node.dtype)
         ),
         batching=batching.pad,
+        linear=True,
     )
 )
 
@@ -349,6 +368,7 @@ _concat: Op = register(
         lambda b, node, *names: b.add("Concat", *names, axis=node.attrs["axis"]),
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
+        linear=True,
     )
 )
 

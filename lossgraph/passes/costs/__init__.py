@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from ...ir.expr import Lower, Op
+from ...ir.ops.sums import LongSums
 
 PLAIN = "plain"  # the variant that an operation's ``lower`` is
 Table = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
@@ -27,12 +28,14 @@ class Target:
         elements: about how many elements an array has; a variant of many operators pays for many.
         nonempty: whether every array has elements.
         finite: whether numbers may be taken for finite, with an output that says if they were.
+        long_sums: what sums may be of so many numbers that float32 loses digits.
     """
 
     name: str
     elements: int = 0
     nonempty: bool = False
     finite: bool = False
+    long_sums: LongSums = LongSums.ANY
 
     @property
     def portable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...ir import ops
 from ...ir.dims import Dim, names, product
 from ...ir.expr import Expr, scalar_value
+from ...ir.types import numpy_dtype
 
 # What makes finite numbers of finite ones here: no factor that the rules ask about overflows.
 _KEEPS_FINITE = (
@@ -30,6 +32,74 @@ def provably_positive(x: Expr, depth: int = 40) -> bool:
         return x.args[0].op is ops.exp
     needed = x.op.positive_if
     return needed is not None and all(provably_positive(x.args[i], depth - 1) for i in needed)
+
+
+def upper_bound(u: Expr, depth: int = 20) -> float:
+    """A number that u is not above by its making, or infinity."""
+    number = scalar_value(u)
+    if number is not None:
+        return float(number)
+    if not depth:
+        return math.inf
+    bounds = [upper_bound(arg, depth - 1) for arg in u.args] if u.op in _BOUNDED else []
+    if u.op is ops.minimum:
+        return min(bounds)
+    if u.op is ops.maximum:
+        return max(bounds)
+    if u.op is ops.add:
+        return sum(bounds)
+    if u.op is ops.clip.op:
+        return float(u.attrs["high"])
+    if u.op is ops.neg:
+        return 0.0 if _is_nonnegative(u.args[0]) else math.inf
+    if u.op in (ops.mul, ops.div):
+        return _bound_of_multiple(u, depth)
+    if u.op is ops.sub:
+        x, y = u.args
+        if _is_at_least(y, x):
+            return 0.0
+        return upper_bound(x, depth - 1) if _is_nonnegative(y) else math.inf
+    return 0.0 if u.op is ops.log_softmax.op else math.inf
+
+
+_BOUNDED = (ops.minimum, ops.maximum, ops.add)
+
+
+def _bound_of_multiple(u: Expr, depth: int) -> float:
+    for x, k in (u.args, u.args[::-1])[: 2 if u.op is ops.mul else 1]:
+        number = scalar_value(k)
+        if number is not None and number > 0:
+            bound = upper_bound(x, depth - 1)
+            return bound * number if u.op is ops.mul else bound / number
+        if number is not None and number < 0 and _is_nonnegative(x):
+            return 0.0
+    return math.inf
+
+
+def _is_at_least(y: Expr, x: Expr, depth: int = 4) -> bool:
+    """Whether y is above every x by its making."""
+    if y.op in _LARGEST:
+        return y.args[0] is x
+    inside = depth and y.op in (ops.maximum, ops.stop_gradient)
+    return bool(inside) and any(_is_at_least(arg, x, depth - 1) for arg in y.args)
+
+
+_LARGEST = (ops.reduce_max.op, ops.reduce_max_finite.op, ops.logsumexp.op)
+
+
+def _is_nonnegative(x: Expr) -> bool:
+    number = scalar_value(x)
+    if number is not None:
+        return bool(number >= 0)
+    square = x.op is ops.mul and x.args[0] is x.args[1]
+    if x.op in (ops.mul, ops.div, ops.add) and not square:
+        return all(_is_nonnegative(arg) for arg in x.args)
+    return square or x.op.nonnegative or x.op is ops.softplus
+
+
+def largest_exponent(dtype: str) -> float:
+    """Of a number whose exponential is finite."""
+    return float(np.log(np.finfo(numpy_dtype(dtype)).max))
 
 
 def x_is_provably_positive(x: Expr, **_: Any) -> bool:

@@ -121,7 +121,10 @@ NARROW = RuleSet(
                 o.scatter_add(a, index, axis, size, unique_indices) + x
             ),
             lambda o, a, index, x, *, axis, size, unique_indices: o.add_at(x, a, index, axis),
-            lambda a, index, x, axis, **_: one_index(index, axis),
+            lambda a, index, x, axis, size, **_: (
+                one_index(index, axis)
+                and x.shape == (*index.shape[:axis], size, *index.shape[axis + 1 :])
+            ),
             {"a": _COLUMN, "index": INDEX, "axis": 1, "size": 5, "unique_indices": True},
         ),
         Rule(

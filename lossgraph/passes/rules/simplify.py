@@ -129,6 +129,17 @@ SIMPLIFY = RuleSet(
             lambda o, x: o.log1p_exp_neg_abs(o.absolute(x)),
             lambda o, x: o.log1p_exp_neg_abs(x),
         ),
+        # products with logarithms, whose derivatives have been taken
+        Rule(
+            "xlogy(x, y) = masked(x, log(y))",
+            lambda o, x, y: o.xlogy(x, y),
+            lambda o, x, y: o.masked_mul(x, o.log(y)),
+        ),
+        Rule(
+            "xlog1py(x, y) = masked(x, log1p(y))",
+            lambda o, x, y: o.xlog1py(x, y),
+            lambda o, x, y: o.masked_mul(x, o.log1p(y)),
+        ),
         # relu(x) - y*x, where both are infinite
         Rule(
             "relu(x) - masked(y, x) = masked(step(x) - y, x)",

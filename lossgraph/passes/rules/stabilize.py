@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir import ops
-from ...ir.expr import Expr, Op, const, scalar_value
+from ...ir.expr import Expr, Op, const
 from ...ir.types import tensor_type
-from ..rewrite import Rule, RuleSet
+from ..rewrite import Computed, Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
 from .conditions import (
     both_are_provably_positive,
@@ -24,7 +24,10 @@ from .conditions import (
     root_of_positive,
     x_is_provably_positive,
 )
-from .examples import BOOL, EXP, INDEX
+from .entropies import product_with_logarithm
+from .examples import BOOL, EXP, INDEX, LOG_SOFTMAX
+from .exponentials import Exponentials
+from .quotients import QUOTIENTS
 
 
 def _through_movement(function: str, move: str, left: Callable[..., Any], **example: Any) -> Rule:
@@ -49,88 +52,45 @@ def _signature(function: Callable[..., Any]) -> Any:
     return inspect.signature(function)
 
 
-def _movement_rules(function: str) -> list[Rule]:
+def _movement_rules(function: str, inside: Expr = EXP) -> list[Rule]:
     return [
         _through_movement(
             function,
             "reshape",
             lambda o, x, *, shape: o.reshape(x, shape),
-            shape=(20,), x=EXP,
+            shape=(20,), x=inside,
         ),
         _through_movement(
             function,
             "transpose",
             lambda o, x, *, perm: o.transpose(x, perm),
-            perm=(1, 0), x=EXP,
+            perm=(1, 0), x=inside,
         ),
         _through_movement(
             function,
             "slice",
             lambda o, x, *, starts, steps, sizes: o.slice_(x, starts, steps, sizes),
-            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=EXP,
+            starts=(1, 0), steps=(1, 2), sizes=(2, 3), x=inside,
         ),
         _through_movement(
             function,
             "pick",
             lambda o, x, index, *, axis, unique_indices: o.pick(x, index, axis, unique_indices),
-            axis=1, index=INDEX, unique_indices=True, x=EXP,
+            axis=1, index=INDEX, unique_indices=True, x=inside,
         ),
         _through_movement(
             function,
             "take",
             lambda o, x, index, *, axis: o.take(x, index, axis),
-            axis=1, index=INDEX, x=EXP,
+            axis=1, index=INDEX, x=inside,
         ),
     ]  # fmt: skip
 
 
-def _guards(function: str, safe: float) -> list[Rule]:
-    """The double where: what a condition keeps out of the value stays out of the gradient too.
-
-    The branch not taken gets cotangent 0, and 0*inf would be NaN at a pole or an overflow.
-    """
-
-    def law(text: str) -> str:
-        return text.replace("f", function).replace("safe", f"{safe:g}")
-
-    def f(o: Any, x: Any) -> Any:
-        return 1 / x if function == "1/" else getattr(o, function)(x)
-
-    def unguarded(x: Expr, **_: Any) -> bool:
-        """A pole may lie where the condition does not look; not if f(x) is to be rewritten."""
-        plain = x.op is not ops.where and scalar_value(x) is None
-        return plain and STABILIZE.apply(f(ops, x)) is None
-
-    return [
-        Rule(
-            law("where(c, f(x), y) = where(c, f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, f(o, x), y),
-            lambda o, c, x, y: o.where(c, f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, y, f(x)) = where(c, y, f(where(c, safe, x)))"),
-            lambda o, c, x, y: o.where(c, y, f(o, x)),
-            lambda o, c, x, y: o.where(c, y, f(o, o.where(c, safe, x))),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, a*f(x), y) = where(c, a*f(where(c, x, safe)), y)"),
-            lambda o, c, a, x, y: o.where(c, a * f(o, x), y),
-            lambda o, c, a, x, y: o.where(c, a * f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-        Rule(
-            law("where(c, -f(x), y) = where(c, -f(where(c, x, safe)), y)"),
-            lambda o, c, x, y: o.where(c, -f(o, x), y),
-            lambda o, c, x, y: o.where(c, -f(o, o.where(c, x, safe)), y),
-            unguarded,
-            {"c": BOOL},
-        ),
-    ]
+def _computed() -> Computed:
+    """What follows from more than a shape, for one run of rewriting."""
+    exponentials = Exponentials()
+    return lambda node: exponentials(node) or product_with_logarithm(node)
 
 
 STABILIZE = RuleSet(
@@ -148,11 +108,6 @@ STABILIZE = RuleSet(
             "exp(x)/(1+exp(x)) = sigmoid(x)",
             lambda o, x: o.exp(x) / (1 + o.exp(x)),
             lambda o, x: o.sigmoid(x),
-        ),
-        Rule(
-            "y/(1+exp(x)) = y*sigmoid(-x)",
-            lambda o, x, y: y / (1 + o.exp(x)),
-            lambda o, x, y: y * o.sigmoid(-x),
         ),
         Rule("a*(1/b) = a/b", lambda o, a, b: a * (1 / b), lambda o, a, b: a / b),
         Rule(
@@ -374,6 +329,72 @@ STABILIZE = RuleSet(
             choice_is_provably_positive,
             {"c": BOOL, "x": EXP, "y": EXP},
         ),
+        # complements, whose formulas cancel
+        Rule(
+            "log(softplus(x)) = log_softplus(x)",
+            lambda o, x: o.log(o.softplus(x)),
+            lambda o, x: o.log_softplus(x),
+        ),
+        Rule("1-erf(x) = erfc(x)", lambda o, x: 1 - o.erf(x), lambda o, x: o.erfc(x)),
+        Rule("1+erf(x) = erfc(-x)", lambda o, x: 1 + o.erf(x), lambda o, x: o.erfc(-x)),
+        Rule("erf(x)-1 = -erfc(x)", lambda o, x: o.erf(x) - 1, lambda o, x: -o.erfc(x)),
+        Rule(
+            "log(erfc(x)) = log_erfc(x)", lambda o, x: o.log(o.erfc(x)), lambda o, x: o.log_erfc(x)
+        ),
+        Rule(
+            "log1p(erf(x)) = log_erfc(-x)",
+            lambda o, x: o.log1p(o.erf(x)),
+            lambda o, x: o.log_erfc(-x),
+        ),
+        Rule(
+            "log1p(-erf(x)) = log_erfc(x)",
+            lambda o, x: o.log1p(-o.erf(x)),
+            lambda o, x: o.log_erfc(x),
+        ),
+        Rule(
+            "log1m_exp(log_softmax(x)) = -softplus(x - logsumexp_others(x))",
+            lambda o, x, *, axes: o.log1m_exp(o.log_softmax(x, axes)),
+            lambda o, x, *, axes: -o.softplus(x - o.logsumexp_others(x, axes[0])),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "1-softmax(x) = sigmoid(logsumexp_others(x) - x)",
+            lambda o, x, *, axes: 1 - o.softmax(x, axes),
+            lambda o, x, *, axes: o.sigmoid(o.logsumexp_others(x, axes[0]) - x),
+            lambda x, axes: len(axes) == 1,
+            {"axes": (1,)},
+        ),
+        Rule(
+            "log(-expm1(x)) = log1m_exp(x)",
+            lambda o, x: o.log(-o.expm1(x)),
+            lambda o, x: o.log1m_exp(x),
+        ),
+        Rule(
+            "log1m_exp(-exp(x)) = log_cloglog(x)",
+            lambda o, x: o.log1m_exp(-o.exp(x)),
+            lambda o, x: o.log_cloglog(x),
+        ),
+        Rule(
+            "cos(x)-1 = -2*sin(x/2)^2",
+            lambda o, x: o.cos(x) - 1,
+            lambda o, x: -2 * (o.sin(x * 0.5) * o.sin(x * 0.5)),
+        ),
+        Rule(
+            "cosh(x)-1 = 2*sinh(x/2)^2",
+            lambda o, x: o.cosh(x) - 1,
+            lambda o, x: 2 * (o.sinh(x * 0.5) * o.sinh(x * 0.5)),
+        ),
+        Rule(
+            "sqrt(1+x)-1 = sqrt1p_minus1(x)",
+            lambda o, x: o.sqrt(1 + x) - 1,
+            lambda o, x: o.sqrt1p_minus1(x),
+        ),
+        Rule(
+            "1-sqrt(1+x) = -sqrt1p_minus1(x)",
+            lambda o, x: 1 - o.sqrt(1 + x),
+            lambda o, x: -o.sqrt1p_minus1(x),
+        ),
         # norms, whose root has a pole at 0 that the norm has not
         Rule(
             "sqrt(sum(x*x)) = norm(x)",
@@ -387,26 +408,18 @@ STABILIZE = RuleSet(
             lambda o, x, a, *, axes: o.norm(x, axes) / o.sqrt(a),
             example={"axes": (1,), "a": tensor_type("float64", ())},
         ),
-        Rule("(x*x)^0.5 = |x|", lambda o, x: o.power(x * x, 0.5), lambda o, x: o.absolute(x)),
-        Rule(
-            "sum(x*x)^0.5 = norm(x)",
-            lambda o, x, *, axes: o.power(o.reduce_sum(x * x, axes), 0.5),
-            lambda o, x, *, axes: o.norm(x, axes),
-            example={"axes": (1,)},
-        ),
         Rule("sqrt(x*x) = |x|", lambda o, x: o.sqrt(x * x), lambda o, x: o.absolute(x)),
-        *_guards("log", 1.0),
-        *_guards("log1p", 0.0),
-        *_guards("sqrt", 1.0),
-        *_guards("exp", 0.0),
-        *_guards("1/", 1.0),
         *_movement_rules("log"),
         *_movement_rules("sqrt"),
+        *_movement_rules("log1m_exp", LOG_SOFTMAX),
+        *QUOTIENTS,
         # powers
+        Rule("x^0.5 = sqrt(x)", lambda o, x: o.power(x, 0.5), lambda o, x: o.sqrt(x)),
         Rule("x^2 = x*x", lambda o, x: o.power(x, 2), lambda o, x: x * x),
         Rule("x^1 = x", lambda o, x: o.power(x, 1), lambda o, x: x),
         Rule("x^3 = x*x*x", lambda o, x: o.power(x, 3), lambda o, x: x * x * x),
         Rule("x^-1 = 1/x", lambda o, x: o.power(x, -1), lambda o, x: 1 / x),
     ],
     fold_constants,
+    _computed,
 )

@@ -12,7 +12,10 @@ first as further columns of the same arrays.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 # The logarithm of zero: far below any sum of log-probabilities, and finite, so that no
 # difference of two of them is NaN, in value or gradient.
@@ -73,10 +76,57 @@ def ctc_log_likelihood(
     value = _likelihood(F, chain((steps + 1) // 2 * 2))
     beside, gradient = _with_posterior(F, chain(steps), log_probs, labels, blank, input_lengths)
     per_sample = (-1, 1, 1)
-    likelihood = F.with_gradient(
-        F.reshape(value, per_sample), [log_probs], [gradient], F.reshape(beside, per_sample)
-    )
+    value, beside = (F.reshape(_at_most_sure(F, x), per_sample) for x in (value, beside))
+    likelihood = F.with_gradient(value, [log_probs], [gradient], beside)
     return F.reshape(likelihood, (-1,))
+
+
+def ctc_loss(
+    F: Any,
+    logits: Any,
+    labels: Any,
+    input_lengths: Any,
+    label_lengths: Any,
+    blank_first: bool,
+) -> Any:
+    """The loss in MXNet's convention, which is 0 for a label without an alignment.
+
+    Args:
+        F: the operators.
+        logits: (N, T, C).
+        labels: (N, L), classes but the blank.
+        input_lengths: (N,), None if all are T.
+        label_lengths: (N,); where they are None labels end at the first padding.
+        blank_first: whether the blank is class 0, and the padding 0, or the last class and -1.
+
+    Returns:
+        (N,). Labels and lengths that are none are refused, or NaN in a graph.
+    """
+    if label_lengths is None:
+        ended = F.cumsum(labels == (0 if blank_first else -1), axis=1)
+        label_lengths = F.sum(ended == 0, axis=1)
+    lengths = F.cast(label_lengths, "int64")
+    places = labels - 1 if blank_first else labels  # among the classes that are no blank
+    places, known = checked_labels(F, places, lengths, logits.shape[2] - 1, logits)
+    labels = places + 1 if blank_first else places
+    if input_lengths is not None:  # what lies past the end may be anything
+        input_lengths = F.cast(input_lengths, "int64")
+        known = known * in_range(F, input_lengths, logits.shape[1] + 1, logits)
+        steps = F.arange(logits.shape[1], dtype="int64").reshape((1, -1, 1))
+        running = F.broadcast_lesser(steps, input_lengths.reshape((-1, 1, 1)))
+        logits = F.where(F.broadcast_like(running, logits), logits, F.zeros_like(logits))
+    blank = 0 if blank_first else logits.shape[2] - 1
+    log_probs = F.log_softmax(logits, axis=-1)
+    likelihood = known * ctc_log_likelihood(F, log_probs, labels, lengths, blank, input_lengths)
+    impossible = likelihood <= LOG_ZERO / 2
+    return F.where(impossible, F.zeros_like(likelihood), -likelihood)
+
+
+def _at_most_sure(F: Any, log_likelihood: Any) -> Any:
+    """0 for what rounding has put above it; what is far above belongs to no probabilities."""
+    rounding = float(np.finfo(log_likelihood.dtype).eps)
+    most = min(30 * math.sqrt(rounding), 0.01)
+    return F.where(log_likelihood < most, F.minimum(log_likelihood, 0.0), log_likelihood)
 
 
 def checked_labels(
