@@ -64,8 +64,8 @@ export function allowed(wanted, found) {
   const next = { ...wanted, options };
   const variant = variantOf(found, next);
   const { label } = variant;
-  const fits = label?.choices ? label.choices.includes(next.label) : inside(next.label, label);
-  if (!fits) next.label = null;
+  const kept = label?.choices ? label.choices.includes(next.label) : inside(next.label, label);
+  if (!kept) next.label = null;
   const [from, to] = range(variant, next);
   if (!(from < to)) next.from = next.to = null;
   return next;
