@@ -13,6 +13,7 @@ ALIASES = {
     "l1": "gluon.L1Loss",
     "l2": "gluon.L2Loss",
     "logistic": "gluon.LogisticLoss",
+    "mae": "nn.L1Loss",
     "mse": "nn.MSELoss",
     "multi_margin": "nn.MultiMarginLoss",
     "nll": "nn.NLLLoss",

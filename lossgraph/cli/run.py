@@ -66,7 +66,7 @@ def command(
     if output is not None:
         _save(output, results)
     if json:
-        print_json({"outputs": {name: _described(name, v) for name, v in results.items()}})
+        print_json({"outputs": {name: _described(v) for name, v in results.items()}})
     else:
         print("\n".join(_line(name, value) for name, value in results.items()))
 
@@ -91,6 +91,8 @@ def load_array(option: str, name: str, text: str, type_: TensorType | None = Non
     try:
         loaded = np.load(file, allow_pickle=False)
         array = loaded if isinstance(loaded, np.ndarray) else _member(given, loaded, member)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{given}: cannot read {file}: {error.strerror or error}") from error
     except MemoryError as error:
@@ -144,9 +146,8 @@ def _save(path: Path, results: Mapping[str, Array]) -> None:
     write_file(path, buffer.getvalue())
 
 
-def _described(name: str, value: Array) -> dict[str, Any]:
-    described: dict[str, Any] = {"dtype": value.dtype.name, "shape": list(value.shape)}
-    return described if classify(name)[0] == "gradient" else {**described, "value": value}
+def _described(value: Array) -> dict[str, Any]:
+    return {"dtype": value.dtype.name, "shape": list(value.shape), "value": value}
 
 
 def _line(name: str, value: Array) -> str:

@@ -15,11 +15,12 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ..deploy.example_inputs import choose_sizes, draw
-from ..deploy.manifest import load_exported, require_whole
+from ..deploy.manifest import require_whole
 from ..errors import InputError, LossgraphError, ValidationError
 from ..lowering import validate
 from ..models.attach import without_loss
 from ..models.declared_types import input_types
+from ..models.loading import load_model
 from ..models.model_runner import ModelRunner
 from ..runtime.input_checks import check_arrays
 from ..runtime.sessions import engine_errors, make_session, onnxruntime
@@ -166,9 +167,9 @@ def _some(arrays: Mapping[str, Array], names: Collection[str]) -> dict[str, Arra
 
 
 def _readable(subject: _Subject) -> str:
-    subject.model = load_exported(subject.path)
     if subject.path.name in MODELS:
         require_whole(subject.path.parent)
+    subject.model = load_model(subject.path)
     graph = subject.model.graph
     return f"{len(graph.node)} nodes, {len(graph.input)} inputs, {len(graph.output)} outputs"
 

@@ -1,7 +1,7 @@
 """The manifest of an export: digests of its files, by which a reader knows them to be of one.
 
-It is written last. Where a file has another digest, an export into the folder was interrupted
-between two renames, or somebody changed the file.
+It is written last. Where a file has another digest and files wait to be renamed, an export into the
+folder was interrupted between two renames.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from ..errors import InputError
-from ..models.loading import load_model, require_utf8
+from ..models.files import leftovers
+from ..models.loading import load_model
 
 MANIFEST = "manifest.json"
 _DIGEST = "sha256"
@@ -28,43 +28,42 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
 
 
 def load_exported(path: Path) -> onnx.ModelProto:
-    """The model in a file, which is the one that the manifest beside it knows, if there is one.
+    """The model in a file, which is of the export that wrote the manifest beside it.
 
     Raises:
-        InputError: if it holds no model, or is not of the export that wrote the manifest.
+        InputError: if it holds no model, or an export into its folder was interrupted.
     """
-    known = _digests(path.parent / MANIFEST)
-    if path.name not in known or not path.is_file():
-        return load_model(path)
-    content = path.read_bytes()  # once, so that what was compared is what is loaded
-    _require(path, content, known[path.name])
-    try:
-        model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise InputError(f"{path} is not an ONNX model: {error}") from error
-    require_utf8(model, str(path))
+    digest = _digests(path.parent / MANIFEST).get(path.name)
+    model = load_model(path)
+    if digest is not None and _digest(path) != digest:
+        require_whole(path.parent)
+        model = load_model(path)  # it may have been replaced meanwhile
     return model
 
 
 def require_whole(folder: Path) -> None:
-    """Refuse a folder in which a file is not the one that the manifest knows.
+    """Refuse a folder of whose files an export has replaced some, and not all.
+
+    A file that somebody changed is what it is; an export that ended half-way leaves files that it
+    had not renamed yet.
 
     Raises:
         InputError: naming the file.
     """
-    for name, digest in _digests(folder / MANIFEST).items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file, though {MANIFEST} has it")
-        _require(path, path.read_bytes(), digest)
+    digests = _digests(folder / MANIFEST)
+    if not leftovers(folder / name for name in (*digests, MANIFEST)):
+        return
+    for name, digest in digests.items():
+        if _digest(folder / name) != digest:
+            raise InputError(
+                f"{folder / name} is not of the export that wrote {MANIFEST}: an export was "
+                "interrupted, or is still being written; export again"
+            )
 
 
-def _require(path: Path, content: bytes, digest: str) -> None:
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise InputError(
-            f"{path} is not of the export that wrote {MANIFEST}: an export was interrupted, or the "
-            f"file was changed; export again, or delete {MANIFEST}"
-        )
+def _digest(path: Path) -> str:
+    """The digest of a file; empty if there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _digests(path: Path) -> dict[str, str]:

@@ -22,7 +22,8 @@ def write_files(
     Args:
         folder: made if it is not there.
         files: content by path below the folder, or a file to copy.
-        remove: paths below the folder of files to delete in the end, if they are there.
+        remove: paths below the folder of files to delete, if they are there, before the last file
+            is written.
 
     Raises:
         InputError: if the folder is a file, or the system refuses to write.
@@ -39,10 +40,12 @@ def write_files(
         for path in waiting:
             if path.is_dir():  # the one thing that would stop the renaming half-way
                 raise InputError(f"{path} is a folder where a file is to be written: move it away")
-        for path, aside in waiting.items():
-            os.replace(aside, path)
+        *others, last = waiting
+        for path in others:
+            os.replace(waiting[path], path)
         for name in remove:
             (folder / name).unlink(missing_ok=True)
+        os.replace(waiting[last], last)  # which may say that all the others are there
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}") from error
     finally:
@@ -62,16 +65,25 @@ def write_file(path: Path, content: bytes) -> Path:
     return write_files(path.parent, {path.name: content})[0]
 
 
-def _sweep(paths: Iterable[Path]) -> None:
-    """Delete what processes that ended before they could rename it have left beside files."""
+def leftovers(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    """Files that wait to become one of these, with the number of the process that wrote each."""
     names: dict[Path, set[str]] = {}
     for path in paths:
         names.setdefault(path.parent, set()).add(path.name)
+    found = []
     for folder, known in names.items():
-        for left in folder.glob(".*.tmp") if folder.is_dir() else ():
-            found = re.fullmatch(r"\.(.+)\.(\d+)\.tmp", left.name)
-            if found and found[1] in known and not _runs(int(found[2])):
-                left.unlink(missing_ok=True)
+        for left in sorted(folder.glob(".*.tmp")) if folder.is_dir() else ():
+            match = re.fullmatch(r"\.(.+)\.(\d+)\.tmp", left.name)
+            if match and match[1] in known:
+                found.append((left, int(match[2])))
+    return found
+
+
+def _sweep(paths: Iterable[Path]) -> None:
+    """Delete what processes that ended before they could rename it have left beside files."""
+    for left, process in leftovers(paths):
+        if not _runs(process):
+            left.unlink(missing_ok=True)
 
 
 def _runs(process: int) -> bool:

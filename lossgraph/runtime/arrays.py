@@ -60,7 +60,7 @@ def detached(value: Any) -> Any:
 def stand_in(name: str, value: Any) -> np.ndarray[Any, Any]:
     """A numpy array of the same dtype and shape: itself if it can be read, else without memory."""
     if isinstance(value, np.ndarray):
-        return value
+        return _without_mask(name, value)
     if can_read(value):
         return to_numpy(name, detached(value))
     dtype = numpy_dtype(dtype_name(str(value.dtype).rpartition(".")[2]))
@@ -83,7 +83,7 @@ def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:
         GradientError: for a tensor whose gradient would be lost.
     """
     if isinstance(value, np.ndarray):
-        return value
+        return _without_mask(name, value)
     value = _not_differentiated(name, value)
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
         if device_of(value) is not None:
@@ -115,6 +115,20 @@ def _not_differentiated(name: str, value: Any) -> Any:
             "call of the loss, or tensor.detach()"
         )
     return value.detach()
+
+
+def _without_mask(name: str, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A numpy array as it is.
+
+    Raises:
+        InputError: for one that hides elements, which nothing that follows would see.
+    """
+    if type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise InputError(
+            f"{name}: the mask of a masked array would be lost: use lg.masked, or say with "
+            "filled() what stands in the place of the elements"
+        )
+    return value
 
 
 def kind_of(value: Any) -> Restore:

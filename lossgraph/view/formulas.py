@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from ..errors import InputError
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 _THIN = "0.167em"
 _BARS = ("|", "‖")
+_TALL = ("mtable", "mfrac", "munderover", "munder")
+_FENCES = {  # as paths in a box of 10 by 100
+    "{": "M9 1C3 1 6 48 1 50C6 52 3 99 9 99",
+    "}": "M1 1C7 1 4 48 9 50C4 52 7 99 1 99",
+    "(": "M8 1C1 25 1 75 8 99",
+    ")": "M2 1C9 25 9 75 2 99",
+    "[": "M8 1H3V99H8",
+    "]": "M2 1H7V99H2",
+    "|": "M5 1V99",
+    "‖": "M3 1V99M7 1V99",
+}
 _CLOSING = (")", "]", "}", "⟩", "!")  # a minus after these is no sign
 _SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
 _OPERANDS = ("mi", "mn", "mfrac", "msqrt", "mrow", "mstyle", *_SCRIPTS)
@@ -42,6 +54,8 @@ def mathml(tex: str) -> str:
         if row.tag in ("mrow", "mtd", "msqrt"):
             _sign(row)
             _space(row)
+    for row in list(root.iter("mrow")):
+        _draw_fences(row)
     root.attrib = {
         "xmlns": "http://www.w3.org/1998/Math/MathML", "display": "block", "alttext": tex
     }  # fmt: skip
@@ -63,6 +77,35 @@ def _mend(element: Element) -> None:
     elif element.tag == "mtd":
         side = element.attrib.pop("columnalign", "center")
         element.set("style", f"text-align: {side}")
+
+
+def _draw_fences(row: Element) -> None:
+    """Draw the fences around what is tall, as high as that is.
+
+    Browsers stretch them only by a font with a table of mathematics, which few machines have.
+    """
+    if len(row) < 2 or not any(element.tag in _TALL for element in row.iter()):
+        return
+    sides = [("left", row[0]), ("right", row[-1])]
+    drawn = [(side, e) for side, e in sides if e.get("fence") == "true" and e.text in _FENCES]
+    for _, element in drawn:
+        row.remove(element)
+    if drawn:
+        padding = "; ".join(f"padding-{side}: 0.6em" for side, _ in drawn)
+        images = ", ".join(
+            f"{_image(e.text or '')} {side} / 0.5em 100% no-repeat" for side, e in drawn
+        )
+        row.set("style", f"{padding}; background: {images}")
+
+
+def _image(fence: str) -> str:
+    """A picture of a fence that stretches to any height, for a style."""
+    svg = (
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 10 100' preserveAspectRatio='none'>"
+        f"<path d='{_FENCES[fence]}' fill='none' stroke='#777' stroke-width='1.3' "
+        "vector-effect='non-scaling-stroke'/></svg>"
+    )
+    return f'image-set("data:image/svg+xml,{quote(svg)}" 1x)'
 
 
 def _sign(row: Element) -> None:

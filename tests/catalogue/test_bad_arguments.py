@@ -100,3 +100,16 @@ def test_the_argument_and_what_was_given_are_named(bad: Any) -> None:
 def test_what_is_wanted_is_said(call: Any, message: str) -> None:
     with pytest.raises(lg.InputError, match=message):
         call()
+
+
+def test_the_mask_of_an_array_is_not_dropped() -> None:
+    pred = np.ma.array([[1.0, 2.0]], mask=[[False, True]], dtype=np.float32)
+    label = np.zeros((1, 2), np.float32)
+    loss = lg.gluon.L2Loss()
+    compiled = lg.compile(loss, dict.fromkeys(("pred", "label"), ("float32", ("N", 2))))
+    for call in (loss, compiled, loss.value_and_grad):
+        for args in ((pred, label), (label, pred)):
+            with pytest.raises(lg.InputError, match=r"masked array.* lg\.masked"):
+                call(*args)
+    unmasked = np.ma.array([[1.0, 2.0]], dtype=np.float32)
+    assert loss(unmasked, label) == compiled(unmasked, label) == 1.25

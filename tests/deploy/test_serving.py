@@ -142,9 +142,6 @@ def test_what_cannot_be_served(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="would both be called 'l2': rename one"):
         load_models(tmp_path)
     (tmp_path / "a/l2/value.onnx").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"a/l2/value\.onnx is not of the export that wrote"):
-        load_models(tmp_path / "a")
-    (tmp_path / "a/l2/manifest.json").unlink()
     with pytest.raises(InputError, match=r"a/l2/value\.onnx is not an ONNX model"):
         load_models(tmp_path / "a")
 

@@ -287,6 +287,32 @@ def test_numbers_that_a_loss_refuses_are_marked_and_not_taken(page):
     assert_drawn(page, "gluon.HuberLoss")
 
 
+def test_what_a_loss_takes_is_said_in_words(page):
+    show(page, "gluon.HuberLoss")
+    field = page.get_by_label("rho, exactly")
+    field.fill("-1")
+    assert page.locator(".wrong:visible").inner_text() == "rho: expected a number above 0"
+    field.fill("20")  # beyond the slider
+    settle(page)
+    assert page.locator(".wrong:visible").count() == 0
+    assert page.evaluate("explorer.state.options.rho") == "20"
+    assert_drawn(page, "gluon.HuberLoss", rho=20)
+
+
+def test_infinities_can_be_entered(page):
+    show(page, "gluon.HuberLoss")
+    page.get_by_label("label[0, 0], exactly").fill("-inf")
+    settle(page)
+    assert np.isposinf(drawn(page)["value"]).all()
+
+
+@pytest.mark.parametrize("name", ["huber", "HuberLoss", "gluon.huber", "GLUON.huber_loss"])
+def test_an_address_takes_any_name_of_a_loss(page, name):
+    go(page, f"#loss={name}")
+    settle(page)
+    assert page.evaluate("explorer.state.loss") == "gluon.HuberLoss"
+
+
 def test_an_address_holds_the_view_and_its_nonsense_is_left_out(page):
     show(page, "nn.CrossEntropyLoss", 7, reduction="sideways", label_smoothing=0.25, nothing=1)
     assert_drawn(page, "nn.CrossEntropyLoss", label_smoothing=0.25)

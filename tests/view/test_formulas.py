@@ -101,3 +101,19 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
     with pytest.raises(InputError, match=r"pip install 'lossgraph\[html\]'"):
         mathml("x")
+
+
+@pytest.mark.parametrize(
+    ("tex", "sides"),
+    [
+        (r"\begin{cases} a & b \\ c & d \end{cases}", ["left"]),
+        (r"\left( \frac{a}{b} \right)", ["left", "right"]),
+        (r"\left( a + b \right)", []),
+    ],
+)
+def test_fences_around_what_is_tall_are_drawn_as_high_as_that(tex: str, sides: list[str]) -> None:
+    """No font is needed for it, and nothing is loaded."""
+    made = mathml(tex)
+    assert [side for side in ("left", "right") if f"padding-{side}" in made] == sides
+    assert made.count("data:image/svg+xml") == len(sides)
+    assert "url(" not in made

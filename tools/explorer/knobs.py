@@ -106,6 +106,21 @@ def numbers(entry: Entry) -> dict[str, Scale]:
     }
 
 
+def limits(entry: Entry, name: str, scale: Scale) -> dict[str, Any]:
+    """What numbers a loss takes for an option, beyond the ends of its slider: ``least``, ``most``.
+
+    None stands for no limit; ``above`` says that the least one is not taken itself.
+    """
+    below, beyond = -abs(scale.low) - 1, 1e3 * (abs(scale.high) + 1)
+    found: dict[str, Any] = {"least": None, "most": None, "above": False}
+    if not _is_accepted(entry, {name: below}):
+        found["least"] = min(scale.low, 0)
+        found["above"] = not _is_accepted(entry, {name: found["least"]})
+    if not _is_accepted(entry, {name: beyond}):
+        found["most"] = scale.high
+    return found
+
+
 def choices(entry: Entry) -> dict[str, tuple[object, ...]]:
     """The options with few values, with those that the loss takes, its own first."""
     found = {}

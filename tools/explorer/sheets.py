@@ -44,7 +44,7 @@ def sheet(entry: Entry) -> dict[str, Any]:
         "same": entry.same,
         "source": entry.paper,
         "inputs": _inputs(entry),
-        "options": [_option(name, v, numbers, choices) for name, v in entry.options.items()],
+        "options": [_option(entry, name, v, numbers, choices) for name, v in entry.options.items()],
         "variants": [_variant(entry, chosen, numbers) for chosen in knobs.variants(choices)],
         "exported": {kind: _text(model) for kind, model in models.items()},
         "drawings": {kind: svg(model, f"{entry.name}: {kind}") for kind, model in models.items()},
@@ -79,6 +79,7 @@ def _described(example: Example) -> str:
 
 
 def _option(
+    entry: Entry,
     name: str,
     value: object,
     numbers: Mapping[str, knobs.Scale],
@@ -90,7 +91,9 @@ def _option(
             "choices": [str(choice) for choice in choices[name]],
         }  # fmt: skip
     if name in numbers:
-        return {"name": name, "kind": "number", "value": value, **vars(numbers[name])}
+        scale = numbers[name]
+        beyond = knobs.limits(entry, name, scale)
+        return {"name": name, "kind": "number", "value": value, **vars(scale), **beyond}
     return {"name": name, "kind": "text", "value": repr(value)}
 
 
@@ -137,7 +140,14 @@ def _label(sweep: Sweep, label: Label) -> dict[str, Any]:
         told["classes"] = array.shape[-1]
     if label.choices:
         return {**told, "choices": label.choices}
-    return {**told, "low": max(label.low, -REACH), "high": min(label.high, REACH)}
+    ends = {"low": max(label.low, -REACH), "high": min(label.high, REACH)}
+    limits = {"least": _finite(label.low), "most": _finite(label.high)}
+    return {**told, **ends, **limits}
+
+
+def _finite(limit: float) -> float | None:
+    """A limit, None where there is none: JSON has no infinities."""
+    return limit if np.isfinite(limit) else None
 
 
 def _array(array: np.ndarray[Any, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 const STEP = 1.25;
 const [SMALLEST, LARGEST] = [0.1, 2];
+const NARROW = 480; // of a telephone: there it is seen whole first, and made larger by hand
 
 export class Drawing {
   #kind = "value";
@@ -31,7 +32,8 @@ export class Drawing {
     for (const button of this.buttons) {
       if (button.dataset.kind) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
     }
-    this.#zoom(Math.max(this.#fitting(), 0.6)); // smaller, its words cannot be read
+    const whole = this.host.clientWidth < NARROW ? this.#fitting() : 0;
+    this.#zoom(whole || Math.max(this.#fitting(), 0.6)); // smaller, its words cannot be read
     this.#begin();
   }
 

@@ -49,15 +49,27 @@ function choose(option, text) {
   move({ options, label: null, from: null, to: null, at: null }, true);
 }
 
-const isKnown = (name) => index().some((entry) => entry.name === name);
+// The full name of a loss: of itself, of one that is called so too, or that is spelled so.
+const plain = (name) => name.toLowerCase().replace(/[^a-z0-9.]/g, "").replace(/loss$/, "");
+function fullName(name) {
+  const all = index();
+  const found =
+    all.find((entry) => entry.name === name) ??
+    all.find((entry) => entry.aliases.includes(name.toLowerCase())) ??
+    all.find((entry) => plain(entry.name) === plain(name)) ??
+    all.find((entry) => plain(entry.name.split(".")[1]) === plain(name));
+  return found?.name;
+}
+const isKnown = (name) => fullName(name) !== undefined;
 
 async function enter(next) {
   address = location.hash;
   const known = isKnown(next.loss);
   if (known) fail(null);
   else fail(new Error(`No loss is called ${next.loss}: this is ${FIRST}`));
-  state = known ? next : blank(FIRST);
+  state = known ? { ...next, loss: fullName(next.loss) } : blank(FIRST);
   if (state.pinned && !isKnown(state.pinned.loss)) state.pinned = null;
+  if (state.pinned) state.pinned = { ...state.pinned, loss: fullName(state.pinned.loss) };
   busy(true);
   try {
     const found = await load(state.loss);

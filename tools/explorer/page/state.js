@@ -13,7 +13,9 @@ export function parse(hash) {
   const state = { loss, options: {}, pinned: null };
   for (const name of NUMBERS) {
     const text = fields.get(name);
-    state[name] = text && Number.isFinite(Number(text)) ? Number(text) : null;
+    const number = text ? Number(text) : NaN;
+    const good = name === "label" ? !Number.isNaN(number) : Number.isFinite(number);
+    state[name] = good ? number : null;
   }
   for (const [name, text] of fields) {
     if (name.startsWith("set.")) state.options[name.slice(4)] = text;

@@ -1,5 +1,7 @@
 // What a state says of a loss: which of its graphs, from what arrays, along what points.
 
+import { fits } from "./controls.js";
+
 export const POINTS = 201;
 
 // Of the variants of a loss the one whose choices a state names.
@@ -56,20 +58,20 @@ export function allowed(wanted, found) {
     const good =
       option.kind === "choice"
         ? option.choices.includes(text)
-        : number >= option.low && number <= option.high;
+        : fits(number, option);
     if (good) options[option.name] = text;
   }
   const next = { ...wanted, options };
   const variant = variantOf(found, next);
   const { label } = variant;
-  const fits = label?.choices ? label.choices.includes(next.label) : inside(next.label, label);
-  if (!fits) next.label = null;
+  const kept = label?.choices ? label.choices.includes(next.label) : inside(next.label, label);
+  if (!kept) next.label = null;
   const [from, to] = range(variant, next);
   if (!(from < to)) next.from = next.to = null;
   return next;
 }
 
-const inside = (number, label) => label && number >= label.low && number <= label.high;
+const inside = (number, label) => label && number !== null && fits(number, label);
 
 // A state in a few words.
 export function spelled({ loss: name, options, label }) {
