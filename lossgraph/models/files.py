@@ -40,12 +40,13 @@ def write_files(
         for path in waiting:
             if path.is_dir():  # the one thing that would stop the renaming half-way
                 raise InputError(f"{path} is a folder where a file is to be written: move it away")
-        *others, last = waiting
+        *others, last = waiting or [folder]
         for path in others:
             os.replace(waiting[path], path)
         for name in remove:
             (folder / name).unlink(missing_ok=True)
-        os.replace(waiting[last], last)  # which may say that all the others are there
+        if waiting:  # the last one may say that all the others are there
+            os.replace(waiting[last], last)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}") from error
     finally:

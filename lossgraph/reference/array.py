@@ -216,7 +216,7 @@ class Array:
             raise InputError(MASK_REFUSED)
         try:
             return kept(self.value[_clipped(items, self.shape)])
-        except IndexError as error:
+        except (IndexError, TypeError, ValueError) as error:
             raise InputError(f"x[{key!r}]: {error}; x is {describe(self)}") from error
 
     def __iter__(self) -> Iterator[Array]:

@@ -562,7 +562,7 @@ def _without_masks(item: Any) -> list[Any]:
             raise InputError(MASK_REFUSED)
         return [item]
     if isinstance(item, (list, np.ndarray)):
-        array = np.asarray(item)
+        array = numbers(item)
         if array.dtype.kind not in "iub":
             raise InputError(f"an index is of integers, got an array of {array.dtype}")
         return list(np.nonzero(array)) if array.dtype.kind == "b" else [array]
