@@ -181,3 +181,18 @@ def shape_names(shape: Sequence[Dim]) -> frozenset[str]:
 
 def _complexity(dim: Dim) -> tuple[int, int]:
     return (0, 0) if isinstance(dim, int) else (1 if dim.name else 2, len(str(dim)))
+
+
+def wider(left: str, right: str) -> str:
+    """The dtype that holds what two do: a float wins over integers."""
+    if left == right:
+        return left
+    if (left in FLOATS) != (right in FLOATS):
+        return left if left in FLOATS else right
+    if "bfloat16" in (left, right):
+        other = right if left == "bfloat16" else left
+        return "float32" if other == "float16" else other
+    try:
+        return dtype_name(np.promote_types(numpy_dtype(left), numpy_dtype(right)))
+    except DtypeError:
+        return "int64"  # int64 with uint64: numpy would say float64

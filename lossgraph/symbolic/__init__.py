@@ -27,7 +27,8 @@ from . import (
 )
 from .contrib import contrib
 from .linear_algebra import linalg
-from .symbol import Symbol, SymbolicSize, functions
+from .register import functions
+from .symbol import Symbol, SymbolicSize
 
 _MODULES = (  # which declare the functions
     activations,

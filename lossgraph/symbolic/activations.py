@@ -13,7 +13,8 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from .elementwise import _chosen, _floating, relu, sigmoid, softrelu, softsign, tanh
-from .symbol import Operand, Symbol, beside, function, wrap
+from .register import function
+from .symbol import Operand, Symbol, beside, wrap
 
 # the constants of self-normalizing networks (Klambauer et al. 2017)
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..reference.missing import Namespace
 from .control import cond, foreach, while_loop
 from .outputs import CTCLoss
+from .register import function_of_f
 from .resize import BilinearResize2D
 from .scatter import boolean_mask
 from .spectral import fft, ifft
-from .symbol import function_of_f
 
 contrib = Namespace(
     "F.contrib",

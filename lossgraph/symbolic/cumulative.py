@@ -11,7 +11,8 @@ from ..ir.types import canonical_axis
 from ..passes.scan import scan
 from .elementwise import _floating
 from .reduce import _flattened
-from .symbol import DtypeLike, Operand, Symbol, as_expr, function, wrap
+from .register import function
+from .symbol import DtypeLike, Operand, Symbol, as_expr, wrap
 
 
 def _running(x: Expr, axis: int, first: float, combine: Callable[[Expr, Expr], Expr]) -> Expr:

@@ -13,19 +13,8 @@ from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.types import broadcast_shapes, numpy_dtype
-from .symbol import (
-    Axes,
-    DtypeLike,
-    Operand,
-    Symbol,
-    as_expr,
-    binary,
-    compare,
-    function,
-    promote,
-    truth,
-    wrap,
-)
+from .register import function
+from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, binary, compare, promote, truth, wrap
 
 
 def _floating(x: Operand) -> Expr:

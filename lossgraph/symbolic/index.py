@@ -18,6 +18,7 @@ from ..ir.types import FLOATS, broadcast_shapes, canonical_axis
 from .arguments import require_rank
 from .elementwise import fix
 from .reduce import log_softmax, sum_
+from .register import function
 from .symbol import (
     DtypeLike,
     Operand,
@@ -28,7 +29,6 @@ from .symbol import (
     as_expr,
     as_shape,
     created,
-    function,
     promote,
     static,
     wrap,

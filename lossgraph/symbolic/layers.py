@@ -17,6 +17,7 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.ops.convolution import unconvolve
 from .elementwise import _chosen, _floating
+from .register import function
 from .shape import pad as padded
 from .symbol import (
     Operand,
@@ -25,7 +26,6 @@ from .symbol import (
     as_expr,
     as_shape,
     beside,
-    function,
     promote,
     static,
     with_axes,

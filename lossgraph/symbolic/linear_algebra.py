@@ -21,8 +21,9 @@ from ..passes import factorizations
 from ..reference.missing import Namespace
 from .elementwise import _floating
 from .matrices import triangle
+from .register import function
 from .shape import batch_dot
-from .symbol import Operand, Symbol, as_expr, function, promote, static, with_axes, wrap
+from .symbol import Operand, Symbol, as_expr, promote, static, with_axes, wrap
 
 
 def _matrices(a: Operand) -> Expr:

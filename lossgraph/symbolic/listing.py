@@ -11,7 +11,7 @@ from typing import Any
 
 from .contrib import contrib
 from .linear_algebra import linalg
-from .symbol import functions
+from .register import functions
 
 SPACES: dict[str, SimpleNamespace] = {"contrib": contrib, "linalg": linalg}
 _OTHERS = re.compile(r"(NumPy|PyTorch|MXNet|Lossgraph)'s (?:function|own)")

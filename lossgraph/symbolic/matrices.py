@@ -11,7 +11,8 @@ from ..ir import dims, ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.types import broadcast_shapes, require_equal
-from .symbol import Operand, Symbol, as_expr, function, promote, wrap
+from .register import function
+from .symbol import Operand, Symbol, as_expr, promote, wrap
 
 
 @function(True)

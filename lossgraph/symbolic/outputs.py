@@ -18,17 +18,8 @@ from . import ctc
 from .control import foreach
 from .elementwise import _chosen, _floating
 from .index import one_hot
-from .symbol import (
-    Operand,
-    Symbol,
-    as_expr,
-    beside,
-    function,
-    functions,
-    same_size,
-    user_size,
-    wrap,
-)
+from .register import function, functions
+from .symbol import Operand, Symbol, as_expr, beside, same_size, user_size, wrap
 
 # --- outputs ------------------------------------------------------------------------------------
 

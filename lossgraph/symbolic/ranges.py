@@ -11,8 +11,9 @@ from ..errors import InputError
 from ..ir import dims, ops
 from ..ir.dims import LARGEST
 from ..ir.expr import const
+from .register import function
 from .shape import repeat as repeat_each
-from .symbol import DtypeLike, SizeLike, Symbol, _dim_of, created, function, static, wrap
+from .symbol import DtypeLike, SizeLike, Symbol, _dim_of, created, static, wrap
 
 
 @function()

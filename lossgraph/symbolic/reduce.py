@@ -17,7 +17,8 @@ from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis
 from ..passes.scan import scan
 from .elementwise import _chosen, _floating, hypotenuse
-from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, function, wrap
+from .register import function
+from .symbol import Axes, DtypeLike, Operand, Symbol, as_expr, wrap
 
 Axis = Axes
 

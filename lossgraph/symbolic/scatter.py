@@ -14,7 +14,8 @@ from ..ir.expr import Expr, const, is_literal
 from ..ir.types import canonical_axis
 from ..reference.missing import MASK_REFUSED
 from .index import _validity, in_range
-from .symbol import Operand, Symbol, as_expr, function, promote, static, wrap
+from .register import function
+from .symbol import Operand, Symbol, as_expr, promote, static, wrap
 
 
 def _written(x: Expr, index: Expr, updates: Expr, axis: int) -> Expr:

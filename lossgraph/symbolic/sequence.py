@@ -6,7 +6,8 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.expr import Expr
 from .index import in_range
-from .symbol import Operand, Symbol, as_expr, function, wrap
+from .register import function
+from .symbol import Operand, Symbol, as_expr, wrap
 
 
 def _lengths(

@@ -13,6 +13,7 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr, const
 from ..ir.types import canonical_axes, canonical_axis, require_equal
 from .arguments import as_axes, numbers, require_as_many, require_rank
+from .register import function
 from .symbol import (
     Axes,
     DtypeLike,
@@ -25,7 +26,6 @@ from .symbol import (
     as_expr,
     as_shape,
     created,
-    function,
     is_one,
     promote,
     static,

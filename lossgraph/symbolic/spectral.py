@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..ir import dims, ops
 from ..ir.expr import Expr, const
 from .elementwise import _floating
+from .register import function
 from .shape import _pad_from_inside
 from .symbol import (
     Operand,
@@ -23,7 +24,6 @@ from .symbol import (
     _dim_of,
     as_expr,
     beside,
-    function,
     promote,
     static,
     user_size,

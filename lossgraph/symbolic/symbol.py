@@ -7,23 +7,20 @@ A ``Symbol`` wraps an ``Expr`` and overloads every operator, ``==`` too, which a
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import DtypeError, InputError, SpecializationError
+from ..errors import InputError, SpecializationError
 from ..ir import dims, ops
 from ..ir.dims import Dim, Size
 from ..ir.expr import Expr, const, is_literal
-from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype
+from ..ir.types import FLOATS, canonical_axis, dtype_name, numpy_dtype, wider
 from ..reference.missing import MASK_REFUSED, missing
-from .arguments import Arguments, Check, is_int, is_numeric, numbers, shown
+from .arguments import Check, is_int, is_numeric, numbers, shown
 from .array_index import take_elements
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {}
-_METHODS: set[str] = set()
+from .register import FUNCTIONS, METHODS
 
 
 class SymbolicSize:
@@ -180,9 +177,9 @@ class Symbol:
         return (self[i] for i in range(len(self)))
 
     def __getattr__(self, name: str) -> Any:
-        if name in _METHODS:
-            return functools.partial(_FUNCTIONS[name], self)
-        raise missing("a symbol", name, _METHODS)
+        if name in METHODS:
+            return functools.partial(FUNCTIONS[name], self)
+        raise missing("a symbol", name, METHODS)
 
     def __getitem__(self, key: Any) -> Symbol:
         items = key if isinstance(key, tuple) else (key,)
@@ -215,10 +212,10 @@ class Symbol:
         return binary(ops.div, other, self, floating=True)
 
     def __mod__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["modulo"](self, other)
+        return FUNCTIONS["modulo"](self, other)
 
     def __rmod__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["modulo"](other, self)
+        return FUNCTIONS["modulo"](other, self)
 
     def __pow__(self, other: Operand) -> Symbol:
         return binary(ops.power, self, other)
@@ -227,16 +224,16 @@ class Symbol:
         return binary(ops.power, other, self)
 
     def __floordiv__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["floor_divide"](self, other)
+        return FUNCTIONS["floor_divide"](self, other)
 
     def __rfloordiv__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["floor_divide"](other, self)
+        return FUNCTIONS["floor_divide"](other, self)
 
     def __matmul__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["matmul"](self, other)
+        return FUNCTIONS["matmul"](self, other)
 
     def __rmatmul__(self, other: Operand) -> Symbol:
-        return _FUNCTIONS["matmul"](other, self)
+        return FUNCTIONS["matmul"](other, self)
 
     def __and__(self, other: Operand) -> Symbol:
         return _logical("logical_and", "&", self, other)
@@ -320,44 +317,6 @@ DtypeLike: TypeAlias = Annotated[
 ]
 
 
-def function(method: bool = False, *aliases: str) -> Callable[[Any], Any]:
-    """Make a function one of ``F``: MXNet's ``name=`` is accepted, symbols gain a method."""
-
-    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
-        call = function_of_f(f"F.{body.__name__.rstrip('_')}", body)
-        for known_as in (body.__name__.rstrip("_"), *aliases):
-            _FUNCTIONS[known_as] = call
-            if method:
-                _METHODS.add(known_as)
-        return call
-
-    return decorate
-
-
-def function_of_f(owner: str, body: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of ``F``: what it is called with is what its annotations say."""
-    arguments = Arguments(owner, body)
-
-    @functools.wraps(body)
-    def call(*args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        arguments.require(args, kwargs)
-        try:
-            return body(*args, **kwargs)
-        except InputError as error:
-            if error.reason is None:
-                error.reason = ""
-            raise
-        except TypeError as error:
-            raise _clearer(error, owner, body, args, kwargs) from error
-
-    return call
-
-
-def functions() -> dict[str, Callable[..., Any]]:
-    """Every function of ``F`` by name."""
-    return dict(_FUNCTIONS)
-
-
 def wrap(expr: Expr) -> Symbol:
     """A symbol of an expression."""
     return Symbol(expr)
@@ -422,7 +381,7 @@ def promote(*values: Operand, floating: bool = False) -> tuple[list[Expr], bool]
         same = len({symbol._expr.dtype for symbol in symbols}) == 1
         exprs = [symbol._expr for symbol in symbols]
         return exprs if same else [ops.cast(expr, "float64") for expr in exprs], True
-    dtype = functools.reduce(_wider, (symbol._expr.dtype for symbol in strong))
+    dtype = functools.reduce(wider, (symbol._expr.dtype for symbol in strong))
     if dtype not in FLOATS and (floating or any(not _whole(symbol) for symbol in symbols)):
         dtype = "float32"
     return [ops.cast(symbol._expr, dtype) for symbol in symbols], False
@@ -461,7 +420,7 @@ def _logical(name: str, sign: str, *values: Operand) -> Symbol:
                 f"{sign} is for truth values, like x > 0, not for the bits of {value._expr.type}: "
                 f"F.{name} takes what is not 0 for true"
             )
-    return _FUNCTIONS[name](*values)
+    return FUNCTIONS[name](*values)
 
 
 def truth(value: Operand) -> Expr:
@@ -500,20 +459,6 @@ def _whole(symbol: Symbol) -> bool:
         return False
     value = expr.attrs["value"]
     return bool(np.all(np.abs(value) < 2.0**63) and np.all(value == np.round(value)))
-
-
-def _wider(left: str, right: str) -> str:
-    if left == right:
-        return left
-    if (left in FLOATS) != (right in FLOATS):
-        return left if left in FLOATS else right
-    if "bfloat16" in (left, right):
-        other = right if left == "bfloat16" else left
-        return "float32" if other == "float16" else other
-    try:
-        return dtype_name(np.promote_types(numpy_dtype(left), numpy_dtype(right)))
-    except DtypeError:
-        return "int64"  # int64 with uint64: numpy would say float64
 
 
 def _is_size(value: object) -> bool:
@@ -644,20 +589,3 @@ def _position(item: Any, length: Dim) -> Dim:
     if isinstance(dim, int) and isinstance(length, int) and not -length <= dim < length:
         raise InputError(f"index {dim} is out of range for an axis of length {length}")
     return length + dim if isinstance(dim, int) and dim < 0 else dim
-
-
-def _clearer(
-    error: TypeError,
-    owner: str,
-    body: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
-) -> TypeError:
-    """An InputError where the call does not fit the signature; other errors stay."""
-    if isinstance(error, DtypeError):
-        return error
-    try:
-        inspect.signature(body).bind(*args, **kwargs)
-    except TypeError as mismatch:
-        return DtypeError(f"{owner}{inspect.signature(body)}: {mismatch}")
-    return error

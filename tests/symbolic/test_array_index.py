@@ -135,7 +135,7 @@ def test_clip_with_one_bound():
         ("sofmax", "the nearest names are softmax"),
         ("random", "make the noise an input of the loss"),
         ("random_normal", "make the noise an input of the loss"),
-        ("boolean_mask", r"F\.where\(mask, x, 0\)"),
+        ("nonzero", r"F\.where\(mask, x, 0\)"),
         ("Dropout", "noise an input"),
         ("xyzzy", "the documentation lists the operators"),
     ],
