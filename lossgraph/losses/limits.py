@@ -189,4 +189,7 @@ def softmax_divergence(F: Any, x: Any, y: Any, axis: int, scale: Any = 1) -> Any
     value = F.sum(terms, axis=axis, keepdims=True)
     by_x = F.masked_mul(p, -(ratio * scale) * scale - value)
     by_y = F.where(close, p * F.expm1(F.where(close, ratio, nothing)), q - p) * scale * scale
-    return F.with_gradient(value, [x, y], [by_x, by_y])
+    if is_number(scale):
+        return F.with_gradient(value, [x, y], [by_x, by_y])
+    spread = F.zeros_like(value) + scale
+    return F.with_gradient(value, [x, y, spread], [by_x, by_y, 2 * value / spread])
