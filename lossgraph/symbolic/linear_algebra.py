@@ -23,7 +23,7 @@ from .elementwise import _floating
 from .matrices import triangle
 from .register import function
 from .shape import batch_dot
-from .symbol import Operand, Symbol, as_expr, promote, static, with_axes, wrap
+from .symbol import Operand, Symbol, as_expr, definite, static, with_axes, wrap
 
 
 def _matrices(a: Operand) -> Expr:
@@ -35,7 +35,7 @@ def _matrices(a: Operand) -> Expr:
 
 def _same_stack(a: Operand, b: Operand) -> tuple[Expr, Expr]:
     """Two arrays of matrices in one dtype, and as many of one as of the other."""
-    (x, y), _ = promote(a, b, floating=True)
+    x, y = definite(a, b, floating=True)
     x, y = _matrices(wrap(x)), _matrices(wrap(y))
     stack = broadcast_shapes(x.shape[:-2], y.shape[:-2])
     return (
@@ -84,7 +84,7 @@ def linalg_gemm2(
     axis: int = -2,
 ) -> Symbol:
     """``alpha`` times the product of the matrices in two stacks, whose rows are along ``axis``."""
-    (a, b), _ = promote(A, B, floating=True)
+    a, b = definite(A, B, floating=True)
     a, b = _turned(a, axis), _turned(b, axis)
     if a.rank == b.rank == 2:
         product = wrap(ops.gemm(a, b, None, transpose_a, transpose_b))
@@ -105,7 +105,7 @@ def linalg_gemm(
     axis: int = -2,
 ) -> Symbol:
     """``alpha`` times the product of the matrices in two stacks, plus ``beta`` times ``C``."""
-    (a, b, c), _ = promote(A, B, C, floating=True)
+    a, b, c = definite(A, B, C, floating=True)
     if a.rank == b.rank == 2 and alpha == beta == 1:
         return wrap(ops.gemm(a, b, c, transpose_a, transpose_b))
     product: Symbol = linalg_gemm2(wrap(a), wrap(b), transpose_a, transpose_b, alpha, axis)

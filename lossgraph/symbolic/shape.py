@@ -26,8 +26,8 @@ from .symbol import (
     as_expr,
     as_shape,
     created,
+    definite,
     is_one,
-    promote,
     static,
     wrap,
 )
@@ -314,14 +314,14 @@ def slice_like(data: Operand, shape_like: Operand, axes: Axes = ()) -> Symbol:
 def concat(*data: Operand, dim: int = 1, num_args: int | None = None) -> Symbol:
     """Arrays joined along an axis."""
     arrays = data[0] if len(data) == 1 and isinstance(data[0], (tuple, list)) else data
-    return wrap(ops.concat(promote(*arrays)[0], dim))
+    return wrap(ops.concat(definite(*arrays), dim))
 
 
 @function()
 def stack(*data: Operand, axis: int = 0, num_args: int | None = None) -> Symbol:
     """Arrays joined along a new axis."""
     arrays = data[0] if len(data) == 1 and isinstance(data[0], (tuple, list)) else data
-    return wrap(ops.concat([ops.expand_dims(x, (axis,)) for x in promote(*arrays)[0]], axis))
+    return wrap(ops.concat([ops.expand_dims(x, (axis,)) for x in definite(*arrays)], axis))
 
 
 @function(True, "SliceChannel")
@@ -389,7 +389,7 @@ def _pad_from_inside(x: Expr, axis: int, low: int, high: int, mode: str) -> Expr
 @function(True)
 def dot(lhs: Operand, rhs: Operand, transpose_a: bool = False, transpose_b: bool = False) -> Symbol:
     """The last axis of the left array times the first of the right."""
-    (a, b), _ = promote(lhs, rhs, floating=True)
+    a, b = definite(lhs, rhs, floating=True)
     require_rank("dot: lhs", a, 1)
     require_rank("dot: rhs", b, 1)
     a = ops.transpose(a, (*range(1, a.rank), 0)) if transpose_a else a
@@ -405,7 +405,7 @@ def batch_dot(
     lhs: Operand, rhs: Operand, transpose_a: bool = False, transpose_b: bool = False
 ) -> Symbol:
     """Products of the matrices in two stacks."""
-    (a, b), _ = promote(lhs, rhs, floating=True)
+    a, b = definite(lhs, rhs, floating=True)
     a = ops.matrix_transpose(a) if transpose_a else a
     b = ops.matrix_transpose(b) if transpose_b else b
     return wrap(ops.matmul(a, b))

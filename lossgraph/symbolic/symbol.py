@@ -399,6 +399,12 @@ def beside(value: Operand, x: Expr) -> Expr:
     return ops.cast(promote(wrap(x), value)[0][1], x.dtype)
 
 
+def definite(*values: Operand, floating: bool = False) -> list[Expr]:
+    """Expressions of one dtype, which is float32 where none of them has one of its own."""
+    exprs, weak = promote(*values, floating=floating)
+    return [ops.cast(expr, "float32") for expr in exprs] if weak else exprs
+
+
 def binary(operation: Callable[..., Expr], *values: Operand, floating: bool = False) -> Symbol:
     """An operation on arrays of one dtype."""
     exprs, weak = promote(*values, floating=floating)

@@ -369,3 +369,11 @@ def test_nan_is_the_largest_number_to_sort(body, dtype):
     model = FunctionLoss(body).to_onnx({"x": (dtype, ("N", "C"))})
     for found in (FunctionLoss(body)(x), run_model(model, {"x": x})[0]):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("joined", [
+    lambda F, x: F.dot(x, x), lambda F, x: F.concat(x, x), lambda F, x: F.stack(x, x),
+    lambda F, x: F.linalg_gemm2(x, x), lambda F, x: F.linalg_gemm(x, x, x),
+])  # fmt: skip
+def test_arrays_without_a_dtype_are_of_float32_when_joined(joined):
+    assert joined(symbolic, symbolic.eye(2)).dtype == np.float32

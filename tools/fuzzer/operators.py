@@ -562,7 +562,7 @@ def _created(c: Chooser) -> str:
     size = c.size(x, axis)
     n = c.integer(1, 3)
     made = c.one_of(f"F.arange({size})", f"F.arange(0, {n}, 0.5)", f"F.eye({size})",
-                    f"F.eye({n}, {size}, 1)", f"F.linspace(-1.0, 2.0, {n + 1})",
+                    f"F.eye({n}, {size} + 1, 1)", f"F.linspace(-1.0, 2.0, {n + 1})",
                     f"F.zeros(({n}, {size}))", f"F.ones(({size},))",
                     f"F.full(({n},), {c.number()})", f"F.array([1.0, {c.number()}, -2.0])",
                     f"F.arange(1, {size}, 2)")  # fmt: skip
