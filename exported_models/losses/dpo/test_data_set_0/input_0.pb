@@ -1,1 +1,1 @@
-Bpolicy_chosenJŠöÀ£uNÀÀ;!p¾
+Bpolicy_chosenJ'”ì¿ÕJ:À­è¿zÑ'¾

@@ -1,1 +1,1 @@
-Bgrad_policy_chosenJW½d½5T½È–D½
+Bgrad_policy_chosenJC\½øFk½™Z½o“P½

@@ -1,1 +1,1 @@
-Bgrad_policy_rejectedJW=d=5T=È–D=
+Bgrad_policy_rejectedJC\=øFk=™Z=o“P=

@@ -1,1 +1,1 @@
-Bpolicy_rejectedJF4Ø¿ÏÒm¿pQ¿8WÀ
+Bpolicy_rejectedJzÃV¿C­¾¹Íê¾vZ­¿

@@ -1,1 +1,1 @@
-Breference_chosenJTr¿¹AÀß/¨¿Ğ³Ç¿
+Breference_chosenJ=H®½º…D¿÷ü¾DAí¾

@@ -1,1 +1,1 @@
-BlossJPB5TBBe÷ŒA
+BlossJF«)BdèBF!B9—æA

@@ -1,1 +1,1 @@
-Bgrad_policy_chosenJ`5@ÁÜiÁ˜(7Á«SÁ
+Bgrad_policy_chosenJKiPÁ2ôÁ›0KÁÍ+Á

@@ -1,1 +1,1 @@
-Bgrad_policy_rejectedJ`5@AÜiA˜(7A«SA
+Bgrad_policy_rejectedJKiPA2ôA›0KAÍ+A

@@ -1,1 +1,1 @@
-BrejectedJóíÀşgJ¿°Mš¿2×æ¿
+BrejectedJÊÓ¿¾†Á¾*e%¿ËÌˆ¿

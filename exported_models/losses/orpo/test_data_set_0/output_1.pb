@@ -1,1 +1,1 @@
-Bgrad_chosenJцЇ†ї—є‹їl€ї%!‰ї
+Bgrad_chosenJРE‡їpO•їаќЌїўbЉї

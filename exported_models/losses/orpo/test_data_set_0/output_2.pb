@@ -1,1 +1,1 @@
-Bgrad_rejectedJ‡2T=ÉM¾=Í(y==›=
+Bgrad_rejectedJü\=è>²9Ÿ=ŒŠ¼=
