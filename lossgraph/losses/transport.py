@@ -121,20 +121,21 @@ def sinkhorn(
     falling = max(iterations // 2, 1)
     shares = [[max(0.0, 1 - k / falling)] for k in range(1, iterations + 1)]
     _, columns = F.contrib.foreach(update, F.array(shares), F.zeros_like(b))
-    plan = a * b * F.exp((rows(columns, start) + columns - cost) / start)
-    plan = _rounded(F, plan, a, b)
+    plan = _rounded(F, F.exp((rows(columns, start) + columns - cost) / start), a, b)
     return F.sum(plan * F.where(possible, cost, F.zeros_like(cost)), axis=(1, 2))
 
 
-def _rounded(F: Any, plan: Any, a: Any, b: Any) -> Any:
-    """A plan of these masses near one that nearly has them: Altschuler, Weed, Rigollet (2017).
+def _rounded(F: Any, density: Any, a: Any, b: Any) -> Any:
+    """A plan of these masses near ``a b density``: Altschuler, Weed, Rigollet (2017).
 
     What a row or a column has too much is taken from it, and what is missing then goes from all
-    rows that lack to all columns that do.
+    rows that lack to all columns that do. How much too much is read off the densities, which a
+    mass of 0 has too, so that there is a derivative by it.
     """
-    for axis, mass in ((2, a), (1, b)):
-        total = F.sum(plan, axis=axis, keepdims=True)
-        plan = plan * F.minimum(safe_div(F, mass, total), 1.0)
+    for axis, others in ((2, b), (1, a)):
+        excess = F.sum(others * density, axis=axis, keepdims=True)
+        density = density * F.minimum(safe_div(F, F.ones_like(excess), excess), 1.0)
+    plan = a * b * density
     rows, columns = (
         mass - F.sum(plan, axis=axis, keepdims=True) for axis, mass in ((2, a), (1, b))
     )

@@ -44,7 +44,7 @@ def entmax(F: Any, logits: Any, label: Label, alpha: float = 1.5) -> Any:
     r = _above_limit(F, rate, logits)
     x = logits - F.stop_gradient(F.max(logits, axis=-1, keepdims=True))
     at = r if is_number(r) else F.stop_gradient(r)
-    log_p, short = _distribution(F, F.stop_gradient(x), at)
+    log_p, short = _distribution(F, x, at)
     p = _with_slopes(F, log_p, x, rate, r)
     hot = F.one_hot(label, logits.shape[-1], dtype=logits.dtype)
     # 0, and NaN for a label that is no class, for the gradient too
