@@ -82,8 +82,8 @@ class Entry:
         return tuple(name for name in group if name != self.name)
 
     @property
-    def range(self) -> Range:
-        """Between what its values lie, and where they are 0."""
+    def range(self) -> Range | None:
+        """Between what its values lie, and where they are 0; None of a loss of a user."""
         return RANGES[self.name]
 
     @property

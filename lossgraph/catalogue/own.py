@@ -42,6 +42,10 @@ class OwnEntry(Entry):
         return self.home
 
     @property
+    def range(self) -> None:
+        """Nobody has said between what its values lie."""
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options with their defaults; with their values, of a loss that was made."""
         return super().options if self.made is None else self.made.options

@@ -158,7 +158,7 @@ def _remarks(loss: PreparedLoss) -> Iterator[str]:
     left = [described(*item) for item in loss.examples.items() if item[0] not in there]
     remarks = {
         "Optional inputs, which these models have not": "; ".join(left),
-        "Range, for the default options": markdown(str(entry.range)),
+        "Range, for the default options": markdown(str(entry.range or "")),
         "Follows": f"`{entry.original}`" if entry.original else "",
         "Same loss, up to options, constant factors and reductions": ", ".join(
             f"`{name}`" for name in entry.same

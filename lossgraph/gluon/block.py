@@ -97,7 +97,13 @@ class Block(_Block):
 
 
 class HybridBlock(Block):
-    """Gluon's base of what can be compiled: here every block is."""
+    """Gluon's base of what can be compiled: here every block is.
+
+    Args:
+        prefix: Gluon's prefix of parameters' names, which has no effect.
+        params: Gluon's parameters to share, which have no effect.
+        **unknown: refused, with a list of the options that there are.
+    """
 
 
 def _held(parameter: Parameter) -> Parameter:

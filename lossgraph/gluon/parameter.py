@@ -16,7 +16,7 @@ __all__ = ["Constant", "Parameter", "ParameterDict"]
 class Parameter:
     """A parameter of a loss: an input of that name, which a call gives.
 
-    Attributes:
+    Args:
         name: its name.
         shape: its shape; None if that is not known yet.
         dtype: its dtype.

@@ -164,6 +164,8 @@ def std(
 @function()
 def L2Normalization(data: Operand, eps: float = 1e-10, mode: str = "instance") -> Symbol:
     """``x / sqrt(sum(x^2) + eps)``: over all but axis 0, over axis 1, or over axes 2 on."""
+    if not eps >= 0:
+        raise InputError(f"L2Normalization: eps: expected 0 or more, got {eps}")
     x = _floating(data)
     axes = {"instance": range(1, x.rank), "channel": (1,), "spatial": range(2, x.rank)}
     over = tuple(_chosen("mode", mode, axes))

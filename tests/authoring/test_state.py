@@ -13,6 +13,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import gluon, nn, optax
+from lossgraph.authoring.block import Block
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.authoring.state import frozen
 from support import assert_close
@@ -86,7 +87,7 @@ def test_what_computes_something_else_is_another_value(one, other) -> None:
 )  # fmt: skip
 def test_equal_values_are_equal_keys(value) -> None:
     again = copy.deepcopy(value)
-    if not isinstance(value, gluon.Block):
+    if not isinstance(value, Block):
         assert frozen(value) == frozen(again)
     assert hash(frozen(value)) == hash(frozen(value))
 

@@ -146,7 +146,7 @@ def test_the_same_losses_exist_in_several_namespaces() -> None:
 def test_losses_of_one_formula_are_known_to_be_the_same() -> None:
     """Read from the code: who calls one formula of ``losses`` in several namespaces."""
     formulas = {entry.name: set(formulas_of(entry)) for entry in entries()}
-    assert formulas["gluon.HuberLoss"] & formulas["optax.huber_loss"]
+    assert formulas["nn.HuberLoss"] & formulas["optax.huber_loss"]
     for one, other in combinations(entries(), 2):
         shared = formulas[one.name] & formulas[other.name]
         if shared and one.namespace != other.namespace and not {one.name, other.name} & PARTLY:

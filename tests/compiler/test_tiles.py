@@ -190,7 +190,7 @@ def test_tiles_of_ones_own(tiles, rows):
 
 @pytest.mark.parametrize("wrong", [-1, True, 2.0, "8"])
 def test_tiles_are_numbers_of_samples(wrong):
-    with pytest.raises(lg.InputError, match="tiles: expected a number of samples"):
+    with pytest.raises(lg.InputError, match="tiles: expected"):
         lg.compile(gluon.L2Loss(), PAIR, tiles=wrong)
 
 

@@ -83,11 +83,17 @@ def test_every_label_at_every_length(steps, classes, length):
 
 
 @pytest.mark.parametrize(
-    "shape", [(0, 3, 3), (2, 0, 3), (1, 1, 2), (2, 3, 1), (1, 4, 3), (3, 1, 4)]
+    "shape", [(0, 3, 3), (2, 0, 3), (1, 1, 2), (1, 4, 3), (3, 1, 4)]
 )
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_small_and_empty_shapes(shape, length):
     both(gluon.CTCLoss(), *draw(shape, length))
+
+
+def test_the_blank_alone_leaves_no_class_for_labels():
+    pred, label = draw((2, 3, 1), 1)
+    with pytest.raises(lg.InputError, match="no classes to choose from"):
+        gluon.CTCLoss()(pred, label)
 
 
 def test_the_label_ends_at_the_first_padding():
@@ -348,7 +354,7 @@ def test_an_error_names_the_index_in_the_layout_of_the_labels():
 
 def test_wrong_ranks_are_refused():
     pred, label = draw((2, 4, 4))
-    with pytest.raises(lg.InputError, match="rank 3 and labels of rank 2"):
+    with pytest.raises(lg.InputError, match="pred of rank 3 and label of rank 2"):
         gluon.CTCLoss()(pred[0], label)
 
 

@@ -14,7 +14,11 @@ from lossgraph import gluon, losses, optax, reference
 from support import assert_close
 
 # Where optax has NaN for 0 times infinity, and lossgraph the limit.
-LIMITS = {"kl_divergence_with_log_targets-009"}
+LIMITS = {
+    "generalized_kl_divergence-009", "generalized_kl_divergence-010", "kl_divergence-009",
+    "kl_divergence-010", "kl_divergence_with_log_targets-009", "poly_loss_cross_entropy-026",
+    "poly_loss_cross_entropy-027", "softmax_cross_entropy-006", "softmax_cross_entropy-007",
+}  # fmt: skip
 # bfloat16 is stored as float32, and engines have few kernels for it
 CASES = [
     case
@@ -289,11 +293,11 @@ def test_masked_rows_have_no_loss_and_no_gradient():
     assert (grads["logits"][~where] == 0).all()
 
 
-def test_masked_labels_have_no_gradient_or_as_optax_has_it():
+def test_masked_labels_have_no_gradient():
     where = np.array([[True, False, True], [True, True, True]])
     for loss, outside in (
         (losses.poly_cross_entropy, 0.0),
-        (optax.poly_loss_cross_entropy, np.nan),
+        (optax.poly_loss_cross_entropy, 0.0),
     ):
         _, grads = loss.value_and_grad(PREDICTIONS, ONE_HOT, where=where, wrt=("labels",))
         assert_close(grads["labels"][~where], np.array([outside], np.float32))

@@ -224,7 +224,7 @@ def test_equality_is_an_operator() -> None:
         ("F.diag(x, k=5)", "diagonal 5 does not exist"),
         ("bool(x)", "one element is needed"),
         ("x[5]", "out of bounds"),
-        ("x[F.array([0])]", "cannot index by Array"),
+        ("x[F.array([0]) > 0]", "use F.where"),
     ],
 )
 def test_error_says_what_is_wrong(expr: str, message: str) -> None:

@@ -115,7 +115,7 @@ def test_outputs_are_written_in_place(compiled):
         ({"loss": np.empty(2)}, "expected float32"),
         ({"value": np.empty(2, np.float32)}, "the outputs are"),
         ({"grad_pred": np.empty((3, 2), np.float32).T}, "C-contiguous"),
-        (np.empty(2, np.float32), "expected arrays by output name"),
+        (np.empty(2, np.float32), "out: expected a mapping of names"),
     ],
 )
 def test_wrong_out_arrays_are_refused(compiled, out, says):
