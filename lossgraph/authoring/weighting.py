@@ -115,10 +115,11 @@ def _broadcast(F: Any, loss: Any, weight: Any, label: Any, name: str) -> Any:
     for surely in (True, False):
         for target in targets:
             if broadcasts(weight.shape, target.shape, surely):
-                spread = weight if target is loss else F.broadcast_like(weight, target)
-                return F.masked_mul(
-                    spread if target is loss else F.reshape_like(spread, loss), loss
-                )
+                if target is loss:
+                    return F.masked_mul(weight, loss)
+                for _ in range(len(target.shape) - len(weight.shape)):
+                    weight = F.expand_dims(weight, axis=0)
+                return F.masked_mul(F.reshape_like(F.broadcast_like(weight, target), loss), loss)
     labels = "" if label is None else f", nor the label of shape {shown(label.shape)}"
     raise InputError(
         f"{name} of shape {shown(weight.shape)} fits neither the losses, of shape "

@@ -62,6 +62,15 @@ class NodeBuilder:
         """What sums may be of so many numbers that float32 loses digits."""
         return self._target.long_sums
 
+    @property
+    def may_choose(self) -> bool:
+        """Whether a graph may ask for lengths in ``If`` at run time: here, but not in all engines.
+
+        OpenVINO mixes up the memory of several of them in one graph, without a word (2026.4.1;
+        ``tools/conformance`` tells when that has been mended).
+        """
+        return not self._target.portable
+
     @staticmethod
     def is_faithful(operator: str, dtype: str) -> bool:
         """Whether the engine's kernel keeps NaN and infinities, or all digits of integers."""

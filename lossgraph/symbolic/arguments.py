@@ -237,10 +237,12 @@ def _sequence_of(item: Any) -> Check | None:
     one = _check_of(item)
     if one is None:
         return None
-    several = Check(
-        lambda v: isinstance(v, (list, tuple, range)) and all(map(one.holds, v)),
-        f"a sequence, each {one.words}",
-    )
+
+    def holds(value: Any) -> bool:
+        given = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
+        return isinstance(given, (list, tuple, range)) and all(map(one.holds, given))
+
+    several = Check(holds, f"a sequence, each {one.words}")
     return _any_of([one, several]) if item is str else several  # a name is a sequence of names
 
 

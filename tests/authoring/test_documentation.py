@@ -14,7 +14,8 @@ CLASSES = [
     getattr(module, name)
     for module in (gluon, nn)
     for name in module.__all__
-    if inspect.isclass(getattr(module, name)) and getattr(module, name) not in (gluon.Block, gluon.Constant)
+    if inspect.isclass(getattr(module, name))
+    and getattr(module, name) not in (gluon.Block, gluon.Constant)
 ]
 COMPOSED = [lg.masked, lg.mixup, lg.padded, lg.renamed, lg.uncertainty_weighted, lg.weighted_sum]
 

@@ -82,9 +82,7 @@ def test_every_label_at_every_length(steps, classes, length):
     assert (value[~infeasible & (pred_lengths > 0)] > 0).all()
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, 3, 3), (2, 0, 3), (1, 1, 2), (1, 4, 3), (3, 1, 4)]
-)
+@pytest.mark.parametrize("shape", [(0, 3, 3), (2, 0, 3), (1, 1, 2), (1, 4, 3), (3, 1, 4)])
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_small_and_empty_shapes(shape, length):
     both(gluon.CTCLoss(), *draw(shape, length))

@@ -46,6 +46,12 @@ SPECIAL = [
 OLD_ENGINE = {"Erf": np.nan, "Sqrt": np.inf}  # erf(NaN) is 1, sqrt(inf) is NaN
 
 
+def operators_in(graph):
+    """How many operators a graph of ONNX has, with those of its subgraphs."""
+    inner = (a.g for node in graph.node for a in node.attribute if a.HasField("g"))
+    return len(graph.node) + sum(map(operators_in, inner))
+
+
 def assert_close(actual, expected, dtype=None, tolerance=None):
     """Equal within the table's tolerance; NaN equals NaN, shapes are equal."""
     actual, expected = np.asarray(actual), np.asarray(expected)

@@ -85,8 +85,11 @@ def test_along_long_rows(name, dtype):
             exact = wide - np.log(np.sum(np.exp(wide), axis=1, keepdims=True))
             exact = np.exp(exact) if name == "softmax" else exact
         tolerance = RIGHT if dtype == "float32" else (1e-3, 1e-7)
-        for run in both:
-            assert_close(run(x), exact, tolerance=tolerance)
+        run, exported = both
+        assert_close(run(x), exact, tolerance=tolerance)
+        if name == "softmax" and dtype == "float32":  # a portable graph has the engine's own
+            tolerance = (1e-4, 0)
+        assert_close(exported(x), exact, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

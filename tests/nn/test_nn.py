@@ -204,7 +204,11 @@ BAD_ARRAYS = [
     (nn.CrossEntropyLoss(), (X, X[:2]), r"target: expected the shape of input, \(4, 3\)"),
     (nn.CrossEntropyLoss(weight=W[:2]), (X, Y), r"weight: .* the classes, \(3,\), got \(2,\)"),
     (nn.CrossEntropyLoss(), (X[:, :0], Y), "there are no classes to choose from"),
-    (nn.BCELoss(), (np.abs(X) / 9, np.abs(X[:1]) / 9), r"target: expected the shape of input, \(4, 3\), got \(1, 3\)"),
+    (
+        nn.BCELoss(),
+        (np.abs(X) / 9, np.abs(X[:1]) / 9),
+        r"target: expected the shape of input, \(4, 3\), got \(1, 3\)",
+    ),
     (nn.BCEWithLogitsLoss(), (X, X, X[None]), "weight of shape .* does not broadcast"),
     (nn.BCEWithLogitsLoss(pos_weight=W[:2]), (X, X), "pos_weight of shape"),
     (nn.MultiLabelSoftMarginLoss(), (X[0, 0], X[0, 0]), "takes input"),

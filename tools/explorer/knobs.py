@@ -70,7 +70,7 @@ SCALES = {
     "sinkhorn.epsilon": Scale(0.02, 2, log=True),
     "smooth": Scale(0, 2),
     "SmoothL1Loss.beta": Scale(0, 5),
-    "smoothing_parameter": Scale(0, 1),
+    "smoothing_parameter": Scale(0, 0.99),
     "symmetric_cross_entropy.beta": Scale(0, 4),
     "target": Scale(0, 3),
     "temperature": Scale(0.05, 10, log=True),

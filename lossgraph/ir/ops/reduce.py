@@ -404,6 +404,8 @@ def _unless_long(b: Any, node: Expr, x: str, operator: str, by_sums: Callable[..
         return str(b.add(operator, x, axis=axes[0]))
     if static:
         return by_sums(b, node, x)
+    if not b.may_choose:
+        return str(b.add(operator, x, axis=axes[0]))
     return str(
         b.choose(
             b.add("Greater", b.scalar_size(length), b.const(LONG_SOFTMAX, "int64")),
