@@ -333,7 +333,7 @@ def _in_any_blocks(b: Any, x: str, plan: _Plan) -> str:
 
 
 def _sum_of_blocks(b: Any, x: str, shape: str, count: str, plan: _Plan) -> str:
-    """The sum, ``shape`` being that of ``x`` with its group in blocks, of which there are so many."""
+    """The sum, ``shape`` being that of ``x`` with its group in blocks, ``count`` of them."""
     rank, blocks = len(plan.before), b.reshape_to(x, shape)
     if not (plan.after or plan.others):
         total = _of_many_rows(b, b.reduce("ReduceSum", blocks, [rank + 1], keepdims=0), count)
