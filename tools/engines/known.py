@@ -28,6 +28,10 @@ class Known(NamedTuple):
     why: str
 
 
+_MEMORY = (
+    "it plans the memory of a Scan at the first run, and the second one is wrong: "
+    "`enable_mem_pattern = False` in the session's options helps"
+)
 _TIES = "its TopK takes equal numbers in any order, where ONNX says the first one first"
 _STACKED = (
     "of what a Scan stacks along dims that have names it keeps one element; right with --static"
@@ -61,13 +65,9 @@ KNOWN = (
     Known("iree", "CTC", "'torch.prim.Loop' op along control flow edge", _STATES),
     Known("onnxruntime-1.16", "", "N=0: ", _NOTHING),
     Known("onnxruntime-1.16", "CTCLoss, empty axes", "L=0: ", _NOTHING),
-    Known(
-        "onnxruntime-1.16",
-        "losses.sinkhorn training",
-        "",
-        "it plans the memory of a Scan at the first run, and the second one is wrong: "
-        "`enable_mem_pattern = False` in the session's options helps",
-    ),
+    Known("onnxruntime-1.16", "losses.sinkhorn training", "", _MEMORY),
+    Known("onnxruntime-1.16", "optax.ctc_loss training", "", _MEMORY),
+    Known("onnxruntime-1.16", "nn.LinearCrossEntropyLoss", "", _MEMORY),
 )
 
 
