@@ -68,7 +68,9 @@ def at_edge_cases(case: Case, sizes: Sizes, seed: int) -> dict[str, Array]:
     kinds = {name: example.values for name, example in examples_of(case.block).items()}
     large = 100.0 if case.loss in _PRODUCTS else 1e4
     mixed = mixed_edges(typical(case, sizes, seed), kinds, large)
-    return {name: np.minimum(x, _MOST.get(case.loss, np.inf)) for name, x in mixed.items()}
+    if case.loss not in _MOST:
+        return mixed
+    return {name: np.minimum(x, x.dtype.type(_MOST[case.loss])) for name, x in mixed.items()}
 
 
 @dataclass(frozen=True)
