@@ -194,16 +194,21 @@ class RuleSet:
         self.rules = tuple(rules)
         self.fold = fold
         self.computed = computed
-        self._by_op: dict[Op, list[Rule]] = {}
+        # With the operations of the arguments that a rule needs: most rules are ruled out by them.
+        self._by_op: dict[Op, list[tuple[Rule, frozenset[Op]]]] = {}
         for rule in rules:
-            self._by_op.setdefault(rule.pattern.op, []).append(rule)
+            needed = frozenset(a.op for a in rule.pattern.args if isinstance(a, PatternNode))
+            self._by_op.setdefault(rule.pattern.op, []).append((rule, needed))
 
     def apply(self, node: Expr) -> tuple[Expr, str] | None:
         """What ``node`` becomes by the first law that changes it, and that law."""
         folded = self.fold(node) if self.fold else None
         if folded is not None:
             return folded, "fold"
-        for rule in self._by_op.get(node.op, ()):
+        given = {arg.op for arg in node.args}
+        for rule, needed in self._by_op.get(node.op, ()):
+            if not needed <= given:
+                continue
             for bindings in match(rule.pattern, node, {}):
                 if rule.check is not None and not rule.check(**bindings):
                     continue
