@@ -17,6 +17,16 @@ def _random_numbers_of_its_own(request, monkeypatch):
         monkeypatch.setattr(module, "RNG", np.random.default_rng(seed))
 
 
+def pytest_collection_modifyitems(items):
+    """Skip what the oldest engine and the oldest onnx cannot do."""
+    from oldest import reason_to_skip  # which needs the engine
+
+    for item in items:
+        why = reason_to_skip(item.nodeid)
+        if why:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, driven as the tools drive it."""

@@ -393,6 +393,8 @@ def one_of(what: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 def axis_of(axis: int, ndim: int) -> int:
     """An axis counted from the front."""
+    if not isinstance(axis, (int, np.integer)):
+        raise InputError(f"axis: expected an int, got {describe(axis)}")
     if not -ndim <= axis < ndim:
         raise InputError(f"axis {axis} is out of bounds: the array has {ndim} axes")
     return axis % ndim

@@ -44,7 +44,10 @@ def index_add(data: Array, index: Array, source: Array, axis: int = 0, alpha: fl
 @operator
 def boolean_mask(data: Array, index: Any, axis: int = 0) -> Array:
     """The slices along an axis where a mask is not zero."""
-    mask = np.asarray(index.value if isinstance(index, Array) else index) != 0
+    mask = np.asarray(index.value if isinstance(index, Array) else index)
+    if mask.dtype.kind not in "biuf":
+        raise InputError(f"index: expected a mask, got {type(index).__name__}")
+    mask = mask != 0
     along = axis_of(axis, raw(data).ndim)
     if mask.shape != raw(data).shape[along : along + 1]:
         raise InputError("the mask has not the length of the axis")

@@ -58,7 +58,12 @@ def _unary(
     def vjp(ct: Expr, out: Expr, x: Expr) -> tuple[Expr]:
         return (ct * slope(x, out),)
 
-    return register(Op(name, float_only, ref, vjp, lower, (domain,), batching=pointwise, **traits))
+    def in_its_dtype(x: Array) -> Array:  # which NumPy 1.26 widens for scalars
+        return np.asarray(ref(x)).astype(x.dtype)
+
+    return register(
+        Op(name, float_only, in_its_dtype, vjp, lower, (domain,), batching=pointwise, **traits)
+    )
 
 
 def _log1m_exp_ref(x: Array) -> Array:
