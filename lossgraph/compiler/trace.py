@@ -127,7 +127,7 @@ def _output(value: Any, types: Mapping[str, TensorType]) -> Expr:
 def _constraints(roots: Sequence[Expr]) -> tuple[Constraint, ...]:
     demanded: dict[Constraint, None] = {}
     for node in toposort(roots):
-        demanded.update(dict.fromkeys(node.constraints))
+        demanded.update(dict.fromkeys(sorted(node.constraints, key=str)))  # they have no order
         if node.op.has_body:
             demanded.update(dict.fromkeys(_constraints(node.attrs["body"].outputs)))
     return tuple(demanded)

@@ -13,6 +13,7 @@ from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.catalogue import Entry, entries
 from lossgraph.deploy.example_inputs import draw_inputs
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy before 2.2
 every_loss = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 
 

@@ -23,6 +23,7 @@ USUAL: Mapping[str, list[Any]] = {
     "source": [0], "source_array": [[1.0, 2.0]], "start": [0], "stop": [3],
     "subscripts": ["ij->i"], "val": [1.0],
 }  # fmt: skip
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy before 2.2
 ARRAYS = [
     np.ones((3, 3), np.float32),
     np.ones(3, np.float32),
