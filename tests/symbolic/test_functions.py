@@ -200,3 +200,21 @@ def test_a_mask_that_is_an_input_is_refused_with_the_way_around():
         FunctionLoss(lambda F, x, m: F.boolean_mask(x, m)).program(
             {"x": ("float32", ("N", 2)), "m": ("bool", ("N",))}
         )
+
+
+def test_a_remainder_of_zero_by_what_is_positive_is_not_minus_zero():
+    x, y = np.array([-1.0, 1.0, -2.0, 0.0]), np.array([0.5, 0.5, 1.0, np.inf])
+    types = {"x": ("float64", (4,)), "y": ("float64", (4,))}
+    found = lg.compile(lambda F, x, y: x % y, types)(x, y)
+    assert not np.signbit(found).any()
+    assert (found == 0).all()
+
+
+def test_values_put_along_an_axis_whose_length_is_not_known_to_be_one():
+    def body(F, x, z):
+        diagonal = F.diag(x)
+        return F.put_along_axis(diagonal, z, diagonal, axis=0)
+
+    x, z = np.array([[0.5], [0.25]], np.float32), np.array([0])
+    value, _ = lg.value_and_grad(body, wrt="x")(x, z)
+    assert value.tolist() == [0.5]

@@ -200,8 +200,11 @@ def add_at(x: Expr, values: Expr, index: Expr, axis: int) -> Expr:
 def _scatter_infer(
     x: TensorType, index: TensorType, values: TensorType, *, axis: int
 ) -> TensorType:
-    if values != _pick_infer(x, index, axis=axis, unique_indices=True):
+    wanted = _pick_infer(x, index, axis=axis, unique_indices=True)
+    if values.dtype != wanted.dtype or values.rank != wanted.rank:
         raise InputError("expected a value for each index, in the dtype of the array")
+    for dim, other in zip(values.shape, wanted.shape, strict=True):
+        require_equal(dim, other)
     return x
 
 

@@ -57,4 +57,6 @@ def lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
     zero, rest = b.const(0, node.dtype), b.add("Mod", x, y, fmod=1)
     other_sign = b.add("Xor", b.add("Less", rest, zero), b.add("Less", y, zero))
     wrong = b.add("And", other_sign, b.add("Not", b.add("Equal", rest, zero)))
-    return str(b.add("Where", wrong, b.add("Add", rest, y), rest))
+    found = b.add("Where", wrong, b.add("Add", rest, y), rest)
+    of_divisor = b.add("Mul", zero, b.add("Sign", y))  # a remainder of 0 has its sign too
+    return str(b.add("Where", b.add("Equal", rest, zero), of_divisor, found))
