@@ -8,6 +8,7 @@ the same bytes in every run, and on every machine but for last bits of outputs i
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -172,6 +173,8 @@ def same(name: str, there: bytes, wanted: bytes) -> bool:
     Other machines and versions of NumPy may have other last bits of an exponential in float64,
     which rounding to float32 hides, almost always.
     """
+    if name.endswith("/manifest.json"):  # whose digests of outputs differ as those do
+        return _without_outputs(there) == _without_outputs(wanted)
     if there == wanted or f"/{DATA}/output_" not in name:
         return there == wanted
     one, other = map(onnx.TensorProto.FromString, (there, wanted))
@@ -179,6 +182,11 @@ def same(name: str, there: bytes, wanted: bytes) -> bool:
         return False
     arrays = numpy_helper.to_array(one), numpy_helper.to_array(other)
     return np.allclose(*arrays, rtol=1e-6 if one.data_type == one.FLOAT else 1e-11, atol=1e-11)
+
+
+def _without_outputs(manifest: bytes) -> dict[str, str]:
+    digests = json.loads(manifest)["sha256"]
+    return {name: digest for name, digest in digests.items() if "/output_" not in name}
 
 
 def write(root: Path, wanted: Mapping[str, bytes]) -> None:
