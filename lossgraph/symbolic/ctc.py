@@ -102,20 +102,32 @@ def ctc_loss(
     Returns:
         (N,). Labels and lengths that are none are refused, or NaN in a graph.
     """
-    if label_lengths is None:
-        ended = F.cumsum(labels == (0 if blank_first else -1), axis=1)
-        label_lengths = F.sum(ended == 0, axis=1)
-    lengths = F.cast(label_lengths, "int64")
+    lengths = label_lengths_of(F, labels, label_lengths, 0 if blank_first else -1)
     places = labels - 1 if blank_first else labels  # among the classes that are no blank
     places, known = checked_labels(F, places, lengths, logits.shape[2] - 1, logits)
     labels = places + 1 if blank_first else places
+    blank = 0 if blank_first else logits.shape[2] - 1
+    return loss_of_known(F, logits, labels, known, lengths, blank, input_lengths)
+
+
+def label_lengths_of(F: Any, labels: Any, label_lengths: Any, padding: int) -> Any:
+    """The lengths as int64; where they are None labels end at the first padding."""
+    if label_lengths is None:
+        ended = F.cumsum(labels == padding, axis=1)
+        label_lengths = F.sum(ended == 0, axis=1)
+    return F.cast(label_lengths, "int64")
+
+
+def loss_of_known(
+    F: Any, logits: Any, labels: Any, known: Any, lengths: Any, blank: Any, input_lengths: Any
+) -> Any:
+    """The loss of labels that have been checked; ``known`` is 1, or NaN for those that are none."""
     if input_lengths is not None:  # what lies past the end may be anything
         input_lengths = F.cast(input_lengths, "int64")
         known = known * in_range(F, input_lengths, logits.shape[1] + 1, logits)
         steps = F.arange(logits.shape[1], dtype="int64").reshape((1, -1, 1))
         running = F.broadcast_lesser(steps, input_lengths.reshape((-1, 1, 1)))
         logits = F.where(F.broadcast_like(running, logits), logits, F.zeros_like(logits))
-    blank = 0 if blank_first else logits.shape[2] - 1
     log_probs = F.log_softmax(logits, axis=-1)
     likelihood = known * ctc_log_likelihood(F, log_probs, labels, lengths, blank, input_lengths)
     impossible = likelihood <= LOG_ZERO / 2

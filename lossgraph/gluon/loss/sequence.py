@@ -76,23 +76,10 @@ class CTCLoss(Loss):
         blank = classes - 1
         if pred_lengths is None and label_lengths is None:
             classes = blank  # MXNet's own tests have the blank among labels where lengths are given
-        if label_lengths is None:
-            ended = F.cumsum(label == -1, axis=1)
-            label_lengths = F.sum(ended == 0, axis=1)
-        lengths = F.cast(label_lengths, "int64")
+        lengths = ctc.label_lengths_of(F, label, label_lengths, -1)
         in_place = self._label_layout == "TN"
         labels, known = ctc.checked_labels(F, label, lengths, classes, pred, in_place)
-        if pred_lengths is not None:  # what lies past the end may be anything
-            pred_lengths = F.cast(pred_lengths, "int64")
-            known = known * ctc.in_range(F, pred_lengths, pred.shape[1] + 1, pred)
-            steps = F.arange(pred.shape[1], dtype="int64").reshape((1, -1, 1))
-            running = F.broadcast_lesser(steps, pred_lengths.reshape((-1, 1, 1)))
-            pred = F.where(F.broadcast_like(running, pred), pred, F.zeros_like(pred))
-        likelihood = known * ctc.ctc_log_likelihood(
-            F, F.log_softmax(pred, axis=-1), labels, lengths, blank, pred_lengths
-        )
-        impossible = likelihood <= ctc.LOG_ZERO / 2
-        loss = F.where(impossible, F.zeros_like(likelihood), -likelihood)
+        loss = ctc.loss_of_known(F, pred, labels, known, lengths, blank, pred_lengths)
         return self._weigh(F, loss, sample_weight)
 
 

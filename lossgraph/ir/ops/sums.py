@@ -294,8 +294,6 @@ def _in_common_blocks(b: Any, x: str, plan: _Plan) -> str:
     The group's last axis is among them. Where none does, all numbers are added in float64.
     """
     length, common = b.sizes((product(plan.group),)), plan.blocks.common
-    if not b.may_choose:
-        return _in_any_blocks(b, x, plan)
     own = [dim for dim in {plan.group[-1]: 0, product(plan.group): 0} if isinstance(dim, Size)]
     if len(own) == 1 and not plan.others:
         own = []  # the whole group, which is long
