@@ -16,7 +16,7 @@ from ..passes import autodiff
 from ..passes.rewrite import rewrite
 from ..passes.rules import STABILIZE
 from .outputs import Output, gradient_outputs, value_outputs
-from .program import Program, finished
+from .program import Program, finished, inputs_of_gradients
 
 
 def with_gradients(program: Program, wrt: Sequence[str]) -> Program:
@@ -29,7 +29,9 @@ def with_gradients(program: Program, wrt: Sequence[str]) -> Program:
         raise InputError(f"the program has gradients by {list(program.wrt)} among its outputs")
     values = [output.expr for output in program.differentiable if output.kind == "value"]
     ones = [full(1.0, value.dtype, value.shape) for value in values]
-    gradients = dict(zip(wrt, autodiff.vjp(values, ones, _inputs(program, wrt)), strict=True))
+    gradients = dict(
+        zip(wrt, autodiff.vjp(values, ones, inputs_of_gradients(program.inputs, wrt)), strict=True)
+    )
     return _derived(program, (*program.differentiable, *gradient_outputs(gradients)))
 
 
@@ -47,21 +49,13 @@ def pullback(program: Program, wrt: Sequence[str]) -> Program:
         raise GradientError(f"{program.name} computes integers, which have no gradient")
     cotangents = _cotangents(program, outputs)
     stable = rewrite([output.expr for output in outputs], STABILIZE)
-    pulled = autodiff.vjp(stable, cotangents, _inputs(program, wrt))
+    pulled = autodiff.vjp(stable, cotangents, inputs_of_gradients(program.inputs, wrt))
     derived = _derived(program, value_outputs(pulled, several=True))
     return replace(derived, inputs=(*program.inputs, *cotangents), several=True)
 
 
 def _derived(program: Program, outputs: tuple[Output, ...]) -> Program:
     return replace(program, differentiable=outputs, typed_outputs=finished(outputs))
-
-
-def _inputs(program: Program, wrt: Sequence[str]) -> list[Expr]:
-    by_name = {node.attrs["name"]: node for node in program.inputs}
-    for name in wrt:
-        if name not in by_name:
-            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
-    return [by_name[name] for name in wrt]
 
 
 def _cotangents(program: Program, outputs: Sequence[Output]) -> list[Expr]:

@@ -234,17 +234,26 @@ def _gradients(
     """The gradients of the sum of the values, or of what cotangents weigh them by, by inputs."""
     if not grad:
         return {}
-    by_name = {node.attrs["name"]: node for node in inputs}
-    for name in grad:
-        if name not in by_name:
-            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
+    wrt = inputs_of_gradients(inputs, grad)
     if len(set(grad)) != len(grad):
         raise InputError(f"the gradients {tuple(grad)} name an input twice")
     if not all(value.type.is_float for value in values):
         raise GradientError("a value of integers has no gradient")
     ones = [full(1.0, value.dtype, value.shape) for value in values]
-    wrt = [by_name[name] for name in grad]
     return dict(zip(grad, autodiff.vjp(values, cotangents or ones, wrt), strict=True))
+
+
+def inputs_of_gradients(inputs: Sequence[Expr], names: Sequence[str]) -> list[Expr]:
+    """The inputs of these names.
+
+    Raises:
+        InputError: for a name that no input has.
+    """
+    by_name = {node.attrs["name"]: node for node in inputs}
+    for name in names:
+        if name not in by_name:
+            raise InputError(f"no gradient for {name!r}: the inputs are {sorted(by_name)}")
+    return [by_name[name] for name in names]
 
 
 @dataclass(frozen=True)
