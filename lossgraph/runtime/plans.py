@@ -158,7 +158,7 @@ class ShardedPlan(_WritingPlan):
         super().__init__(program, pool, sizes)
         self._run_shards = partial(
             sharded.run,
-            partial(sessions.for_shard, sizes),
+            partial(sessions.for_shard, sessions.shard_target(sizes)),
             shards=sharded.shards(sizes),
             sizes=sizes,
         )

@@ -102,11 +102,14 @@ class SessionCache:
         )
         return self._load(model, self._providers, self._threads)
 
-    def for_shard(self, sizes: Mapping[str, int], thread: int, tiled: bool) -> LoadedModel:
-        """The session of a thread for its shards: in one they would wait for its memory."""
+    def shard_target(self, sizes: Mapping[str, int]) -> Target:
+        """What the graph of shards is made for; asked once a plan, since it walks the graph."""
         assert self.batch is not None
         sums = long_sums(self.batch.per_shard.values(), sizes)
-        target = replace(SHARD_TARGET, finite=self.finite, long_sums=sums)
+        return replace(SHARD_TARGET, finite=self.finite, long_sums=sums)
+
+    def for_shard(self, target: Target, thread: int, tiled: bool) -> LoadedModel:
+        """The session of a thread for its shards: in one they would wait for its memory."""
         key = thread, tiled, target
         if key not in self._for_shard:
             self._for_shard[key] = self._load(self._shard_model(tiled, target), None, 1)
