@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
 from .c_text import Names, index_text, number_text, size_text
-from .index import Clamped, Index, LoopVar, Lookup, address
+from .index import Clamped, Index, Lookup, LoopVar, address
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
-from .values import Buffer, Input, Load, Table, Value, needed
+from .values import Buffer, Input, Load, Value, needed
 from .vectorize import Variant, stride_of
 
 BLOCK = 4096  # elements that are added in float32 before the sum goes on in float64
@@ -88,12 +88,10 @@ class LoopWriter:
         for statement, name in totals.items():
             self._line(f"sums[{self._sums[statement]}] = {name};")
 
-    def _loop(self, loop: Loop) -> None:
-        self._hoist(loop)
-        totals = self._reduced(loop, "0", self._size(loop.var.size))
-        for statement, name in totals.items():
-            if self._is_outermost(statement, loop.var):
-                self._finished(statement, name)
+    def statements(self, found: Sequence[Statement]) -> None:
+        """Statements outside of all loops."""
+        for statement in found:
+            self._store(statement)
 
     def _reduced(self, loop: Loop, first: str, last: str) -> dict[Statement, str]:
         """Write a loop; the names of what it combines."""
@@ -143,9 +141,7 @@ class LoopWriter:
             self._line(f"const int64_t {end} = {limit};")
             for statement in sums:
                 self._line(f"V {own[statement]} = lg_splat({_START[statement.store.how]});")
-            copies = [
-                {s: f"{name}_{copy}" for s, name in own.items()} for copy in range(1, unroll)
-            ]
+            copies = [{s: f"{name}_{copy}" for s, name in own.items()} for copy in range(1, unroll)]
             for names in copies:
                 for statement, name in names.items():
                     self._line(f"V {name} = lg_splat({_START[statement.store.how]});")
@@ -171,9 +167,7 @@ class LoopWriter:
             if statement not in sums:
                 self._line(f"{name} = {_OF_LANES[statement.store.how]}({own[statement]});")
 
-    def _vector(
-        self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str
-    ) -> None:
+    def _vector(self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str) -> None:
         """The body of a loop for the lanes of one vector."""
         name = self._variables[loop.var] = self._name("i")
         self._lanes = Lanes(loop.var, count, count == "LG_LANES")
@@ -225,11 +219,7 @@ class LoopWriter:
         if how in ("sum", "prod"):
             self._line(f"{total} {'+' if how == 'sum' else '*'}= {value};")
         else:
-            both = f"lg_{how}(lg_splat({total}), lg_splat({value}))"
-            self._line(f"{total} = lg_first({both});")
-
-    def _is_outermost(self, statement: Statement, var: LoopVar) -> bool:
-        return next(v for v in statement.loops if statement.is_reduced(v)) is var
+            self._line(f"{total} = (R)lg_{how}_of_two({total}, {value});")
 
     def _finished(self, statement: Statement, total: str) -> None:
         """A total becomes the value of its buffer."""
@@ -441,7 +431,7 @@ class LoopWriter:
         if isinstance(source, Buffer):
             return self._load_buffer(source, load)
         array = f"in{source.number}" if isinstance(source, Input) else f"table{source.number}"
-        stored = STORED[source.dtype] if isinstance(source, (Input, Table)) else ""
+        stored = STORED[source.dtype]
         place = address(load.indices, load.shape)
         return self._read(value.kind == "real", array, stored, place)
 
