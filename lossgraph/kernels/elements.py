@@ -154,7 +154,8 @@ class Elements:
         if function in _LOGICAL:
             return self._value(function, args, None, "mask")
         if function in _COMPARISONS:
-            return self._value(function, self._alike(args), None, "mask")
+            args = tuple(map(self._integer, self._alike(args)))
+            return self._value(function, args, None, "mask")
         if function in ("+", "-", "*"):
             args = self._alike(args)
             return self._value(function, args, None, args[0].kind)
