@@ -16,6 +16,8 @@ from ..compiler.program import Program
 from ..ir.expr import Expr, is_input, is_literal, registered, toposort, transform
 from ..ir.kernel_forms import Elementwise, Formula, Reduction
 from ..passes.costs import Target
+from ..passes.rewrite import rewrite
+from ..passes.rules import FUSING
 from .elements import Elements, KernelUnsupportedError
 from .index import Indices
 from .layout import Layout
@@ -44,7 +46,8 @@ class Kernel:
     def __init__(self, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
-        self.decomposed = dict(zip(self.outputs, decomposed(list(outputs.values())), strict=True))
+        roots = decomposed(rewrite(list(outputs.values()), FUSING))
+        self.decomposed = dict(zip(self.outputs, roots, strict=True))
         self._elements = Elements(
             {node: i for i, node in enumerate(self.inputs)}, f"float{self.bits}"
         )

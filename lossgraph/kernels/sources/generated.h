@@ -22,6 +22,14 @@ static inline int64_t lg_inside(int64_t i, int64_t size) {
 #define lg_iclamp(i, low, high) \
   lg_iwhere((i) < (low), low, lg_iwhere((i) > (high), high, i))
 
+/* The product of all lanes: a macro, as the width of V is that of the place of use. */
+#define lg_product(x)                                                        \
+  ({                                                                         \
+    double product_ = 1;                                                     \
+    for (int i_ = 0; i_ < LG_LANES; i_++) product_ *= (double)(x)[i_];       \
+    product_;                                                                \
+  })
+
 /* One element, in every lane. */
 #define lg_load_one_f32(p) lg_splat((R)*(p))
 #define lg_load_one_f64(p) lg_splat((R)*(p))
