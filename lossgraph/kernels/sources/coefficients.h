@@ -25,8 +25,8 @@
 #define LG_ERF_64 0x1.06eba8214db69p-3, -0x1.812746b037a3dp-2, 0x1.ce2f21a048255p-4, -0x1.b82ce314ad86bp-6, 0x1.565bcd8037122p-8, -0x1.c02dd049ce2ddp-11, 0x1.f9a7b583a09e1p-14, -0x1.f551efd6dc3b4p-17, 0x1.c3a026012c5cdp-20, -0x1.e51fdb872c050p-23, 0x1.81f33d26f1d92p-24, -0x1.1036e92fe1219p-24, 0x1.21eed4950e1b3p-25, -0x1.710f5fbf948b8p-27, 0x1.a443a3e7b30f2p-30
 /* -log(erfc(x)) / x; error 0.00039 of 2^-24 */
 #define LG_ERF_FAR_32 0x1.20e4a20000000p+0f, 0x1.459f2a0000000p-1f, 0x1.abab520000000p-4f, -0x1.60d5280000000p-6f, 0x1.0651900000000p-9f, 0x1.bba27e0000000p-12f, -0x1.92ef7e0000000p-13f, 0x1.fb7a180000000p-16f, -0x1.f45d180000000p-20f
-/* (p(t) - p(0)) / t, with p(t) = exp(x^2) erfc(x) (x+3), t = 1/(x+3) - 3/16; error 0.58 of 2^-53 */
-#define LG_ERFC_64 0x1.91d847ba03625p+2, 0x1.9dc8f9a891216p+4, 0x1.436ff54fce8b7p+6, 0x1.5ffb09aab88ecp+7, 0x1.82cdebd0231f2p+7, -0x1.7a892f27fd930p+7, -0x1.dc7e9b4680f50p+9, -0x1.2291ae4a3f91dp+8, 0x1.dce6444ccd447p+11, 0x1.813b756492b90p+11, -0x1.1721b8a29b9cfp+14, -0x1.cfe95225a39f5p+13, 0x1.8a137cd83c842p+16, 0x1.fbd0bd04a38b5p+14, -0x1.5ed55a5ee4174p+19, 0x1.7c43b9642ff0bp+17, 0x1.39dbf12bcd47bp+23, 0x1.2e09492facb1cp+24, -0x1.7fc7ceba85727p+27, -0x1.1f4a2e228e13ap+30, 0x1.b65d1fa7a8ca6p+28, 0x1.0929352726d77p+34, 0x1.05d9ca8accfadp+35
+/* (p(t) - p(0)) / t, with p(t) = exp(x^2) erfc(x) (1+2x), t = 1/(x+3) - 3/16; error 0.39 of 2^-53 */
+#define LG_ERFC_64 0x1.664c8c403fa57p-1, -0x1.f546832b4f252p+1, -0x1.5b2886dbd39bcp+5, -0x1.b29d2b024cfc6p+7, -0x1.513b197254a52p+9, -0x1.2406eb8f00ab4p+10, -0x1.08d847f417a93p+6, 0x1.1683691c438ecp+12, 0x1.58278924a437cp+12, -0x1.edc57f1a6abe2p+13, -0x1.0c9e6466b289fp+15, 0x1.1ebec459d58fap+16, 0x1.5f6a6de913a1cp+17, -0x1.bcf61b47969c1p+18, -0x1.66c456c903d20p+19, 0x1.7c12a8aba9fa3p+21, -0x1.18f0e8b8ead97p+22, -0x1.ddd99a1317df6p+24, 0x1.141e1777fed04p+28, 0x1.2751e7485c585p+30, -0x1.cd72b52b0b928p+31, -0x1.cb37673d4482ap+34, -0x1.7761dfb09e9a5p+35
 /* (log((1+s)/(1-s)) - 2s - 2s^3/3) / s^5, of s^2; error 0.2 of 2^-53 */
 #define LG_ATANH_64 0x1.999999999999ap-2, 0x1.2492492491fb9p-2, 0x1.c71c71c84ec2dp-3, 0x1.745d166564807p-3, 0x1.3b13fd155a368p-3, 0x1.1104f79f625cdp-3, 0x1.e3444d4396334p-4, 0x1.bbdd79143ea57p-4
 /* (sinh(x) - x) / x^3, of x^2; error 0.001 of 2^-53 */
@@ -51,6 +51,8 @@
 #define LG_STIRLING_64 0x1.5555555555555p-4, -0x1.6c16c16c10398p-9, 0x1.a01a01752c398p-11, -0x1.381364be1b368p-11, 0x1.b947e11a12aa2p-11, -0x1.f599ed6196d95p-10, 0x1.9a83333eb16eap-8, -0x1.a800865c91369p-6, 0x1.ca57899db3133p-4, -0x1.a4556097885f9p-2, 0x1.06f35ed26fba4p+0, -0x1.3e976d351dd57p+0
 /* (log(x) - 1/(2x) - digamma(x)) x^2, of 1/x^2; error 0.041 of 2^-53 */
 #define LG_DIGAMMA_64 0x1.5555555555555p-4, -0x1.111111110cf78p-7, 0x1.041040e2d4615p-8, -0x1.1110ddfe54cbcp-8, 0x1.f0563dd9dc291p-8, -0x1.55e35401b1d4bp-6, 0x1.24bf93f30806dp-4, -0x1.25459c1c2a6d2p-3
+/* digamma(x) / (x - its zero), of x - 3/2; error 0.79 of 2^-53 */
+#define LG_DIGAMMA_NEAR_64 0x1.e6f0cbb873617p-1, -0x1.b1cb63005ee75p-2, 0x1.eca189b8e6b6dp-3, -0x1.2feeeb98ae69bp-3, 0x1.8512e59079d5dp-4, -0x1.fb44201fe44e2p-5, 0x1.4de9a9fb212cfp-5, -0x1.b9f8b471f7492p-6, 0x1.25647803fc8cbp-6, -0x1.8634ce32aecc4p-7, 0x1.03bfc94aa8486p-7, -0x1.5a1646300e21fp-8, 0x1.cd47261b795ebp-9, -0x1.3269a0910fd13p-9, 0x1.97abbb7696876p-10, -0x1.1a57b8871dba6p-10, 0x1.7de4ba01bd725p-11, -0x1.753a6aa3736d7p-12, 0x1.c875392569697p-13, -0x1.8bcd36f2b8a03p-12, 0x1.1859c957ce4f0p-12
 /* (trigamma(x) - 1/x - 1/(2x^2)) x^3, of 1/x^2; error 0.083 of 2^-53 */
 #define LG_TRIGAMMA_64 0x1.5555555555555p-3, -0x1.111111110efe0p-5, 0x1.8618617461cc5p-6, -0x1.111101ac66d35p-5, 0x1.3646b3a2d1134p-4, -0x1.0252c550caf50p-2, 0x1.1a950fcce37e8p+0, -0x1.1ea7d91d35743p+2
-#define LG_ERFC_FIRST 0x1.31bcfbbe161c9p+0
+#define LG_ERFC_FIRST 0x1.44d8cb79f77e5p+0

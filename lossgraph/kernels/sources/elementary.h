@@ -96,8 +96,8 @@ LG_FN V lg_sigmoid(V x) {
   V c = lg_larger(LG_EXP_LEAST, lg_neg(lg_abs(x)));
   LG_REDUCED(c);
   const V one = lg_splat(1);
-  V q = LG_EXP_LESS_1(LG_EXP), e = lg_scale_down(q + one, t), d = one + e, w = one / d;
-  q -= e - (d - one); /* nearly what the sum lost of the quotient */
+  V q = LG_EXP_LESS_1(LG_EXP), p = q + one, e = lg_scale_down(p, t), d = one + e, w = one / d;
+  q -= (e - (d - one)) * w * p; /* what the sum lost */
   return lg_where(x < lg_splat(0), lg_scale_down(lg_fma(w, q, w), t), w);
 }
 #if LG_FUSED

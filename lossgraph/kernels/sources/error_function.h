@@ -10,14 +10,15 @@ LG_FN V lg_erf(V x) {
 LG_BY_HALVES(erfc)
 LG_BY_HALVES(erfinv)
 #else
-/* e^-a^2 u p(u) with u = 1/(a+3), for a > 1/2. What an operation loses goes on as the second part
-   of the factor. Of a^2, the square of the upper half of a is exact. */
+/* e^-a^2 p / (1+2a), for a > 1/2. What an operation loses goes on as the second part of the factor.
+   Of a^2, the square of the upper half of a is exact. */
 LG_FN V lg_erfc_far(V a) {
-  const V c = lg_splat(LG_ERFC_FIRST);
-  V m = lg_smaller(lg_splat(28), a), d = m + lg_splat(3);
-  V u = lg_opaque(lg_splat(1) / d), back = lg_opaque(u * d);
-  V off = (lg_splat(1) - back) - lg_product_error(u, d, back) - u * (m - (d - lg_splat(3)));
-  V t = u - lg_splat(0.1875), y = lg_opaque(t * LG_POLYNOMIAL(t, LG_ERFC)), p = lg_opaque(c + y);
+  const V c = lg_splat(LG_ERFC_FIRST), one = lg_splat(1);
+  V m = lg_smaller(lg_splat(28), a), twice = m + m, d = twice + one;
+  V u = lg_opaque(one / d), back = lg_opaque(u * d);
+  V off = (one - back) - lg_product_error(u, d, back) - u * (one - (d - twice));
+  V e = m + lg_splat(3), v = one / e, t = (v - lg_splat(0.1875)) - v * v * (m - (e - lg_splat(3)));
+  V y = lg_opaque(t * LG_POLYNOMIAL(t, LG_ERFC)), p = lg_opaque(c + y);
   V f = lg_opaque(u * p), f_low = lg_product_error(u, p, f) + u * (y - (p - c)) + f * off;
   V upper = (V)((M)m & lg_isplat(-(INT64_C(1) << 27)));
   return lg_exp_times(f, f_low, -upper * upper, -(m - upper) * (m + upper));

@@ -13,12 +13,17 @@ LG_FN V lg_lgamma_positive(V x) {
   M first = x < one, second = x < lg_splat(2), near = x < lg_splat(3);
   V w = lg_where(first, x, lg_where(second, below, x - lg_splat(2)));
   V argument = lg_where(near & ~first, lg_where(second, one, below), x);
-  V logarithm = lg_log(argument), signed_logarithm = lg_where(first, -logarithm, logarithm);
-  V small = lg_fma(w * (w - one), LG_POLYNOMIAL(w, LG_GAMMA), signed_logarithm);
+  V low, logarithm = lg_log_parts(argument, &low);
+  low = lg_where(first, -low, low);
+  V small = lg_where(first, -logarithm, logarithm) + lg_fma(w * (w - one), LG_POLYNOMIAL(w, LG_GAMMA), low);
   V inverse = one / x, s = inverse * inverse;
   V tail = lg_fma(inverse, LG_POLYNOMIAL(s, LG_STIRLING), lg_splat(0x1.acfe390c97d69p-2)); /* (log(2 pi) - 1)/2 */
-  V large = lg_fma(x - lg_splat(0.5), logarithm - one, tail);
-  return lg_where(near, small, lg_where(x < lg_splat((R)INFINITY), large, x));
+  V factor = x - lg_splat(0.5), less = lg_opaque(logarithm - one);
+  low += (logarithm - less) - one;
+  V main = lg_opaque(factor * less), large = main + (lg_product_error(factor, less, main) + lg_fma(factor, low, tail));
+  V r = lg_where(near, small, lg_where(main < lg_splat((R)INFINITY), large, main));
+  r = lg_where(x == lg_splat(0), lg_splat((R)INFINITY), r);
+  return lg_where(x < lg_splat((R)INFINITY), r, x);
 }
 /* 1-x if x < 0 */
 LG_FN V lg_reflected(V x) { return lg_where(x < lg_splat(0), lg_splat(1) - x, x); }
@@ -30,18 +35,26 @@ LG_FN V lg_lgamma(V x) {
   V r = lg_splat(0x1.250d048e7a1bdp+0) - log_sine - y; /* log(pi) */
   return lg_where(below, lg_where(x == lg_floor(x), lg_splat((R)INFINITY), r), y);
 }
-/* Moved up by 8 below 8; the sum of 1/(x+k) as one quotient. */
+/* In [1, 2] (x - zero) p(x - 3/2); below 8 moved there, by a sum of 1/(x-k) as one quotient; from 8
+   on log(x) and a series. */
 LG_FN V lg_digamma_positive(V x) {
-  M near = x < lg_splat(8);
-  V sum = lg_splat(0), product = lg_splat(1);
-  for (int k = 0; k < 8; k++) {
-    V at = x + lg_splat(k);
-    sum = lg_fma(sum, at, product);
-    product *= at;
+  const V one = lg_splat(1);
+  M first = x < one;
+  V y = lg_where(first, x + one, x), sum = lg_splat(0), product = one;
+  for (int k = 0; k < 6; k++) {
+    M above = y > lg_splat(2);
+    V next = lg_where(above, y - one, y), factor = lg_where(above, next, one);
+    sum = lg_fma(sum, factor, (V)((M)product & above));
+    product *= factor;
+    y = next;
   }
-  V y = lg_where(near, x + lg_splat(8), x), inverse = lg_splat(1) / y, s = inverse * inverse;
-  V series = lg_log(y) - lg_fma(inverse, lg_splat(0.5), s * LG_POLYNOMIAL(s, LG_DIGAMMA));
-  return lg_where(near, series - sum / product, series);
+  sum = lg_where(first, lg_splat(-1), sum);
+  product = lg_where(first, x, product);
+  V distance = (y - lg_splat(0x1.762d86356be3fp+0)) - lg_splat(0x1.b86a722197829p-54);
+  V near = lg_fma(distance, LG_POLYNOMIAL(y - lg_splat(1.5), LG_DIGAMMA_NEAR), sum / product);
+  V inverse = one / x, s = inverse * inverse;
+  V far = lg_log(x) - lg_fma(inverse, lg_splat(0.5), s * LG_POLYNOMIAL(s, LG_DIGAMMA));
+  return lg_where(x < lg_splat(8), near, far);
 }
 LG_FN V lg_digamma(V x) {
   V y = lg_digamma_positive(lg_reflected(x));

@@ -2,10 +2,11 @@
 #if LG_BITS == 32
 #define LG_BY_HALVES(name) \
   LG_FN V lg_##name(V x) { return lg_of_halves(lg_##name##_64(lg_low_half(x)), lg_##name##_64(lg_high_half(x))); }
-/* |x|^y for y between float32's ends, by 2^-44 of itself */
+/* x^y for x > 0, to 2^-44 of itself */
 LG_FN V lg_power_of_positive(V x, V y) {
-  lg_vector_64 low = lg_exp_64(lg_low_half(y) * lg_log_64(lg_low_half(x)));
-  lg_vector_64 high = lg_exp_64(lg_high_half(y) * lg_log_64(lg_high_half(x)));
+  V b = lg_smaller(lg_splat(0x1p64f), lg_larger(lg_splat(-0x1p64f), y));
+  lg_vector_64 low = lg_exp_64(lg_low_half(b) * lg_log_64(lg_low_half(x)));
+  lg_vector_64 high = lg_exp_64(lg_high_half(b) * lg_log_64(lg_high_half(x)));
   return lg_of_halves(low, high);
 }
 LG_BY_HALVES(sinh)
