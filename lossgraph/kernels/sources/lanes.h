@@ -11,7 +11,6 @@ enum { LG_LANES = LG_BYTES / 8 };
 typedef R V __attribute__((vector_size(LG_BYTES)));
 typedef LG_INTEGER M __attribute__((vector_size(LG_BYTES)));
 typedef V LG_UNALIGNED __attribute__((aligned(1), may_alias));
-typedef M LG_IUNALIGNED __attribute__((aligned(1), may_alias));
 
 #define LG_SIGN lg_isplat(LG_BITS == 32 ? INT32_MIN : INT64_MIN)
 #define LG_MAGIC (LG_BITS == 32 ? (R)0x1.8p23 : (R)0x1.8p52) /* x + this: the integer next to x in the low bits */
