@@ -6,6 +6,7 @@ import ctypes
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,6 +101,7 @@ def make_session(
     model: onnx.ModelProto | bytes | str,
     providers: Any = None,
     threads: int | None = None,
+    libraries: Sequence[str | PathLike[str]] = (),
 ) -> Any:
     """An inference session on exactly the providers that were asked for.
 
@@ -107,6 +109,7 @@ def make_session(
         model: a model, its bytes or its path.
         providers: as ``resolve_providers`` takes them.
         threads: how many threads an operator may use on the CPU; None for all.
+        libraries: files with custom operators of the model, one for each domain.
 
     Raises:
         ProviderError: if ONNX Runtime would silently have used another one.
@@ -116,6 +119,8 @@ def make_session(
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised, which is enough said
     options.intra_op_num_threads = threads or 0
+    for library in libraries:
+        options.register_custom_ops_library(str(library))
     source = model if isinstance(model, (bytes, str)) else model.SerializeToString()
     session = ort.InferenceSession(source, options, providers=wanted)
     first = wanted[0][0] if isinstance(wanted[0], tuple) else wanted[0]
