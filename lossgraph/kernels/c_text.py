@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from ..ir.dims import Apply, Dim, Size
-from .index import Clamped, Index, LoopVar, Lookup, Quotient
+from .index import Clamped, Index, Lookup, LoopVar, Quotient
 
 Names = Mapping[str, str]  # of the named sizes
 

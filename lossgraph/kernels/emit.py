@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
 from .c_text import Names, index_text, number_text, size_text
-from .index import Clamped, Index, LoopVar, Lookup, address
+from .index import Clamped, Index, Lookup, LoopVar, address
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
 from .values import Buffer, Input, Load, Table, Value, needed
@@ -143,9 +143,7 @@ class LoopWriter:
             self._line(f"const int64_t {end} = {limit};")
             for statement in sums:
                 self._line(f"V {own[statement]} = lg_splat({_START[statement.store.how]});")
-            copies = [
-                {s: f"{name}_{copy}" for s, name in own.items()} for copy in range(1, unroll)
-            ]
+            copies = [{s: f"{name}_{copy}" for s, name in own.items()} for copy in range(1, unroll)]
             for names in copies:
                 for statement, name in names.items():
                     self._line(f"V {name} = lg_splat({_START[statement.store.how]});")
@@ -171,9 +169,7 @@ class LoopWriter:
             if statement not in sums:
                 self._line(f"{name} = {_OF_LANES[statement.store.how]}({own[statement]});")
 
-    def _vector(
-        self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str
-    ) -> None:
+    def _vector(self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str) -> None:
         """The body of a loop for the lanes of one vector."""
         name = self._variables[loop.var] = self._name("i")
         self._lanes = Lanes(loop.var, count, count == "LG_LANES")

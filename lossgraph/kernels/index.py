@@ -182,9 +182,7 @@ def reshaped(indices: Sequence[Index], shape: Sequence[Dim], before: Sequence[Di
     return tuple(found)
 
 
-def _groups(
-    shape: Sequence[Dim], before: Sequence[Dim]
-) -> Iterator[tuple[list[int], list[int]]]:
+def _groups(shape: Sequence[Dim], before: Sequence[Dim]) -> Iterator[tuple[list[int], list[int]]]:
     """Runs of axes of two shapes, but those of length one, that hold as many elements."""
     left = [i for i, dim in enumerate(shape) if dim != 1]
     right = [i for i, dim in enumerate(before) if dim != 1]

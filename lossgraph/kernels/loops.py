@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ..ir.dims import Dim
 from ..ir.expr import Expr
-from .index import ZERO, Index, Indices, LoopVar, index_of
+from .index import ZERO, Indices, LoopVar, index_of
 from .values import Buffer, Load, Value, needed
 
 At: TypeAlias = Callable[[Indices], Value]
