@@ -13,14 +13,18 @@ from ..errors import LossgraphError
 from ..ir.dims import Dim
 from ..ir.expr import Array, Expr, is_input, is_literal
 from ..ir.kernel_forms import Element, Elementwise, Reduction
-from .index import ZERO, Clamped, Index, Indices, Lookup, index_of
+from .index import ZERO, Clamped, Index, Indices, Lookup, index_of, reshaped
 from .values import Buffer, Input, Kind, Load, Source, Table, Value
 
+# What costs more than this to compute is kept where a second loop needs it: a number that is
+# written and read again costs about as much as four additions.
+WORTH_KEEPING = 4.0
+_MOST_INDICES = 16  # along an axis, each of which every element is compared with
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _LOGICAL = ("&", "|", "^", "~")
 
 
-class KernelUnsupported(LossgraphError):
+class KernelUnsupportedError(LossgraphError):
     """A program that is no kernel: an operation, a dtype or an access that kernels have not."""
 
 
@@ -38,15 +42,22 @@ class Elements:
         inputs: the place of each input.
         buffers: the nodes that are read from where they are kept.
         tables: the constant arrays that values read.
+        costly: the nodes of values that are worth keeping, by the number of the value.
     """
 
-    def __init__(self, inputs: Mapping[Expr, int]) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: Mapping[Expr, int], real: str) -> None:
+        self.inputs, self._real = inputs, real
+        self.costly: dict[int, Expr] = {}
         self.buffers: dict[Expr, Buffer] = {}
         self.tables: list[Array] = []
         self._tables: dict[Expr, Table] = {}
         self._values: dict[Any, Value] = {}
         self._elements: dict[tuple[Expr, Indices], Value] = {}
+
+    def forget(self) -> None:
+        """Make values anew, after the buffers have changed."""
+        self._elements.clear()
+        self.costly.clear()
 
     # --- nodes ---
 
@@ -70,13 +81,16 @@ class Elements:
         form = node.op.kernel
         if isinstance(form, Elementwise):
             args = [self.at(arg, aligned(indices, node, arg)) for arg in node.args]
-            return self.call(form.function, *args)
+            made = self.call(form.function, *args)
+            if form.cost > WORTH_KEEPING:
+                self.costly[made.number] = node
+            return made
         if isinstance(form, Element):
             value: Value = form.at(self, node, indices)
             return value
         if isinstance(form, Reduction):  # of axes of length one alone, or it had a buffer
             return self.at(node.args[0], indices)
-        raise KernelUnsupported(f"kernels have no form of the operation {node.op.name}")
+        raise KernelUnsupportedError(f"kernels have no form of the operation {node.op.name}")
 
     def _as_kind(self, dtype: str, loaded: Value) -> Value:
         kind = kind_of(dtype)
@@ -90,7 +104,8 @@ class Elements:
             item = array.reshape(()).item()
             return self.number(item) if kind_of(node.dtype) == "real" else self._whole(item)
         if node not in self._tables:
-            self._tables[node] = Table(len(self.tables))
+            dtype = self._real if kind_of(node.dtype) == "real" else "int64"
+            self._tables[node] = Table(len(self.tables), dtype)
             self.tables.append(array)
         kind = kind_of(node.dtype)
         loaded = self.load(self._tables[node], indices, node.shape, "int")
@@ -139,13 +154,20 @@ class Elements:
         if function in _LOGICAL:
             return self._value(function, args, None, "mask")
         if function in _COMPARISONS:
-            return self._value(function, self._alike(args), None, "mask")
+            args = tuple(map(self._integer, self._alike(args)))
+            return self._value(function, args, None, "mask")
         if function in ("+", "-", "*"):
             args = self._alike(args)
             return self._value(function, args, None, args[0].kind)
         if function in ("neg",) and args[0].kind != "real":
             return self.call("-", self.integer(0), args[0])
-        return self._value(function, tuple(self.real(arg) for arg in args), None, "real")
+        if any(arg.kind != "real" for arg in args):
+            raise KernelUnsupportedError(f"kernels have no {function} of integers")
+        if function == "exp" and _is_minus_abs(args[0]):
+            function = "exp_nonpositive"
+        if function == "log1p" and args[0].op == "exp_nonpositive":
+            function = "log1p_unit"
+        return self._value(function, args, None, "real")
 
     def where(self, condition: Value, x: Value, y: Value) -> Value:
         """One of two values."""
@@ -176,6 +198,18 @@ class Elements:
         """Whether a value is not zero."""
         return value if value.kind == "mask" else self.call("!=", value, self.integer(0))
 
+    def cast(self, value: Value, before: str, after: str) -> Value:
+        """A value in another dtype."""
+        if after == "bool":
+            return self.mask(value)
+        if kind_of(after) == "real":
+            return self.real(value)
+        return value if kind_of(before) == "int" else self.whole(value)
+
+    def clip(self, value: Value, low: float, high: float) -> Value:
+        """A real number limited to an interval; NaN stays."""
+        return self._value("clip", (self.real(value),), (repr(low), repr(high)), "real")
+
     def lookup(self, value: Value) -> Index:
         """An index that a value gives."""
         if value.op == "place" and isinstance(value.detail, Index):
@@ -187,6 +221,28 @@ class Elements:
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read only where it is inside of an axis."""
         return index_of(Clamped(index, size)) if index.terms else index
+
+    def is_inside(self, index: Index, size: Dim) -> Value:
+        """Whether an index is one of an axis."""
+        place = self.place(index)
+        below = self.call("<", place, self.size(size))
+        return self.call("&", self.call(">=", place, self.integer(0)), below)
+
+    def few(self, size: Dim) -> list[Index]:
+        """The indices of a short axis, each of which is looked at."""
+        if not isinstance(size, int) or size > _MOST_INDICES:
+            raise KernelUnsupportedError(
+                "kernels scatter a few elements of each row, not any number"
+            )
+        return [Index((), place) for place in range(size)]
+
+    def reshaped(self, indices: Indices, node: Expr) -> Indices:
+        """The indices of the argument of a reshape."""
+        return reshaped(indices, node.shape, node.args[0].shape)
+
+    def aligned(self, indices: Indices, node: Expr, arg: Expr) -> Indices:
+        """The indices of an argument that broadcasts."""
+        return aligned(indices, node, arg)
 
     def _integer(self, value: Value) -> Value:
         return self._value("to_int", (value,), None, "int") if value.kind == "size" else value
@@ -204,6 +260,10 @@ class Elements:
         if key not in self._values:
             self._values[key] = Value(op, args, detail, kind, len(self._values))
         return self._values[key]
+
+
+def _is_minus_abs(value: Value) -> bool:
+    return value.op == "neg" and value.args[0].op == "abs"
 
 
 def aligned(indices: Indices, node: Expr, arg: Expr) -> Indices:

@@ -16,19 +16,28 @@ from .c_text import Names, index_text, number_text, size_text
 from .index import Clamped, Index, Lookup, LoopVar, address
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
-from .values import Buffer, Input, Load, Table, Value, needed
+from .values import Buffer, Input, Load, Value, needed
 from .vectorize import Variant, stride_of
 
 BLOCK = 4096  # elements that are added in float32 before the sum goes on in float64
 
 _INFIX = ("+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
-_START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1"}
-_OF_LANES = {"sum": "lg_dsum", "max": "lg_max_of", "min": "lg_min_of"}
+_START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1", "log1p": "0"}
 STORED = {
     "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
     "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
     "uint16": "u16", "uint8": "u8", "bool": "bool",
 }  # fmt: skip
+_COMBINED = {
+    "sum": "{0} + {1}", "prod": "{0} * {1}", "max": "lg_max({0}, {1})", "min": "lg_min({0}, {1})",
+    "log1p": "lg_fma({0}, {1}, {0} + {1})",
+}  # fmt: skip
+_ADDED = {  # what the lanes of a block become, added to a total in float64
+    "sum": "{total} += lg_dsum({lanes});",
+    "prod": "{total} *= lg_product({lanes});",
+    "log1p": "{total} += lg_dsum(lg_log1p({lanes}));",
+}
+_FACTORS = 16  # that are multiplied for one logarithm, each at most 2
 _UNROLLED = ((14, 4), (40, 2))  # by what an element costs: as many independent sums hide latency
 
 
@@ -88,12 +97,10 @@ class LoopWriter:
         for statement, name in totals.items():
             self._line(f"sums[{self._sums[statement]}] = {name};")
 
-    def _loop(self, loop: Loop) -> None:
-        self._hoist(loop)
-        totals = self._reduced(loop, "0", self._size(loop.var.size))
-        for statement, name in totals.items():
-            if self._is_outermost(statement, loop.var):
-                self._finished(statement, name)
+    def statements(self, found: Sequence[Statement]) -> None:
+        """Statements outside of all loops."""
+        for statement in found:
+            self._store(statement)
 
     def _reduced(self, loop: Loop, first: str, last: str) -> dict[Statement, str]:
         """Write a loop; the names of what it combines."""
@@ -105,12 +112,14 @@ class LoopWriter:
             if self._lanes is not None:
                 self._line(f"V {name} = lg_splat({_START[how]});")
             else:
-                kind = "double" if how in ("sum", "prod") else "R"
-                self._line(f"{kind} {name} = {_START[how]};")
+                self._line(f"{'double' if how in _ADDED else 'R'} {name} = {_START[how]};")
         if vectors:
             self._over_vectors(loop, totals, first, last)
-        else:
-            self._one_by_one(loop, totals, first, last)
+            return totals
+        self._one_by_one(loop, totals, first, last)
+        for statement, name in totals.items():
+            if self._how(statement, loop) == "log1p":
+                self._line(f"{name} = lg_log1p({name});")
         return totals
 
     def _one_by_one(
@@ -124,30 +133,17 @@ class LoopWriter:
         self, loop: Loop, totals: Mapping[Statement, str], first: str, last: str
     ) -> None:
         """Blocks of vectors, and of each block what is left; sums of a block are in its lanes."""
-        start, end = self._name("j"), self._name("e")
-        own = {s: f"{name}_v" for s, name in totals.items()}
-        sums = [s for s in totals if s.store.how in ("sum", "prod")]
-        blocked = bool(sums) and loop.is_leaf and self._variant.rows is False
-        outer = self._name("b")
-        header = (
-            f"for (int64_t {outer} = {first}; {outer} < {last}; {outer} += {BLOCK}) {{"
-            if blocked
-            else f"{{ const int64_t {outer} = {first};"
-        )
-        for statement in totals:
-            if statement not in sums:
-                self._line(f"V {own[statement]} = lg_splat({_START[statement.store.how]});")
+        hows = {statement: self._how(statement, loop) for statement in totals}
+        own = {statement: f"{name}_v" for statement, name in totals.items()}
+        added = [statement for statement, how in hows.items() if how in _ADDED]
+        extrema = [statement for statement in totals if statement not in added]
         unroll = self._unroll(loop) if totals and loop.is_leaf else 1
-        with self._block(header):
-            limit = f"lg_least({outer} + {BLOCK}, {last})" if blocked else last
-            self._line(f"const int64_t {end} = {limit};")
-            for statement in sums:
-                self._line(f"V {own[statement]} = lg_splat({_START[statement.store.how]});")
+        self._start(extrema, own, hows)
+        with self._blocks(loop, hows, unroll, first, last) as (start, end):
+            self._start(added, own, hows)
             copies = [{s: f"{name}_{copy}" for s, name in own.items()} for copy in range(1, unroll)]
             for names in copies:
-                for statement, name in names.items():
-                    self._line(f"V {name} = lg_splat({_START[statement.store.how]});")
-            self._line(f"int64_t {start} = {outer};")
+                self._start(names, names, hows)
             if unroll > 1:
                 step = f"{unroll} * LG_LANES"
                 with self._block(f"for (; {start} + {step} <= {end}; {start} += {step}) {{"):
@@ -160,14 +156,55 @@ class LoopWriter:
                 self._vector(loop, own, start, f"n_{start}")
             for names in copies:
                 for statement, name in names.items():
-                    self._combine(statement.store.how, own[statement], name)
-            for statement in sums:
-                lanes = "lg_dsum" if statement.store.how == "sum" else "lg_product"
-                sign = "+" if statement.store.how == "sum" else "*"
-                self._line(f"{totals[statement]} {sign}= {lanes}({own[statement]});")
-        for statement, name in totals.items():
-            if statement not in sums:
-                self._line(f"{name} = {_OF_LANES[statement.store.how]}({own[statement]});")
+                    self._combine(hows[statement], own[statement], name)
+            for statement in added:
+                self._line(
+                    _ADDED[hows[statement]].format(total=totals[statement], lanes=own[statement])
+                )
+        for statement in extrema:
+            self._line(f"{totals[statement]} = lg_{hows[statement]}_of({own[statement]});")
+
+    def _start(
+        self,
+        found: Iterable[Statement],
+        names: Mapping[Statement, str],
+        hows: Mapping[Statement, str],
+    ) -> None:
+        for statement in found:
+            self._line(f"V {names[statement]} = lg_splat({_START[hows[statement]]});")
+
+    @contextmanager
+    def _blocks(
+        self, loop: Loop, hows: Mapping[Statement, str], unroll: int, first: str, last: str
+    ) -> Iterator[tuple[str, str]]:
+        """A loop over blocks, if there are sums, with the names of where vectors begin and end."""
+        start, end, outer = self._name("j"), self._name("e"), self._name("b")
+        if (
+            not loop.is_leaf
+            or self._variant.rows
+            or not any(how in _ADDED for how in hows.values())
+        ):
+            header, limit = f"{{ const int64_t {outer} = {first};", last
+        else:
+            logs = "log1p" in hows.values()
+            length = f"{_FACTORS * unroll} * LG_LANES" if logs else str(BLOCK)
+            header = f"for (int64_t {outer} = {first}; {outer} < {last}; {outer} += {length}) {{"
+            limit = f"lg_least({outer} + {length}, {last})"
+        with self._block(header):
+            self._line(f"const int64_t {end} = {limit};")
+            self._line(f"int64_t {start} = {outer};")
+            yield start, end
+
+    def _how(self, statement: Statement, loop: Loop) -> str:
+        """How a loop combines: sums of log(1+t), t in [0, 1], by the product of a few factors.
+
+        (1+p)(1+q) - 1 = p + q + pq has no term to cancel, so that small ones keep their digits.
+        """
+        how = statement.store.how
+        if how != "sum" or not loop.is_leaf or statement.value.op != "log1p_unit":
+            return how
+        short = self._lanes is not None if self._variant.rows else loop.var in self._variant.vectors
+        return "log1p" if short else how
 
     def _vector(self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str) -> None:
         """The body of a loop for the lanes of one vector."""
@@ -183,7 +220,9 @@ class LoopWriter:
             if isinstance(item, Loop):
                 self._inner(item, totals)
             elif item in totals:
-                self._accumulate(item, totals[item], self._emit(item.value))
+                how, value = self._how(item, loop), item.value
+                value = value.args[0] if how == "log1p" else value
+                self._accumulate(item, how, totals[item], self._emit(value))
             else:
                 self._store(item)
 
@@ -192,17 +231,18 @@ class LoopWriter:
         found = self._reduced(loop, "0", self._size(loop.var.size))
         for statement, name in found.items():
             if statement in totals:
-                self._accumulate(statement, totals[statement], name, inner=True)
+                self._accumulate(
+                    statement, statement.store.how, totals[statement], name, inner=True
+                )
             else:
                 self._finished(statement, name)
 
     # --- what is combined ---
 
     def _accumulate(
-        self, statement: Statement, total: str, value: str, *, inner: bool = False
+        self, statement: Statement, how: str, total: str, value: str, *, inner: bool = False
     ) -> None:
         """Add a value, or the total of an inner loop, to the total of a loop."""
-        how = statement.store.how
         if self._lanes is not None:
             if not self._lanes.whole and statement.is_reduced(self._lanes.var):
                 active = f"lg_iota() < lg_isplat({self._lanes.count})"
@@ -212,20 +252,10 @@ class LoopWriter:
             self._combine_scalars(how, total, value if inner else f"lg_first({value})")
 
     def _combine(self, how: str, total: str, value: str) -> None:
-        if how in ("sum", "prod"):
-            self._line(f"{total} = {total} {'+' if how == 'sum' else '*'} {value};")
-        else:
-            self._line(f"{total} = lg_{how}({total}, {value});")
+        self._line(f"{total} = {_COMBINED[how].format(total, value)};")
 
     def _combine_scalars(self, how: str, total: str, value: str) -> None:
-        if how in ("sum", "prod"):
-            self._line(f"{total} {'+' if how == 'sum' else '*'}= {value};")
-        else:
-            both = f"lg_{how}(lg_splat({total}), lg_splat({value}))"
-            self._line(f"{total} = lg_first({both});")
-
-    def _is_outermost(self, statement: Statement, var: LoopVar) -> bool:
-        return next(v for v in statement.loops if statement.is_reduced(v)) is var
+        self._line(f"{total} = lg_{how}_of_two({total}, {value});")
 
     def _finished(self, statement: Statement, total: str) -> None:
         """A total becomes the value of its buffer."""
@@ -437,7 +467,7 @@ class LoopWriter:
         if isinstance(source, Buffer):
             return self._load_buffer(source, load)
         array = f"in{source.number}" if isinstance(source, Input) else f"table{source.number}"
-        stored = STORED[source.dtype] if isinstance(source, (Input, Table)) else ""
+        stored = STORED[source.dtype]
         place = address(load.indices, load.shape)
         return self._read(value.kind == "real", array, stored, place)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..ir.dims import Dim
-from ..ir.expr import Array, Expr
+from ..ir.expr import Expr
 from .index import Index, Indices, LoopVar
 
 Kind: TypeAlias = Literal["real", "int", "mask", "size"]
@@ -35,9 +35,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Table:
-    """A constant array, by its place among them."""
+    """A constant array, by its place among them; as it is stored in C."""
 
     number: int
+    dtype: str
 
 
 Source: TypeAlias = Input | Table | Buffer
@@ -128,13 +129,3 @@ def needed(roots: Iterable[Value]) -> list[Value]:
             found[value.number] = value
             stack.extend(reads(value))
     return [found[number] for number in sorted(found)]
-
-
-def tables_of(values: Iterable[Value], arrays: list[Array]) -> dict[int, Array]:
-    """The constant arrays that values read."""
-    numbers = {
-        value.detail.source.number
-        for value in values
-        if isinstance(value.detail, Load) and isinstance(value.detail.source, Table)
-    }
-    return {number: arrays[number] for number in sorted(numbers)}

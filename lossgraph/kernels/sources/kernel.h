@@ -11,6 +11,7 @@
 
 #define LG_MOST 32 /* inputs, or outputs */
 #define LG_RANK 8
+#define LG_NUMBERS 64
 
 typedef struct LgCall LgCall;
 
@@ -27,8 +28,13 @@ typedef struct {
   /* Computes the rows from index * step on, and the chunk's sums: call->sums + index * sums. */
   void (*chunk)(LgCall *, size_t index);
 
-  /* Computes the outputs that follow from the sums of all chunks; also called if there are none. */
+  /* Computes what follows from the sums of all chunks; also called if there are none. */
   void (*finish)(LgCall *);
+
+  /* A kernel that goes over rows several times has as many sweeps, each begun by `begin`, which
+     writes rows, step and chunks, and ended by `finish`; 0 and none for a single one. */
+  int sweeps;
+  void (*begin)(LgCall *);
 } LgKernel;
 
 struct LgCall {
@@ -40,6 +46,10 @@ struct LgCall {
   int64_t rows, step;
   size_t chunks;
   double *sums;
+  int sweep;                  /* which one is going on */
+  double numbers[LG_NUMBERS]; /* what sweeps have found out, for those that follow */
+  size_t shared_size;         /* bytes of memory for all chunks and sweeps, that the plan asks for */
+  void *shared;
   int failed; /* whether a chunk got no memory: see lg_fail */
 };
 

@@ -1,11 +1,4 @@
 /* The types of a width and what moves lanes. A mask is an M of lanes -1 (true) and 0. */
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#define LG_BYTES 64
-#elif defined(__AVX2__)
-#define LG_BYTES 32
-#else
-#define LG_BYTES 16
-#endif
 #if LG_BITS == 32
 typedef float R;
 typedef int32_t LG_INTEGER;
@@ -17,30 +10,85 @@ enum { LG_LANES = LG_BYTES / 8 };
 #endif
 typedef R V __attribute__((vector_size(LG_BYTES)));
 typedef LG_INTEGER M __attribute__((vector_size(LG_BYTES)));
+typedef V LG_UNALIGNED __attribute__((aligned(1), may_alias));
+typedef M LG_IUNALIGNED __attribute__((aligned(1), may_alias));
+
+#define LG_SIGN lg_isplat(LG_BITS == 32 ? INT32_MIN : INT64_MIN)
+#define LG_MAGIC (LG_BITS == 32 ? (R)0x1.8p23 : (R)0x1.8p52) /* x + this: the integer next to x in the low bits */
+#define LG_DIGITS (LG_BITS == 32 ? 23 : 52)                  /* of the stored mantissa */
+#define LG_EACH(call) V r = {0}; for (int i = 0; i < LG_LANES; i++) r[i] = (R)call; return r
 
 LG_FN V lg_splat(R x) { return x - (V){0}; }
 LG_FN M lg_isplat(int64_t x) { return (LG_INTEGER)x - (M){0}; }
-LG_FN M lg_iota(void) { M r = {0}; for (int i = 0; i < LG_LANES; i++) r[i] = i; return r; }
+LG_FN M lg_iota(void) {
+#if LG_BYTES * 8 / LG_BITS == 16
+  return (M){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif LG_BYTES * 8 / LG_BITS == 8
+  return (M){0, 1, 2, 3, 4, 5, 6, 7};
+#elif LG_BYTES * 8 / LG_BITS == 4
+  return (M){0, 1, 2, 3};
+#else
+  return (M){0, 1};
+#endif
+}
 LG_FN R lg_first(V x) { return x[0]; }
 LG_FN int64_t lg_ifirst(M x) { return x[0]; }
-
-LG_FN V lg_where(M m, V a, V b) { return (V)(((M)a & m) | ((M)b & ~m)); }
-LG_FN M lg_iwhere(M m, M a, M b) { return (a & m) | (b & ~m); }
+LG_FN V lg_neg(V x) { return (V)((M)x ^ LG_SIGN); }
+LG_FN V lg_abs(V x) { return (V)((M)x & ~LG_SIGN); }
+LG_FN V lg_copysign(V x, V sign) { return (V)(((M)x & ~LG_SIGN) | ((M)sign & LG_SIGN)); }
 LG_FN V lg_of_mask(M m) { return (V)((M)lg_splat(1) & m); }
 LG_FN M lg_isnan(V x) { return x != x; }
+
+/* Each machine: lg_where lg_iwhere lg_fma lg_sqrt lg_floor lg_ceil lg_rint; lg_larger and lg_smaller
+   (b where one is NaN); lg_truths (a bit for each lane); reads and writes of a part, reads at
+   an index; halves as float64. */
+#if LG_BYTES == 64
+#include "machine_512.h"
+#elif LG_BYTES == 32
+#include "machine_256.h"
+#else
+LG_FN V lg_where(M m, V a, V b) { return (V)(((M)a & m) | ((M)b & ~m)); }
+LG_FN M lg_iwhere(M m, M a, M b) { return (a & m) | (b & ~m); }
+#include "machine_128.h"
+#endif
+
+#if LG_BYTES != 64
+/* x 2^n, with n = t - LG_MAGIC in exp's range and x > 0: in two steps, so that only the second rounds. */
+LG_FN V lg_scale(V x, V t) {
+  const int64_t far = LG_BITS == 32 ? 128 : 1024;
+  M shift = ((t < lg_splat(LG_MAGIC)) & lg_isplat(far << LG_DIGITS)) - lg_isplat((far / 2) << LG_DIGITS);
+  V near = (V)((M)x + ((M)t << LG_DIGITS) + shift);
+  return near * (V)((M)lg_splat(1) - shift);
+}
+/* The same for n <= 0. */
+LG_FN V lg_scale_down(V x, V t) {
+  const int64_t up = LG_BITS == 32 ? 64 : 512;
+  V near = (V)((M)x + (((M)t + lg_isplat(up)) << LG_DIGITS));
+  return near * lg_splat(LG_BITS == 32 ? (R)0x1p-64 : (R)0x1p-512);
+}
+/* Across lanes, by halves. */
+#define LG_ACROSS(call) for (int h = LG_LANES / 2; h; h /= 2) for (int i = 0; i < h; i++) { R a = s[i], b = s[i + h]; s[i] = call; }
+LG_FN R lg_sum(V x) { V s = x; LG_ACROSS(a + b) return s[0]; }
+LG_FN R lg_largest(V s) { LG_ACROSS(a > b ? a : b) return s[0]; }
+LG_FN R lg_smallest(V s) { LG_ACROSS(a < b ? a : b) return s[0]; }
+#undef LG_ACROSS
+#endif
+LG_FN int lg_any(M m) { return lg_truths(m) != 0; }
+LG_FN int lg_all(M m) { return lg_truths(m) == (1u << LG_LANES) - 1; }
+LG_FN R lg_max_of(V x) { return lg_any(lg_isnan(x)) ? (R)NAN : lg_largest(x); }
+LG_FN R lg_min_of(V x) { return lg_any(lg_isnan(x)) ? (R)NAN : lg_smallest(x); }
+#if LG_BITS == 32
+LG_FN double lg_dsum(V x) { return lg_sum_64(lg_low_half(x) + lg_high_half(x)); }
+#else
+LG_FN double lg_dsum(V x) { return lg_sum(x); }
+#endif
+
 LG_FN V lg_to_real(M x) { return __builtin_convertvector(x, V); }
 LG_FN M lg_to_int(V x) {
-  const R limit = LG_BITS == 32 ? (R)0x1p31 : (R)0x1p63;
+  const V limit = lg_splat(LG_BITS == 32 ? (R)0x1p31 : (R)0x1p63);
   const int64_t most = LG_BITS == 32 ? INT32_MAX : INT64_MAX;
-  M inside = (x >= lg_splat(-limit)) & (x < lg_splat(limit));
-  M r = __builtin_convertvector(lg_where(inside, x, lg_splat(0)), M);
-  M outside = lg_iwhere(x >= lg_splat(limit), lg_isplat(most), (x < lg_splat(-limit)) & lg_isplat(-most - 1));
-  return lg_iwhere(inside, r, outside);
+  M low = x < -limit, high = x >= limit;
+  M inside = ~(low | high | lg_isnan(x));
+  M r = __builtin_convertvector((V)((M)x & inside), M);
+  return r | (low & lg_isplat(-most - 1)) | (high & lg_isplat(most));
 }
-
-LG_FN R lg_sum(V x) { R r = x[0]; for (int i = 1; i < LG_LANES; i++) r += x[i]; return r; }
-LG_FN double lg_dsum(V x) { double r = x[0]; for (int i = 1; i < LG_LANES; i++) r += x[i]; return r; }
-LG_FN R lg_max_of(V x) { R r = x[0]; for (int i = 1; i < LG_LANES; i++) r = x[i] > r || x[i] != x[i] ? x[i] : r; return r; }
-LG_FN R lg_min_of(V x) { R r = x[0]; for (int i = 1; i < LG_LANES; i++) r = x[i] < r || x[i] != x[i] ? x[i] : r; return r; }
-LG_FN int lg_any(M m) { LG_INTEGER r = 0; for (int i = 0; i < LG_LANES; i++) r |= m[i]; return r != 0; }
-LG_FN int lg_all(M m) { LG_INTEGER r = -1; for (int i = 0; i < LG_LANES; i++) r &= m[i]; return r != 0; }

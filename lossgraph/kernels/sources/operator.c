@@ -19,17 +19,30 @@ static void lg_in_order(LgCall *call, void *context) {
   for (size_t i = 0; i < call->chunks; i++) lg_one_chunk(call, i);
 }
 
-/* Computes what the plan has laid out, into call->out; 0, or what went wrong. */
-static const char *lg_compute(LgCall *call, LgEach *each, void *context) {
+/* Computes the chunks of one sweep; 0, or what went wrong. */
+static const char *lg_sweep(LgCall *call, LgEach *each, void *context) {
   double few[64];
+  if (call->kernel->begin) call->kernel->begin(call);
   size_t sums = call->chunks * call->kernel->sums;
   call->sums = sums <= sizeof few / sizeof *few ? few : malloc(sums * sizeof *few);
   if (!call->sums) return lg_no_memory;
-  call->failed = 0;
   each(call, context);
   if (!call->failed) call->kernel->finish(call);
   if (call->sums != few) free(call->sums);
   return call->failed ? lg_no_memory : 0;
+}
+
+/* Computes what the plan has laid out, into call->out; 0, or what went wrong. */
+static const char *lg_compute(LgCall *call, LgEach *each, void *context) {
+  const char *wrong = 0;
+  int sweeps = call->kernel->sweeps ? call->kernel->sweeps : 1;
+  call->failed = 0;
+  call->shared = call->shared_size ? malloc(call->shared_size) : 0;
+  if (call->shared_size && !call->shared) return lg_no_memory;
+  for (call->sweep = 0; call->sweep < sweeps && !wrong; call->sweep++)
+    wrong = lg_sweep(call, each, context);
+  free(call->shared);
+  return wrong;
 }
 
 /* --- the operator --- */
@@ -99,6 +112,7 @@ static OrtStatus *LG_CALLED lg_op_compute(void *node, OrtKernelContext *context)
   const OrtApi *api = ((LgNode *)node)->api;
   LgCall call;
   call.kernel = ((LgNode *)node)->kernel;
+  call.shared_size = 0;
   for (int i = 0; i < call.kernel->inputs; i++) LG_TRY(lg_read_input(api, context, &call, i));
   const char *wrong = call.kernel->plan(&call);
   if (wrong) return api->CreateStatus(ORT_INVALID_ARGUMENT, wrong);
@@ -236,6 +250,7 @@ LG_EXPORT const char *lg_run(size_t kernel, const void *const *in, const int64_t
   LgCall call;
   if (kernel >= LG_KERNELS) return "lossgraph: there is no kernel of this number";
   call.kernel = lg_kernels[kernel];
+  call.shared_size = 0;
   for (int i = 0; i < call.kernel->inputs; i++) {
     size_t rank = (size_t)call.kernel->input_rank[i];
     call.in[i] = stage ? in[i] : 0;

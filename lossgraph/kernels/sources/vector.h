@@ -11,8 +11,19 @@
 #include <string.h>
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
+#include "coefficients.h"
 #include "names.h"
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define LG_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#define LG_BYTES 32
+#else
+#define LG_BYTES 16
+#endif
 
 #define LG_FN static inline __attribute__((always_inline, unused))
 #pragma push_macro("LG_BITS")
