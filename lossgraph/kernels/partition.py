@@ -30,7 +30,7 @@ from ..ir.expr import (
 )
 from ..ir.kernel_forms import Elementwise, Formula
 from .elements import WORTH_KEEPING, KernelUnsupportedError
-from .kernel import Kernel, decomposed
+from .kernel import Kernel
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..ir.text import lines
-from .index import Clamped, Index, LoopVar, Lookup, Quotient
+from .index import Clamped, Index, Lookup, LoopVar, Quotient
 from .kernel import Kernel
 from .loops import Block, Loop, Statement
 from .storage import Place, Storages, storage_of
