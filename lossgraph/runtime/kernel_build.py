@@ -83,9 +83,15 @@ def kernel_of(program: Program) -> Any:
 
 def library_of(unit: Unit) -> Path:
     """The library of a unit: from the cache, or built by a compiler of the machine."""
-    from ..kernels import cache, toolchain  # type: ignore[attr-defined, unused-ignore]
+    from ..kernels import cache, toolchain
 
-    return Path(cache.library(unit.text, toolchain.find()))
+    found = toolchain.find()
+    if found is None:
+        raise NoKernelError(
+            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and"
+            " `lossgraph doctor` says what was looked for"
+        )
+    return cache.library(unit.text, found)
 
 
 class KernelRequest:
