@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -26,7 +27,7 @@ from .folders import (
 )
 from .processor import processor
 from .targets import NATIVE, suffix
-from .toolchain import BUILD_PREFIX, SOURCES, BuildError, Toolchain, build, compile_flags
+from .toolchain import BUILD_PREFIX, SOURCES, BuildError, Toolchain, build, compile_flags, settle
 
 MOST_BYTES = 256 << 20
 _ABANDONED = 3600.0  # seconds after which the folder of a build is one of a process that died
@@ -98,6 +99,30 @@ def library_name(text: str, toolchain: Toolchain, target: str = NATIVE) -> str:
     lengths = "".join(f"{len(part)}," for part in parts)  # so that parts cannot run together
     digest = hashlib.sha256("".join([lengths, *parts]).encode()).hexdigest()
     return f"{digest[:32]}{suffix(target)}"
+
+
+def kept(content: bytes, ending: str) -> Path:
+    """A library that comes from elsewhere, in a folder where nobody else can change it.
+
+    Args:
+        content: of the library, which the caller trusts.
+        ending: how the names of libraries end, with the dot.
+
+    Raises:
+        CacheError: if there is no folder for it.
+    """
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}{ending}"
+    found = _find(name, _loadable())
+    if found is None or found.read_bytes() != content:
+        folder = writable_folder()
+        found = folder / name
+        with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=folder) as aside:
+            made = Path(aside) / name
+            made.write_bytes(content)
+            settle(made)
+            made.replace(found)
+        trim(folder, found)
+    return found
 
 
 def _find(name: str, folder: Path | None) -> Path | None:
