@@ -12,7 +12,7 @@ from lossgraph.ir.expr import Expr
 
 from . import by_jax
 from .judge import Fault, compare
-from .mirror import Mirror, run
+from .mirror import Mirror, rounded, run
 from .programs import Program
 
 Array = np.ndarray[Any, Any]
@@ -64,10 +64,10 @@ def hold_gradients(program: Program, roots: Sequence[Expr], wrt: Sequence[str]) 
         return
     near = beside(program, wrt)
     ours = run(roots[: 1 + len(wrt)], near.arrays)[1:]
-    moved = run(roots[: 1 + len(wrt)], near.arrays, np.random.default_rng(0))[1:]
+    moved = rounded(roots[: 1 + len(wrt)], near.arrays, np.random.default_rng(0))
     _hold_to_differences(near, ours, wrt)
-    if JAX:
-        _hold_to_jax(near, ours, moved, wrt)
+    if JAX and moved is not None:
+        _hold_to_jax(near, ours, moved[1:], wrt)
 
 
 def _hold_to_differences(program: Program, ours: Sequence[Array], wrt: Sequence[str]) -> None:
