@@ -16,6 +16,7 @@ from support import load_from
 load = functools.partial(load_from, "fuzzer")
 operators, programs, judge = load("operators"), load("programs"), load("judge")
 check, search, mirror = load("check"), load("search"), load("mirror")
+oracles = load("oracles")
 Program, Input, Way = programs.Program, programs.Input, programs.Way
 
 
@@ -99,6 +100,29 @@ def test_what_is_said_of_special_numbers():
     lost = np.array([1.0, 2.0])
     assert judge.compare("value", lost, 0, kept, "float64", keeps_nan=False) is None
     assert judge.compare("value", lost, 0, kept, "float64") is not None
+
+
+def test_what_a_narrower_dtype_on_the_way_loses_is_no_fault():
+    small = reflected("F.exp(F.cast(x, 'float32'))", "F.cast(v0, 'float64')", x=[-200.0])
+    assert judge.compare("value", np.array([0.0]), 0, small, "float64") is None
+
+
+@pytest.mark.parametrize(("opset", "beyond"), [(13, True), (15, True), (16, False)])
+def test_what_old_opsets_say_otherwise(opset, beyond):
+    made = program("F.take(x, F.array([0, 0, 1]))", x=[1.0, np.inf])
+    roots = mirror.outputs_of(mirror.traced(made, named=False), made.wrt, False)
+    assert check._is_beyond(opset, roots, mirror.reflect(roots, made)) is beyond
+    finite = program(*made.lines, x=[1.0, 2.0])
+    assert not check._is_beyond(opset, roots, mirror.reflect(roots, finite))
+
+
+def test_indices_are_not_moved():
+    lengths = Input("n", np.array([1, 2], "f"), (2,))
+    made = program("F.softmax(x, length=n, use_length=True)", x=np.ones((2, 3)))
+    made = Program((*made.inputs, lengths), made.lines)
+    near = oracles.beside(made, ["x", "n"])
+    assert np.array_equal(near.arrays["n"], lengths.array)
+    assert not np.array_equal(near.arrays["x"], made.arrays["x"])
 
 
 def test_what_is_unused_is_left_out():
