@@ -14,7 +14,7 @@ from lossgraph.ir import ops
 from support import load_from
 
 load = functools.partial(load_from, "fuzzer")
-operators, programs, judge = load("operators"), load("programs"), load("judge")
+recipes, programs, judge = load("recipes"), load("programs"), load("judge")
 check, search, mirror = load("check"), load("search"), load("mirror")
 oracles = load("oracles")
 Program, Input, Way = programs.Program, programs.Input, programs.Way
@@ -28,10 +28,12 @@ def test_random_programs_agree_in_all_ways(seed):
 
 
 def test_every_function_is_called():
-    spelled = set(re.findall(r"\w+", inspect.getsource(operators)))
-    called = spelled | set(operators.by_signature())
-    assert set(symbolic.functions()) - set(operators.LEFT_OUT) <= called
-    assert set(operators.LEFT_OUT) <= {*symbolic.functions(), *vars(symbolic.contrib)}
+    modules = [module for module in vars(recipes).values() if inspect.ismodule(module)]
+    sources = [inspect.getsource(module) for module in (recipes, *modules)]
+    spelled = set(re.findall(r"\w+", "".join(sources)))
+    called = spelled | set(recipes.signatures.by_signature())
+    assert set(symbolic.functions()) - set(recipes.LEFT_OUT) <= called
+    assert set(recipes.LEFT_OUT) <= {*symbolic.functions(), *vars(symbolic.contrib)}
     assert set(vars(symbolic.contrib)) <= spelled
 
 
@@ -45,7 +47,7 @@ def program(*lines, dtype="float64", **arrays):
 
 def test_a_wrong_value_is_found_and_shrunk(monkeypatch):
     monkeypatch.setattr(symbolic, "softmax", lambda data, **_: symbolic.sigmoid(data))
-    few = {kind: operators.RECIPES[kind] for kind in ("tame", "softmax")}
+    few = {kind: recipes.RECIPES[kind] for kind in ("tame", "softmax")}
     monkeypatch.setattr(programs, "RECIPES", few)
     found = next(found for seed in range(30) if (found := search.try_seed(seed)[1]))
     assert "reference value" in found.what
