@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import DtypeError, InputError, SpecializationError
 from .dims import Dim, Size
 from .dims import substitute as substitute_dim
+from .kernel_forms import KernelForm
 from .types import (
     Constraint,
     TensorType,
@@ -108,6 +109,7 @@ class Op:
         flat_if: the positions of arguments that have to be flat for the result to be so: never
             below zero, and without slope where they are zero.
         is_item: whether it takes one result of an operation with several.
+        kernel: how it is written in a fused kernel; None for what no kernel has.
         stem: what its values are called in models, numbered; the name in snake case by default.
             Operations that were renamed keep theirs, so that the bytes of models stay the same.
     """
@@ -134,6 +136,7 @@ class Op:
     chosen: Callable[..., tuple[Choice | None, ...]] | None = None
     flat_if: tuple[int, ...] | None = None
     is_item: bool = False
+    kernel: KernelForm | None = None
     stem: str = ""
     attributes: frozenset[str] = field(init=False)
     arity: int | None = field(init=False)  # None for any number of arguments

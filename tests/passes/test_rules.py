@@ -16,11 +16,11 @@ from lossgraph.ir.expr import Expr, const, inputs_of, is_literal, scalar_value, 
 from lossgraph.ir.types import TensorType
 from lossgraph.passes.autodiff import pull_back
 from lossgraph.passes.rewrite import PATTERN, Rule, RuleSet, Variable, match, rewrite
-from lossgraph.passes.rules import NARROW, NONEMPTY, SIMPLIFY, STABILIZE
+from lossgraph.passes.rules import FUSING, NARROW, NONEMPTY, SIMPLIFY, STABILIZE
 from support import SPECIAL, assert_close
 
 DEFAULT = TensorType("float64", (4, 5))
-TABLES = (STABILIZE, SIMPLIFY, NARROW, NONEMPTY)
+TABLES = (STABILIZE, SIMPLIFY, NARROW, NONEMPTY, FUSING)
 RULES = {rule.law: rule for table in TABLES for rule in table.rules}
 # Special values that a law does not hold for, and why that is wanted.
 EXCEPTIONS = {

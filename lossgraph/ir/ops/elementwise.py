@@ -29,8 +29,9 @@ from ..expr import (
     rebuild,
     register,
 )
+from ..kernel_forms import Element, Elementwise
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
-from . import intervals
+from . import elements, intervals
 from .integers import lower_mod, lower_power, power_of, quotient
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
@@ -117,6 +118,7 @@ neg = _unary(
     infer=number_only,
     linear=True,
     range_of=lambda node, x: (-x[1], -x[0]),
+    kernel=Elementwise("neg"),
 )
 add = _binary(
     "Add",
@@ -127,6 +129,7 @@ add = _binary(
     linear=True,
     range_of=lambda node, x, y: intervals.total(x, y),
     flat_if=(0, 1),
+    kernel=Elementwise("+"),
 )
 sub = _binary(
     "Sub",
@@ -134,6 +137,7 @@ sub = _binary(
     lambda ct, out, x, y: (ct, -ct),
     linear=True,
     range_of=lambda node, x, y: intervals.total(x, (-y[1], -y[0])),
+    kernel=Elementwise("-"),
 )
 mul = _binary(
     "Mul",
@@ -143,6 +147,7 @@ mul = _binary(
     positive_if=(0, 1),
     linear_in=(0, 1),
     range_of=intervals.product,
+    kernel=Elementwise("*"),
 )
 
 
@@ -170,6 +175,7 @@ div = _binary(
     finite_on=(ANY, ABOVE_ZERO),
     range_of=intervals.quotient,
     flat_if=(0,),
+    kernel=Elementwise("/", 2.0),
 )
 
 
@@ -202,6 +208,7 @@ masked_mul: Op = _binary(  # w*x, where a weight of 0 silences an infinity: 0*in
     lower=_lower_masked_mul,
     chosen=lambda out, w, x: (None, Choice(equal(w, 0.0), False)),
     variants={"cast": _masked_mul_by_cast},
+    kernel=Elementwise("masked_mul", 3.0),
 )
 
 
@@ -212,6 +219,7 @@ mod: Op = _binary(
     domain=((0.1, 0.9), (1.1, 1.9)),
     lower=lower_mod,
     finite_on=(ANY, ABOVE_ZERO),
+    kernel=Elementwise("mod", 8.0),
 )
 
 
@@ -229,6 +237,7 @@ power: Op = _binary(
     finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,
     range_of=intervals.power,
+    kernel=Element(elements.power_element),
 )
 
 # --- extrema and kinks --------------------------------------------------------------------
@@ -263,6 +272,7 @@ step = _unary(  # 1 above 0, 0 at and below it
     lower=_lower_saturating(0.0),
     domain=POSITIVE,
     portable=_lower_saturating(0.0, portable=True),
+    kernel=Elementwise("step"),
 )
 sign = _unary(
     "Sign",
@@ -272,6 +282,7 @@ sign = _unary(
     POSITIVE,
     number_only,
     portable=_lower_saturating(-1.0, portable=True),
+    kernel=Elementwise("sign"),
 )
 absolute = _unary(
     "Abs",
@@ -283,6 +294,7 @@ absolute = _unary(
     range_of=lambda node, x: (max(x[0], -x[1], 0.0), max(-x[0], x[1])),
     flat_if=(),
     finite_on=(ANY,),
+    kernel=Elementwise("abs"),
 )
 
 
@@ -308,6 +320,7 @@ relu = _unary(
     chosen=_relu_choice,
     flat_if=(),
     finite_on=(ANY,),
+    kernel=Elementwise("relu"),
 )
 
 
@@ -337,6 +350,7 @@ maximum = _binary(
     range_of=lambda node, x, y: (max(x[0], y[0]), max(x[1], y[1])),
     chosen=lambda out, x, y: (Choice(less(x, y), False), Choice(less(y, x), False)),
     finite_on=(ANY, ANY),
+    kernel=Elementwise("max"),
 )
 minimum = _binary(
     "Min",
@@ -347,6 +361,7 @@ minimum = _binary(
     range_of=lambda node, x, y: (min(x[0], y[0]), min(x[1], y[1])),
     chosen=lambda out, x, y: (Choice(less(y, x), False), Choice(less(x, y), False)),
     finite_on=(ANY, ANY),
+    kernel=Elementwise("min"),
 )
 
 
@@ -377,6 +392,7 @@ _clip: Op = register(
             min(max(end, node.attrs["low"]), node.attrs["high"]) for end in x
         ),
         chosen=lambda out, x, low, high: (Choice(logical_or(less(x, out), less(out, x)), False),),
+        kernel=Element(elements.clip_element),
     )
 )
 
@@ -408,8 +424,16 @@ exp = _unary(
     nonnegative=True,
     finite_on=(EXPONENTS,),
     range_of=lambda node, x: (intervals.exp(x[0]), intervals.exp(x[1])),
+    kernel=Elementwise("exp", 6.0),
 )
-log: Op = _unary("Log", np.log, lambda ct, out, x: ct / x, domain=POSITIVE, finite_on=(ABOVE_ZERO,))
+log: Op = _unary(
+    "Log",
+    np.log,
+    lambda ct, out, x: ct / x,
+    domain=POSITIVE,
+    finite_on=(ABOVE_ZERO,),
+    kernel=Elementwise("log", 8.0),
+)
 
 
 def _lower_log1p(b: Any, node: Expr, x: str) -> str:
@@ -449,6 +473,7 @@ log1p = _unary(
     _lower_log1p,
     ((-0.5, 3.0),),
     finite_on=(ABOVE_MINUS_ONE,),
+    kernel=Elementwise("log1p", 10.0),
 )
 expm1 = _unary(
     "Expm1",
@@ -461,26 +486,49 @@ expm1 = _unary(
         b.add("Add", b.add("Exp", x), b.const(1, node.dtype)),
     ),
     finite_on=(EXPONENTS,),
+    kernel=Elementwise("expm1", 8.0),
 )
 
 # --- rounding -----------------------------------------------------------------------------
 
-floor: Op = _unary("Floor", np.floor, no_gradient, domain=((0.1, 0.9),))
-ceil = _unary("Ceil", np.ceil, no_gradient, domain=((0.1, 0.9),))
-rint = _unary("Round", np.rint, no_gradient, domain=((0.1, 0.4),))
+floor: Op = _unary(
+    "Floor", np.floor, no_gradient, domain=((0.1, 0.9),), kernel=Elementwise("floor")
+)
+ceil = _unary("Ceil", np.ceil, no_gradient, domain=((0.1, 0.9),), kernel=Elementwise("ceil"))
+rint = _unary("Round", np.rint, no_gradient, domain=((0.1, 0.4),), kernel=Elementwise("rint"))
 
 # --- comparison and choice ----------------------------------------------------------------
 
-equal: Op = _binary("Equal", np.equal, no_gradient, infer=_comparison, commutative=True)
-greater: Op = _binary("Greater", np.greater, no_gradient, infer=_comparison)
-less: Op = _binary("Less", np.less, no_gradient, infer=_comparison)
-greater_equal = _binary("GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison)
-less_equal: Op = _binary("LessOrEqual", np.less_equal, no_gradient, infer=_comparison)
-logical_and = _binary("And", np.logical_and, no_gradient, infer=_logical, commutative=True)
-logical_or: Op = _binary("Or", np.logical_or, no_gradient, infer=_logical, commutative=True)
-logical_xor = _binary("Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True)
-logical_not = _unary("Not", np.logical_not, no_gradient, infer=_bool_only)
-isnan = _unary("IsNaN", np.isnan, no_gradient, infer=lambda x: float_only(x).with_dtype("bool"))
+equal: Op = _binary(
+    "Equal", np.equal, no_gradient, infer=_comparison, commutative=True, kernel=Elementwise("==")
+)
+greater: Op = _binary(
+    "Greater", np.greater, no_gradient, infer=_comparison, kernel=Elementwise(">")
+)
+less: Op = _binary("Less", np.less, no_gradient, infer=_comparison, kernel=Elementwise("<"))
+greater_equal = _binary(
+    "GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison, kernel=Elementwise(">=")
+)
+less_equal: Op = _binary(
+    "LessOrEqual", np.less_equal, no_gradient, infer=_comparison, kernel=Elementwise("<=")
+)
+logical_and = _binary(
+    "And", np.logical_and, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("&")
+)
+logical_or: Op = _binary(
+    "Or", np.logical_or, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("|")
+)
+logical_xor = _binary(
+    "Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("^")
+)
+logical_not = _unary("Not", np.logical_not, no_gradient, infer=_bool_only, kernel=Elementwise("~"))
+isnan = _unary(
+    "IsNaN",
+    np.isnan,
+    no_gradient,
+    infer=lambda x: float_only(x).with_dtype("bool"),
+    kernel=Element(elements.isnan_element),
+)
 
 
 def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
@@ -506,6 +554,7 @@ where = register(
         range_of=lambda node, c, x, y: (min(x[0], y[0]), max(x[1], y[1])),
         chosen=lambda out, c, x, y: (None, Choice(c, True, True), Choice(c, False, True)),
         flat_if=(1, 2),
+        kernel=Element(elements.where_element),
     )
 )
 
@@ -529,6 +578,7 @@ _cast: Op = register(
         linear=True,
         range_of=lambda node, x: x,
         flat_if=(0,),
+        kernel=Element(elements.cast_element),
     )
 )
 
@@ -560,5 +610,6 @@ stop_gradient = register(
         "Identity",
         batching=pointwise,
         range_of=lambda node, x: x,
+        kernel=Element(elements.same_element),
     )
 )

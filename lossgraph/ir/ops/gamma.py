@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...reference import special
 from ..batching import pointwise
 from ..expr import Expr, Op, builds, register
+from ..kernel_forms import Element, Elementwise
 from ..types import TensorType
 from .arithmetic import Arithmetic
 from .elementwise import POSITIVE, float_only
@@ -159,6 +160,7 @@ gammaln: Op = register(
         POSITIVE,
         batching=pointwise,
         finite_on=(ABOVE_ZERO,),
+        kernel=Elementwise("lgamma", 60.0),
     )
 )
 
@@ -216,6 +218,11 @@ def _polygamma_vjp(ct: Expr, out: Expr, x: Expr, *, order: int) -> tuple[Expr]:
     return (ct * polygamma(x, order + 1),)
 
 
+def _polygamma_element(k: Any, node: Expr, i: Any) -> Any:
+    functions = {0: "digamma", 1: "trigamma"}
+    return k.call(functions.get(node.attrs["order"], "polygamma"), k.at(node.args[0], i))
+
+
 _polygamma: Op = register(
     Op(
         "Polygamma",
@@ -226,6 +233,7 @@ _polygamma: Op = register(
         POSITIVE,
         batching=pointwise,
         finite_on=(ABOVE_ZERO,),
+        kernel=Element(_polygamma_element),
     )
 )
 

@@ -28,6 +28,7 @@ from ..expr import (
     toposort,
     transform,
 )
+from ..kernel_forms import Element, Formula
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -49,6 +50,62 @@ from .shape import expand_dims, full, iota, reshape, size_of, transpose
 def _int64(index: TensorType) -> None:
     if index.dtype != "int64":
         raise DtypeError(f"indices are int64, got {index.dtype}")
+
+
+# --- elements, for kernels ----------------------------------------------------------------
+
+
+def _moved(i: Any, axis: int, index: Any) -> Any:
+    return (*i[:axis], index, *i[axis + 1 :])
+
+
+def _picked_element(k: Any, node: Expr, i: Any) -> Any:
+    x, index = node.args
+    return k.at(x, _moved(i, node.attrs["axis"], k.lookup(k.at(index, i))))
+
+
+def _hits(k: Any, node: Expr, index: Expr, i: Any) -> Any:
+    """For each index along the axis its indices, and whether it is that of an element."""
+    axis = node.attrs["axis"]
+    for place in k.few(index.shape[axis]):
+        there = _moved(i, axis, place)
+        yield there, k.call("==", k.place(i[axis]), k.at(index, there))
+
+
+def _added_element(k: Any, node: Expr, i: Any) -> Any:
+    x, index = node.args
+    total = k.number(0.0)
+    for there, hit in _hits(k, node, index, i):
+        value = k.where(hit, k.at(x, there), k.number(0.0))
+        total = value if total is k.number(0.0) else k.call("+", total, value)
+    return total
+
+
+def _added_at_element(k: Any, node: Expr, i: Any) -> Any:
+    x, values, index = node.args
+    found = k.at(x, i)
+    for there, hit in _hits(k, node, index, i):
+        found = k.where(hit, k.call("+", found, k.at(values, there)), found)
+    return found
+
+
+def _put_element(k: Any, node: Expr, i: Any) -> Any:
+    x, index, values = node.args
+    found = k.at(x, i)
+    for there, hit in _hits(k, node, index, i):
+        found = k.where(hit, k.at(values, there), found)
+    return found
+
+
+def _taken_element(k: Any, node: Expr, i: Any) -> Any:
+    (x, index), axis = node.args, node.attrs["axis"]
+    looked_up = k.lookup(k.at(index, i[axis : axis + index.rank]))
+    return k.at(x, (*i[:axis], looked_up, *i[axis + index.rank :]))
+
+
+def _one_hot_element(k: Any, node: Expr, i: Any) -> Any:
+    hit = k.call("==", k.place(i[-1]), k.at(node.args[0], i[:-1]))
+    return k.cast(hit, "bool", node.dtype)
 
 
 # --- one element of each row: pick --------------------------------------------------------
@@ -90,6 +147,7 @@ _pick: Op = register(
         linear=True,
         flat_if=(0,),
         batching=batching.within_axis,
+        kernel=Element(_picked_element),
     )
 )
 
@@ -148,6 +206,7 @@ _scatter_add: Op = register(
         index_args=(1,),
         stem="unpick",
         batching=batching.within_axis,
+        kernel=Element(_added_element),
     )
 )
 
@@ -180,6 +239,7 @@ _add_at: Op = register(
         linear=True,
         index_args=(2,),
         batching=batching.within_axis,
+        kernel=Element(_added_at_element),
     )
 )
 
@@ -234,6 +294,7 @@ _scatter: Op = register(
         index_args=(1,),
         stem="put",
         batching=batching.within_axis,
+        kernel=Element(_put_element),
     )
 )
 
@@ -266,6 +327,7 @@ _take: Op = register(
         linear=True,
         flat_if=(0,),
         batching=batching.take,
+        kernel=Element(_taken_element),
     )
 )
 
@@ -366,6 +428,7 @@ _one_hot: Op = register(
         index_args=(0,),
         batching=batching.one_hot,
         nonnegative=True,
+        kernel=Element(_one_hot_element),
     )
 )
 
@@ -428,6 +491,7 @@ _class_index: Op = register(
         lambda b, node, label: b.lower(_index_of(node.args[0], node.attrs["classes"])),
         index_args=(0,),
         batching=batching.pointwise,
+        kernel=Formula(lambda label, classes: _index_of(label, classes)),
     )
 )
 
@@ -448,21 +512,24 @@ def _mask_ref(label: Array, classes: int, dtype: str) -> Array:
     return np.where(_np_inside(label, classes), 1.0, np.nan).astype(numpy_dtype(dtype))
 
 
+def _mask_of(label: Expr, classes: Dim, dtype: str) -> Expr:
+    return where(_inside(label, classes), const(1, dtype), const(np.nan, dtype))
+
+
+def _nan_mask_of(index: Expr, dtype: str) -> Expr:
+    return where(isnan(index), const(np.nan, dtype), const(1, dtype))
+
+
 _class_mask: Op = register(
     Op(
         "ClassMask",
         lambda label, *, classes, dtype: _class_infer(label, classes=classes).with_dtype(dtype),
         _mask_ref,
         no_gradient,
-        lambda b, node, label: b.lower(
-            where(
-                _inside(node.args[0], node.attrs["classes"]),
-                const(1, node.dtype),
-                const(np.nan, node.dtype),
-            )
-        ),
+        lambda b, node, label: b.lower(_mask_of(node.args[0], **node.attrs)),
         index_args=(0,),
         batching=batching.pointwise,
+        kernel=Formula(lambda label, classes, dtype: _mask_of(label, classes, dtype)),
     )
 )
 
@@ -473,11 +540,10 @@ _nan_mask: Op = register(
         lambda index, *, dtype: float_only(index).with_dtype(dtype),
         lambda index, dtype: np.where(np.isnan(index), np.nan, 1.0).astype(numpy_dtype(dtype)),
         no_gradient,
-        lambda b, node, index: b.lower(
-            where(isnan(node.args[0]), const(np.nan, node.dtype), const(1, node.dtype))
-        ),
+        lambda b, node, index: b.lower(_nan_mask_of(node.args[0], **node.attrs)),
         index_args=(0,),
         batching=batching.pointwise,
+        kernel=Formula(lambda index, dtype: _nan_mask_of(index, dtype)),
     )
 )
 

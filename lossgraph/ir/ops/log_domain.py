@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import InputError
 from ..batching import pointwise, within_axis
 from ..expr import Array, Expr, Interval, Op, builds, register
+from ..kernel_forms import Formula
 from ..types import TensorType, canonical_axis, numpy_dtype
 from .arithmetic import Arithmetic
 from .elementwise import (
@@ -24,6 +25,7 @@ from .elementwise import (
     exp,
     expm1,
     float_only,
+    greater,
     log,
     log1p,
     log1p_positive,
@@ -83,6 +85,10 @@ def _lower_log1m_exp(b: Any, node: Expr, x: str) -> str:
     return g("Where", g("Greater", x, -0.5), near, far)
 
 
+def _log1m_exp_formula(x: Expr) -> Expr:
+    return where(greater(x, -0.5), log(neg(expm1(x))), log1p(neg(exp(x))))
+
+
 log1m_exp: Op = _unary(  # log(1 - exp(x)) of x below 0, NaN above
     "Log1mExp",
     _log1m_exp_ref,
@@ -90,6 +96,7 @@ log1m_exp: Op = _unary(  # log(1 - exp(x)) of x below 0, NaN above
     _lower_log1m_exp,
     (-3.0, -0.2),
     finite_on=((-math.inf, 0.0),),
+    kernel=Formula(_log1m_exp_formula),
 )
 
 
@@ -204,6 +211,7 @@ def _with_logarithm(
             ((0.2, 3.0), (0.2, 3.0)),
             batching=pointwise,
             finite_on=finite_on,
+            kernel=Formula(formula),
         )
     )
 

@@ -17,20 +17,29 @@ from ...errors import InputError
 from ...reference.reduce import extreme
 from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
-from ..expr import Array, Choice, Expr, Op, OpFunction, builds, no_gradient, register
+from ..expr import Array, Choice, Expr, Op, OpFunction, builds, const, no_gradient, register
+from ..kernel_forms import Formula
+from ..kernel_forms import Reduction as ReductionForm
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from . import intervals
 from .elementwise import (
     POSITIVE,
     absolute,
     cast,
+    clip,
     div,
     equal,
     exp,
     exp_minus_abs,
     float_only,
+    greater,
     less,
+    less_equal,
+    log,
+    log1p,
     log1p_positive,
+    logical_and,
+    neg,
     number_only,
     sign,
     where,
@@ -38,6 +47,7 @@ from .elementwise import (
 from .shape import flip, size_of
 from .smooth import (
     sigmoid,
+    sqrt,
 )
 from .sums import LONG_SOFTMAX, LongSums, lower_mean, lower_sum
 
@@ -160,6 +170,50 @@ def _added(function: Callable[..., Array]) -> Callable[..., Array]:
     return ref
 
 
+# --- formulas, for kernels: what several reductions have in common is computed once --------
+
+
+def _mean_formula(x: Expr, axes: Axes) -> Expr:
+    return reduce_mean(x, axes)
+
+
+def _norm_formula(x: Expr, axes: Axes) -> Expr:
+    """s*sqrt(sum((x/s)^2)) with s = max|x|: no square leaves the range of the dtype."""
+    largest = reduce_max(absolute(x), axes)
+    big = float(np.finfo(numpy_dtype(x.dtype)).max)
+    ordinary = logical_and(greater(largest, 0.0), less_equal(largest, big))
+    scale = where(ordinary, largest, const(1, x.dtype))
+    scaled = x / scale
+    return sqrt(reduce_sum(scaled * scaled, axes)) * scale
+
+
+def _tail_sum_formula(x: Expr, axes: Axes) -> Expr:
+    return reduce_sum(log1p(exp(neg(absolute(x)))), axes)
+
+
+def _shifted(x: Expr, axes: Axes) -> Expr:
+    return x - reduce_max(x, axes)
+
+
+def _softmax_formula(x: Expr, axes: Axes) -> Expr:
+    shares = exp(_shifted(x, axes))
+    return shares / reduce_sum(shares, axes)
+
+
+def _log_softmax_formula(x: Expr, axes: Axes) -> Expr:
+    shifted = _shifted(x, axes)
+    return shifted - log(reduce_sum(exp(shifted), axes))
+
+
+def _logsumexp_formula(x: Expr, axes: Axes) -> Expr:
+    """The largest element is finite inside, so that infinities come out."""
+    big = float(np.finfo(numpy_dtype(x.dtype)).max)
+    top = reduce_max(x, axes)
+    return top + log(reduce_sum(exp(x - clip(top, -big, big)), axes))
+
+
+# --- sums and extrema ---------------------------------------------------------------------
+
 reduce_sum = _reduction(
     "ReduceSum",
     _added(np.sum),
@@ -168,8 +222,9 @@ reduce_sum = _reduction(
     linear=True,
     range_of=intervals.sum_of,
     flat_if=(0,),
+    kernel=ReductionForm("sum"),
 )
-reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp)
+reduce_prod = _reduction("ReduceProd", _axis_ref(np.prod), _prod_vjp, kernel=ReductionForm("prod"))
 reduce_max = _reduction(
     "ReduceMax",
     _axis_ref(extreme(np.max)),
@@ -179,6 +234,7 @@ reduce_max = _reduction(
     finite_on=(intervals.ANY,),
     range_of=lambda node, x: x,
     chosen=_below,
+    kernel=ReductionForm("max"),
 )
 reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be put back
     "ReduceMaxFinite",
@@ -189,6 +245,7 @@ reduce_max_finite = _reduction(  # of finite numbers, which have no NaN to be pu
     finite_on=(intervals.ANY,),
     range_of=lambda node, x: x,
     chosen=_below,
+    kernel=ReductionForm("max"),
 )
 reduce_min = _reduction(
     "ReduceMin",
@@ -199,6 +256,7 @@ reduce_min = _reduction(
     finite_on=(intervals.ANY,),
     range_of=lambda node, x: x,
     chosen=_above,
+    kernel=ReductionForm("min"),
 )
 
 
@@ -213,6 +271,7 @@ mean_of_some = _reduction(  # of at least one element: nothing has a mean of 0 i
     linear=True,
     range_of=lambda node, x: x,
     flat_if=(0,),
+    kernel=Formula(_mean_formula),
 )
 
 
@@ -283,6 +342,7 @@ norm = _reduction(
     variants={"guarded": _guarded_norm},
     range_of=lambda node, x: (0.0, x[1] if math.isinf(x[1]) else intervals.BIG),
     flat_if=(),
+    kernel=Formula(_norm_formula),
 )
 
 # --- sums of logarithms -------------------------------------------------------------------
@@ -337,6 +397,7 @@ sum_log1p_exp_neg_abs = _reduction(  # the sum of log1p(exp(-|x|))
     POSITIVE,
     variants={"products": _tail_sum_by_products},
     stem="softplus_tail_sum",
+    kernel=Formula(_tail_sum_formula),
 )
 
 # --- softmax and its logarithms -----------------------------------------------------------
@@ -435,6 +496,7 @@ logsumexp = _reduction(
     lambda ct, out, x, axes: (ct * softmax(x, axes),),
     _lower_logsumexp,
     _float_keepdims,
+    kernel=Formula(_logsumexp_formula),
 )
 softmax: Reduction = _reduction(
     "Softmax",
@@ -445,6 +507,7 @@ softmax: Reduction = _reduction(
     positive_if=(),
     nonnegative=True,
     range_of=lambda node, x: (0.0, 1.0),
+    kernel=Formula(_softmax_formula),
 )
 log_softmax = _reduction(
     "LogSoftmax",
@@ -453,6 +516,7 @@ log_softmax = _reduction(
     _lower_log_softmax,
     _float_same,
     portable=_portable_log_softmax,
+    kernel=Formula(_log_softmax_formula),
 )
 
 # --- along one axis -----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from ...errors import InputError
 from .. import batching
 from ..dims import Dim, Size, is_positive, maximum, minimum, product
 from ..expr import Array, Expr, Movement, Op, builds, const, register
+from ..kernel_forms import Element
 from ..types import (
     TensorType,
     canonical_axes,
@@ -20,6 +21,50 @@ from ..types import (
 )
 
 Shape = tuple[Dim, ...]
+
+
+# --- elements, for kernels ----------------------------------------------------------------
+
+
+def _transposed_element(k: Any, node: Expr, i: Any) -> Any:
+    perm = node.attrs["perm"]
+    return k.at(node.args[0], tuple(i[perm.index(axis)] for axis in range(node.rank)))
+
+
+def _sliced_element(k: Any, node: Expr, i: Any) -> Any:
+    steps = zip(i, node.attrs["starts"], node.attrs["steps"], strict=True)
+    return k.at(node.args[0], tuple(index * step + start for index, start, step in steps))
+
+
+def _padded_element(k: Any, node: Expr, i: Any) -> Any:
+    """The element inside, and zero around it, where another one is read and not used."""
+    (x,), inside, there = node.args, k.truth(True), []
+    for axis, (before, dim) in enumerate(zip(node.attrs["before"], x.shape, strict=True)):
+        if node.shape[axis] == dim:
+            there.append(i[axis])
+            continue
+        index = i[axis] + (-1 * before)
+        inside = k.call("&", inside, k.is_inside(index, dim))
+        there.append(k.clamped(index, dim))
+    return k.where(inside, k.at(x, tuple(there)), k.number(0.0))
+
+
+def _joined_element(k: Any, node: Expr, i: Any) -> Any:
+    """From the last array back: an element of each, of which the place chooses."""
+    axis, ends, total = node.attrs["axis"], [], 0
+    for arg in node.args:
+        ends.append(total)
+        total = total + arg.shape[axis]
+
+    def of(arg: Expr, start: Dim) -> Any:
+        index = k.clamped(i[axis] + (-1 * start), arg.shape[axis])
+        return k.at(arg, (*i[:axis], index, *i[axis + 1 :]))
+
+    found = of(node.args[-1], ends[-1])
+    for position in range(len(node.args) - 2, -1, -1):
+        before = k.call("<", k.place(i[axis]), k.size(ends[position + 1]))
+        found = k.where(before, of(node.args[position], ends[position]), found)
+    return found
 
 
 # --- reshape, broadcast, transpose --------------------------------------------------------
@@ -71,6 +116,7 @@ _reshape: Op = register(
         positive_if=(0,),
         linear=True,
         flat_if=(0,),
+        kernel=Element(lambda k, node, i: k.at(node.args[0], k.reshaped(i, node))),
     )
 )
 
@@ -132,6 +178,7 @@ _broadcast_to: Op = register(
         positive_if=(0,),
         linear=True,
         flat_if=(0,),
+        kernel=Element(lambda k, node, i: k.at(node.args[0], k.aligned(i, node, node.args[0]))),
     )
 )
 
@@ -159,6 +206,7 @@ _transpose: Op = register(
         positive_if=(0,),
         linear=True,
         flat_if=(0,),
+        kernel=Element(_transposed_element),
     )
 )
 
@@ -270,6 +318,7 @@ _slice: Op = register(
         positive_if=(0,),
         linear=True,
         flat_if=(0,),
+        kernel=Element(_sliced_element),
     )
 )
 
@@ -319,6 +368,7 @@ _pad: Op = register(
         ),
         batching=batching.pad,
         linear=True,
+        kernel=Element(_padded_element),
     )
 )
 
@@ -369,6 +419,7 @@ _concat: Op = register(
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
         linear=True,
+        kernel=Element(_joined_element),
     )
 )
 
@@ -393,6 +444,7 @@ _size_of: Op = register(
         lambda b, node: b.scalar_size(node.attrs["size"]),
         (),
         batching=batching.sizes_only,
+        kernel=Element(lambda k, node, i: k.size(node.attrs["size"])),
     )
 )
 
@@ -414,6 +466,7 @@ _iota: Op = register(
         ),
         (),
         batching=batching.sizes_only,
+        kernel=Element(lambda k, node, i: k.place(i[0])),
     )
 )
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..expr import Array, Expr, Op
+from ..expr import Array, Expr, Op, const
+from ..kernel_forms import Elementwise, Formula
 from ..types import TensorType, numpy_dtype
 from . import intervals
 from .elementwise import (
@@ -21,9 +22,16 @@ from .elementwise import (
     _unary,
     absolute,
     arithmetic,
+    clip,
     exp,
     float_only,
+    greater_equal,
+    log1p,
+    maximum,
+    neg,
+    relu,
     sign,
+    where,
 )
 from .erf import lower_erf
 from .intervals import ABOVE_ZERO, ANY
@@ -33,6 +41,29 @@ def _sigmoid_ref(x: Array) -> Array:
     small = np.exp(-np.abs(x))
     one = x.dtype.type(1)
     return np.where(x >= 0, one, small) / (one + small)
+
+
+# --- formulas, for kernels: what several functions have in common is computed once ---------
+
+
+def _exp_of_minus_abs(x: Expr) -> Expr:
+    return exp(neg(absolute(x)))
+
+
+def _log_tail(x: Expr) -> Expr:
+    """log(1 + exp(-|x|))."""
+    return log1p(_exp_of_minus_abs(x))
+
+
+def _sigmoid_formula(x: Expr) -> Expr:
+    tail = _exp_of_minus_abs(x)
+    return where(greater_equal(x, 0.0), const(1, x.dtype), tail) / (tail + 1.0)
+
+
+def _logaddexp_formula(x: Expr, y: Expr) -> Expr:
+    """max(x, y) + log1p(exp(-|x-y|)), the difference kept from inf - inf."""
+    big = float(np.finfo(numpy_dtype(x.dtype)).max)
+    return maximum(x, y) + _log_tail(clip(x, -big, big) - clip(y, -big, big))
 
 
 sigmoid: Op = _unary(
@@ -48,6 +79,7 @@ sigmoid: Op = _unary(
     nonnegative=True,
     range_of=lambda node, x: (0.0, 1.0),
     finite_on=(ANY,),
+    kernel=Formula(_sigmoid_formula),
 )
 softplus = _unary(
     "Softplus",
@@ -56,6 +88,7 @@ softplus = _unary(
     lambda b, node, x: b.add("Add", b.add("Relu", x), _lower_tail(b, node, x)),
     range_of=lambda node, x: (0.0, max(x[1], 0.0) + 1),
     finite_on=(ANY,),
+    kernel=Formula(lambda x: relu(x) + _log_tail(x)),
 )
 log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
     "Log1pExpNegAbs",
@@ -65,6 +98,7 @@ log1p_exp_neg_abs = _unary(  # log1p(exp(-|x|)) = softplus(x) - relu(x)
     POSITIVE,
     stem="softplus_tail",
     finite_on=(ANY,),
+    kernel=Formula(lambda x: _log_tail(x)),
 )
 
 
@@ -92,6 +126,7 @@ logaddexp = _binary(
     lower=_lower_logaddexp,
     commutative=True,
     finite_on=(ANY, ANY),
+    kernel=Formula(_logaddexp_formula),
 )
 
 
@@ -113,6 +148,7 @@ log_add = _binary(  # LogAddExp of finite numbers, in half the operators
     lower=_lower_log_add,
     commutative=True,
     finite_on=(ANY, ANY),
+    kernel=Formula(lambda x, y: maximum(x, y) + _log_tail(x - y)),
 )
 tanh = _unary(
     "Tanh",
@@ -120,6 +156,7 @@ tanh = _unary(
     lambda ct, out, x: ct * (1 - out * out),
     range_of=lambda node, x: (-1.0, 1.0),
     finite_on=(ANY,),
+    kernel=Elementwise("tanh", 10.0),
 )
 erf = _unary(
     "Erf",
@@ -128,6 +165,7 @@ erf = _unary(
     lower_erf,
     range_of=lambda node, x: (-1.0, 1.0),
     finite_on=(ANY,),
+    kernel=Elementwise("erf", 12.0),
 )
 sqrt = _unary(
     "Sqrt",
@@ -139,12 +177,14 @@ sqrt = _unary(
     range_of=lambda node, x: (
         (math.sqrt(x[0]), math.sqrt(x[1])) if x[0] >= 0 else (-math.inf, math.inf)
     ),
+    kernel=Elementwise("sqrt", 3.0),
 )
 sin = _unary(
     "Sin",
     np.sin,
     lambda ct, out, x: ct * cos(x),
     range_of=intervals.wave,
+    kernel=Elementwise("sin", 20.0),
 )
 
 
@@ -163,6 +203,7 @@ cos: Op = _unary(
     lambda ct, out, x: -ct * sin(x),
     _lower_cos,
     range_of=intervals.wave,
+    kernel=Elementwise("cos", 20.0),
 )
 
 
@@ -188,4 +229,5 @@ atan = _unary(
     lambda ct, out, x: ct / (1 + x * x),
     _lower_atan,
     finite_on=(ANY,),
+    kernel=Elementwise("atan", 20.0),
 )

@@ -1,0 +1,73 @@
+"""C of sizes, indices and numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from ..ir.dims import Apply, Dim, Size
+from .index import Clamped, Index, Lookup, LoopVar, Quotient
+
+Names = Mapping[str, str]  # of the named sizes
+
+
+def size_text(dim: Dim, names: Names) -> str:
+    """A size, an int64."""
+    if isinstance(dim, int):
+        return f"INT64_C({dim})" if abs(dim) > 2**30 else str(dim)
+    terms = []
+    for atoms, factor in dim.terms:
+        factors = [_atom_text(atom, names) for atom in atoms]
+        if factor != 1 or not factors:
+            factors.insert(0, str(factor))
+        terms.append(" * ".join(factors))
+    text = " + ".join(terms)
+    return text if len(terms) == 1 else f"({text})"
+
+
+def _atom_text(atom: str | Apply, names: Names) -> str:
+    if isinstance(atom, str):
+        return names[atom]
+    function = {"//": "lg_quotient", "min": "lg_least", "max": "lg_greatest"}[atom.function]
+    return f"{function}({size_text(atom.left, names)}, {size_text(atom.right, names)})"
+
+
+def index_text(
+    index: Index,
+    names: Names,
+    variables: Mapping[LoopVar, str],
+    lookup: Callable[[Lookup], str],
+) -> str:
+    """An index that is one number, not one for each lane."""
+    terms = []
+    for atom, factor in index.terms:
+        if isinstance(atom, LoopVar):
+            text = variables[atom]
+        elif isinstance(atom, Lookup):
+            text = lookup(atom)
+        else:
+            inner = index_text(atom.index, names, variables, lookup)
+            if isinstance(atom, Clamped):
+                text = f"lg_inside({inner}, {size_text(atom.size, names)})"
+            else:
+                sign = "/" if isinstance(atom, Quotient) else "%"
+                text = f"(({inner}) {sign} {size_text(atom.divisor, names)})"
+        terms.append(text if factor == 1 else f"{size_text(factor, names)} * {text}")
+    if index.constant != 0 or not terms:
+        terms.append(size_text(index.constant, names))
+    return " + ".join(terms)
+
+
+def number_text(text: str) -> str:
+    """A real number, exactly."""
+    value = float(text)
+    if math.isnan(value):
+        return "(R)NAN"
+    if math.isinf(value):
+        return "(R)INFINITY" if value > 0 else "-(R)INFINITY"
+    return f"(R){value.hex()}"
+
+
+def is_symbolic(dim: Dim) -> bool:
+    """Whether a size is known at run time only."""
+    return isinstance(dim, Size)

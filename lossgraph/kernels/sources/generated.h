@@ -1,0 +1,57 @@
+/* What the generator writes beside the functions of vector.h: sizes, single elements. */
+#ifndef LG_GENERATED_H
+#define LG_GENERATED_H
+#include "vector.h"
+#include "tiles.h"
+#include <stdlib.h>
+
+static inline int64_t lg_quotient(int64_t a, int64_t b) { return b ? a / b : 0; }
+static inline int64_t lg_least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t lg_greatest(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Two totals as one; a NaN of either comes out. */
+static inline double lg_sum_of_two(double a, double b) { return a + b; }
+static inline double lg_prod_of_two(double a, double b) { return a * b; }
+static inline double lg_max_of_two(double a, double b) { return a != a || a > b ? a : b; }
+static inline double lg_min_of_two(double a, double b) { return a != a || a < b ? a : b; }
+
+/* An index that may lie outside of an axis, moved inside: what is read there is not used. */
+static inline int64_t lg_inside(int64_t i, int64_t size) {
+  return i < 0 ? 0 : i < size ? i : lg_greatest(size - 1, 0);
+}
+#define lg_iinside(i, size) lg_iclamp(i, lg_isplat(0), lg_isplat(lg_greatest((size) - 1, 0)))
+#define lg_iclamp(i, low, high) \
+  lg_iwhere((i) < (low), low, lg_iwhere((i) > (high), high, i))
+
+/* The product of all lanes: a macro, as the width of V is that of the place of use. */
+#define lg_product(x)                                                        \
+  ({                                                                         \
+    double product_ = 1;                                                     \
+    for (int i_ = 0; i_ < LG_LANES; i_++) product_ *= (double)(x)[i_];       \
+    product_;                                                                \
+  })
+
+/* One element, in every lane. */
+#define lg_load_one_f32(p) lg_splat((R)*(p))
+#define lg_load_one_f64(p) lg_splat((R)*(p))
+#define lg_load_one_f16(p) lg_splat(lg_first(lg_load_part_f16(p, 1)))
+#define lg_load_one_bf16(p) lg_splat(lg_first(lg_load_part_bf16(p, 1)))
+#define lg_load_one_i64(p) lg_splat((R)*(p))
+#define lg_load_one_i32(p) lg_splat((R)*(p))
+#define lg_load_one_i16(p) lg_splat((R)*(p))
+#define lg_load_one_i8(p) lg_splat((R)*(p))
+#define lg_load_one_u64(p) lg_splat((R)*(p))
+#define lg_load_one_u32(p) lg_splat((R)*(p))
+#define lg_load_one_u16(p) lg_splat((R)*(p))
+#define lg_load_one_u8(p) lg_splat((R)*(p))
+#define lg_load_one_bool(p) lg_splat((R)(*(p) != 0))
+#define lg_iload_one_i64(p) lg_isplat(lg_ifirst(lg_iload_part_i64(p, 1)))
+#define lg_iload_one_i32(p) lg_isplat(*(p))
+#define lg_iload_one_i16(p) lg_isplat(*(p))
+#define lg_iload_one_i8(p) lg_isplat(*(p))
+#define lg_iload_one_u64(p) lg_isplat(lg_ifirst(lg_iload_part_u64(p, 1)))
+#define lg_iload_one_u32(p) lg_isplat(lg_ifirst(lg_iload_part_u32(p, 1)))
+#define lg_iload_one_u16(p) lg_isplat(*(p))
+#define lg_iload_one_u8(p) lg_isplat(*(p))
+#define lg_iload_one_bool(p) lg_isplat(*(p) != 0)
+#endif

@@ -1,0 +1,156 @@
+"""Which loop becomes vectors: one on every way from the outside to the innermost loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.dims import Dim, product
+from .index import Index, LoopVar, address
+from .loops import Loop, Statement, statements
+from .values import Input, Load, needed
+
+# Rows whose innermost loops are shorter than this go by lanes, one row each: along so short a row
+# most lanes of a vector would be empty.
+NARROW = 48
+MOST_OF_A_ROW = 128  # elements of an array that belong to a row which goes by lanes
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to write a sweep: the variables whose loops are vectors.
+
+    Attributes:
+        vectors: those variables.
+        rows: whether it is the outermost loop, each lane a row.
+    """
+
+    vectors: frozenset[LoopVar]
+    rows: bool
+
+
+def variants(sweep: Loop) -> list[Variant]:
+    """The ways to write a sweep, the one for narrow rows first; two where sizes decide."""
+    by_rows = Variant(frozenset((sweep.var,)), True)
+    if sweep.is_leaf:
+        return [by_rows]
+    inner = Variant(frozenset(_picked(sweep, inner=True)), False)
+    known = [(size, most) for size, most in narrow_if(sweep) if isinstance(size, int)]
+    if any(size > most for size, most in known):
+        return [inner]
+    return [by_rows] if len(known) == len(narrow_if(sweep)) else [by_rows, inner]
+
+
+def narrow_if(sweep: Loop) -> list[tuple[Dim, int]]:
+    """The sizes that must not exceed a number for rows to go by lanes."""
+    widths = {array.width for array in row_arrays(sweep)}
+    return [
+        *((size, NARROW) for size in leaf_sizes(sweep)),
+        *((width, MOST_OF_A_ROW) for width in sorted(widths, key=str)),
+    ]
+
+
+@dataclass(frozen=True)
+class RowArray:
+    """An input or output of which each row of a sweep has a piece, and sees no other.
+
+    Attributes:
+        number: its place among the inputs or outputs.
+        dtype: of an input its dtype.
+        width: the elements of a row.
+        is_input: which of the two it is.
+    """
+
+    number: int
+    dtype: str
+    width: Dim
+    is_input: bool
+
+    @property
+    def name(self) -> str:
+        """Its name in C."""
+        return f"{'in' if self.is_input else 'out'}{self.number}"
+
+
+def row_arrays(sweep: Loop) -> list[RowArray]:
+    """The arrays that a sweep goes through row by row, and in no other way."""
+    inside = list(statements([sweep]))
+    loads: dict[Input, list[Load]] = {}
+    for value in needed([statement.value for statement in inside]):
+        if isinstance(value.detail, Load) and isinstance(value.detail.source, Input):
+            loads.setdefault(value.detail.source, []).append(value.detail)
+    read = [
+        RowArray(source.number, source.dtype, product(found[0].shape[1:]), True)
+        for source, found in loads.items()
+        if all(_is_row(load.shape, load.indices, sweep.var) for load in found)
+    ]
+    written = [
+        RowArray(store.output, "", product(store.node.shape[1:]), False)
+        for statement in inside
+        if (store := statement.store).output is not None
+        and _is_row(store.node.shape, statement.target, sweep.var)
+    ]
+    return [*read, *written]
+
+
+def _is_row(shape: Sequence[Dim], indices: Sequence[Index], row: LoopVar) -> bool:
+    return (
+        len(shape) > 1
+        and product(shape[1:]) != 1
+        and indices[0].plain is row
+        and all(stride_of(index, row) == 0 for index in indices[1:])
+    )
+
+
+def leaf_sizes(loop: Loop) -> list[Dim]:
+    """The lengths of the innermost loops inside a loop."""
+    found: list[Dim] = []
+    for item in loop.body:
+        if isinstance(item, Loop):
+            found += [item.var.size] if item.is_leaf else leaf_sizes(item)
+    return list(dict.fromkeys(found))
+
+
+def _picked(loop: Loop, inner: bool = False) -> list[LoopVar]:
+    """The loops to make vectors of; ``inner`` leaves the loop itself out."""
+    if loop.is_leaf:
+        return [loop.var]
+    children = [item for item in loop.body if isinstance(item, Loop)]
+    if not inner:
+        mine = unit_strides(loop.var, list(statements([loop])))
+        theirs = min(unit_strides(leaf.var, list(statements([leaf]))) for leaf in _leaves(loop))
+        if mine > theirs:
+            return [loop.var]
+    return [var for child in children for var in _picked(child)]
+
+
+def _leaves(loop: Loop) -> list[Loop]:
+    if loop.is_leaf:
+        return [loop]
+    return [leaf for item in loop.body if isinstance(item, Loop) for leaf in _leaves(item)]
+
+
+def unit_strides(var: LoopVar, inside: Sequence[Statement]) -> float:
+    """The share of reads and writes that go along a variable element by element."""
+    strides = [stride for place in _accesses(inside) if (stride := stride_of(place, var)) != 0]
+    return sum(stride == 1 for stride in strides) / len(strides) if strides else 0.0
+
+
+def stride_of(index: Index, var: LoopVar) -> Dim:
+    """The elements between two steps of a variable."""
+    return dict(index.terms).get(var, 0)
+
+
+def _accesses(inside: Sequence[Statement]) -> list[Index]:
+    loads = {
+        value.detail
+        for statement in inside
+        for value in needed([statement.value])
+        if isinstance(value.detail, Load)
+    }
+    stores = [
+        address(statement.target, statement.store.node.shape)
+        for statement in inside
+        if not statement.store.how
+    ]
+    return [*(address(load.indices, load.shape) for load in loads), *stores]
