@@ -174,7 +174,13 @@ def _rounded(node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.
         parts = [np.abs(values[arg]) for arg in node.args if arg.type.is_float]
         sizes = [np.max(part[np.isfinite(part)], initial=0.0) for part in parts]
         noise += eps * max(sizes, default=0.0)
-    return _moved(value, 2 * eps, noise, rng)
+    moved = _moved(value, 2 * eps, noise, rng)
+    if rng.random() < 0.5:
+        return moved
+    lost = noise
+    if node.op in (ops.add, ops.sub):
+        lost = 2 * eps * np.maximum(*(np.abs(values[arg]) for arg in node.args))
+    return np.where(np.abs(value) <= lost, 0.0, moved)  # what decides may be whether it is zero
 
 
 # What has no rounding: results that are one of the arguments, or whole.
