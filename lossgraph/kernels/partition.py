@@ -30,7 +30,7 @@ from ..ir.expr import (
 )
 from ..ir.kernel_forms import Elementwise, Formula
 from .elements import WORTH_KEEPING, KernelUnsupportedError
-from .kernel import Kernel, decomposed
+from .kernel import Kernel
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second
@@ -93,8 +93,8 @@ class Partition:
                 node = order[place]
                 place += 1
                 if node not in built and all(arg in built for arg in node.args):
-                    built[node] = node if _is_leaf(node) else rebuild(
-                        node, [built[arg] for arg in node.args]
+                    built[node] = (
+                        node if _is_leaf(node) else rebuild(node, [built[arg] for arg in node.args])
                     )
         return [built[root] for root in self.roots]
 
@@ -119,9 +119,7 @@ def partition(inputs: Sequence[Expr], roots: Sequence[Expr]) -> Partition:
 class _Cut:
     """The regions that follow from what is standard."""
 
-    def __init__(
-        self, inputs: Sequence[Expr], roots: Sequence[Expr], standard: set[Expr]
-    ) -> None:
+    def __init__(self, inputs: Sequence[Expr], roots: Sequence[Expr], standard: set[Expr]) -> None:
         self._graph_inputs, self._roots, self._standard = inputs, roots, standard
         self._nodes = toposort(roots)
         self._ready: dict[Expr, int] = {}  # the first region that can read it
@@ -146,8 +144,11 @@ class _Cut:
     def wrong(self) -> set[Expr]:
         """What should be standard after all, if anything."""
         if self._standard or not self._regions:
-            small = [self._own(level) for level, region in self._regions.items()
-                     if _saved(region) < WORTH_A_KERNEL]
+            small = [
+                self._own(level)
+                for level, region in self._regions.items()
+                if _saved(region) < WORTH_A_KERNEL
+            ]
             if any(small):
                 return set[Expr]().union(*small)
         found: set[Expr] = set()
@@ -273,10 +274,7 @@ class _Cut:
             if self._is_free(arg):
                 yield from self._sources(arg)
             elif not (
-                _is_leaf(arg)
-                or arg in self._standard
-                or self._is_wanted(arg)
-                or _shrinks(arg)
+                _is_leaf(arg) or arg in self._standard or self._is_wanted(arg) or _shrinks(arg)
             ):
                 yield arg
 

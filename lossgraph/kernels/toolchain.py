@@ -17,14 +17,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LossgraphError
 from .processes import run_process
 from .processor import processor
-from .targets import NATIVE, TARGETS, WIDE_VECTORS, here, suffix, target_flags
+from .targets import NATIVE, TARGETS, WIDE_VECTORS, Target, here, suffix, target_flags
 
 SOURCES = Path(__file__).parent / "sources"  # of headers
 BUILD_PREFIX = ".build-"  # of folders that are gone when a build ends
@@ -103,6 +103,29 @@ def find(preferred: str | None = None) -> Toolchain | None:
         if asked:
             raise ToolchainError(candidate.problem)
     return None
+
+
+def why_none() -> str:
+    """Why ``find`` finds no compiler, as a sentence."""
+    return f"there is no C compiler: {'; '.join(found.problem for found in candidates())}"
+
+
+def find_for(targets: Sequence[str]) -> Toolchain:
+    """The compiler to use for targets other than this machine: the preferred one of those that can.
+
+    Raises:
+        BuildError: for a target that there is not.
+        ToolchainError: if there is none that builds for all of them.
+    """
+    wanted = [_target(name) for name in targets]
+    for candidate in (*candidates(), _look("ziglang")):
+        found = candidate.toolchain
+        if found and all(target_flags(found.family, t) is not None for t in wanted):
+            return found
+    raise ToolchainError(
+        f"no C compiler here builds for {', '.join(targets)}: ziglang's does, "
+        "pip install 'lossgraph[kernels]'"
+    )
 
 
 def candidates() -> Iterator[Candidate]:
@@ -277,6 +300,7 @@ def build(
     path: Path,
     target: str = NATIVE,
     timeout: float = BUILDING,
+    scratch: Path | None = None,
 ) -> None:
     """Compile a C text to a library: ``path`` is written whole, or not at all.
 
@@ -286,22 +310,51 @@ def build(
         path: of the library, in a folder that exists.
         target: ``native``, for this machine alone, or a name of ``TARGETS``.
         timeout: seconds after which the compiler is killed.
+        scratch: where a compiler may keep what it needs for further builds; None for where it
+            does so by itself.
 
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
     """
-    command = [*toolchain.command, *compile_flags(toolchain, target)]
+    compile_flags(toolchain, target)  # a target that there is not is refused before anything else
     with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
         folder = Path(name)
         made = folder / f"kernel{suffix(target)}"
         (folder / "kernel.c").write_text(text, encoding="utf-8")
-        command += ["-I", str(SOURCES), "-o", made.name, "kernel.c", *_libraries(target)]
-        done = run_process(command, folder, timeout, _environment(folder))
-        problem = done.problem or _unlike_a_library(made)
+        for step in _steps(toolchain, target, made.name):
+            command = [*toolchain.command, *step]
+            done = run_process(command, folder, timeout, _environment(folder, scratch))
+            if done.problem:
+                raise BuildError(f"{toolchain} cannot build a kernel: {done.problem}")
+        problem = _unlike_a_library(made)
         if problem:
             raise BuildError(f"{toolchain} cannot build a kernel: {problem}")
-        _settle(made)
+        settle(made)
         made.replace(path)
+
+
+def _steps(toolchain: Toolchain, target: str, made: str) -> Iterator[list[str]]:
+    """The arguments of each call of the compiler: an object for each level, then the library."""
+    sources = ["-I", str(SOURCES), "kernel.c"]
+    objects = []
+    levels = () if target == NATIVE else _target(target).levels
+    for level, alone in levels:
+        objects.append(f"level_{level}.o")
+        flags = [flag for flag in compile_flags(toolchain, alone) if not _is_for_linking(flag)]
+        yield [*flags, f"-DLG_LEVEL={level}", "-c", "-o", objects[-1], *sources]
+    chosen = ["-DLG_LEVELS"] if levels else []
+    flags = [*compile_flags(toolchain, target), *chosen]
+    yield [*flags, "-o", made, *sources, *objects, *_libraries(target)]
+
+
+def _is_for_linking(flag: str) -> bool:
+    return flag in ("-shared", "-s") or flag.startswith("-Wl,")
+
+
+def _target(name: str) -> Target:
+    if name not in TARGETS:
+        raise BuildError(f"target {name!r}: expected one of {', '.join([NATIVE, *TARGETS])}")
+    return TARGETS[name]
 
 
 def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]:
@@ -312,11 +365,9 @@ def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]
     """
     if target == NATIVE:
         system, own = here(), toolchain.native
-    elif target not in TARGETS:
-        raise BuildError(f"target {target!r}: expected one of {', '.join([NATIVE, *TARGETS])}")
     else:
-        system = TARGETS[target].system
-        found = target_flags(toolchain.family, TARGETS[target])
+        system = _target(target).system
+        found = target_flags(toolchain.family, _target(target))
         if found is None:
             raise BuildError(
                 f"{toolchain} does not build for {target}: "
@@ -325,7 +376,7 @@ def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]
         own = found
     position = () if system == "windows" else ("-fPIC",)
     # ONNX Runtime loads libraries with their names for all: each is to use its own.
-    linking = ("-Wl,-Bsymbolic",) if system == "linux" else ()
+    linking = ("-s", "-Wl,-Bsymbolic") if system == "linux" else ()
     return (*FLAGS, *position, *own, *linking)
 
 
@@ -334,9 +385,12 @@ def _libraries(target: str) -> tuple[str, ...]:
     return () if system == "windows" else ("-lm",)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, scratch: Path | None) -> dict[str, str]:
     """Where compilers leave what they need for a while: homes may be read-only."""
-    return dict.fromkeys(("TMPDIR", "TMP", "TEMP", "ZIG_LOCAL_CACHE_DIR"), str(folder))
+    places = dict.fromkeys(("TMPDIR", "TMP", "TEMP", "ZIG_LOCAL_CACHE_DIR"), folder)
+    if scratch is not None and not os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+        places["ZIG_GLOBAL_CACHE_DIR"] = scratch  # zig's own libraries, 50 MB
+    return {name: str(place) for name, place in places.items()}
 
 
 def _unlike_a_library(path: Path) -> str:
@@ -349,8 +403,8 @@ def _unlike_a_library(path: Path) -> str:
     return "" if first.startswith(_MAGIC) else "what it wrote is no library"
 
 
-def _settle(path: Path) -> None:
-    """Ours alone, and on the disk before its name is."""
+def settle(path: Path) -> None:
+    """Make a file ours alone, and have it on the disk before its name is."""
     path.chmod(0o700)
     with path.open("rb") as file:
         os.fsync(file.fileno())

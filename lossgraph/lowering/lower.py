@@ -42,9 +42,7 @@ def lower(
         LoweringError: for an expression that the opset cannot say.
     """
     wide = dict(zip(outputs, widen(list(outputs.values())), strict=True))
-    return lower_wide(
-        inputs, wide, opset=opset, name=name, metadata=metadata, target=target
-    )
+    return lower_wide(inputs, wide, opset=opset, name=name, metadata=metadata, target=target)
 
 
 def lower_wide(
