@@ -225,9 +225,9 @@ class Elements:
 
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read whether it is inside of an axis or not."""
-        if not index.terms and is_nonnegative(index.constant):
-            if is_nonnegative(size - 1 - index.constant):
-                return index
+        first, last = index.constant, size - 1 - index.constant
+        if not index.terms and is_nonnegative(first) and is_nonnegative(last):
+            return index
         return index_of(Clamped(index, size))
 
     def is_inside(self, index: Index, size: Dim) -> Value:

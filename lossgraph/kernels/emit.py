@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
-from .c_text import Names, index_text, number_text, size_text
+from .c_text import STORED, Names, index_text, number_text, size_text
 from .index import Clamped, Index, Lookup, LoopVar, address, clamped_sizes
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
@@ -23,11 +23,6 @@ BLOCK = 4096  # elements that are added in float32 before the sum goes on in flo
 
 _INFIX = ("+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
 _START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1", "log1p": "0"}
-STORED = {
-    "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
-    "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
-    "uint16": "u16", "uint8": "u8", "bool": "bool",
-}  # fmt: skip
 _COMBINED = {
     "sum": "{0} + {1}", "prod": "{0} * {1}", "max": "lg_max({0}, {1})", "min": "lg_min({0}, {1})",
     "log1p": "lg_fma({0}, {1}, {0} + {1})",
