@@ -13,9 +13,9 @@ import numpy as np
 from ..ir.dims import Dim, Size, names, product
 from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
-from .c_text import size_text
+from .c_text import STORED, size_text
 from .elements import KernelUnsupportedError
-from .emit import STORED, Context, LoopWriter
+from .emit import Context, LoopWriter
 from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
 from .storage import Place, storage_of

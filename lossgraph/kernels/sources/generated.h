@@ -23,6 +23,10 @@ static inline int64_t lg_inside(int64_t i, int64_t size) {
 #define lg_iclamp(i, low, high) \
   lg_iwhere((i) < (low), low, lg_iwhere((i) > (high), high, i))
 
+/* Where to read if an axis is empty whose elements are read, and not used, whatever the index is. */
+static const double lg_nothing[16];
+#define lg_there(size, p) ((size) > 0 ? (p) : (__typeof__(p))lg_nothing)
+
 /* The product of all lanes: a macro, as the width of V is that of the place of use. */
 #define lg_product(x)                                                        \
   ({                                                                         \
