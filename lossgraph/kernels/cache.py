@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +28,45 @@ from .folders import (
 )
 from .processor import processor
 from .targets import NATIVE, suffix
-from .toolchain import BUILD_PREFIX, SOURCES, BuildError, Toolchain, build, compile_flags, settle
+from .toolchain import (
+    BUILD_PREFIX,
+    SOURCES,
+    BuildError,
+    Toolchain,
+    ToolchainError,
+    build,
+    compile_flags,
+    settle,
+    why_none,
+)
 
 MOST_BYTES = 256 << 20
 _ABANDONED = 3600.0  # seconds after which the folder of a build is one of a process that died
+_SCRATCH = ".compiler"  # the folder of what zig keeps between builds
+_VERDICTS = "onnxruntime-*.json"  # whether a release can be trusted with kernels
 _ENDINGS = (".so", ".dylib", ".dll")
 
-_lock = threading.Lock()
-_building: dict[str, threading.Lock] = {}
 _failed: dict[str, str] = {}
+
+
+class _Locks:
+    """One lock a library; in a forked process there is nobody to give the parent's back."""
+
+    def __init__(self) -> None:
+        self.reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.reset)
+
+    def reset(self) -> None:
+        self._all = threading.Lock()
+        self._by_name: dict[str, threading.Lock] = {}
+
+    def of(self, name: str) -> threading.Lock:
+        with self._all:
+            return self._by_name.setdefault(name, threading.Lock())
+
+
+_LOCKS = _Locks()
 
 
 @dataclass(frozen=True)
@@ -57,48 +88,66 @@ class CacheInfo:
     problem: str
 
 
-def library(text: str, toolchain: Toolchain, target: str = NATIVE) -> Path:
+def library(text: str, toolchain: Toolchain | None, target: str = NATIVE) -> Path:
     """The library of a translation unit: found in the cache, or built now.
 
     Where the folder cannot be written, or the system loads nothing from it, the library is built
     in a folder of this process. A build that failed is not tried again in this process.
 
+    Args:
+        text: the translation unit.
+        toolchain: what builds it; None for a library that any compiler has built here.
+        target: as ``build`` has it.
+
     Raises:
         BuildError: with what the compiler says.
         CacheError: if others could write to the folder, or there is nowhere to build.
+        ToolchainError: if there is no compiler and no library.
     """
+    if toolchain is None:
+        return _built_before(text, target)
     name = library_name(text, toolchain, target)
-    with _lock:
-        building = _building.setdefault(name, threading.Lock())
-    with building:
+    with _LOCKS.of(name):
         if name in _failed:
             raise BuildError(_failed[name])
         found = _find(name, _loadable())
         return found or _make(name, text, toolchain, target)
 
 
+def _built_before(text: str, target: str) -> Path:
+    folder, digest = _loadable(), _digest(_source_parts(text, target))
+    if folder is not None and (target != NATIVE or processor() is not None):
+        for path in sorted(folder.glob(f"{digest}-*{suffix(target)}")):
+            found = _find(path.name, folder)
+            if found is not None:
+                return found
+    raise ToolchainError(why_none())
+
+
 def library_name(text: str, toolchain: Toolchain, target: str = NATIVE) -> str:
-    """The name of a library's file: a digest of all that decides what is in it.
+    """The name of a library's file: digests of the source and of what builds it.
 
     Raises:
         BuildError: if the toolchain does not build for the target.
     """
+    flags = compile_flags(toolchain, target)
+    builder = [*toolchain.command, toolchain.version, *flags, toolchain.macros]
+    return f"{_digest(_source_parts(text, target))}-{_digest(builder)}{suffix(target)}"
+
+
+def _source_parts(text: str, target: str) -> list[str]:
+    """All but the compiler that decides what a library is: also for which processor."""
     from .. import __version__
 
-    parts = [
-        __version__,
-        text,
-        *(f"{path.name}\n{path.read_text('utf-8')}" for path in sorted(SOURCES.glob("*.[ch]"))),
-        *toolchain.command,
-        toolchain.version,
-        *compile_flags(toolchain, target),
-        target,
-    ]
-    if target == NATIVE:
-        parts += [processor() or "", toolchain.macros]
+    headers = sorted(SOURCES.glob("*.[ch]"))
+    sources = [part for path in headers for part in (path.name, path.read_text("utf-8"))]
+    own = processor() or "" if target == NATIVE else ""
+    return [__version__, target, own, text, *sources]
+
+
+def _digest(parts: Sequence[str]) -> str:
     lengths = "".join(f"{len(part)}," for part in parts)  # so that parts cannot run together
-    digest = hashlib.sha256("".join([lengths, *parts]).encode()).hexdigest()
-    return f"{digest[:32]}{suffix(target)}"
+    return hashlib.sha256("".join([lengths, *parts]).encode()).hexdigest()[:32]
 
 
 def kept(content: bytes, ending: str) -> Path:
@@ -146,7 +195,7 @@ def _make(name: str, text: str, toolchain: Toolchain, target: str) -> Path:
         return found
     path = folder / name
     try:
-        build(text, toolchain, path, target)
+        build(text, toolchain, path, target, scratch=folder / _SCRATCH)
     except BuildError as error:
         _failed[name] = str(error)
         raise
@@ -219,7 +268,7 @@ def _state(folder: Path) -> str:
 
 
 def clear() -> int:
-    """Remove all libraries of the user's cache folder; how many bytes they had.
+    """Remove all that is kept in the user's cache folder; how many bytes libraries had.
 
     Raises:
         CacheError: if one cannot be removed.
@@ -231,6 +280,9 @@ def clear() -> int:
         except OSError as error:
             raise CacheError(f"{path} cannot be removed: {error.strerror}") from error
         removed += stat.st_size
+    for path in cache_folder().glob(_VERDICTS):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(cache_folder() / _SCRATCH, ignore_errors=True)
     _remove_builds(cache_folder(), 0.0)
     return removed
 

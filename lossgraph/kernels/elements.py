@@ -165,6 +165,8 @@ class Elements:
             return self._value(function, args, None, args[0].kind)
         if function in ("neg",) and args[0].kind != "real":
             return self.call("-", self.integer(0), args[0])
+        if function in ("max", "min") and all(arg.kind in ("int", "size") for arg in args):
+            return self.where(self.call(">" if function == "max" else "<", *args), *args)
         if any(arg.kind != "real" for arg in args):
             raise KernelUnsupportedError(f"kernels have no {function} of integers")
         if function == "log1p" and args[0].op == "exp_nonpositive":

@@ -528,7 +528,12 @@ class LoopWriter:
         place = storage.address(buffer, load.indices)
         memory = self._context.scratch[buffer]
         if self._by_lanes(buffer):
-            return f"lg_load_{self._context.real}({memory} + ({self._text(place)}) * LG_LANES)"
+            start, real = f"{memory} + ({self._text(place)}) * LG_LANES", self._context.real
+            if not self._varies(place):
+                return f"lg_load_{real}({start})"
+            rows = self._lane_numbers(place, "lg_isplat(0)")
+            lanes = f"({rows}) * lg_isplat(LG_LANES) + lg_iota()"
+            return f"lg_gather_{real}({start}, {lanes}, {self._active()})"
         return self._read(True, memory, self._context.real, place)
 
     def _read(self, real: bool, array: str, stored: str, place: Index) -> str:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from ..compiler.program import Program
@@ -160,7 +160,7 @@ def _reduces(node: Expr) -> bool:
     return any(node.args[0].shape[axis] != 1 for axis in node.attrs["axes"])
 
 
-def _reader(elements: Elements, node: Expr):  # type: ignore[no-untyped-def]
+def _reader(elements: Elements, node: Expr) -> Callable[[Indices], Value]:
     def at(indices: Indices) -> Value:
         return elements.at(node, indices)
 

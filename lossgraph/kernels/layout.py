@@ -186,7 +186,8 @@ class Layout:
         ]
         if not mine:
             return []
-        lines, sizes = [], []
+        lines: list[str] = []
+        sizes: list[str] = []
         for buffer in mine:
             storage = self._storages[buffer]
             size = self._size(storage.elements(buffer))

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 _MOST_WORDS = 400  # letters of what a compiler complains
 _MOST_OUTPUT = 1 << 20
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+_running: set[tuple[int, subprocess.Popen[bytes]]] = set()  # of which process, for forks
 
 
 class Done(NamedTuple):
@@ -55,22 +57,33 @@ def run_process(
 
 def _wait(process: subprocess.Popen[bytes], timeout: float) -> bool:
     """Wait for a process, and whether it took too long; it is gone in any case."""
+    entry = os.getpid(), process
+    _running.add(entry)
     try:
         process.wait(timeout)
     except subprocess.TimeoutExpired:
         return True
     finally:  # an interrupt of the user goes to us alone
+        _running.discard(entry)
         if process.poll() is None:
             _kill(process)
+            process.wait()
     return False
 
 
+def stop_processes() -> None:
+    """Kill what runs, in whichever thread: when a process ends, nobody needs its kernels."""
+    for parent, process in tuple(_running):
+        if parent == os.getpid() and process.poll() is None:
+            _kill(process)
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    if os.name == "posix":
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
+    with suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 def _problem(code: int, output: str) -> str:

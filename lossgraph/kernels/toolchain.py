@@ -105,6 +105,11 @@ def find(preferred: str | None = None) -> Toolchain | None:
     return None
 
 
+def why_none() -> str:
+    """Why ``find`` finds no compiler, as a sentence."""
+    return f"there is no C compiler: {'; '.join(found.problem for found in candidates())}"
+
+
 def find_for(targets: Sequence[str]) -> Toolchain:
     """The compiler to use for targets other than this machine: the preferred one of those that can.
 
@@ -300,6 +305,7 @@ def build(
     path: Path,
     target: str = NATIVE,
     timeout: float = BUILDING,
+    scratch: Path | None = None,
 ) -> None:
     """Compile a C text to a library: ``path`` is written whole, or not at all.
 
@@ -309,6 +315,8 @@ def build(
         path: of the library, in a folder that exists.
         target: ``native``, for this machine alone, or a name of ``TARGETS``.
         timeout: seconds after which the compiler is killed.
+        scratch: where a compiler may keep what it needs for further builds; None for where it
+            does so by itself.
 
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
@@ -318,7 +326,8 @@ def build(
         made = folder / f"kernel{suffix(target)}"
         (folder / "kernel.c").write_text(text, encoding="utf-8")
         for step in _steps(toolchain, target, made.name):
-            done = run_process([*toolchain.command, *step], folder, timeout, _environment(folder))
+            command = [*toolchain.command, *step]
+            done = run_process(command, folder, timeout, _environment(folder, scratch))
             if done.problem:
                 raise BuildError(f"{toolchain} cannot build a kernel: {done.problem}")
         problem = _unlike_a_library(made)
@@ -371,9 +380,8 @@ def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]
         own = found
     position = () if system == "windows" else ("-fPIC",)
     # ONNX Runtime loads libraries with their names for all: each is to use its own.
-    linking = ("-Wl,-Bsymbolic",) if system == "linux" else ()
-    shipped = () if target == NATIVE else ("-s",)
-    return (*FLAGS, *position, *own, *linking, *shipped)
+    linking = ("-s", "-Wl,-Bsymbolic") if system == "linux" else ()
+    return (*FLAGS, *position, *own, *linking)
 
 
 def _libraries(target: str) -> tuple[str, ...]:
@@ -381,9 +389,12 @@ def _libraries(target: str) -> tuple[str, ...]:
     return () if system == "windows" else ("-lm",)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, scratch: Path | None) -> dict[str, str]:
     """Where compilers leave what they need for a while: homes may be read-only."""
-    return dict.fromkeys(("TMPDIR", "TMP", "TEMP", "ZIG_LOCAL_CACHE_DIR"), str(folder))
+    places = dict.fromkeys(("TMPDIR", "TMP", "TEMP", "ZIG_LOCAL_CACHE_DIR"), folder)
+    if scratch is not None and not os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+        places["ZIG_GLOBAL_CACHE_DIR"] = scratch  # zig's own libraries, 50 MB
+    return {name: str(place) for name, place in places.items()}
 
 
 def _unlike_a_library(path: Path) -> str:

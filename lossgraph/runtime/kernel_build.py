@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import weakref
 from collections.abc import Callable
@@ -82,9 +83,15 @@ def kernel_of(program: Program) -> Any:
 
 def library_of(unit: Unit) -> Path:
     """The library of a unit: from the cache, or built by a compiler of the machine."""
-    from ..kernels import cache, toolchain  # type: ignore[attr-defined, unused-ignore]
+    from ..kernels import cache, toolchain
 
-    return Path(cache.library(unit.text, toolchain.find()))
+    found = toolchain.find()
+    if found is None:
+        raise NoKernelError(
+            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and"
+            " `lossgraph doctor` says what was looked for"
+        )
+    return cache.library(unit.text, found)
 
 
 class KernelRequest:
@@ -117,10 +124,9 @@ class KernelRequest:
         self._program, self._threads, self._use = program, threads, use
         self.required = kernels is True
         self.status = "no kernel: none is wanted"
-        self._wanted = kernels is not False and self._has_place(providers)
-        self._asked_in: object = None
-        if self._wanted:
-            self.status = "no kernel yet: the loss has not been called"
+        self._wanted, self._asked_in = False, object()
+        if kernels is not False and self._has_place(providers):
+            self._want()
         if self._wanted and self.required:
             self._build()
 
@@ -166,8 +172,12 @@ class KernelRequest:
 
     def forget(self) -> None:
         """Take it that the kernel was never built."""
-        self._wanted, self._asked_in = True, None
+        self._want()
         self._use(None)
+
+    def _want(self) -> None:
+        self._wanted = True
+        self.status = "no kernel yet: the loss has not been called"
 
 
 def _build_if_alive(weak: weakref.ref[KernelRequest]) -> None:
@@ -181,7 +191,6 @@ class _Forked:
 
     def __init__(self) -> None:
         self._sessions: weakref.WeakKeyDictionary[KernelRequest, Any] = weakref.WeakKeyDictionary()
-        self._lost: list[Any] = []  # to end one is to wait for its threads
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._lose)
 
@@ -191,8 +200,9 @@ class _Forked:
     def _lose(self) -> None:
         sessions = dict(self._sessions)
         self._sessions.clear()
-        self._lost += sessions.values()
-        for request in sessions:
+        for request, session in sessions.items():
+            # To end it would be to wait for its threads: it is kept for good.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
             request.forget()
 
 

@@ -7,9 +7,11 @@ process of its own: the verdict is kept beside the libraries, and is deleted wit
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -85,8 +87,8 @@ def trial_path(folder: Path, version: str) -> Path:
 
 def _numbers(version: str) -> tuple[int, int]:
     """The first two numbers of a version; (0, 0) for what has none."""
-    parts = version.split(".")[:2]
-    return (int(parts[0]), int(parts[1])) if all(p.isdecimal() for p in parts) else (0, 0)
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 # --- the other process ---
@@ -106,8 +108,9 @@ def _try_in_a_process(version: str, library: Path) -> Verdict | None:
             timeout=_PATIENCE,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Verdict(False, f"kernels hang in ONNX Runtime {version}")
+    except subprocess.TimeoutExpired as late:
+        hangs = Verdict(False, f"kernels hang in ONNX Runtime {version}")
+        return hangs if _STARTED in (late.stdout or b"").decode(errors="replace") else None
     except OSError:
         return None
     said = done.stdout.decode(errors="replace")
@@ -179,4 +182,5 @@ def _write(path: Path, found: Verdict) -> None:
         partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
         partial.replace(path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -16,14 +16,51 @@ import pytest
 from lossgraph import kernels
 
 SOURCES = Path(kernels.__file__).parent / "sources"
-FLAGS = ("-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror")
-UNARY = (
-    "neg abs sqrt exp expm1 log log1p tanh sigmoid softplus log1p_exp_neg_abs erf erfc sin cos atan "
-    "sinh cosh asinh floor ceil rint step sign relu lgamma digamma trigamma erfinv reciprocal "
-    "exp_nonpositive log1p_unit"
-).split()
-BINARY = "max min pow mod masked_mul".split()
-REDUCTIONS = "sum max_of min_of".split()
+FLAGS = (
+    "-O2",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+)
+UNARY = [
+    "neg",
+    "abs",
+    "sqrt",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "log1p_exp_neg_abs",
+    "erf",
+    "erfc",
+    "sin",
+    "cos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "floor",
+    "ceil",
+    "rint",
+    "step",
+    "sign",
+    "relu",
+    "lgamma",
+    "digamma",
+    "trigamma",
+    "erfinv",
+    "reciprocal",
+    "exp_nonpositive",
+    "log1p_unit",
+]
+BINARY = ["max", "min", "pow", "mod", "masked_mul"]
+REDUCTIONS = ["sum", "max_of", "min_of"]
 
 
 def levels() -> tuple[str, ...]:
@@ -51,7 +88,9 @@ def build(text: str, march: str, *flags: str) -> Path:
     command = [compiler(), *FLAGS, f"-march={march}", f"-I{SOURCES}", "-fPIC", "-shared", *flags]
     output = folder / "library.so"
     done = subprocess.run(
-        [*command, str(folder / "library.c"), "-o", str(output), "-lm"], capture_output=True, text=True
+        [*command, str(folder / "library.c"), "-o", str(output), "-lm"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return output
@@ -87,5 +126,7 @@ def apply(march: str, name: str, *arrays: np.ndarray) -> np.ndarray:
     padded = [np.concatenate([a.ravel(), np.ones(-size % 16, dtype)]) for a in arrays]
     result = np.empty_like(padded[0])
     function = getattr(library(march), f"{name}_{dtype.itemsize * 8}")
-    function(*(ctypes.c_void_p(a.ctypes.data) for a in (*padded, result)), ctypes.c_long(result.size))
+    function(
+        *(ctypes.c_void_p(a.ctypes.data) for a in (*padded, result)), ctypes.c_long(result.size)
+    )
     return result[:size]
