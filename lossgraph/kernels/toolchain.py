@@ -50,6 +50,16 @@ class ToolchainError(LossgraphError):
     """The compiler that was asked for is not there, or does not work."""
 
 
+class NoCompilerError(ToolchainError):
+    """A machine without a compiler: what brings one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and "
+            "`lossgraph doctor` says what was looked for"
+        )
+
+
 class BuildError(LossgraphError):
     """A compiler that does not compile a kernel."""
 
@@ -103,11 +113,6 @@ def find(preferred: str | None = None) -> Toolchain | None:
         if asked:
             raise ToolchainError(candidate.problem)
     return None
-
-
-def why_none() -> str:
-    """Why ``find`` finds no compiler, as a sentence."""
-    return f"there is no C compiler: {'; '.join(found.problem for found in candidates())}"
 
 
 def find_for(targets: Sequence[str]) -> Toolchain:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
 from ..kernels.model import kernel_model
+from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
 from ..kernels.unit import Unit, translation_unit
 from .background import BACKGROUND
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 Kernels = Literal["auto"] | bool
 
 _VARIABLE = "LOSSGRAPH_KERNELS"
-_WORDS: dict[str, Kernels] = {"auto": "auto", "": "auto", "1": True, "0": False}
+_WORDS: dict[str, Kernels] = {
+    "auto": "auto", "": "auto", "1": True, "on": True, "0": False, "off": False,
+}  # fmt: skip
+
+BACKGROUND.stops.append(stop_processes)  # of compilers
 
 
 class NoKernelError(LossgraphError):
@@ -43,7 +48,7 @@ class BuiltKernel(NamedTuple):
 
 
 def kernels_setting(kernels: Kernels | None) -> Kernels:
-    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1, 0 or auto.
+    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1 (on), 0 (off) or auto.
 
     Raises:
         InputError: for anything else.
@@ -82,16 +87,14 @@ def kernel_of(program: Program) -> Any:
 
 
 def library_of(unit: Unit) -> Path:
-    """The library of a unit: from the cache, or built by a compiler of the machine."""
+    """The library of a unit: from the cache, or built by a compiler of the machine.
+
+    Raises:
+        LossgraphError: if it is not there, and cannot be built.
+    """
     from ..kernels import cache, toolchain
 
-    found = toolchain.find()
-    if found is None:
-        raise NoKernelError(
-            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and"
-            " `lossgraph doctor` says what was looked for"
-        )
-    return cache.library(unit.text, found)
+    return cache.library(unit.text, toolchain.find())
 
 
 class KernelRequest:
