@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
+from ..kernels.folders import cache_folder
 from ..kernels.model import kernel_model
+from ..kernels.prebuilt import Prebuilt, prebuilt
 from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
 from ..kernels.unit import Unit, translation_unit
@@ -70,13 +72,30 @@ def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
         LossgraphError: if that cannot be, saying why.
     """
     kernel = kernel_of(program)
-    unit = translation_unit([kernel])
-    library = library_of(unit)
-    trusted = verdict(library.parent, lambda: library_of(trial_unit()))
-    if not trusted.safe:
-        raise NoKernelError(trusted.reason)
-    model = kernel_model(kernel, unit.domain)
+    library, domain = _library_with(kernel)
+    require_trusted_engine()
+    model = kernel_model(kernel, domain)
     return BuiltKernel(make_session(model, None, threads, [library]), kernel.name, library)
+
+
+def require_trusted_engine() -> None:
+    """Refuse an ONNX Runtime that kernels do not run in; one newer than all known is tried.
+
+    Raises:
+        LossgraphError: saying why.
+    """
+    found = verdict(cache_folder(), lambda: library_of(trial_unit()))
+    if not found.safe:
+        raise NoKernelError(found.reason)
+
+
+def _library_with(kernel: Any) -> Prebuilt:
+    """A library with a kernel: one that was built before, or its own."""
+    found = prebuilt(kernel.name)
+    if found is not None:
+        return found
+    unit = translation_unit([kernel])
+    return Prebuilt(library_of(unit), unit.domain)
 
 
 def kernel_of(program: Program) -> Any:

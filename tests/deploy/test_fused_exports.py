@@ -17,11 +17,11 @@ from code_blocks import Page
 from command_line import ok, refused
 from lossgraph import gluon, nn
 from lossgraph.deploy.export import export_folder
-from lossgraph.deploy.fused import target_here
 from lossgraph.deploy.serving import load_models
 from lossgraph.deploy.triton import export_repository
 from lossgraph.errors import InputError, LossgraphError
 from lossgraph.kernels import toolchain
+from lossgraph.kernels.targets import target_here
 from lossgraph.kernels.toolchain import ToolchainError
 from lossgraph.runtime.sessions import make_session
 from support import assert_close
