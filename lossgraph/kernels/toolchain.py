@@ -326,6 +326,7 @@ def build(
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
     """
+    compile_flags(toolchain, target)  # a target that there is not is refused before anything else
     with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
         folder = Path(name)
         made = folder / f"kernel{suffix(target)}"
