@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
-from ..kernels.model import kernel_model
+from ..kernels import cache, toolchain
+from ..kernels.model import Fused, fused
 from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
-from ..kernels.unit import Unit, translation_unit
+from ..kernels.unit import Unit
 from .background import BACKGROUND
 from .kernel_trial import verdict
-from .sessions import first_provider, make_session
+from .sessions import engine_errors, first_provider, make_session
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
@@ -64,26 +65,29 @@ def kernels_setting(kernels: Kernels | None) -> Kernels:
 
 
 def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
-    """Generate a program's kernel, find or build its library, and open a session with it.
+    """Generate a program's kernels, find or build their library, and open a session with it.
 
     Raises:
         LossgraphError: if that cannot be, saying why.
     """
-    kernel = kernel_of(program)
-    unit = translation_unit([kernel])
-    library = library_of(unit)
-    trusted = verdict(library.parent, lambda: library_of(trial_unit()))
+    made = fuse(program)
+    path = library_of(made.unit)
+    trusted = verdict(path.parent, lambda: library_of(trial_unit()))
     if not trusted.safe:
         raise NoKernelError(trusted.reason)
-    model = kernel_model(kernel, unit.domain)
-    return BuiltKernel(make_session(model, None, threads, [library]), kernel.name, library)
+    names = ", ".join(kernel.name for kernel in made.kernels)
+    try:
+        session = make_session(made.model, None, threads, [path])
+    except engine_errors() as error:
+        raise NoKernelError(
+            f"ONNX Runtime cannot use {path}, which `lossgraph cache clear` removes: {error}"
+        ) from error
+    return BuiltKernel(session, names, path)
 
 
-def kernel_of(program: Program) -> Any:
-    """The kernel of a program, with the checks of its labels."""
-    from ..kernels import kernel
-
-    return kernel.kernel_of(program, checks=True)
+def fuse(program: Program) -> Fused:
+    """A program with kernels, and the checks of its labels."""
+    return fused(program, checks=True)
 
 
 def library_of(unit: Unit) -> Path:
@@ -92,8 +96,6 @@ def library_of(unit: Unit) -> Path:
     Raises:
         LossgraphError: if it is not there, and cannot be built.
     """
-    from ..kernels import cache, toolchain
-
     return cache.library(unit.text, toolchain.find())
 
 
