@@ -28,7 +28,7 @@ BROKEN = {
     "writes a text": ('while [ "$1" != -o ]; do shift; done; echo text > "$2"', "is no library"),
     "writes half": (
         'while [ "$1" != -o ]; do shift; done; printf "\\177ELF" > "$2"',
-        "cache clear` removes",
+        "ONNX Runtime cannot use",
     ),
 }
 
