@@ -246,7 +246,7 @@ from lossgraph.kernels import cache, toolchain
 from compilers import TWICE, twice
 found = toolchain.find()
 Path(sys.argv[1]).touch()
-while len(list(Path(sys.argv[1]).parent.glob("ready*"))) < 3:
+while len(list(Path(sys.argv[1]).parent.glob("ready*"))) < 2:
     time.sleep(0.001)
 path = cache.library(TWICE, found)
 print(path, twice(path, 21.0))
@@ -263,11 +263,11 @@ def test_processes_that_build_at_once_all_get_a_whole_library(folder: Path, tmp_
             stderr=subprocess.PIPE,
             text=True,
         )
-        for i in range(3)
+        for i in range(2)
     ]
     said = [process.communicate(timeout=120) for process in processes]
     (path,) = (path for path in folder.iterdir() if path.is_file())
-    assert said == [(f"{path} 42.0\n", "")] * 3
+    assert said == [(f"{path} 42.0\n", "")] * 2
     assert not list(folder.glob(".build-*"))
 
 
