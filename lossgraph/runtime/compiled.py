@@ -19,7 +19,7 @@ from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
 from ..symbolic.arguments import checked
 from .arrays import device_of, kind_of, to_numpy
-from .kernel_build import Kernels, kernels_setting
+from .kernel_request import Kernels, kernels_setting
 from .plans import Plan
 from .runner import Runner
 from .sessions import engine_errors

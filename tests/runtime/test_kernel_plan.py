@@ -19,7 +19,7 @@ from lossgraph import gluon
 from lossgraph.errors import LossgraphError
 from lossgraph.kernels.model import Fused, kernel_model
 from lossgraph.kernels.unit import translation_unit
-from lossgraph.runtime import kernel_build
+from lossgraph.runtime import kernel_build, kernel_request
 from lossgraph.runtime.background import BACKGROUND
 from lossgraph.runtime.compiled import Compiled
 from lossgraph.runtime.plans import BufferPlan, EnginePlan
@@ -144,8 +144,8 @@ def test_no_error_of_a_build_reaches_a_user(builds):
 )
 def test_the_environment_gives_the_default(monkeypatch, word, expected):
     monkeypatch.setenv("LOSSGRAPH_KERNELS", word)
-    assert kernel_build.kernels_setting(None) == expected
-    assert kernel_build.kernels_setting(False) is False
+    assert kernel_request.kernels_setting(None) == expected
+    assert kernel_request.kernels_setting(False) is False
 
 
 def test_a_loss_called_with_arrays_follows_the_environment(monkeypatch, builds):
@@ -171,7 +171,7 @@ def test_another_word_of_the_environment_is_refused(monkeypatch):
 
 
 def test_other_providers_get_no_kernel(monkeypatch, builds):
-    monkeypatch.setattr(kernel_build, "first_provider", lambda providers: "cuda")
+    monkeypatch.setattr(kernel_request, "first_provider", lambda providers: "cuda")
     fn = _compiled("auto")
     _check(fn)
     BACKGROUND.wait()
