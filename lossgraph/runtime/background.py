@@ -47,7 +47,8 @@ class Background:
 
     def wait(self) -> None:
         """Wait until there is nothing to do."""
-        thread = self._thread
+        with self._lock:  # which a thread has until it is started
+            thread = self._thread
         if thread is not None:
             thread.join()
 
@@ -68,8 +69,9 @@ class Background:
             job()
 
     def _end(self) -> None:
-        self._ending = True
-        thread = self._thread
+        with self._lock:
+            self._ending = True
+            thread = self._thread
         for stop in self.stops:
             with contextlib.suppress(OSError):
                 stop()
