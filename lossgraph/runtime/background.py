@@ -42,8 +42,10 @@ class Background:
                 return
             self._jobs.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="lossgraph", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="lossgraph", daemon=True)
+                with contextlib.suppress(RuntimeError):  # none is started at the very end
+                    thread.start()
+                    self._thread = thread
 
     def wait(self) -> None:
         """Wait until there is nothing to do."""

@@ -111,6 +111,8 @@ class KernelRequest:
 
     def build_quietly(self) -> None:
         """Build the kernel; as the graph serves as well, no error is worth more than a word."""
+        if not self._wanted:  # two threads have asked
+            return
         try:
             self._build()
         except Exception as error:  # of any compiler, file system and engine
