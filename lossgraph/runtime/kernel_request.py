@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 Kernels = Literal["auto"] | bool
 
 _VARIABLE = "LOSSGRAPH_KERNELS"
-_WORDS: dict[str, Kernels] = {"auto": "auto", "": "auto", "1": True, "0": False}
+_WORDS: dict[str, Kernels] = {
+    "auto": "auto", "": "auto", "1": True, "on": True, "0": False, "off": False,
+}  # fmt: skip
 
 
 def kernels_setting(kernels: Kernels | None) -> Kernels:
-    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1, 0 or auto.
+    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1 (on), 0 (off) or auto.
 
     Raises:
         InputError: for anything else.

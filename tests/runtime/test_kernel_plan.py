@@ -415,13 +415,11 @@ def build():
     time.sleep(0.5)
     print("ended", flush=True)
     raise OSError
-fns = [lg.compile(gluon.L2Loss(), types, kernels="auto") for _ in range(5)]
+fns = [lg.compile(gluon.L2Loss(), types, kernels="auto") for _ in range(30)]
 for fn in fns:
     fn(pred, label)
-while "being built" not in fns[0].kernel_status:
-    time.sleep(0.01)
 """)
-    assert said in (["begun", "ended"], [])
+    assert said.count("begun") == said.count("ended") < 30
 
 
 def test_a_process_stops_the_compiler_at_its_end():
