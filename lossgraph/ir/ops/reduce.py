@@ -85,7 +85,7 @@ def _reduction(
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
-        return op(x, axes=axes) if axes or name == "LogSumExp" else x
+        return op(x, axes=axes) if axes else x
 
     reduce.__name__ = name
     reduce.__doc__ = f"{name} of ``x`` over ``axes``, which keep the length one."
