@@ -58,26 +58,40 @@ LG_FN V lg_tanh(V x) {
 }
 
 /* log(1+f) + n log(2), f in [sqrt(1/2), sqrt(2)] - 1 */
+#if LG_BITS == 32
 LG_FN V lg_log_core(V f, V n) {
   V q = f * f;
   V tail = lg_fma(n, lg_splat(LG_LN2_LOW), q * f * LG_POLYNOMIAL(f, LG_LOG));
   return lg_fma(n, lg_splat(LG_LN2_HIGH), f + lg_fma(q, lg_splat((R)-0.5), tail));
 }
+#else /* with s = f/(2+f) it is 2s + s^3 p(s^2), and 2s is f - f^2/2 + s f^2/2: a third of the terms */
+LG_FN V lg_log_core(V f, V n) {
+  V s = f / (f + lg_splat(2)), z = s * s, q = lg_splat(0.5) * f * f;
+  V tail = lg_fma(n, lg_splat(LG_LN2_LOW), s * lg_fma(z, LG_POLYNOMIAL(z, LG_LOG), q));
+  return lg_fma(n, lg_splat(LG_LN2_HIGH), f - (q - tail));
+}
+#endif
 #define LG_SQRT_HALF (LG_BITS == 32 ? INT64_C(0x3f3504f3) : INT64_C(0x3fe6a09e667f3bcd)) /* its bits */
 #define LG_FRACTION lg_isplat((INT64_C(1) << LG_DIGITS) - 1)
-/* What a logarithm is at the ends: of 0, below, of infinity and NaN. */
+#if LG_BYTES != 64
+/* f and n of x = 2^n (1+f), for x > 0 */
+LG_FN V lg_fraction(V x, V *n) {
+  const R up = LG_BITS == 32 ? (R)0x1p23 : (R)0x1p52, least = LG_BITS == 32 ? (R)0x1p-126 : (R)0x1p-1022;
+  M small = x < lg_splat(least);
+  M bits = (M)lg_where(small, x * lg_splat(up), x) - lg_isplat(LG_SQRT_HALF);
+  *n = lg_to_real((bits >> LG_DIGITS) - (small & lg_isplat(LG_DIGITS)));
+  return (V)((bits & LG_FRACTION) + lg_isplat(LG_SQRT_HALF)) - lg_splat(1);
+}
+/* r, but what a logarithm is of 0, below, of infinity and NaN. */
 LG_FN V lg_log_ends(V x, V r) {
   r = lg_where(x < lg_splat((R)INFINITY), r, x);
   r = lg_where(x == lg_splat(0), lg_splat(-(R)INFINITY), r);
   return lg_where(x < lg_splat(0), lg_splat((R)NAN), r);
 }
+#endif
 LG_FN V lg_log(V x) {
-  const R up = LG_BITS == 32 ? (R)0x1p23 : (R)0x1p52, least = LG_BITS == 32 ? (R)0x1p-126 : (R)0x1p-1022;
-  M small = x < lg_splat(least);
-  M bits = (M)lg_where(small, x * lg_splat(up), x) - lg_isplat(LG_SQRT_HALF);
-  V n = lg_to_real((bits >> LG_DIGITS) - (small & lg_isplat(LG_DIGITS)));
-  V m = (V)((bits & LG_FRACTION) + lg_isplat(LG_SQRT_HALF));
-  return lg_log_ends(x, lg_log_core(m - lg_splat(1), n));
+  V n, f = lg_fraction(x, &n);
+  return lg_log_ends(x, lg_log_core(f, n));
 }
 /* 1+x = 2^n (1+f) with f = 2^-n x + (2^-n - 1): exact but for one rounding */
 LG_FN V lg_log1p(V x) {
@@ -88,8 +102,16 @@ LG_FN V lg_log1p(V x) {
   V r = lg_log_core(lg_fma(x * quarter, s, s * quarter - lg_splat(1)), lg_to_real(n));
   return lg_where(lg_abs(x) < lg_splat((R)0x1p-60), x, lg_log_ends(u, r));
 }
-/* For x in [0, 1] or NaN. */
-LG_FN V lg_log1p_unit(V x) { return lg_fma(x * x, LG_POLYNOMIAL(x, LG_LOG1P), x); }
+/* log(1+x) less x, for x in [0, 1] or NaN */
+#if LG_BITS == 32
+LG_FN V lg_log1p_rest(V x) { return x * x * LG_POLYNOMIAL(x, LG_LOG1P); }
+#else /* as in lg_log_core */
+LG_FN V lg_log1p_rest(V x) {
+  V s = x / (x + lg_splat(2)), z = s * s, q = lg_splat(0.5) * x * x;
+  return lg_fma(s, lg_fma(z, LG_POLYNOMIAL(z, LG_LOG1P), q), -q);
+}
+#endif
+LG_FN V lg_log1p_unit(V x) { return x + lg_log1p_rest(x); }
 
 /* 1/(1+t), or t/(1+t) with t = 2^n (1+q) not rounded first; t = e^-|x|. */
 LG_FN V lg_sigmoid(V x) {
@@ -108,7 +130,7 @@ LG_FN V lg_log1p_exp_neg_abs(V x) {
   LG_REDUCED(c);
   V q = LG_EXP_LESS_1(LG_EXP), p = q + lg_splat(1), e = lg_scale_down(p, t);
   V lost = e * (q - (p - lg_splat(1))) * (lg_splat(1) - lg_splat((R)0.5) * e);
-  return e + (e * e * LG_POLYNOMIAL(e, LG_LOG1P) + lost);
+  return e + (lg_log1p_rest(e) + lost);
 }
 #endif
 LG_FN V lg_softplus(V x) { return lg_relu(x) + lg_log1p_exp_neg_abs(x); }

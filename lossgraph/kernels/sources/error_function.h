@@ -7,7 +7,9 @@ LG_FN V lg_erf(V x) {
   V far = lg_splat(1) - lg_exp_nonpositive(lg_neg(m * LG_POLYNOMIAL(m, LG_ERF_FAR)));
   return lg_copysign(lg_where(a < lg_splat(1), lg_erf_near(a), far), x);
 }
-LG_BY_HALVES(erfc)
+LG_FN V lg_erfc(V x) {
+  return lg_of_halves(lg_rough_erfc_64(lg_low_half(x)), lg_rough_erfc_64(lg_high_half(x)));
+}
 LG_BY_HALVES(erfinv)
 #else
 /* e^-a^2 p / (1+2a), for a > 1/2. What an operation loses goes on as the second part of the factor.
@@ -22,6 +24,13 @@ LG_FN V lg_erfc_far(V a) {
   V f = lg_opaque(u * p), f_low = lg_product_error(u, p, f) + u * (y - (p - c)) + f * off;
   V upper = (V)((M)m & lg_isplat(-(INT64_C(1) << 27)));
   return lg_exp_times(f, f_low, -upper * upper, -(m - upper) * (m + upper));
+}
+/* For float32, whose squares are exact here: e^-a^2 p(1/(a+3)) / (1+2a) from 0 on. */
+LG_FN V lg_rough_erfc(V x) {
+  V m = lg_smaller(lg_splat(11), lg_abs(x)), d = lg_fma(m, lg_splat(2), lg_splat(1)), e = m + lg_splat(3);
+  V inverse = lg_splat(1) / (d * e), t = lg_fma(d, inverse, lg_splat(-0.1875));
+  V far = LG_POLYNOMIAL(t, LG_ERFC_ROUGH) * (e * inverse) * lg_rough_exp(-m * m);
+  return lg_where(x < lg_splat(0), lg_splat(2) - far, far);
 }
 LG_FN V lg_erf(V x) {
   V a = lg_abs(x);

@@ -31,6 +31,17 @@ LG_FN lg_vector_64 lg_high_half(V x) { return (lg_vector_64)_mm512_cvtps_pd(_mm5
 LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
   return (V)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low)), _mm512_cvtpd_ps((__m512d)high), 1);
 }
+/* x = 2^n (1+f), 1+f from sqrt(1/2) to sqrt(2) */
+LG_FN V lg_fraction(V x, V *n) {
+  __m512 m = _mm512_getmant_ps((__m512)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), e = _mm512_getexp_ps((__m512)x);
+  __mmask16 half = _mm512_cmp_ps_mask(m, (__m512)lg_splat((R)0x1.6a09e667f3bcdp+0), _CMP_GT_OQ);
+  *n = (V)_mm512_mask_add_ps(e, half, e, (__m512)lg_splat(1));
+  return (V)_mm512_mask_mul_ps(m, half, m, (__m512)lg_splat((R)0.5)) - lg_splat(1);
+}
+/* r, but by kinds of x, from the last digit on: NaN, infinity, below, -infinity and of zero that */
+LG_FN V lg_log_ends(V x, V r) {
+  return (V)_mm512_fixupimm_ps((__m512)r, (__m512)x, _mm512_set1_epi32(0x03530422), 0);
+}
 #else
 LG_FN V lg_fma(V a, V b, V c) { return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
 LG_FN V lg_where(M m, V a, V b) { return (V)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)m), (__m512d)b, (__m512d)a); }
@@ -57,5 +68,16 @@ LG_FN V lg_read_at(const R *p, M index, M mask) {
 }
 LG_FN M lg_iread_at(const LG_INTEGER *p, M index, M mask) {
   return (M)_mm512_mask_i64gather_epi64(_mm512_setzero_si512(), _mm512_movepi64_mask((__m512i)mask), (__m512i)index, p, 8);
+}
+/* x = 2^n (1+f), 1+f from sqrt(1/2) to sqrt(2) */
+LG_FN V lg_fraction(V x, V *n) {
+  __m512d m = _mm512_getmant_pd((__m512d)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), e = _mm512_getexp_pd((__m512d)x);
+  __mmask8 half = _mm512_cmp_pd_mask(m, (__m512d)lg_splat((R)0x1.6a09e667f3bcdp+0), _CMP_GT_OQ);
+  *n = (V)_mm512_mask_add_pd(e, half, e, (__m512d)lg_splat(1));
+  return (V)_mm512_mask_mul_pd(m, half, m, (__m512d)lg_splat((R)0.5)) - lg_splat(1);
+}
+/* r, but by kinds of x, from the last digit on: NaN, infinity, below, -infinity and of zero that */
+LG_FN V lg_log_ends(V x, V r) {
+  return (V)_mm512_fixupimm_pd((__m512d)r, (__m512d)x, _mm512_set1_epi64(0x03530422), 0);
 }
 #endif
