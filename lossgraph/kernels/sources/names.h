@@ -9,6 +9,8 @@
 #define LG_INTEGER LG_WIDE(lg_integer)
 #define LG_LANES LG_WIDE(LG_LANES)
 #define LG_UNALIGNED LG_WIDE(lg_unaligned)
+#define LG_UNSIGNED LG_WIDE(lg_unsigned)
+#define LG_WORDS LG_WIDE(lg_words)
 
 #define lg_splat LG_WIDE(lg_splat)
 #define lg_isplat LG_WIDE(lg_isplat)
@@ -239,6 +241,9 @@
 #define lg_rough_erfc LG_WIDE(lg_rough_erfc)
 #define lg_fraction LG_WIDE(lg_fraction)
 #define lg_log1p_rest LG_WIDE(lg_log1p_rest)
+#define lg_quotient_error LG_WIDE(lg_quotient_error)
+#define lg_bits_sum LG_WIDE(lg_bits_sum)
+#define lg_bits_less LG_WIDE(lg_bits_less)
 #define lg_opaque LG_WIDE(lg_opaque)
 #define lg_product_error LG_WIDE(lg_product_error)
 #define lg_log_parts LG_WIDE(lg_log_parts)

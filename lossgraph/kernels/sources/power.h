@@ -1,7 +1,9 @@
 /* Powers, and what follows from exponentials: float32 through float64. */
 #if LG_BITS == 32
 #define LG_BY_HALVES(name) \
-  LG_FN V lg_##name(V x) { return lg_of_halves(lg_##name##_64(lg_low_half(x)), lg_##name##_64(lg_high_half(x))); }
+  LG_FN V lg_##name(V x) { \
+    return lg_of_halves(lg_##name##_64(lg_low_half(x)), lg_##name##_64(lg_high_half(x))); \
+  }
 LG_FN V lg_power_of_positive(V x, V y) {
   V b = lg_smaller(lg_splat(0x1p64f), lg_larger(lg_splat(-0x1p64f), y));
   lg_vector_64 low = lg_rough_power_64(lg_low_half(x), lg_low_half(b));
@@ -70,7 +72,8 @@ LG_FN V lg_asinh(V x) {
 #endif
 /* C's pow: 1 where x is 1 or y is 0, whatever the other. */
 LG_FN V lg_pow(V x, V y) {
-  const V zero = lg_splat(0), one = lg_splat(1), infinity = lg_splat((R)INFINITY), half = lg_splat((R)0.5);
+  const V zero = lg_splat(0), one = lg_splat(1), infinity = lg_splat((R)INFINITY),
+          half = lg_splat((R)0.5);
   V a = lg_abs(x), r = lg_power_of_positive(a, y);
   M end = (a == zero) | (a == infinity);
   r = lg_where(end, lg_where((a == zero) ^ (y < zero), zero, infinity), r);
