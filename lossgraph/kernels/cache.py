@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -31,11 +32,11 @@ from .toolchain import (
     BUILD_PREFIX,
     SOURCES,
     BuildError,
+    NoCompilerError,
     Toolchain,
-    ToolchainError,
     build,
     compile_flags,
-    why_none,
+    settle,
 )
 
 MOST_BYTES = 256 << 20
@@ -100,7 +101,7 @@ def library(text: str, toolchain: Toolchain | None, target: str = NATIVE) -> Pat
     Raises:
         BuildError: with what the compiler says.
         CacheError: if others could write to the folder, or there is nowhere to build.
-        ToolchainError: if there is no compiler and no library.
+        NoCompilerError: if there is no compiler and no library.
     """
     if toolchain is None:
         return _built_before(text, target)
@@ -119,7 +120,7 @@ def _built_before(text: str, target: str) -> Path:
             found = _find(path.name, folder)
             if found is not None:
                 return found
-    raise ToolchainError(why_none())
+    raise NoCompilerError
 
 
 def library_name(text: str, toolchain: Toolchain, target: str = NATIVE) -> str:
@@ -146,6 +147,30 @@ def _source_parts(text: str, target: str) -> list[str]:
 def _digest(parts: Sequence[str]) -> str:
     lengths = "".join(f"{len(part)}," for part in parts)  # so that parts cannot run together
     return hashlib.sha256("".join([lengths, *parts]).encode()).hexdigest()[:32]
+
+
+def kept(content: bytes, ending: str) -> Path:
+    """A library that comes from elsewhere, in a folder where nobody else can change it.
+
+    Args:
+        content: of the library, which the caller trusts.
+        ending: how the names of libraries end, with the dot.
+
+    Raises:
+        CacheError: if there is no folder for it.
+    """
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}{ending}"
+    found = _find(name, _loadable())
+    if found is None or found.read_bytes() != content:
+        folder = writable_folder()
+        found = folder / name
+        with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=folder) as aside:
+            made = Path(aside) / name
+            made.write_bytes(content)
+            settle(made)
+            made.replace(found)
+        trim(folder, found)
+    return found
 
 
 def _find(name: str, folder: Path | None) -> Path | None:

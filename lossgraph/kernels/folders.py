@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import LossgraphError
 
 _UNMAPPED = 65534  # whose files are those of users that a container does not know
+_OTHER_CACHE = "set LOSSGRAPH_CACHE to a folder of your own"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -63,6 +64,19 @@ def check_folder(folder: Path) -> None:
         _check(parent, folder, is_parent=True)
 
 
+def check_origin(path: Path) -> None:
+    """Refuse a file beside which libraries lie, if others than this user and root can write them.
+
+    The group of one's own that many systems give to each user may write.
+
+    Raises:
+        CacheError: saying who else could write.
+    """
+    real = path.resolve()
+    for part in (real, *real.parents):
+        _check(part, path.parent, True, "load it without its libraries")
+
+
 def check_library(path: Path) -> None:
     """Refuse a library that others could write.
 
@@ -75,12 +89,11 @@ def check_library(path: Path) -> None:
     _check(path, path, is_parent=False)
 
 
-def _check(path: Path, loaded: Path, is_parent: bool) -> None:
+def _check(path: Path, loaded: Path, is_parent: bool, otherwise: str = _OTHER_CACHE) -> None:
     problem = _problem(path.lstat(), is_parent)
     if problem:
         raise CacheError(
-            f"{path} {problem}, so nothing is loaded from {loaded}: change that, or set "
-            "LOSSGRAPH_CACHE to a folder of your own"
+            f"{path} {problem}, so no library is loaded from {loaded}: change that, or {otherwise}"
         )
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..compiler.program import Program
 
 
+_HERE = Target("cpu")
+
+
 class KernelInterface(Protocol):
     """What a node needs to know of a kernel."""
 
@@ -65,7 +68,7 @@ def fused(
     *,
     checks: bool = False,
     opset: int | None = None,
-    target: Target = Target("cpu"),
+    target: Target = _HERE,
     domain: str | None = None,
     bodies: bool = False,
 ) -> Fused:

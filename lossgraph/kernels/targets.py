@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from ..errors import InputError
 
 NATIVE = "native"
 # The levels of x86-64 that its ABI defines; AVX2 and FMA are of the third, AVX-512 of the fourth.
-LEVELS = ("x86_64", "x86_64_v3", "x86_64_v4")
+LEVELS = MappingProxyType({1: "x86_64", 3: "x86_64_v3", 4: "x86_64_v4"})
 
 _SUFFIXES = {"linux": ".so", "macos": ".dylib", "windows": ".dll"}
 _HERE = {"linux": "linux", "darwin": "macos", "win32": "windows"}
@@ -24,14 +26,17 @@ class Target:
     Attributes:
         system: ``linux``, ``macos`` or ``windows``.
         machine: as the name of the target spells it.
-        triple: what zig calls it, with the oldest glibc that is to load it.
+        triple: what zig calls it, with the oldest glibc or macOS that is to load it.
         processor: the least of which code is made, as zig calls it.
+        levels: targets whose code is in its libraries too, by the level of x86-64: the best that
+            the processor has is chosen when a library runs.
     """
 
     system: str
     machine: str
     triple: str
     processor: str
+    levels: tuple[tuple[int, str], ...] = ()
 
     @property
     def is_here(self) -> bool:
@@ -43,32 +48,54 @@ class Target:
         return self.system == here() and own == machine
 
 
+_WHOLE = {
+    "linux-x86_64": Target("linux", "x86_64", "x86_64-linux-gnu.2.17", "x86_64"),
+    "linux-aarch64": Target("linux", "aarch64", "aarch64-linux-gnu.2.17", "generic"),
+    "windows-x86_64": Target("windows", "x86_64", "x86_64-windows-gnu", "x86_64"),
+    "windows-arm64": Target("windows", "arm64", "aarch64-windows-gnu", "generic"),
+    "macos-arm64": Target("macos", "arm64", "aarch64-macos.13.0", "apple_m1"),
+    "macos-x86_64": Target("macos", "x86_64", "x86_64-macos.13.0", "x86_64"),
+}
+
+
 def _named() -> Mapping[str, Target]:
-    """Each target by its name; of x86-64 each level, the first by the plain name."""
-    bases = {
-        "linux-x86_64": Target("linux", "x86_64", "x86_64-linux-gnu.2.17", "x86_64"),
-        "linux-aarch64": Target("linux", "aarch64", "aarch64-linux-gnu.2.17", "generic"),
-        "windows-x86_64": Target("windows", "x86_64", "x86_64-windows-gnu", "x86_64"),
-        "windows-arm64": Target("windows", "arm64", "aarch64-windows-gnu", "generic"),
-        "macos-arm64": Target("macos", "arm64", "aarch64-macos", "apple_m1"),
-        "macos-x86_64": Target("macos", "x86_64", "x86_64-macos", "x86_64"),
-    }
-    found = dict(bases)
-    for name, base in bases.items():
-        if base.machine == "x86_64":
-            for level in LEVELS[1:]:
-                found[name + level.removeprefix("x86_64").replace("_", "-")] = Target(
-                    base.system, base.machine, base.triple, level
-                )
+    """Each target by its name; of x86-64 each level too, ``linux-x86_64-v1``, ``-v3``, ``-v4``."""
+    found = dict(_WHOLE)
+    for name, whole in _WHOLE.items():
+        if whole.machine == "x86_64":
+            alone = {level: f"{name}-v{level}" for level in LEVELS}
+            for level, processor in LEVELS.items():
+                found[alone[level]] = replace(whole, processor=processor)
+            found[name] = replace(whole, levels=tuple(alone.items())[1:])
     return MappingProxyType(found)
 
 
 TARGETS = _named()
+SHIPPED = tuple(_WHOLE)  # whose libraries run on every processor of the kind
+
+
+def checked_targets(targets: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of targets, given one by one or as a text with commas between them.
+
+    Raises:
+        InputError: for a name that is none, and for none at all.
+    """
+    split = targets.split(",") if isinstance(targets, str) else targets
+    names = tuple(dict.fromkeys(name.strip() for name in split))
+    for name in names:
+        if name not in SHIPPED:
+            raise InputError(f"kernels for {name!r}: expected some of {', '.join(SHIPPED)}")
+    return names
 
 
 def here() -> str:
     """The system of this machine: a name as targets have, or what Python calls it."""
     return _HERE.get(sys.platform, sys.platform)
+
+
+def target_here() -> str | None:
+    """The name of ``SHIPPED`` that this machine is, if it is one."""
+    return next((name for name in SHIPPED if TARGETS[name].is_here), None)
 
 
 def suffix(target: str) -> str:
@@ -84,7 +111,7 @@ def target_flags(family: str, target: Target) -> tuple[str, ...] | None:
         family: ``zig``, which builds for all of them, ``gcc`` or ``clang``.
         target: one of ``TARGETS``.
     """
-    wide = (WIDE_VECTORS,) if target.processor == LEVELS[-1] else ()
+    wide = (WIDE_VECTORS,) if target.processor == LEVELS[4] else ()
     if family == "zig":
         return ("-target", target.triple, f"-mcpu={target.processor}", *wide)
     if not target.is_here or target.system == "macos":

@@ -17,14 +17,14 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LossgraphError
 from .processes import run_process
 from .processor import processor
-from .targets import NATIVE, TARGETS, WIDE_VECTORS, here, suffix, target_flags
+from .targets import NATIVE, TARGETS, WIDE_VECTORS, Target, here, suffix, target_flags
 
 SOURCES = Path(__file__).parent / "sources"  # of headers
 BUILD_PREFIX = ".build-"  # of folders that are gone when a build ends
@@ -48,6 +48,16 @@ _MACHINES = {"__x86_64__": _X86, "__aarch64__": _ARM}
 
 class ToolchainError(LossgraphError):
     """The compiler that was asked for is not there, or does not work."""
+
+
+class NoCompilerError(ToolchainError):
+    """A machine without a compiler: what brings one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and "
+            "`lossgraph doctor` says what was looked for"
+        )
 
 
 class BuildError(LossgraphError):
@@ -105,9 +115,27 @@ def find(preferred: str | None = None) -> Toolchain | None:
     return None
 
 
-def why_none() -> str:
-    """Why ``find`` finds no compiler, as a sentence."""
-    return f"there is no C compiler: {'; '.join(found.problem for found in candidates())}"
+def find_for(targets: Sequence[str]) -> Toolchain:
+    """The compiler to use for targets other than this machine: the preferred one of those that can.
+
+    Raises:
+        BuildError: for a target that there is not.
+        ToolchainError: if there is none that builds for all of them.
+    """
+    wanted = {name: _target(name) for name in targets}
+    missing = list(wanted)
+    for candidate in (*candidates(), _look("ziglang")):
+        found = candidate.toolchain
+        if found is None:
+            continue
+        others = [n for n, target in wanted.items() if target_flags(found.family, target) is None]
+        if not others:
+            return found
+        missing = [name for name in missing if name in others]
+    raise ToolchainError(
+        f"no C compiler here builds for {', '.join(missing or targets)}: ziglang's does, "
+        "pip install 'lossgraph[kernels]'"
+    )
 
 
 def candidates() -> Iterator[Candidate]:
@@ -298,18 +326,45 @@ def build(
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
     """
-    command = [*toolchain.command, *compile_flags(toolchain, target)]
+    compile_flags(toolchain, target)  # a target that there is not is refused before anything else
     with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
         folder = Path(name)
         made = folder / f"kernel{suffix(target)}"
         (folder / "kernel.c").write_text(text, encoding="utf-8")
-        command += ["-I", str(SOURCES), "-o", made.name, "kernel.c", *_libraries(target)]
-        done = run_process(command, folder, timeout, _environment(folder, scratch))
-        problem = done.problem or _unlike_a_library(made)
+        for step in _steps(toolchain, target, made.name):
+            command = [*toolchain.command, *step]
+            done = run_process(command, folder, timeout, _environment(folder, scratch))
+            if done.problem:
+                raise BuildError(f"{toolchain} cannot build a kernel: {done.problem}")
+        problem = _unlike_a_library(made)
         if problem:
             raise BuildError(f"{toolchain} cannot build a kernel: {problem}")
-        _settle(made)
+        settle(made)
         made.replace(path)
+
+
+def _steps(toolchain: Toolchain, target: str, made: str) -> Iterator[list[str]]:
+    """The arguments of each call of the compiler: an object for each level, then the library."""
+    sources = ["-I", str(SOURCES), "kernel.c"]
+    objects = []
+    levels = () if target == NATIVE else _target(target).levels
+    for level, alone in levels:
+        objects.append(f"level_{level}.o")
+        flags = [flag for flag in compile_flags(toolchain, alone) if not _is_for_linking(flag)]
+        yield [*flags, f"-DLG_LEVEL={level}", "-c", "-o", objects[-1], *sources]
+    chosen = ["-DLG_LEVELS"] if levels else []
+    flags = [*compile_flags(toolchain, target), *chosen]
+    yield [*flags, "-o", made, *sources, *objects, *_libraries(target)]
+
+
+def _is_for_linking(flag: str) -> bool:
+    return flag in ("-shared", "-s") or flag.startswith("-Wl,")
+
+
+def _target(name: str) -> Target:
+    if name not in TARGETS:
+        raise BuildError(f"target {name!r}: expected one of {', '.join([NATIVE, *TARGETS])}")
+    return TARGETS[name]
 
 
 def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]:
@@ -320,11 +375,9 @@ def compile_flags(toolchain: Toolchain, target: str = NATIVE) -> tuple[str, ...]
     """
     if target == NATIVE:
         system, own = here(), toolchain.native
-    elif target not in TARGETS:
-        raise BuildError(f"target {target!r}: expected one of {', '.join([NATIVE, *TARGETS])}")
     else:
-        system = TARGETS[target].system
-        found = target_flags(toolchain.family, TARGETS[target])
+        system = _target(target).system
+        found = target_flags(toolchain.family, _target(target))
         if found is None:
             raise BuildError(
                 f"{toolchain} does not build for {target}: "
@@ -360,8 +413,8 @@ def _unlike_a_library(path: Path) -> str:
     return "" if first.startswith(_MAGIC) else "what it wrote is no library"
 
 
-def _settle(path: Path) -> None:
-    """Ours alone, and on the disk before its name is."""
+def settle(path: Path) -> None:
+    """Make a file ours alone, and have it on the disk before its name is."""
     path.chmod(0o700)
     with path.open("rb") as file:
         os.fsync(file.fileno())
