@@ -44,6 +44,7 @@ LG_FN V lg_digamma_positive(V x) {
   const V one = lg_splat(1);
   M first = x < one;
   V y = lg_where(first, x + one, x), sum = lg_splat(0), product = one;
+#pragma GCC unroll 6
   for (int k = 0; k < 6; k++) {
     M above = y > lg_splat(2);
     V next = lg_where(above, y - one, y), factor = lg_where(above, next, one);
@@ -70,6 +71,7 @@ LG_FN V lg_digamma(V x) {
 LG_FN V lg_trigamma_positive(V x) {
   M near = x < lg_splat(8);
   V sum = lg_splat(0);
+#pragma GCC unroll 8
   for (int k = 0; k < 8; k++) {
     V inverse = lg_splat(1) / (x + lg_splat(k));
     sum = lg_fma(inverse, inverse, sum);
