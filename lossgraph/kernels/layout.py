@@ -15,9 +15,10 @@ from ..ir.dims import Dim, Size, names, product
 from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
 from .c_text import STORED, size_text
-from .emit import Context, LoopWriter
+from .emit import LoopWriter
 from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
+from .scopes import Context
 from .storage import Place, storage_of
 from .values import Buffer, needed
 from .vectorize import Variant, narrow_if, variants
@@ -198,7 +199,8 @@ class Layout:
         ]
         if not mine:
             return []
-        lines, sizes = [], []
+        lines: list[str] = []
+        sizes: list[str] = []
         for buffer in mine:
             storage = self._storages[buffer]
             size = self._size(storage.elements(buffer))

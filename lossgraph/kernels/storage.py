@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from ..ir.dims import Dim, product
 from .index import Index, LoopVar, address
 from .loops import Block, Statement, statements
-from .values import Buffer, Load
+from .values import Buffer
 
 
 class Place(enum.Enum):
@@ -63,11 +64,11 @@ def storage_of(blocks: Sequence[Block]) -> dict[Buffer, Storage]:
 
 
 def _storage(producer: Statement, readers: Iterable[Statement]) -> Storage:
-    free = _until(producer.loops, lambda var: producer.is_reduced(var))
+    free = tuple(takewhile(lambda var: not producer.is_reduced(var), producer.loops))
     shared = free
     for reader in readers:
         pairs = zip(shared, reader.loops, strict=False)
-        shared = tuple(a for a, b in _until(list(pairs), lambda pair: pair[0] is not pair[1]))
+        shared = tuple(mine for mine, _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
     axes = tuple(
         axis
         for axis, index in enumerate(producer.target)
@@ -78,20 +79,6 @@ def _storage(producer: Statement, readers: Iterable[Statement]) -> Storage:
     if not shared:
         return Storage(Place.SHARED, axes, ())
     return Storage(Place.SCRATCH if axes else Place.REGISTER, axes, shared)
-
-
-def _until(items, stop):  # type: ignore[no-untyped-def]
-    found = []
-    for item in items:
-        if stop(item):
-            break
-        found.append(item)
-    return tuple(found)
-
-
-def loads_of(values: Iterable[object]) -> list[Load]:
-    """The loads among values."""
-    return [value.detail for value in values if isinstance(getattr(value, "detail", None), Load)]
 
 
 Storages = Mapping[Buffer, Storage]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lossgraph import reference
 from lossgraph.errors import LossgraphError
 
-from .operators import RECIPES
+from .recipes import RECIPES
 
 FLOAT = ("float32", "float64", "float16")
 # What numbers the float inputs of a program hold: those of one kind, beside ordinary ones, so that
@@ -228,6 +228,9 @@ class Drawing:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self.values[name].shape
+
+    def dtype_of(self, name: str) -> str:
+        return str(self.values[name].dtype.name)
 
     def size(self, name: str, axis: int) -> str:
         return self.one_of(f"{name}.shape[{axis}]", str(self.shape(name)[axis]))

@@ -3,4 +3,7 @@
 #include "memory.h"
 #include "arithmetic.h"
 #include "elementary.h"
-#include "special.h"
+#include "power.h"
+#include "circular.h"
+#include "error_function.h"
+#include "gamma.h"
