@@ -93,9 +93,10 @@ class Elements:
         """What a reduction of integers may be: it is added up as a real number."""
         (source,) = node.args
         index = tuple(index_of(LoopVar(dim)) for dim in source.shape)
-        each = self.range_of(self.at(source, index))
-        most = max(abs(each.low), abs(each.high), 1)
+        value = self.at(source, index)
         how = node.op.kernel.how if isinstance(node.op.kernel, Reduction) else ""
+        each = self.range_of(value) if how == "sum" else self._bounded(value)
+        most = max(abs(each.low), abs(each.high), 1)
         if most > self._whole_reals or (how == "prod" and most > 1):
             raise KernelUnsupportedError(
                 f"kernels have no {node.op.name} of {node.dtype} numbers that may be large"
@@ -106,6 +107,21 @@ class Elements:
         limit = self._lanes.high if whole else self._whole_reals // most
         self._limit(product(source.shape[axis] for axis in node.attrs["axes"]), limit)
         return Range(min(each.low, 0) * limit, max(each.high, 0) * limit)
+
+    def _bounded(self, value: Value) -> Range:
+        """What an integer may be, if places and sizes in it are kept exact in real numbers."""
+        if value.op == "where":
+            return self._bounded(value.args[1]) | self._bounded(value.args[2])
+        if value.op == "to_int" and value.args[0].kind == "size":
+            return self._bounded(value.args[0])
+        most = self._whole_reals
+        if value.op == "place":
+            self._limit_reach(value.detail, most)
+        elif value.op == "size" and not isinstance(value.detail, int):
+            self._limit(value.detail, most)
+        else:
+            return self.range_of(value)
+        return Range(-most, most)
 
     def _limit(self, size: Dim, limit: int) -> None:
         if isinstance(size, int) and abs(size) <= limit:
@@ -180,7 +196,7 @@ class Elements:
         if value.op == "to_int" and value.args[0].kind != "real":
             return self.range_of(value.args[0])
         if value.op == "place":
-            self._limit_reach(value.detail)
+            self._limit_reach(value.detail, self._lanes.high)
             return self._lanes
         if isinstance(value.detail, Load) and isinstance(value.detail.source, Input):
             return of_dtype(value.detail.source.dtype)
@@ -189,11 +205,11 @@ class Elements:
             return Range(int(table.min()), int(table.max())) if table.size else TRUTH
         return of_dtype("int64")
 
-    def _limit_reach(self, index: Index) -> None:
-        """Keep an index in lanes, whatever its variables are."""
+    def _limit_reach(self, index: Index, most: int) -> None:
+        """Keep an index below a number, whatever its variables are."""
         sizes = list(reach(index))
         for size in sizes:
-            self._limit(size, self._lanes.high // len(sizes))
+            self._limit(size, most // len(sizes))
 
     def _limit_offsets(self, load: Load) -> None:
         """Keep offsets in lanes where elements are gathered: a vector goes over 16 rows at most."""
@@ -205,7 +221,7 @@ class Elements:
         for axis in axes:
             for atom, _ in load.indices[axis].terms:
                 if not isinstance(atom, (LoopVar, Lookup)):
-                    self._limit_reach(index_of(atom))
+                    self._limit_reach(index_of(atom), self._lanes.high)
 
     def _size_range(self, dim: Dim) -> Range:
         """A size in lanes, which the plan looks at."""
