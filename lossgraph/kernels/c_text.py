@@ -19,16 +19,16 @@ STORED = {
 
 
 def size_text(dim: Dim, names: Names) -> str:
-    """A size, an int64."""
+    """A size, an int64; in an order of our names, so that those of the user change no kernel."""
     if isinstance(dim, int):
         return f"INT64_C({dim})" if abs(dim) > 2**30 else str(dim)
     terms = []
     for atoms, factor in dim.terms:
-        factors = [_atom_text(atom, names) for atom in atoms]
+        factors = sorted(_atom_text(atom, names) for atom in atoms)
         if factor != 1 or not factors:
             factors.insert(0, str(factor))
         terms.append(" * ".join(factors))
-    text = " + ".join(terms)
+    text = " + ".join(sorted(terms))
     return text if len(terms) == 1 else f"({text})"
 
 

@@ -21,6 +21,8 @@ from .vectorize import MOST_OF_A_ROW, RowArray, Variant, row_arrays, stride_of
 
 BLOCK = 4096  # elements that are added in float32 before the sum goes on in float64
 
+_FEW = 128  # numbers that a lane adds before the sum goes on with what that loses
+
 _INFIX = ("+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
 _START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1", "log1p": "0"}
 _COMBINED = {
@@ -59,7 +61,7 @@ class LoopWriter:
     def sweep(self, loop: Loop) -> None:
         """The outermost loop, over the rows of a chunk; sums go where the call adds them."""
         self._hoist(loop)
-        if self._variant.rows:
+        if self._variant.rows and not self._variant.long:
             self._tiles = self._tiled(loop)
         totals = self._reduced(loop, "first", "last")
         for statement, name in totals.items():
@@ -93,9 +95,34 @@ class LoopWriter:
     def _one_by_one(
         self, loop: Loop, totals: Mapping[Statement, str], first: str, last: str
     ) -> None:
+        sums = [s for s in totals if s.store.how == "sum"]
+        if self._variant.long and self._lanes is not None and loop.is_leaf and sums:
+            self._in_blocks(loop, totals, sums, last)
+            return
         name = self._variables[loop.var] = self._name("i")
         with self._block(f"for (int64_t {name} = {first}; {name} < {last}; {name}++) {{"):
             self._body(loop, totals)
+
+    def _in_blocks(
+        self, loop: Loop, totals: Mapping[Statement, str], sums: Sequence[Statement], last: str
+    ) -> None:
+        """Sums in lanes, block by block: what adding a block's to the total loses is kept too."""
+        outer, end = self._name("b"), self._name("e")
+        inside = {s: f"{name}_b" if s in sums else name for s, name in totals.items()}
+        for statement in sums:
+            self._line(f"V {totals[statement]}_lost = lg_splat(0);")
+        with self._block(f"for (int64_t {outer} = 0; {outer} < {last}; {outer} += {_FEW}) {{"):
+            self._line(f"const int64_t {end} = lg_least({outer} + {_FEW}, {last});")
+            for statement in sums:
+                self._line(f"V {inside[statement]} = lg_splat(0);")
+            name = self._variables[loop.var] = self._name("i")
+            with self._block(f"for (int64_t {name} = {outer}; {name} < {end}; {name}++) {{"):
+                self._body(loop, inside)
+            for statement in sums:
+                total = totals[statement]
+                self._line(f"lg_add_exactly(&{total}, &{total}_lost, {inside[statement]});")
+        for total in map(totals.__getitem__, sums):
+            self._line(f"{total} = lg_kept({total}, {total}_lost);")
 
     def _over_vectors(
         self, loop: Loop, totals: Mapping[Statement, str], first: str, last: str
@@ -171,7 +198,8 @@ class LoopWriter:
         how = statement.store.how
         if how != "sum" or not loop.is_leaf or statement.value.op != "log1p_unit":
             return how
-        short = self._lanes is not None if self._variant.rows else loop.var in self._variant.vectors
+        rows = self._variant.rows and not self._variant.long
+        short = self._lanes is not None if rows else loop.var in self._variant.vectors
         return "log1p" if short else how
 
     def _vector(self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str) -> None:

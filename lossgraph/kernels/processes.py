@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,9 +15,6 @@ _MOST_WORDS = 400  # letters of what a compiler complains
 _MOST_OUTPUT = 1 << 20
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _running: set[tuple[int, subprocess.Popen[bytes]]] = set()  # of which process, for forks
-
-
-_running: set[subprocess.Popen[bytes]] = set()
 
 
 class Done(NamedTuple):
@@ -51,23 +47,12 @@ def run_process(
             )
         except OSError as error:
             return Done(-1, "", f"it cannot be run: {error.strerror}")
-        _running.add(process)
-        try:
-            late = _wait(process, timeout)
-        finally:
-            _running.discard(process)
+        late = _wait(process, timeout)
         said.seek(0)
         output = said.read(_MOST_OUTPUT).decode(errors="replace")
     if late:
         return Done(-1, output, f"it did not end within {timeout:g} seconds")
     return Done(process.returncode, output, _problem(process.returncode, output))
-
-
-def stop_processes() -> None:
-    """Kill all that run, whose callers are told so: for the end of this process."""
-    for process in list(_running):
-        with contextlib.suppress(OSError):  # one that has just ended
-            _kill(process)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float) -> bool:

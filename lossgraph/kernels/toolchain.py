@@ -122,13 +122,18 @@ def find_for(targets: Sequence[str]) -> Toolchain:
         BuildError: for a target that there is not.
         ToolchainError: if there is none that builds for all of them.
     """
-    wanted = [_target(name) for name in targets]
+    wanted = {name: _target(name) for name in targets}
+    missing = list(wanted)
     for candidate in (*candidates(), _look("ziglang")):
         found = candidate.toolchain
-        if found and all(target_flags(found.family, t) is not None for t in wanted):
+        if found is None:
+            continue
+        others = [n for n, target in wanted.items() if target_flags(found.family, target) is None]
+        if not others:
             return found
+        missing = [name for name in missing if name in others]
     raise ToolchainError(
-        f"no C compiler here builds for {', '.join(targets)}: ziglang's does, "
+        f"no C compiler here builds for {', '.join(missing or targets)}: ziglang's does, "
         "pip install 'lossgraph[kernels]'"
     )
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
 from ..kernels import cache, toolchain
+from ..kernels.folders import cache_folder
 from ..kernels.model import Fused, fused
+from ..kernels.prebuilt import prebuilt
 from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
 from ..kernels.unit import Unit
@@ -70,18 +72,35 @@ def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
     Raises:
         LossgraphError: if that cannot be, saying why.
     """
-    made = fuse(program)
-    path = library_of(made.unit)
-    trusted = verdict(path.parent, lambda: library_of(trial_unit()))
-    if not trusted.safe:
-        raise NoKernelError(trusted.reason)
+    made, library = _library_with(program)
+    require_trusted_engine()
     names = ", ".join(kernel.name for kernel in made.kernels)
-    return BuiltKernel(make_session(made.model, None, threads, [path]), names, path)
+    return BuiltKernel(make_session(made.model, None, threads, [library]), names, library)
 
 
-def fuse(program: Program) -> Fused:
+def require_trusted_engine() -> None:
+    """Refuse an ONNX Runtime that kernels do not run in; one newer than all known is tried.
+
+    Raises:
+        LossgraphError: saying why.
+    """
+    found = verdict(cache_folder(), lambda: library_of(trial_unit()))
+    if not found.safe:
+        raise NoKernelError(found.reason)
+
+
+def fuse(program: Program, domain: str | None = None) -> Fused:
     """A program with kernels, and the checks of its labels."""
-    return fused(program, checks=True)
+    return fused(program, checks=True, domain=domain)
+
+
+def _library_with(program: Program) -> tuple[Fused, Path]:
+    """The kernels of a program, and a library of them: one that was built before, or their own."""
+    made = fuse(program)
+    found = prebuilt(made.kernels[0].name) if len(made.kernels) == 1 else None
+    if found is None:
+        return made, library_of(made.unit)
+    return fuse(program, found.domain), found.library
 
 
 def library_of(unit: Unit) -> Path:

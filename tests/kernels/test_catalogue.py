@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -87,10 +85,18 @@ def variations(loss, program, dtype):
     yield "drawn", small
     yield "tails", draw_for(program, examples, usual={"N": 19, **dict.fromkeys(wide, 7)})
     yield "wide", draw_for(program, examples, usual={"N": 3, **dict.fromkeys(wide, 70)})
-    floats = [n.attrs["name"] for n in program.inputs if n.type.is_float and small[n.attrs["name"]].size]
+    floats = [
+        n.attrs["name"] for n in program.inputs if n.type.is_float and small[n.attrs["name"]].size
+    ]
     large = 20.0 if dtype == "float16" else 1e4
     kinds = {name: examples[name].values for name in examples}
-    yield "far", {n: a * large if kinds.get(n, "") == "real" and n in floats else a for n, a in small.items()}
+    yield (
+        "far",
+        {
+            n: a * large if kinds.get(n, "") == "real" and n in floats else a
+            for n, a in small.items()
+        },
+    )
     for name in floats[:2]:
         for number in (np.nan, np.inf):
             spoilt = small[name].copy()
@@ -101,7 +107,12 @@ def variations(loss, program, dtype):
         spoilt.flat[0] = -1
         yield "label below", {**small, name: spoilt}
         spoilt = small[name].copy()
-        sizes = {d.name: s for n in program.inputs for d, s in zip(n.shape, small[n.attrs["name"]].shape, strict=True) if isinstance(d, Size)}
+        sizes = {
+            d.name: s
+            for n in program.inputs
+            for d, s in zip(n.shape, small[n.attrs["name"]].shape, strict=True)
+            if isinstance(d, Size)
+        }
         spoilt.flat[-1] = evaluate(classes, sizes)
         yield "label above", {**small, name: spoilt}
         if spoilt.dtype == np.int64:
@@ -138,7 +149,9 @@ def test_a_kernel_is_right(case, built):
     dtype = case[1]
     for what, arrays in variations(loss, program, dtype):
         typed = {
-            node.attrs["name"]: np.asarray(arrays[node.attrs["name"]]).astype(numpy_dtype(node.dtype))
+            node.attrs["name"]: np.asarray(arrays[node.attrs["name"]]).astype(
+                numpy_dtype(node.dtype)
+            )
             for node in program.inputs
         }
         with np.errstate(all="ignore"):

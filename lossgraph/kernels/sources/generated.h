@@ -59,6 +59,16 @@ static inline int64_t lg_mod_of(int64_t a, int64_t b) {
     product_;                                                                \
   })
 
+/* A number added to a total in each lane, and to another total what the first one loses of it. */
+#define lg_add_exactly(total, lost, x)                                       \
+  do {                                                                       \
+    const V sum_ = *(total) + (x), part_ = sum_ - *(total);                  \
+    *(lost) += (*(total) - (sum_ - part_)) + ((x) - part_);                  \
+    *(total) = sum_;                                                         \
+  } while (0)
+/* The two totals as one; of infinite ones nothing is lost. */
+#define lg_kept(total, lost) lg_where(lg_isnan(lost), total, (total) + (lost))
+
 /* One element, in every lane. */
 #define lg_load_one_f32(p) lg_splat((R)*(p))
 #define lg_load_one_f64(p) lg_splat((R)*(p))
