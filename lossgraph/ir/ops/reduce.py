@@ -33,18 +33,20 @@ from .elementwise import (
     exp_minus_abs,
     float_only,
     greater,
+    isnan,
     less,
     less_equal,
     log,
     log1p,
     log1p_positive,
     logical_and,
+    logical_or,
     neg,
     number_only,
     sign,
     where,
 )
-from .shape import flip, size_of
+from .shape import flip, iota, reshape, size_of
 from .smooth import (
     sigmoid,
     sqrt,
@@ -579,6 +581,17 @@ def _lower_arg_extremum(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Where", any_nan, b.add("ArgMax", nans, axis=axis, keepdims=1), best))
 
 
+def _arg_formula(x: Expr, axis: int, largest: bool) -> Expr:
+    """The first place of what is the extremum, or of a NaN."""
+    best = (reduce_max if largest else reduce_min)(x, (axis,))
+    found = equal(x, best)
+    if x.type.is_float:
+        found = logical_or(found, isnan(x))
+    size = x.shape[axis]
+    places = reshape(iota(size), [size if i == axis else 1 for i in range(x.rank)])
+    return reduce_min(where(found, places, size_of(size)), (axis,))
+
+
 _arg_extremum: Op = register(
     Op(
         "ArgExtremum",
@@ -587,6 +600,7 @@ _arg_extremum: Op = register(
         no_gradient,
         _lower_arg_extremum,
         batching=within_axis,
+        kernel=Formula(_arg_formula),
     )
 )
 
