@@ -70,10 +70,10 @@ def fuse(program: Program, domain: str | None = None) -> Fused:
 def _library_with(program: Program) -> tuple[Fused, Path]:
     """The kernels of a program, and a library of them: one that was built before, or their own."""
     made = fuse(program)
-    found = prebuilt(made.kernels[0].name) if len(made.kernels) == 1 else None
-    if found is None:
+    first, *others = [prebuilt(kernel.name) for kernel in made.kernels]
+    if first is None or any(other != first for other in others):
         return made, library_of(made.unit)
-    return fuse(program, found.domain), found.library
+    return fuse(program, first.domain), first.library
 
 
 def library_of(unit: Unit) -> Path:
