@@ -12,7 +12,7 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.types import broadcast_shapes, require_equal
 from .register import function
-from .symbol import Operand, Symbol, as_expr, promote, wrap
+from .symbol import Operand, Symbol, as_expr, definite, wrap
 
 
 @function(True)
@@ -21,7 +21,7 @@ def matmul(lhs: Operand, rhs: Operand) -> Symbol:
 
     NumPy's function; of two vectors it has the shape (1,).
     """
-    (a, b), _ = promote(lhs, rhs, floating=True)
+    a, b = definite(lhs, rhs, floating=True)
     if not a.rank or not b.rank:
         raise InputError(f"matmul: needs arrays of rank 1 or more, got {a.type} and {b.type}")
     left = ops.expand_dims(a, (0,)) if a.rank == 1 else a
@@ -74,7 +74,7 @@ def einsum(subscripts: str, *operands: Operand, optimize: Any = False) -> Symbol
     diagonal). Operands are contracted from left to right, as products of matrices; ``optimize``
     has no effect. A full sum has the shape (1,).
     """
-    arrays, _ = promote(*operands, floating=True)
+    arrays = definite(*operands, floating=True)
     terms, result = _parsed(subscripts, arrays)
     factors = [_diagonal(x, term) for x, term in zip(arrays, terms, strict=True)]
     value, letters = factors[0]

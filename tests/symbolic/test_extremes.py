@@ -98,3 +98,8 @@ def test_the_logarithm_of_the_exponential_over_no_axis():
     x = np.array([[0.5, -0.5]], "f")
     for found in both(lambda F, x: F.logsumexp(x + x, axis=(0, 1), exclude=True), x):
         assert_close(found, 2 * x)
+
+
+def test_products_of_arrays_without_a_dtype_are_float32():
+    for made in (F.einsum("ij->ji", F.eye(2)), F.matmul(F.eye(2), F.eye(2) * 0.5)):
+        assert made.dtype == "float32"
