@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
-from .c_text import STORED, Names, index_text, number_text, size_text
+from .c_text import STORED, index_text, number_text, size_text
 from .index import Clamped, Index, Lookup, LoopVar, address, clamped_sizes
 from .loops import Loop, Statement, loops_of, statements
-from .storage import Place, Storages
+from .scopes import Context, Lanes, Scope
+from .storage import Place
 from .values import Buffer, Input, Load, Value, needed
 from .vectorize import MOST_OF_A_ROW, RowArray, Variant, row_arrays, stride_of
 
@@ -36,36 +36,6 @@ _ADDED = {  # what the lanes of a block become, added to a total in float64
 }
 _FACTORS = 16  # that are multiplied for one logarithm, each at most 2
 _UNROLLED = ((14, 4), (40, 2))  # by what an element costs: as many independent sums hide latency
-
-
-@dataclass
-class Lanes:
-    """The loop over vectors that is being written: its variable, and how many lanes count."""
-
-    var: LoopVar
-    count: str
-    whole: bool
-
-
-@dataclass
-class Scope:
-    """Names that are known from here on, inwards."""
-
-    values: dict[int, str] = field(default_factory=dict)
-    stored: dict[tuple[Buffer, tuple[Index, ...]], str] = field(default_factory=dict)
-
-
-@dataclass
-class Context:
-    """What all loops of a kernel share."""
-
-    real: str  # the storage type of a real number: f32 or f64
-    sizes: Names
-    storages: Storages
-    numbers: Mapping[Buffer, int]
-    scratch: Mapping[Buffer, str]
-    output_dtypes: Sequence[str]
-    costs: Mapping[str, float]
 
 
 class LoopWriter:

@@ -15,9 +15,10 @@ from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
 from .c_text import STORED, size_text
 from .elements import KernelUnsupportedError
-from .emit import Context, LoopWriter
+from .emit import LoopWriter
 from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
+from .scopes import Context
 from .storage import Place, storage_of
 from .values import Buffer, needed
 from .vectorize import Variant, narrow_if, variants
