@@ -1,4 +1,4 @@
-"""What is known while loops are written: names by scope, lanes, and what a kernel shares."""
+"""What is known where a line of C is written: names, lanes, and what all loops share."""
 
 from __future__ import annotations
 
