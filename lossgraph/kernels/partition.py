@@ -37,6 +37,7 @@ from .whole import KernelUnsupportedError
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second
 # one on a pass over memory is saved.
 WORTH_A_KERNEL = 2
+_SHARE_OF_A_SMALL_ONE = 0.4  # one that has a number for each row saves its call, and no pass
 
 _MOVES_ALL = (Movement.RESHAPE, Movement.PERMUTE, Movement.BROADCAST)
 
@@ -305,9 +306,17 @@ class _Cut:
 # --- judging ------------------------------------------------------------------------------
 
 
-def _saved(region: Region) -> int:
-    """The operators on arrays that a region is without kernels."""
-    return sum(node.op.movement not in _MOVES_ALL and _is_array(node) for node in region.inside)
+def _saved(region: Region) -> float:
+    """The operators that a region is without kernels, those on its largest arrays in full."""
+    operators = [n for n in region.inside if n.op.movement not in _MOVES_ALL and _is_array(n)]
+    axes = [_long_axes(node) for node in operators]
+    return sum(1.0 if count == max(axes) else _SHARE_OF_A_SMALL_ONE for count in axes)
+
+
+def _long_axes(node: Expr) -> int:
+    """The axes of the array that an operator goes over: what it reduces, or else its result."""
+    reduces = "axes" in node.attrs and _shrinks(node)
+    return max(sum(dim != 1 for dim in x.shape) for x in (node.args if reduces else (node,)))
 
 
 def _is_array(node: Expr) -> bool:

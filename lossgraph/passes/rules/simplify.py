@@ -32,6 +32,13 @@ SIMPLIFY = RuleSet(
             lambda a, x, shape: scalar_value(a) == 0 and broadcasts_to(x.shape, shape),
             {"shape": (4, 5), "a": const(0.0), "x": ROW},
         ),
+        Rule(
+            "transpose(transpose(x)@y) = transpose(y)@x",
+            lambda o, x, y, *, perm, inner: o.transpose(o.matmul(o.transpose(x, inner), y), perm),
+            lambda o, x, y, *, perm, inner: o.matmul(o.transpose(y, inner), x),
+            lambda x, y, perm, inner: perm == inner == (1, 0),  # of matrices, no stacks of them
+            {"perm": (1, 0), "inner": (1, 0)},
+        ),
         Rule("x-0 = x", lambda o, x: x - 0, lambda o, x: x),
         Rule("0-x = -x", lambda o, x: 0 - x, lambda o, x: -x),
         Rule("x*(-1) = -x", lambda o, x: x * -1, lambda o, x: -x),
