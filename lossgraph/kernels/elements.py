@@ -110,17 +110,19 @@ class Elements:
 
     def _bounded(self, value: Value) -> Range:
         """What an integer may be, if places and sizes in it are kept exact in real numbers."""
+        known, most = self.range_of(value), self._whole_reals
+        if known.within(Range(-most, most)):
+            return known
         if value.op == "where":
             return self._bounded(value.args[1]) | self._bounded(value.args[2])
         if value.op == "to_int" and value.args[0].kind == "size":
             return self._bounded(value.args[0])
-        most = self._whole_reals
         if value.op == "place":
             self._limit_reach(value.detail, most)
         elif value.op == "size" and not isinstance(value.detail, int):
             self._limit(value.detail, most)
         else:
-            return self.range_of(value)
+            return known
         return Range(-most, most)
 
     def _limit(self, size: Dim, limit: int) -> None:

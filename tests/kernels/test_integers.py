@@ -16,34 +16,34 @@ from lossgraph.kernels.whole import KernelUnsupportedError
 from support import symbol
 
 N = named("N")
-I, J = symbol("i", "int64", (N,)), symbol("j", "int64", (N,))
+LONG, OTHER = symbol("i", "int64", (N,)), symbol("j", "int64", (N,))
 SHORT = symbol("s", "int32", (N,))
 X = symbol("x", "float32", (N,))
 COUNT = ops.reduce_sum(ops.cast(ops.greater(X, 0.0), "int64"), (0,))
 FAR = np.array([2**32, -(2**40), 2**31 - 1, -(2**31), 3, 0, -1, 2**63 - 1], np.int64)
 
 REFUSED = {
-    "a sum of two": I + J,
-    "a product": I * 3,
-    "a sum of all": ops.reduce_sum(I, (0,)),
-    "the largest": ops.reduce_max(I, (0,)),
-    "two compared": ops.equal(I, J),
-    "a narrower dtype": ops.cast(I, "int32"),
-    "the size": ops.absolute(I),
+    "a sum of two": LONG + OTHER,
+    "a product": LONG * 3,
+    "a sum of all": ops.reduce_sum(LONG, (0,)),
+    "the largest": ops.reduce_max(LONG, (0,)),
+    "two compared": ops.equal(LONG, OTHER),
+    "a narrower dtype": ops.cast(LONG, "int32"),
+    "the size": ops.absolute(LONG),
 }
 TAKEN = {
-    "compared with a number": ops.equal(I, 3),
-    "below a number": ops.less(I, 4),
-    "limited": ops.clip(I, -5, 5),
-    "as a float": ops.cast(I, "float32"),
-    "chosen as a float": ops.cast(ops.where(ops.less(I, 4), I, 7), "float32"),
-    "a sign": ops.sign(I),
-    "the sum of few": ops.reduce_sum(ops.clip(I, -5, 5), (0,)),
-    "the largest of few": ops.reduce_max(ops.clip(I, -5, 5), (0,)),
-    "the place of the smallest": ops.arg_extremum(ops.cast(I, "float32"), 0, largest=False),
+    "compared with a number": ops.equal(LONG, 3),
+    "below a number": ops.less(LONG, 4),
+    "limited": ops.clip(LONG, -5, 5),
+    "as a float": ops.cast(LONG, "float32"),
+    "chosen as a float": ops.cast(ops.where(ops.less(LONG, 4), LONG, 7), "float32"),
+    "a sign": ops.sign(LONG),
+    "the sum of few": ops.reduce_sum(ops.clip(LONG, -5, 5), (0,)),
+    "the largest of few": ops.reduce_max(ops.clip(LONG, -5, 5), (0,)),
+    "the place of the smallest": ops.arg_extremum(ops.cast(LONG, "float32"), 0, largest=False),
     "a size": ops.size_of(N) + 1,
-    "quotients": ops.div(ops.clip(I, -9, 9), ops.clip(I, 2, 3)),
-    "remainders": ops.mod(ops.clip(I, -9, 9), ops.clip(ops.neg(ops.clip(I, -9, 9)), -4, -3)),
+    "quotients": ops.div(ops.clip(LONG, -9, 9), ops.clip(LONG, 2, 3)),
+    "remainders": ops.mod(ops.clip(LONG, -9, 9), ops.clip(ops.neg(ops.clip(LONG, -9, 9)), -4, -3)),
     "short ones": SHORT + SHORT * 3,
     "short ones compared": ops.less(SHORT, ops.neg(SHORT)),
     "a count": COUNT,
@@ -52,13 +52,13 @@ TAKEN = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_may_not_fit_is_refused(case):
-    with pytest.raises(KernelUnsupportedError, match="integers|large"):
-        Kernel([I, J, X], {"x": X, "y": REFUSED[case]})
+    with pytest.raises(KernelUnsupportedError, match=r"integers|large"):
+        Kernel([LONG, OTHER, X], {"x": X, "y": REFUSED[case]})
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    kernels = [Kernel([I, SHORT, X], {"x": X + 1, "y": node}) for node in TAKEN.values()]
+    kernels = [Kernel([LONG, SHORT, X], {"x": X + 1, "y": node}) for node in TAKEN.values()]
     path, _ = build_kernels(kernels, tmp_path_factory.mktemp("built"), None, "-O0", "-w")
     return Library(path)
 
