@@ -17,9 +17,10 @@ from ..expr import Expr, Op, register
 from ..kernel_forms import Elementwise, KernelForm
 from .arithmetic import Arithmetic
 from .by_lowering import formula_of
-from .elementwise import exp, float_only, log1p_positive
+from .elementwise import exp, log1p_positive
 from .erf import lower_erf
 from .intervals import ANY
+from .type_rules import float_only
 
 # fmt: off
 SCALED = (

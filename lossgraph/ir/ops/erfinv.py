@@ -15,7 +15,8 @@ from ..batching import pointwise
 from ..expr import Expr, Op, register
 from ..kernel_forms import Elementwise
 from .arithmetic import Arithmetic
-from .elementwise import UNIT, exp, float_only
+from .elementwise import UNIT, exp
+from .type_rules import float_only
 
 # fmt: off
 CENTER = (

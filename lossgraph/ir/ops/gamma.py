@@ -22,8 +22,9 @@ from ..kernel_forms import Element
 from ..types import TensorType
 from .arithmetic import Arithmetic
 from .by_lowering import formula_of
-from .elementwise import POSITIVE, float_only
+from .elementwise import POSITIVE
 from .intervals import ABOVE_ZERO
+from .type_rules import float_only
 
 # fmt: off
 BETWEEN = (

@@ -15,9 +15,10 @@ from ..expr import Expr, Op, register
 from ..kernel_forms import Elementwise
 from ..types import numpy_dtype
 from .arithmetic import Arithmetic
-from .elementwise import absolute, clip, float_only, log1p_positive, maximum
+from .elementwise import absolute, clip, log1p_positive, maximum
 from .intervals import EXPONENTS
 from .smooth import sqrt
+from .type_rules import float_only
 
 
 def _halves(b: Any, node: Expr, x: str) -> tuple[Arithmetic, str, str]:

@@ -19,13 +19,11 @@ from ..types import TensorType, canonical_axis, numpy_dtype
 from .arithmetic import Arithmetic
 from .by_lowering import formula_of
 from .elementwise import (
-    arithmetic,
     clip,
     div,
     equal,
     exp,
     expm1,
-    float_only,
     greater,
     log,
     log1p,
@@ -44,6 +42,7 @@ from .smooth import (
     softplus,
     sqrt,
 )
+from .type_rules import arithmetic, float_only
 
 # --- of one argument ----------------------------------------------------------------------
 

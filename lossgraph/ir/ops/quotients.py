@@ -18,10 +18,11 @@ from ..batching import pointwise
 from ..expr import Array, Expr, Interval, Op, const, register
 from ..kernel_forms import Formula
 from ..types import numpy_dtype
-from .elementwise import absolute, div, equal, expm1, float_only, less, log1p, where
+from .elementwise import absolute, div, equal, expm1, less, log1p, where
 from .hyperbolic import sinh
 from .intervals import ANY
 from .smooth import atan, erf, sin, tanh
+from .type_rules import float_only
 
 Series = Callable[[], Iterator[Any]]  # of fractions or numbers
 

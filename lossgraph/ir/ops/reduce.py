@@ -31,7 +31,6 @@ from .elementwise import (
     equal,
     exp,
     exp_minus_abs,
-    float_only,
     greater,
     isnan,
     less,
@@ -42,7 +41,6 @@ from .elementwise import (
     logical_and,
     logical_or,
     neg,
-    number_only,
     sign,
     where,
 )
@@ -52,6 +50,7 @@ from .smooth import (
     sqrt,
 )
 from .sums import LONG_SOFTMAX, LongSums, lower_mean, lower_sum
+from .type_rules import float_only, number_only
 
 Axes = tuple[int, ...]
 Reduction: TypeAlias = OpFunction[[Expr, Sequence[int]]]
@@ -87,7 +86,7 @@ def _reduction(
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
-        return op(x, axes=axes) if axes or name == "LogSumExp" else x
+        return op(x, axes=axes) if axes else x
 
     reduce.__name__ = name
     reduce.__doc__ = f"{name} of ``x`` over ``axes``, which keep the length one."
