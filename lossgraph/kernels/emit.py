@@ -413,6 +413,8 @@ class LoopWriter:
             return self._place(value.detail)
         names = [self._emit(arg) for arg in value.args]
         kinds = [arg.kind for arg in value.args]
+        if op in ("+", "-", "*") and value.kind == "int":
+            return f"lg_wrapped({names[0]}, {op}, {names[1]})"
         if op in _INFIX:
             return f"{names[0]} {op} {names[1]}"
         if op == "~":

@@ -35,7 +35,7 @@ BATCH = 12  # kernels of a library
 SECONDS = 30.0  # for a kernel, of which each takes some milliseconds
 SOURCES = Path(lossgraph.kernels.__file__).parent / "sources"
 # More flags: -fsanitize=undefined, or with the library of address sanitizer preloaded that too.
-MORE_FLAGS = os.environ.get("LOSSGRAPH_FUZZ_FLAGS", "").split()
+MORE_FLAGS = os.environ.get("LOSSGRAPH_KERNEL_FLAGS", "").split()
 FLAGS = ["-O1", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-w", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", *MORE_FLAGS]  # fmt: skip
 _FUNCTION = re.compile(r"lg_(?:rows|plan|begin|chunk|finish)_(\d+)")
