@@ -53,11 +53,12 @@ def search_kernels(start: int, step: int, deadline: float) -> Iterator[tuple[int
     """Graphs run as kernels, and each fault that was found, until a time has come."""
     number = start
     while time.monotonic() < deadline:
-        yield from _try_batch(range(number, number + step * BATCH, step))
+        yield from try_batch(range(number, number + step * BATCH, step))
         number += step * BATCH
 
 
-def _try_batch(seeds: Sequence[int]) -> Iterator[tuple[int, Found | None]]:
+def try_batch(seeds: Sequence[int]) -> Iterator[tuple[int, Found | None]]:
+    """The graphs of seeds: each as one that ran, and what was wrong with it."""
     made: dict[int, tuple[Graph, Kernel]] = {}
     for seed in seeds:
         graph = graph_of(seed)
