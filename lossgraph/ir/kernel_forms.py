@@ -39,9 +39,14 @@ class Element:
     """An element by its index, ``(elements, node, index) -> value``.
 
     ``elements.at(argument, index)`` is an element of an argument; see ``kernels.elements``.
+
+    Attributes:
+        at: that function.
+        cost: as of ``Elementwise``.
     """
 
     at: Callable[[Any, Any, Any], Any]
+    cost: float = 1.0
 
 
 @dataclass(frozen=True)

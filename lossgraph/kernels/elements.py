@@ -110,17 +110,19 @@ class Elements:
 
     def _bounded(self, value: Value) -> Range:
         """What an integer may be, if places and sizes in it are kept exact in real numbers."""
+        known, most = self.range_of(value), self._whole_reals
+        if known.within(Range(-most, most)):
+            return known
         if value.op == "where":
             return self._bounded(value.args[1]) | self._bounded(value.args[2])
         if value.op == "to_int" and value.args[0].kind == "size":
             return self._bounded(value.args[0])
-        most = self._whole_reals
         if value.op == "place":
             self._limit_reach(value.detail, most)
         elif value.op == "size" and not isinstance(value.detail, int):
             self._limit(value.detail, most)
         else:
-            return self.range_of(value)
+            return known
         return Range(-most, most)
 
     def _limit(self, size: Dim, limit: int) -> None:
@@ -141,16 +143,17 @@ class Elements:
             function = form.function
             if function == "exp" and _never_positive(node.args[0]):
                 function = "exp_nonpositive"
-            made = self.call(function, *args)
-            if form.cost > WORTH_KEEPING:
-                self.costly[made.number] = node
-            return made
+            return self._made(node, self.call(function, *args), form.cost)
         if isinstance(form, Element):
-            value: Value = form.at(self, node, indices)
-            return value
+            return self._made(node, form.at(self, node, indices), form.cost)
         if isinstance(form, Reduction):  # of axes of length one alone, or it had a buffer
             return self.at(node.args[0], indices)
         raise KernelUnsupportedError(f"kernels have no form of the operation {node.op.name}")
+
+    def _made(self, node: Expr, value: Value, cost: float) -> Value:
+        if cost > WORTH_KEEPING and node.type.is_float:
+            self.costly[value.number] = node
+        return self._checked(node, value)
 
     def _checked(self, node: Expr, value: Value) -> Value:
         """A value of a node of integers, which has to be one of its dtype."""
@@ -316,7 +319,10 @@ class Elements:
         if function == "neg":
             return self.call("-", zero, args[0])
         if function in ("max", "min"):
-            return self.where(self.call(">" if function == "max" else "<", *args), *args)
+            value = self.where(self.call(">" if function == "max" else "<", *args), *args)
+            ends = zip(*map(self.range_of, args), strict=True)
+            self._ranges[value.number] = Range(*map(max if function == "max" else min, ends))
+            return value
         if function == "abs":
             return self.call("max", args[0], self.call("neg", args[0]))
         if function == "sign":
@@ -416,7 +422,10 @@ class Elements:
             return value.detail
         if value.op == "size":
             return Index((), value.detail)
-        return index_of(Lookup(self.whole(value)))
+        whole = self.whole(value)
+        if not self.range_of(whole).within(self._lanes):  # indices lie in their axes
+            self._ranges[whole.number] = self._lanes
+        return index_of(Lookup(whole))
 
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read whether it is inside of an axis or not."""

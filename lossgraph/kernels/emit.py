@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ..ir.dims import Dim
 from .c_text import STORED, index_text, number_text, size_text
+from .combining import ADDED, COMBINED, FACTORS, INFIX, START
 from .index import Clamped, Index, Lookup, LoopVar, Quotient, address, clamped_sizes
 from .loops import Loop, Statement, loops_of, statements
 from .scopes import Context, Lanes, Scope
@@ -23,18 +24,6 @@ BLOCK = 4096  # elements that are added in float32 before the sum goes on in flo
 
 _FEW = 128  # numbers that a lane adds before the sum goes on with what that loses
 
-_INFIX = ("+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
-_START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1", "log1p": "0"}
-_COMBINED = {
-    "sum": "{0} + {1}", "prod": "{0} * {1}", "max": "lg_max({0}, {1})", "min": "lg_min({0}, {1})",
-    "log1p": "lg_fma({0}, {1}, {0} + {1})",
-}  # fmt: skip
-_ADDED = {  # what the lanes of a block become, added to a total in float64
-    "sum": "{total} += lg_dsum({lanes});",
-    "prod": "{total} *= lg_product({lanes});",
-    "log1p": "{total} += lg_dsum(lg_log1p({lanes}));",
-}
-_FACTORS = 16  # that are multiplied for one logarithm, each at most 2
 _UNROLLED = ((14, 4), (40, 2))  # by what an element costs: as many independent sums hide latency
 
 
@@ -80,9 +69,9 @@ class LoopWriter:
         for statement, name in totals.items():
             how = statement.store.how
             if self._lanes is not None:
-                self._line(f"V {name} = lg_splat({_START[how]});")
+                self._line(f"V {name} = lg_splat({START[how]});")
             else:
-                self._line(f"{'double' if how in _ADDED else 'R'} {name} = {_START[how]};")
+                self._line(f"{'double' if how in ADDED else 'R'} {name} = {START[how]};")
         if vectors:
             self._over_vectors(loop, totals, first, last)
             return totals
@@ -130,7 +119,7 @@ class LoopWriter:
         """Blocks of vectors, and of each block what is left; sums of a block are in its lanes."""
         hows = {statement: self._how(statement, loop) for statement in totals}
         own = {statement: f"{name}_v" for statement, name in totals.items()}
-        added = [statement for statement, how in hows.items() if how in _ADDED]
+        added = [statement for statement, how in hows.items() if how in ADDED]
         extrema = [statement for statement in totals if statement not in added]
         unroll = self._unroll(loop) if totals and loop.is_leaf else 1
         self._start(extrema, own, hows)
@@ -154,7 +143,7 @@ class LoopWriter:
                     self._combine(hows[statement], own[statement], name)
             for statement in added:
                 self._line(
-                    _ADDED[hows[statement]].format(total=totals[statement], lanes=own[statement])
+                    ADDED[hows[statement]].format(total=totals[statement], lanes=own[statement])
                 )
         for statement in extrema:
             self._line(f"{totals[statement]} = lg_{hows[statement]}_of({own[statement]});")
@@ -166,7 +155,7 @@ class LoopWriter:
         hows: Mapping[Statement, str],
     ) -> None:
         for statement in found:
-            self._line(f"V {names[statement]} = lg_splat({_START[hows[statement]]});")
+            self._line(f"V {names[statement]} = lg_splat({START[hows[statement]]});")
 
     @contextmanager
     def _blocks(
@@ -174,15 +163,11 @@ class LoopWriter:
     ) -> Iterator[tuple[str, str]]:
         """A loop over blocks, if there are sums, with the names of where vectors begin and end."""
         start, end, outer = self._name("j"), self._name("e"), self._name("b")
-        if (
-            not loop.is_leaf
-            or self._variant.rows
-            or not any(how in _ADDED for how in hows.values())
-        ):
+        if not loop.is_leaf or self._variant.rows or not any(how in ADDED for how in hows.values()):
             header, limit = f"{{ const int64_t {outer} = {first};", last
         else:
             logs = "log1p" in hows.values()
-            length = f"{_FACTORS * unroll} * LG_LANES" if logs else str(BLOCK)
+            length = f"{FACTORS * unroll} * LG_LANES" if logs else str(BLOCK)
             header = f"for (int64_t {outer} = {first}; {outer} < {last}; {outer} += {length}) {{"
             limit = f"lg_least({outer} + {length}, {last})"
         with self._block(header):
@@ -278,13 +263,13 @@ class LoopWriter:
         if self._lanes is not None:
             if not self._lanes.whole and statement.is_reduced(self._lanes.var):
                 active = f"lg_iota() < lg_isplat({self._lanes.count})"
-                value = f"lg_where({active}, {value}, lg_splat({_START[how]}))"
+                value = f"lg_where({active}, {value}, lg_splat({START[how]}))"
             self._combine(how, total, value)
         else:
             self._combine_scalars(how, total, value if inner else f"lg_first({value})")
 
     def _combine(self, how: str, total: str, value: str) -> None:
-        self._line(f"{total} = {_COMBINED[how].format(total, value)};")
+        self._line(f"{total} = {COMBINED[how].format(total, value)};")
 
     def _combine_scalars(self, how: str, total: str, value: str) -> None:
         self._line(f"{total} = lg_{how}_of_two({total}, {value});")
@@ -413,7 +398,9 @@ class LoopWriter:
             return self._place(value.detail)
         names = [self._emit(arg) for arg in value.args]
         kinds = [arg.kind for arg in value.args]
-        if op in _INFIX:
+        if op in ("+", "-", "*") and value.kind == "int":
+            return f"lg_wrapped({names[0]}, {op}, {names[1]})"
+        if op in INFIX:
             return f"{names[0]} {op} {names[1]}"
         if op == "~":
             return f"~{names[0]}"

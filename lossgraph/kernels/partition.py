@@ -28,7 +28,7 @@ from ..ir.expr import (
     toposort,
     variable,
 )
-from ..ir.kernel_forms import Elementwise, Formula
+from ..ir.kernel_forms import Element, Elementwise, Formula
 from .elements import WORTH_KEEPING
 from .kernel import Kernel
 from .whole import KernelUnsupportedError
@@ -338,7 +338,7 @@ def _costs(node: Expr) -> float:
     if not node.shape or 1 in node.shape:
         return 0.0
     form = node.op.kernel
-    if isinstance(form, Elementwise):
+    if isinstance(form, Elementwise) or (isinstance(form, Element) and form.cost > 1):
         return form.cost
     if isinstance(form, Formula):
         return 2 * WORTH_KEEPING

@@ -43,6 +43,7 @@ def kernels_setting(kernels: Kernels | None) -> Kernels:
         return kernels
     raise InputError(f"kernels: expected 'auto', True or False, got {kernels!r}")
 
+
 # Calls after which a kernel is built: who calls a loss once would not get to use it.
 FIRST_CALLS = 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from support import ROOT
 SOURCES = Path(lossgraph.kernels.__file__).parent / "sources"
 CC = shutil.which("cc")
 FLAGS = ["-O3", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden"]
+MORE = os.environ.get("LOSSGRAPH_KERNEL_FLAGS", "").split()  # of tools/sanitize_kernels
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 
 needs_cc = pytest.mark.skipif(CC is None, reason="no C compiler")
@@ -35,7 +37,7 @@ class HandWritten:
 
 def build(text, path, *flags):
     """A library of a translation unit."""
-    command = [CC, *FLAGS, *flags, "-I", SOURCES, "-x", "c", "-", "-o", path, "-lm"]
+    command = [CC, *FLAGS, *flags, *MORE, "-I", SOURCES, "-x", "c", "-", "-o", path, "-lm"]
     subprocess.run(command, input=text, text=True, check=True)
     return path
 

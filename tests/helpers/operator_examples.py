@@ -266,7 +266,7 @@ def instantiate(name, types, build, dtype="float64", shift=0):
     return inputs, build(*inputs), arrays
 
 
-def in_float64(node, arrays):
+def in_float64(node, arrays, sizes=None):
     """The reference value of an example, computed in float64 from the same arrays."""
     exact = {k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in arrays.items()}
     doubles = {i: symbol(i.attrs["name"], "float64", i.shape) if i.type.is_float else i
@@ -274,5 +274,5 @@ def in_float64(node, arrays):
     try:
         (root,) = substitute([node], doubles)
     except ValueError:  # a constant or an attribute fixes the dtype
-        return evaluate([node], arrays)[0]
-    return evaluate([root], exact)[0]
+        return evaluate([node], arrays, sizes)[0]
+    return evaluate([root], exact, sizes)[0]

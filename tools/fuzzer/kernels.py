@@ -35,7 +35,7 @@ BATCH = 12  # kernels of a library
 SECONDS = 30.0  # for a kernel, of which each takes some milliseconds
 SOURCES = Path(lossgraph.kernels.__file__).parent / "sources"
 # More flags: -fsanitize=undefined, or with the library of address sanitizer preloaded that too.
-MORE_FLAGS = os.environ.get("LOSSGRAPH_FUZZ_FLAGS", "").split()
+MORE_FLAGS = os.environ.get("LOSSGRAPH_KERNEL_FLAGS", "").split()
 FLAGS = ["-O1", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-w", "-fno-math-errno",
          "-fno-trapping-math", "-ffp-contract=fast", *MORE_FLAGS]  # fmt: skip
 _FUNCTION = re.compile(r"lg_(?:rows|plan|begin|chunk|finish)_(\d+)")
@@ -53,11 +53,12 @@ def search_kernels(start: int, step: int, deadline: float) -> Iterator[tuple[int
     """Graphs run as kernels, and each fault that was found, until a time has come."""
     number = start
     while time.monotonic() < deadline:
-        yield from _try_batch(range(number, number + step * BATCH, step))
+        yield from try_batch(range(number, number + step * BATCH, step))
         number += step * BATCH
 
 
-def _try_batch(seeds: Sequence[int]) -> Iterator[tuple[int, Found | None]]:
+def try_batch(seeds: Sequence[int]) -> Iterator[tuple[int, Found | None]]:
+    """The graphs of seeds: each as one that ran, and what was wrong with it."""
     made: dict[int, tuple[Graph, Kernel]] = {}
     for seed in seeds:
         graph = graph_of(seed)

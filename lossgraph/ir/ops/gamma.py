@@ -18,7 +18,7 @@ from ...errors import InputError
 from ...reference import special
 from ..batching import pointwise
 from ..expr import Expr, Op, builds, register
-from ..kernel_forms import Element, Elementwise
+from ..kernel_forms import Element
 from ..types import TensorType
 from .arithmetic import Arithmetic
 from .by_lowering import formula_of
@@ -162,7 +162,7 @@ gammaln: Op = register(
         POSITIVE,
         batching=pointwise,
         finite_on=(ABOVE_ZERO,),
-        kernel=Elementwise("lgamma", 60.0),
+        kernel=Element(lambda k, node, i: _above_zero(k, "lgamma", k.at(node.args[0], i)), 60.0),
     )
 )
 
@@ -224,7 +224,12 @@ def _polygamma_element(k: Any, node: Expr, i: Any) -> Any:
     (x,), order = node.args, node.attrs["order"]
     if order > 1:
         return k.at(formula_of(_lower_polygamma).of(x, order=order), i)
-    return k.call("trigamma" if order else "digamma", k.at(x, i))
+    return _above_zero(k, "trigamma" if order else "digamma", k.at(x, i))
+
+
+def _above_zero(k: Any, function: str, x: Any) -> Any:
+    """NaN below zero, where the functions of C go on."""
+    return k.where(k.call("<", x, k.number(0.0)), k.number(math.nan), k.call(function, x))
 
 
 _polygamma: Op = register(
@@ -237,7 +242,7 @@ _polygamma: Op = register(
         POSITIVE,
         batching=pointwise,
         finite_on=(ABOVE_ZERO,),
-        kernel=Element(_polygamma_element),
+        kernel=Element(_polygamma_element, 60.0),
     )
 )
 

@@ -33,6 +33,14 @@ static const double lg_nothing[16];
 #define lg_round_f16(x) ({ uint16_t narrow_[LG_LANES]; lg_store_f16(narrow_, x); lg_load_f16(narrow_); })
 #define lg_round_bf16(x) ({ uint16_t narrow_[LG_LANES]; lg_store_bf16(narrow_, x); lg_load_bf16(narrow_); })
 
+/* Arithmetic of integers that wraps around, as it does in numpy, and not as C has it. */
+#define lg_wrapped(a, op, b)                                                                     \
+  ({                                                                                             \
+    typedef __typeof__(__builtin_choose_expr(LG_BITS == 32, (uint32_t)0, (uint64_t)0)) lane_;    \
+    typedef lane_ lanes_ __attribute__((vector_size(LG_BYTES)));                                 \
+    (M)((lanes_)(a) op (lanes_)(b));                                                             \
+  })
+
 /* Of integers: the quotient towards zero, and what is left with the sign of the divisor; 0 for a
    divisor of 0, which has none. */
 static inline int64_t lg_div_of(int64_t a, int64_t b) {
