@@ -10,6 +10,13 @@ from .index import Clamped, Index, Lookup, LoopVar, Quotient
 
 Names = Mapping[str, str]  # of the named sizes
 
+# What the header calls the storage of a dtype.
+STORED = {
+    "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
+    "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
+    "uint16": "u16", "uint8": "u8", "bool": "bool",
+}  # fmt: skip
+
 
 def size_text(dim: Dim, names: Names) -> str:
     """A size, an int64; in an order of our names, so that those of the user change no kernel."""

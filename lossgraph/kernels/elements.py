@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import LossgraphError
 from ..ir import ops
-from ..ir.dims import Dim
+from ..ir.dims import Dim, is_nonnegative
 from ..ir.expr import Array, Expr, is_input, is_literal
 from ..ir.kernel_forms import Element, Elementwise, Reduction
 from .index import ZERO, Clamped, Index, Indices, Lookup, index_of, reshaped
@@ -64,6 +64,9 @@ class Elements:
 
     def at(self, node: Expr, indices: Indices) -> Value:
         """The element of a node at indices, one for each axis."""
+        indices = tuple(
+            ZERO if dim == 1 else index for index, dim in zip(indices, node.shape, strict=True)
+        )
         if node in self.buffers:
             kept = self.load(self.buffers[node], indices, node.shape, "real")
             return self.mask(kept) if node.dtype == "bool" else kept
@@ -223,8 +226,11 @@ class Elements:
         return index_of(Lookup(self.whole(value)))
 
     def clamped(self, index: Index, size: Dim) -> Index:
-        """An index that is read only where it is inside of an axis."""
-        return index_of(Clamped(index, size)) if index.terms else index
+        """An index that is read whether it is inside of an axis or not."""
+        first, last = index.constant, size - 1 - index.constant
+        if not index.terms and is_nonnegative(first) and is_nonnegative(last):
+            return index
+        return index_of(Clamped(index, size))
 
     def is_inside(self, index: Index, size: Dim) -> Value:
         """Whether an index is one of an axis."""

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
+from ..kernels import cache, toolchain
 from ..kernels.folders import cache_folder
-from ..kernels.model import kernel_model
-from ..kernels.prebuilt import Prebuilt, prebuilt
+from ..kernels.model import Fused, fused
+from ..kernels.prebuilt import prebuilt
 from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
-from ..kernels.unit import Unit, translation_unit
+from ..kernels.unit import Unit
 from .background import BACKGROUND
 from .kernel_trial import verdict
 from .sessions import first_provider, make_session
@@ -66,16 +67,15 @@ def kernels_setting(kernels: Kernels | None) -> Kernels:
 
 
 def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
-    """Generate a program's kernel, find or build its library, and open a session with it.
+    """Generate a program's kernels, find or build their library, and open a session with it.
 
     Raises:
         LossgraphError: if that cannot be, saying why.
     """
-    kernel = kernel_of(program)
-    library, domain = _library_with(kernel)
+    made, library = _library_with(program)
     require_trusted_engine()
-    model = kernel_model(kernel, domain)
-    return BuiltKernel(make_session(model, None, threads, [library]), kernel.name, library)
+    names = ", ".join(kernel.name for kernel in made.kernels)
+    return BuiltKernel(make_session(made.model, None, threads, [library]), names, library)
 
 
 def require_trusted_engine() -> None:
@@ -89,20 +89,18 @@ def require_trusted_engine() -> None:
         raise NoKernelError(found.reason)
 
 
-def _library_with(kernel: Any) -> Prebuilt:
-    """A library with a kernel: one that was built before, or its own."""
-    found = prebuilt(kernel.name)
-    if found is not None:
-        return found
-    unit = translation_unit([kernel])
-    return Prebuilt(library_of(unit), unit.domain)
+def fuse(program: Program, domain: str | None = None) -> Fused:
+    """A program with kernels, and the checks of its labels."""
+    return fused(program, checks=True, domain=domain)
 
 
-def kernel_of(program: Program) -> Any:
-    """The kernel of a program, with the checks of its labels."""
-    from ..kernels import kernel
-
-    return kernel.kernel_of(program, checks=True)
+def _library_with(program: Program) -> tuple[Fused, Path]:
+    """The kernels of a program, and a library of them: one that was built before, or their own."""
+    made = fuse(program)
+    found = prebuilt(made.kernels[0].name) if len(made.kernels) == 1 else None
+    if found is None:
+        return made, library_of(made.unit)
+    return fuse(program, found.domain), found.library
 
 
 def library_of(unit: Unit) -> Path:
@@ -111,8 +109,6 @@ def library_of(unit: Unit) -> Path:
     Raises:
         LossgraphError: if it is not there, and cannot be built.
     """
-    from ..kernels import cache, toolchain
-
     return cache.library(unit.text, toolchain.find())
 
 
