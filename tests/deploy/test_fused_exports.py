@@ -184,6 +184,19 @@ def test_the_page_registers_the_library_as_it_says(
 
 
 @needs_compiler
+def test_check_looks_at_them_without_their_library(folders: dict[str, Path]) -> None:
+    library = library_in(folders["softmax_ce"])
+    content_ = library.read_bytes()
+    library.write_bytes(b"no library")
+    try:
+        printed = json.loads(ok("check", folders["softmax_ce"], "--json"))
+    finally:
+        library.write_bytes(content_)
+    checked = [Path(check["model"]).name for check in printed["checks"]]
+    assert checked.count("training_fused.onnx") == checked.count("training.onnx") == 6
+
+
+@needs_compiler
 def test_an_export_without_kernels_leaves_none(tmp_path: Path) -> None:
     loss, types = LOSSES["huber"]
     export_folder(loss, types, tmp_path, ["pred"], kernels=[HERE])
