@@ -20,7 +20,7 @@ from lossgraph.kernels.unit import translation_unit
 from support import ROOT, assert_close
 
 TYPES = {"pred": ("float32", ("N", "C")), "label": ("int64", ("N",))}
-EXPORTED = {"RegisterCustomOps", "lg_count", "lg_kernel", "lg_level", "lg_run"}
+EXPORTED = {"RegisterCustomOps", "lg_count", "lg_kernel", "lg_level", "lg_run", "lg_select"}
 QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 
 
