@@ -1,12 +1,13 @@
-"""Fused kernels in exports: a model of one node beside each standard one, libraries for targets.
+"""Fused kernels in exports: a model with kernels beside each standard one, libraries for targets.
 
 ::
 
     value_fused.onnx, training_fused.onnx     kernels/TARGET/lossgraph_kernels.{so,dll,dylib}
     kernels/README.md
 
-The node's operator is also a function in the model, with the nodes of the standard one: without a
-library an engine runs these. One library has the kernels of all models of the folder.
+A model is one node, if its program is one kernel, or standard nodes and kernels. A kernel's
+operator is also a function in the model: without a library an engine runs the nodes of that. One
+library has the kernels of all models of the folder.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import onnx
 from ..compiler.program import Program
 from ..errors import InputError
 from ..kernels.cache import kept, library
+from ..kernels.elements import KernelUnsupportedError
 from ..kernels.folders import check_origin
 from ..kernels.kernel import Kernel, kernel_of
-from ..kernels.model import kernel_model
+from ..kernels.model import fused, kernel_model
 from ..kernels.targets import target_here
 from ..kernels.toolchain import find_for
 from ..kernels.unit import translation_unit
@@ -33,7 +35,7 @@ from .page import fused_name, library_name
 def fused_files(
     programs: Mapping[str, Program], models: Mapping[str, onnx.ModelProto], targets: Sequence[str]
 ) -> dict[str, bytes]:
-    """Models of one node and their libraries, by path below the folder.
+    """Models with kernels and their libraries, by path below the folder.
 
     Args:
         programs: the programs by the name of their standard model's file.
@@ -41,38 +43,58 @@ def fused_files(
         targets: names of ``kernels.targets.SHIPPED``.
 
     Raises:
-        KernelUnsupportedError: for a program that kernels do not take, by the operation.
+        KernelUnsupportedError: for a program of which no part is worth a kernel.
         ToolchainError: if no compiler here builds for the targets.
         BuildError: with what the compiler says.
     """
-    kernels = {name: kernel_of(program) for name, program in programs.items()}
-    domain, libraries = built(list(kernels.values()), targets)
+    found, libraries = fused_models(programs, models, targets)
     files = {
-        fused_name(name): kernel_model(kernel, domain, body=models[name]).SerializeToString(
-            deterministic=True
-        )
-        for name, kernel in kernels.items()
+        fused_name(name): model.SerializeToString(deterministic=True)
+        for name, model in found.items()
     }
     return files | {library_name(target): content for target, content in libraries.items()}
 
 
-def fused_model(
-    program: Program,
-    target: str,
-    opset: int | None = None,
-    target_ort: str | None = None,
-    as_function: bool = False,
-) -> tuple[onnx.ModelProto, bytes]:
-    """The model of one node of a program, and its library for a target.
+def fused_models(
+    programs: Mapping[str, Program], models: Mapping[str, onnx.ModelProto], targets: Sequence[str]
+) -> tuple[dict[str, onnx.ModelProto], dict[str, bytes]]:
+    """Models with kernels, of one node where the whole program is one, and their libraries.
 
-    Raises:
-        LossgraphError: as ``fused_files``.
+    Args, Raises: as of ``fused_files``.
     """
-    del as_function  # it is one in any case
-    kernel = kernel_of(program)
-    domain, libraries = built([kernel], [target])
-    body = program.to_onnx(opset, target_ort=target_ort)
-    return kernel_model(kernel, domain, body=body), libraries[target]
+    kernels = {name: _kernels_of(program) for name, program in programs.items()}
+    domain, libraries = built([kernel for some in kernels.values() for kernel in some], targets)
+    found = {
+        name: _with_kernels(program, kernels[name], domain, models[name])
+        for name, program in programs.items()
+    }
+    return found, libraries
+
+
+def _kernels_of(program: Program) -> tuple[Kernel, ...]:
+    """The kernel that a program is as a whole, or those that it is cut into."""
+    try:
+        return (kernel_of(program),)
+    except KernelUnsupportedError:
+        return fused(program).kernels
+
+
+def _with_kernels(
+    program: Program, kernels: Sequence[Kernel], domain: str, standard: onnx.ModelProto
+) -> onnx.ModelProto:
+    """The model that calls kernels; without their library it is the standard one, or like it."""
+    whole = kernels[0]
+    if list(whole.outputs) == list(program.outputs) and _names(whole) == _names(program):
+        return kernel_model(whole, domain, body=standard)
+    opset = next(item.version for item in standard.opset_import if not item.domain)
+    model = fused(program, opset=opset, domain=domain, bodies=True).model
+    del model.metadata_props[:]
+    model.metadata_props.extend(standard.metadata_props)
+    return model
+
+
+def _names(of: Kernel | Program) -> list[str]:
+    return [node.attrs["name"] for node in of.inputs]
 
 
 def built(kernels: Sequence[Kernel], targets: Sequence[str]) -> tuple[str, dict[str, bytes]]:
@@ -98,19 +120,22 @@ def fused_beside(model: Path) -> tuple[Path, Path] | None:
         InputError: for a model or a library that is not what the export wrote.
         CacheError: if others can write to the export.
     """
-    target, fused = target_here(), model.with_name(fused_name(model.name))
-    if target is None or not fused.is_file():
+    target, fused_model = target_here(), model.with_name(fused_name(model.name))
+    if target is None or not fused_model.is_file():
         return None
     path = model.parent / library_name(target)
     if not path.is_file():
         return None
     said = model.parent / MANIFEST
     digests, content = digests_in(said), path.read_bytes()
-    for name, file in (fused.name, fused.read_bytes()), (library_name(target), content):
+    for name, file in (
+        (fused_model.name, fused_model.read_bytes()),
+        (library_name(target), content),
+    ):
         if digests.get(name) != hashlib.sha256(file).hexdigest():
             raise InputError(
                 f"{model.parent / name} is not what the export wrote that {said} is of, so it is "
                 "not loaded: export again, or delete it"
             )
     check_origin(said)
-    return fused, kept(content, path.suffix)
+    return fused_model, kept(content, path.suffix)

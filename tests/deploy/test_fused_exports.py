@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from code_blocks import Page
 from command_line import ok, refused
 from lossgraph import gluon, nn
+from lossgraph.catalogue import example_types, lookup
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.serving import load_models
 from lossgraph.deploy.triton import export_repository
@@ -281,13 +282,31 @@ def test_without_a_compiler_it_is_said_what_to_install(
     assert content(tmp_path) == {}
 
 
-def test_a_loss_that_kernels_do_not_take_is_refused_by_the_operation(tmp_path: Path) -> None:
-    def ranked(F: Any, pred: Any, label: Any) -> Any:
-        return F.sum(F.sort(pred, axis=1) * label, axis=1)
+def test_a_loss_without_a_kernel_is_refused(tmp_path: Path) -> None:
+    def scaled(F: Any, pred: Any, label: Any) -> Any:
+        return F.dot(pred, label, transpose_b=True)
 
-    with pytest.raises(LossgraphError, match=r"(?i)sort"):
-        export_folder(ranked, PAIR, tmp_path, kernels="linux-x86_64")
+    with pytest.raises(LossgraphError, match="kernels have no form of MatMul"):
+        export_folder(scaled, PAIR, tmp_path, kernels="linux-x86_64")
     assert content(tmp_path) == {}
+
+
+@needs_compiler
+def test_a_loss_is_cut_where_an_operation_has_no_kernel(tmp_path: Path) -> None:
+    """Products of matrices stay with the engine."""
+    entry = lookup("info_nce")
+    loss = entry.make()
+    export_folder(loss, example_types(loss), tmp_path, entry.predictions, kernels=HERE)
+    model = onnx.load(tmp_path / "training_fused.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {"MatMul"} & {node.op_type for node in model.graph.node}
+    assert any(node.op_type.startswith("Fused_") for node in model.graph.node)
+    arrays = tensors(tmp_path, "input")
+    for libraries in ((), (library_in(tmp_path),)):
+        found = answers(session(tmp_path / "training_fused.onnx", *libraries), arrays)
+        for output, value in tensors(tmp_path, "output").items():
+            assert_close(found[output], value)
+    assert [model.remark[:9] for model in load_models(tmp_path)] == ["kernel of"] * 2
 
 
 # --- Triton ---
