@@ -136,11 +136,10 @@ def model_files(
     if target is None:
         model, libraries = served.to_onnx(**how), {}
     else:
-        from .fused import fused_models  # needs onnx, which the command line's help does without
+        from .fused import fused_model  # needs onnx, which the command line's help does without
 
-        standard = served.to_onnx(**{**how, "as_function": False})
-        found, built = fused_models({name: served}, {name: standard}, [target])
-        model, libraries = found[name], {f"{name}/1/{library_file(target)}": built[target]}
+        model, content = fused_model(served, target, **how)
+        libraries = {f"{name}/1/{library_file(target)}": content}
     text = config(name, served, most, gpu, [f"{root}/{library}" for library in libraries])
     return {
         f"{name}/config.pbtxt": text.encode(),

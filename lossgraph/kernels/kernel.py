@@ -9,22 +9,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 from ..compiler.program import Program
+from ..ir import ops
 from ..ir.dims import Dim, Size, names, substitute
 from ..ir.expr import Expr, is_input, is_literal, registered, rename_sizes, toposort, transform
 from ..ir.kernel_forms import Elementwise, Formula, Reduction
 from ..ir.types import Constraint
 from ..passes.costs import Target
+from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
-from .elements import Elements, KernelUnsupportedError
+from .elements import Elements
 from .index import Indices
 from .layout import Layout
-from .loops import Block, Statement, Store, fused, loops_of
+from .loops import At, Block, Statement, Store, fused, loops_of
 from .values import Buffer, Value, needed
+from .whole import KernelUnsupportedError
 
 _MOST = 32  # inputs or outputs: LG_MOST
 _RANK = 8
@@ -54,11 +57,9 @@ class Kernel:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
         self._constraints = constraints
-        roots = decomposed(rewrite(list(outputs.values()), FUSING))
+        roots = decomposed(rewrite(widen(list(outputs.values())), FUSING))
         self.decomposed = dict(zip(self.outputs, roots, strict=True))
-        self._elements = Elements(
-            {node: i for i, node in enumerate(self.inputs)}, f"float{self.bits}"
-        )
+        self._elements = Elements({node: i for i, node in enumerate(self.inputs)}, self.bits)
         self.blocks = self._fused()
 
     @cached_property
@@ -72,12 +73,14 @@ class Kernel:
             self.bits,
             _COSTS,
             self._demands(),
+            self._elements.limits,
         )
 
     @cached_property
     def bits(self) -> int:
-        """The width of the real numbers that it computes with."""
-        return 64 if "float64" in self._real_dtypes() else 32
+        """The width of the real numbers that it computes with: what the widest of them has."""
+        dtypes = {node.dtype for node in toposort(self.decomposed.values())}
+        return 64 if "float64" in dtypes else 32
 
     @cached_property
     def name(self) -> str:
@@ -107,7 +110,7 @@ class Kernel:
     def _stores(self, nodes: Sequence[Expr]) -> list[Store]:
         inner = [_store(node, self._elements) for node in nodes if node in self._elements.buffers]
         outputs = [
-            Store(node, node.shape, _reader(self._elements, node), output=place)
+            Store(node, node.shape, _given(self._elements, node), output=place)
             for place, node in enumerate(self.decomposed.values())
         ]
         return [*inner, *outputs]
@@ -117,12 +120,6 @@ class Kernel:
         nodes = toposort(self.outputs.values())
         inside = (pair for node in nodes for pair in sorted(node.constraints, key=str))
         return list(dict.fromkeys((*self._constraints, *inside)))
-
-    def _real_dtypes(self) -> set[str]:
-        found = {node.dtype for node in toposort(self.decomposed.values()) if node.type.is_float}
-        if "float64" in found and len(found) > 1:
-            raise KernelUnsupportedError("kernels compute in float32 or in float64, not in both")
-        return found
 
 
 def kernel_of(program: Program, *, checks: bool = False) -> Kernel:
@@ -197,9 +194,13 @@ def _reduces(node: Expr) -> bool:
     return any(node.args[0].shape[axis] != 1 for axis in node.attrs["axes"])
 
 
-def _reader(elements: Elements, node: Expr) -> Callable[[Indices], Value]:
+def _given(elements: Elements, node: Expr) -> At:
+    """The elements of an output, rounded to its dtype when they are written."""
+    (source,) = node.args if node.op is ops.cast.op and node.type.is_float else (node,)
+    kept = source if source.type.is_float else node
+
     def at(indices: Indices) -> Value:
-        return elements.at(node, indices)
+        return elements.exact(elements.at(kept, indices))
 
     return at
 

@@ -29,8 +29,9 @@ from ..ir.expr import (
     variable,
 )
 from ..ir.kernel_forms import Elementwise, Formula
-from .elements import WORTH_KEEPING, KernelUnsupportedError
+from .elements import WORTH_KEEPING
 from .kernel import Kernel
+from .whole import KernelUnsupportedError
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second

@@ -16,7 +16,6 @@ from onnx import numpy_helper
 from code_blocks import Page
 from command_line import ok, refused
 from lossgraph import gluon, nn
-from lossgraph.catalogue import example_types, lookup
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.serving import load_models
 from lossgraph.deploy.triton import export_repository
@@ -198,6 +197,15 @@ def test_check_looks_at_them_without_their_library(folders: dict[str, Path]) -> 
 
 
 @needs_compiler
+def test_a_served_kernel_refuses_labels_as_the_standard_model(folders: dict[str, Path]) -> None:
+    for kernels in (True, False):
+        model = load_models(folders["softmax_ce"], kernels=kernels)[0]
+        wrong = {**tensors(folders["softmax_ce"], "input"), "label": np.array([0, 1, 2, 99])}
+        with pytest.raises(InputError, match="label"):
+            model._runner.run(wrong)
+
+
+@needs_compiler
 def test_an_export_without_kernels_leaves_none(tmp_path: Path) -> None:
     loss, types = LOSSES["huber"]
     export_folder(loss, types, tmp_path, ["pred"], kernels=[HERE])
@@ -282,31 +290,13 @@ def test_without_a_compiler_it_is_said_what_to_install(
     assert content(tmp_path) == {}
 
 
-def test_a_loss_without_a_kernel_is_refused(tmp_path: Path) -> None:
-    def scaled(F: Any, pred: Any, label: Any) -> Any:
+def test_a_loss_that_kernels_save_nothing_of_is_refused_by_the_operation(tmp_path: Path) -> None:
+    def products(F: Any, pred: Any, label: Any) -> Any:
         return F.dot(pred, label, transpose_b=True)
 
-    with pytest.raises(LossgraphError, match="kernels have no form of MatMul"):
-        export_folder(scaled, PAIR, tmp_path, kernels="linux-x86_64")
+    with pytest.raises(LossgraphError, match="MatMul"):
+        export_folder(products, PAIR, tmp_path, kernels="linux-x86_64")
     assert content(tmp_path) == {}
-
-
-@needs_compiler
-def test_a_loss_is_cut_where_an_operation_has_no_kernel(tmp_path: Path) -> None:
-    """Products of matrices stay with the engine."""
-    entry = lookup("info_nce")
-    loss = entry.make()
-    export_folder(loss, example_types(loss), tmp_path, entry.predictions, kernels=HERE)
-    model = onnx.load(tmp_path / "training_fused.onnx")
-    onnx.checker.check_model(model, full_check=True)
-    assert {"MatMul"} & {node.op_type for node in model.graph.node}
-    assert any(node.op_type.startswith("Fused_") for node in model.graph.node)
-    arrays = tensors(tmp_path, "input")
-    for libraries in ((), (library_in(tmp_path),)):
-        found = answers(session(tmp_path / "training_fused.onnx", *libraries), arrays)
-        for output, value in tensors(tmp_path, "output").items():
-            assert_close(found[output], value)
-    assert [model.remark[:9] for model in load_models(tmp_path)] == ["kernel of"] * 2
 
 
 # --- Triton ---
