@@ -139,6 +139,7 @@ class Compiled:
         for name, array in arrays.items():
             _check_bindable(name, array)
         compute, answer = self._runner.bind(arrays, _out_arrays(out)), self.answer
+        self._runner.kernel.start()  # what is bound is called often
         return lambda: answer(compute())
 
     @property
@@ -178,6 +179,8 @@ class Compiled:
 
     def _remember(self, arrays: Mapping[str, Any]) -> None:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
+        if self._runner.kernel.is_awaited:  # which the next call asks for, on the same way
+            return
         given = [arrays[name] for name in self._names]
         paths = self._fast_paths  # before the plan: another one may be better when it is made
         signature = signature_of(given)

@@ -43,6 +43,9 @@ def kernels_setting(kernels: Kernels | None) -> Kernels:
         return kernels
     raise InputError(f"kernels: expected 'auto', True or False, got {kernels!r}")
 
+# Calls after which a kernel is built: who calls a loss once would not get to use it.
+FIRST_CALLS = 2
+
 
 class KernelRequest:
     """The kernel that a program is to have, once it is asked for.
@@ -74,15 +77,27 @@ class KernelRequest:
         self._program, self._threads, self._use = program, threads, use
         self.required = kernels is True
         self.status = "no kernel: none is wanted"
-        self._wanted, self._asked_in = False, object()
+        self._wanted, self._asked_in, self._calls = False, object(), 0
         if kernels is not False and self._has_place(providers):
             self._want()
         if self._wanted and self.required:
             self._build()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a kernel is wanted and no one has begun to build it."""
+        return self._wanted and self._asked_in is not BACKGROUND.process
+
+    def called(self) -> None:
+        """Have the kernel built in the background, once the program was called often enough."""
+        if self.is_awaited:
+            self._calls += 1
+            if self._calls >= FIRST_CALLS:
+                self.start()
+
     def start(self) -> None:
         """Have the kernel built in the background, if it is wanted and was not asked for yet."""
-        if not self._wanted or self._asked_in is BACKGROUND.process:
+        if not self.is_awaited:
             return
         self._asked_in = BACKGROUND.process
         self.status = "no kernel yet: it is being built"
@@ -131,7 +146,7 @@ class KernelRequest:
 
     def _want(self) -> None:
         self._wanted = True
-        self.status = "no kernel yet: the loss has not been called"
+        self.status = "no kernel yet: the loss has not been called twice"
 
 
 def _build_if_alive(weak: weakref.ref[KernelRequest]) -> None:

@@ -83,7 +83,7 @@ class Runner:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
         outputs = self.bind(arrays, out, device, in_place=bool(out))()
-        self.kernel.start()  # from now on, so that the first call waits for nothing
+        self.kernel.called()  # from now on, so that the first call waits for nothing
         return outputs
 
     def bind(

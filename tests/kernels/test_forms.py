@@ -126,7 +126,7 @@ def examples(dtype):
         if name in WITHOUT or name in UNARY_FLOAT or name in BINARY_FLOAT:
             continue
         for i, (types, build) in enumerate(listed):
-            inputs, node, arrays = instantiate(name, types, build, dtype)
+            _, node, arrays = instantiate(name, types, build, dtype)
             outputs = {"y": node}
             outputs |= {f"by {j}": g for j, g in enumerate(gradients(node)) if has_forms(g)}
             used = [x for x in toposort(outputs.values()) if is_input(x)]

@@ -50,6 +50,7 @@ def library(tmp_path_factory):
 def builds(monkeypatch, library):
     """Kernels are the one by hand; how often one was built, and what is done before."""
     seen = Builds()
+    monkeypatch.setattr(kernel_request, "FIRST_CALLS", 1)
     monkeypatch.setattr(kernel_build, "fuse", fuse_by_hand)
     monkeypatch.setattr(kernel_build, "library_of", lambda unit: seen.build(library))
     yield seen
@@ -101,6 +102,27 @@ def test_the_graph_answers_until_the_kernel_is_there(builds):
     assert fn.kernel_status.startswith("kernel Fused_by_hand in ")
     assert _uses_kernel(fn)
     assert builds.count == 1
+
+
+def test_who_calls_once_has_no_kernel_built(builds, monkeypatch):
+    monkeypatch.setattr(kernel_request, "FIRST_CALLS", 2)
+    fn = _compiled("auto")
+    _check(fn)
+    BACKGROUND.wait()
+    assert builds.count == 0
+    _check(fn)
+    BACKGROUND.wait()
+    assert builds.count == 1
+    _check(fn)
+    assert _uses_kernel(fn)
+
+
+def test_what_is_bound_has_its_kernel_built_at_once(builds):
+    fn = _compiled("auto")
+    run = fn.bind(PRED, LABEL)
+    BACKGROUND.wait()
+    assert _uses_kernel(fn)
+    assert_close(run()[0], ((PRED - LABEL) ** 2).mean(1) / 2)
 
 
 def test_true_waits_and_false_never_does(builds):
@@ -256,7 +278,7 @@ def test_other_dtypes_come_and_go_as_they_are(monkeypatch, tmp_path, dtype):
         for kernels in (True, False)
     )
     pred, label = (x.astype(numpy_dtype(dtype)) for x in RNG.normal(size=(2, 6, 4)))
-    for _ in range(2):
+    for _ in range(3):
         loss, grads = fn(pred, label)
         expected = graph(pred, label)
         assert loss.dtype == grads["pred"].dtype == pred.dtype
@@ -416,7 +438,7 @@ def build():
     print("ended", flush=True)
     raise OSError
 fns = [lg.compile(gluon.L2Loss(), types, kernels="auto") for _ in range(30)]
-for fn in fns:
+for fn in 2 * fns:
     fn(pred, label)
 """)
     assert said.count("begun") == said.count("ended") < 30
@@ -430,6 +452,7 @@ def build():
     print(run_process([sys.executable, "-c", "import time; time.sleep(50)"], None, 60).code)
     raise OSError
 fn = lg.compile(gluon.L2Loss(), types, kernels="auto")
+fn(pred, label)
 fn(pred, label)
 time.sleep(0.3)
 """)
@@ -449,7 +472,7 @@ bound()
 child = os.fork()
 if child == 0:
     assert "has not been called" in fn.kernel_status, fn.kernel_status
-    for _ in range(2):
+    for _ in range(3):
         loss, grads = fn(pred, label)
         assert np.allclose(loss, before[0]) and np.allclose(grads["pred"], before[1]["pred"])
         assert np.allclose(bound()[0], before[0])
