@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from code_blocks import Page
 from command_line import ok, refused
 from lossgraph import gluon, nn
+from lossgraph.catalogue import example_types, lookup
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.serving import load_models
 from lossgraph.deploy.triton import export_repository
@@ -297,6 +298,21 @@ def test_a_loss_that_kernels_save_nothing_of_is_refused_by_the_operation(tmp_pat
     with pytest.raises(LossgraphError, match="MatMul"):
         export_folder(products, PAIR, tmp_path, kernels="linux-x86_64")
     assert content(tmp_path) == {}
+
+
+@needs_compiler
+def test_a_loss_is_cut_where_an_operation_has_no_kernel(tmp_path: Path) -> None:
+    """Products of matrices stay with the engine."""
+    entry = lookup("info_nce")
+    loss = entry.make()
+    export_folder(loss, example_types(loss), tmp_path, entry.predictions, kernels=HERE)
+    model = onnx.load(tmp_path / "training_fused.onnx")
+    assert {node.op_type[:6] for node in model.graph.node} >= {"MatMul", "Fused_"}
+    arrays = tensors(tmp_path, "input")
+    for libraries in ((), (library_in(tmp_path),)):
+        found = answers(session(tmp_path / "training_fused.onnx", *libraries), arrays)
+        for output, value in tensors(tmp_path, "output").items():
+            assert_close(found[output], value)
 
 
 # --- Triton ---
