@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ..deploy.example_inputs import choose_sizes, draw
 from ..deploy.manifest import require_whole
+from ..deploy.page import TRAINING, VALUE, fused_name
 from ..errors import InputError, LossgraphError, ValidationError
 from ..lowering import validate
 from ..models.attach import without_loss
@@ -28,7 +29,9 @@ from .differences import deviation, tolerance_of, ulp_text
 
 Array = np.ndarray[Any, Any]
 
-MODELS = ("value.onnx", "training.onnx", "model.onnx")
+MODELS = (VALUE, TRAINING, "model.onnx")
+# With kernels; they are checked without their libraries: a check loads no code that it finds.
+FUSED = (fused_name(VALUE), fused_name(TRAINING))
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,19 @@ class _Subject:
     results: list[dict[str, Array]] = field(default_factory=list)
 
 
-def find_models(path: Path) -> list[Path]:
+def find_models(path: Path, fused: bool = True) -> list[Path]:
     """The model of a file, or the models of a folder.
+
+    Args:
+        path: the file or folder.
+        fused: of a folder also those with kernels, which need an engine with functions.
 
     Raises:
         InputError: if there are none.
     """
     if path.is_dir():
-        found = [path / name for name in MODELS if (path / name).is_file()]
+        names = (*MODELS, *FUSED) if fused else MODELS
+        found = [path / name for name in names if (path / name).is_file()]
         if not found:
             raise InputError(f"{path} holds no model: expected one of {', '.join(MODELS)}")
         return found
@@ -241,7 +249,7 @@ def _data_of(subject: _Subject) -> list[DataSet]:
     if subject.given:
         return [_given(subject)]
     folders = sorted(p for p in subject.path.parent.glob("test_data_set_*") if p.is_dir())
-    if subject.path.name in MODELS and folders:
+    if subject.path.name in (*MODELS, *FUSED) and folders:
         return [read_data(folder, subject.model) for folder in folders]
     types = input_types(subject.model)
     return [DataSet("generated data", draw(types, choose_sizes(types)))]

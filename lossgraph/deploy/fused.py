@@ -77,7 +77,10 @@ def fused_model(
 
 def _model(parts: CutProgram, domain: str, standard: onnx.ModelProto) -> onnx.ModelProto:
     """A program with kernels, for the engines that the standard model is for."""
-    return parts.model(domain, standard.opset_import[0].version, PORTABLE, bodies=True)
+    model = parts.model(domain, standard.opset_import[0].version, PORTABLE, bodies=True)
+    del model.metadata_props[:]
+    model.metadata_props.extend(standard.metadata_props)  # which say what are labels, too
+    return model
 
 
 def built(kernels: Sequence[Kernel], targets: Sequence[str]) -> tuple[str, dict[str, bytes]]:

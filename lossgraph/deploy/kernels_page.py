@@ -20,11 +20,11 @@ _HEAD = """\
 
 # Fused kernels
 
-{models} in the folder above {are} one node each, a custom operator. ONNX Runtime (1.17 or newer,
-on the CPU) runs it as one function of a library that is here, which goes over memory as few times
-as the loss allows. The operator is a function in the model, too: where no library is registered,
-ONNX Runtime runs the nodes of the standard model in its place, to equal results up to the last
-digits.
+{models} in the folder above {are} one node each, a custom operator, or standard nodes and
+a few such operators. ONNX Runtime (1.17 or newer, on the CPU) runs one as a function of a library
+that is here, which goes over memory as few times as the loss allows. An operator is a function in
+the model, too: where no library is registered, ONNX Runtime runs the standard nodes of that in its
+place, to equal results up to the last digits.
 
 {table}
 

@@ -83,7 +83,7 @@ def _fused_remark(models: Sequence[str]) -> str:
     names = " and ".join(f"`{fused_name(model)}`" for model in models)
     verb = "compute" if len(models) > 1 else "computes"
     return (
-        f"{names} {verb} the same in one native operator where a library of the folder `{KERNELS}` "
+        f"{names} {verb} the same by native kernels where a library of the folder `{KERNELS}` "
         f"is registered, and by the standard operators elsewhere: [its page]({KERNELS}/README.md)."
     )
 

@@ -107,6 +107,16 @@ class Library:
         return [tuple(next(left) for _ in range(rank)) for rank in ranks]
 
 
+def select_operator(path: Path, name: str) -> None:
+    """Have the next registration of a library, in this thread, bring one of its operators alone.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    if not Library(path)._loaded.lg_select(name.encode()):
+        raise InputError(f"{path} has no operator {name}")
+
+
 class _Kernel(ctypes.Structure):
     """The first fields of ``LgKernel``."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import LossgraphError
 from ..kernels import cache, toolchain
 from ..kernels.folders import cache_folder
+from ..kernels.library import select_operator
 from ..kernels.model import Fused, fused
 from ..kernels.prebuilt import prebuilt
 from ..kernels.processes import stop_processes
@@ -41,9 +42,11 @@ def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
     Raises:
         LossgraphError: if that cannot be, saying why.
     """
-    made, library = _library_with(program)
+    made, library, is_shared = _library_with(program)
     require_trusted_engine()
     names = ", ".join(kernel.name for kernel in made.kernels)
+    if is_shared and len(made.kernels) == 1:
+        select_operator(library, names)
     try:
         session = make_session(made.model, None, threads, [library])
     except engine_errors() as error:
@@ -67,13 +70,13 @@ def fuse(program: Program, domain: str | None = None) -> Fused:
     return fused(program, checks=True, domain=domain)
 
 
-def _library_with(program: Program) -> tuple[Fused, Path]:
-    """The kernels of a program, and a library of them: one that was built before, or their own."""
+def _library_with(program: Program) -> tuple[Fused, Path, bool]:
+    """The kernels of a program, a library of them, and whether it was built before, with others."""
     made = fuse(program)
     first, *others = [prebuilt(kernel.name) for kernel in made.kernels]
     if first is None or any(other != first for other in others):
-        return made, library_of(made.unit)
-    return fuse(program, first.domain), first.library
+        return made, library_of(made.unit), False
+    return fuse(program, first.domain), first.library, True
 
 
 def library_of(unit: Unit) -> Path:

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from code_blocks import Page
 from command_line import ok, refused
 from lossgraph import gluon, nn
+from lossgraph.catalogue import example_types, lookup
 from lossgraph.deploy.export import export_folder
 from lossgraph.deploy.serving import load_models
 from lossgraph.deploy.triton import export_repository
@@ -184,6 +185,28 @@ def test_the_page_registers_the_library_as_it_says(
 
 
 @needs_compiler
+def test_check_looks_at_them_without_their_library(folders: dict[str, Path]) -> None:
+    library = library_in(folders["softmax_ce"])
+    content_ = library.read_bytes()
+    library.write_bytes(b"no library")
+    try:
+        printed = json.loads(ok("check", folders["softmax_ce"], "--json"))
+    finally:
+        library.write_bytes(content_)
+    checked = [Path(check["model"]).name for check in printed["checks"]]
+    assert checked.count("training_fused.onnx") == checked.count("training.onnx") == 6
+
+
+@needs_compiler
+def test_a_served_kernel_refuses_labels_as_the_standard_model(folders: dict[str, Path]) -> None:
+    for kernels in (True, False):
+        model = load_models(folders["softmax_ce"], kernels=kernels)[0]
+        wrong = {**tensors(folders["softmax_ce"], "input"), "label": np.array([0, 1, 2, 99])}
+        with pytest.raises(InputError, match="label"):
+            model._runner.run(wrong)
+
+
+@needs_compiler
 def test_an_export_without_kernels_leaves_none(tmp_path: Path) -> None:
     loss, types = LOSSES["huber"]
     export_folder(loss, types, tmp_path, ["pred"], kernels=[HERE])
@@ -275,6 +298,21 @@ def test_a_loss_that_kernels_save_nothing_of_is_refused_by_the_operation(tmp_pat
     with pytest.raises(LossgraphError, match="MatMul"):
         export_folder(products, PAIR, tmp_path, kernels="linux-x86_64")
     assert content(tmp_path) == {}
+
+
+@needs_compiler
+def test_a_loss_is_cut_where_an_operation_has_no_kernel(tmp_path: Path) -> None:
+    """Products of matrices stay with the engine."""
+    entry = lookup("info_nce")
+    loss = entry.make()
+    export_folder(loss, example_types(loss), tmp_path, entry.predictions, kernels=HERE)
+    model = onnx.load(tmp_path / "training_fused.onnx")
+    assert {node.op_type[:6] for node in model.graph.node} >= {"MatMul", "Fused_"}
+    arrays = tensors(tmp_path, "input")
+    for libraries in ((), (library_in(tmp_path),)):
+        found = answers(session(tmp_path / "training_fused.onnx", *libraries), arrays)
+        for output, value in tensors(tmp_path, "output").items():
+            assert_close(found[output], value)
 
 
 # --- Triton ---

@@ -1,7 +1,8 @@
 """A backend of Triton that stands in for its ONNX Runtime backend, which no package brings.
 
 Like that, it takes ``1/model.onnx`` of an unchanged repository, compares its inputs and outputs
-with the configuration, and computes the requests that Triton puts together as one batch.
+with the configuration, registers the libraries that this names, by the path that it says, and
+computes the requests that Triton puts together as one batch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         self.batched = config["max_batch_size"] > 0
         folder = Path(args["model_repository"], args["model_version"])
-        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+        options = onnxruntime.SessionOptions()
+        for library in config.get("model_operations", {}).get("op_library_filename", []):
+            options.register_custom_ops_library(library)
+        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
         self.inputs = [found.name for found in self.session.get_inputs()]
         self.outputs = [found.name for found in self.session.get_outputs()]
         for kind, found in (

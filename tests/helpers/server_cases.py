@@ -11,6 +11,8 @@ import numpy as np
 import lossgraph as lg
 from lossgraph import gluon, losses, nn
 from lossgraph.authoring.block import Block
+from lossgraph.kernels.targets import target_here
+from lossgraph.kernels.toolchain import ToolchainError, find_for
 
 RNG = np.random.default_rng(0)
 
@@ -22,11 +24,21 @@ class Case:
     arrays: dict[str, np.ndarray]
     grad: tuple[str, ...]
     batched: bool = False
+    kernels: bool = False  # served as a fused kernel, where there is a compiler
 
     def expected(self) -> dict[str, np.ndarray]:
         """What a call in Python gives, by the names of the graph's outputs."""
         value, grads = self.loss.value_and_grad(**self.arrays, wrt=self.grad)
         return {"loss": value, **{f"grad_{name}": g for name, g in grads.items()}}
+
+
+def targets(case: Case) -> tuple[str, ...]:
+    """What a case is exported with kernels for."""
+    here = target_here()
+    try:
+        return (here,) if case.kernels and here and find_for([here]) else ()
+    except ToolchainError:
+        return ()
 
 
 def normal(*shape: int, dtype: str = "float32") -> np.ndarray:
@@ -44,6 +56,14 @@ CASES = {
         {"pred": 3 * normal(6, 5), "label": np.array([0, 4, 1, 1, 2, 3])},
         ("pred",),
         batched=True,
+    ),
+    "fused": Case(
+        gluon.HuberLoss(),
+        both("pred", "label", "float32", "N", "C"),
+        {"pred": 2 * normal(5, 7), "label": normal(5, 7)},
+        ("pred",),
+        batched=True,
+        kernels=True,
     ),
     "huber": Case(
         gluon.HuberLoss(),

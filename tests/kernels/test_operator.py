@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from hand_written import CC, STRICT, HandWritten, build_kernels, needs_cc
 from lossgraph import gluon
 from lossgraph.errors import InputError
-from lossgraph.kernels.library import Library
+from lossgraph.kernels.library import Library, select_operator
 from lossgraph.kernels.model import kernel_model
 from lossgraph.kernels.unit import translation_unit
 from lossgraph.runtime.sessions import make_session
@@ -246,3 +246,17 @@ def test_a_name_that_is_none_in_c_is_refused(name):
         translation_unit([HandWritten(PROGRAM, name)])
     with pytest.raises(InputError, match="expected a name"):
         translation_unit([HandWritten(PROGRAM)], name)
+
+
+def test_a_library_brings_one_operator_where_one_is_selected(tmp_path):
+    kernels = [HandWritten(PROGRAM, name) for name in ("First", "Second")]
+    path, domain = build_kernels(kernels, tmp_path, "lossgraph.select", *STRICT)
+    first, second = (kernel_model(kernel, domain) for kernel in kernels)
+    select_operator(path, "Second")
+    _check(make_session(second, libraries=[path]), 3, 5)
+    select_operator(path, "Second")
+    with pytest.raises(Exception, match="First"):
+        make_session(first, libraries=[path])
+    _check(make_session(first, libraries=[path]), 3, 5)  # a selection serves once
+    with pytest.raises(InputError, match="has no operator Third"):
+        select_operator(path, "Third")

@@ -73,7 +73,7 @@ def read_folder(
     """
     places, names = _data_folders(folder), labels or {}
     subjects = []
-    for path in find_models(folder):
+    for path in find_models(folder, fused=False):
         model = load_model(path)
         sets = (read_data(place, model) for place in places)
         data = tuple(replace(each, label=names.get(each.label, each.label)) for each in sets)

@@ -204,23 +204,27 @@ static const OrtCustomOp lg_operators[LG_KERNELS] = {[0 ... LG_KERNELS - 1] = {
 
 /* --- registration --- */
 
-static OrtStatus *lg_make_domain(const OrtApi *api, OrtCustomOpDomain **domain) {
+/* The number of the operator, from 1, that the next registration of this thread is of; 0: all. */
+static _Thread_local size_t lg_selected;
+
+static OrtStatus *lg_make_domain(const OrtApi *api, size_t selected, OrtCustomOpDomain **domain) {
+  size_t end = selected ? selected : LG_KERNELS;
   LG_TRY(api->CreateCustomOpDomain(LG_DOMAIN, domain));
-  for (size_t i = 0; i < LG_KERNELS; i++) LG_TRY(api->CustomOpDomain_Add(*domain, &lg_operators[i]));
+  for (size_t i = selected ? selected - 1 : 0; i < end; i++)
+    LG_TRY(api->CustomOpDomain_Add(*domain, &lg_operators[i]));
   return 0;
 }
 
 /* The domain must outlive all sessions, so there is one as long as the library is loaded. (It is
    made anew for another copy of ONNX Runtime in the same process, which has its own table.) */
-static OrtStatus *lg_domain_of(const OrtApi *api, OrtCustomOpDomain **domain) {
+static OrtStatus *lg_domain_of(const OrtApi *api, size_t selected, OrtCustomOpDomain **domain) {
   static const OrtApi *made_by;
-  static OrtCustomOpDomain *made;
-  if (made_by != api) {
-    made_by = 0;
-    LG_TRY(lg_make_domain(api, &made));
-    made_by = api;
-  }
-  *domain = made;
+  static OrtCustomOpDomain *made[LG_KERNELS + 1];
+  if (made_by != api) memset(made, 0, sizeof made);
+  made_by = api;
+  *domain = made[selected];
+  if (!*domain) LG_TRY(lg_make_domain(api, selected, domain));
+  made[selected] = *domain;
   return 0;
 }
 
@@ -231,12 +235,22 @@ LG_EXPORT OrtStatus *LG_CALLED RegisterCustomOps(OrtSessionOptions *options,
   static char busy;
   OrtCustomOpDomain *domain;
   const OrtApi *api = base->GetApi(LG_ORT_VERSION);
+  size_t selected = lg_selected;
+  lg_selected = 0;
   if (!api) return 0;
   while (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) {
   }
-  OrtStatus *status = lg_domain_of(api, &domain);
+  OrtStatus *status = lg_domain_of(api, selected, &domain);
   __atomic_clear(&busy, __ATOMIC_RELEASE);
   return status ? status : api->AddCustomOpDomain(options, domain);
+}
+
+/* Has the next registration of this thread bring one operator: an engine takes its time for each,
+   and a library may have hundreds. Returns whether there is one of that name. */
+LG_EXPORT int lg_select(const char *name) {
+  for (lg_selected = LG_KERNELS; lg_selected; lg_selected--)
+    if (!strcmp(lg_kernels[lg_selected - 1]->name, name)) return 1;
+  return 0;
 }
 
 /* --- direct calls, without ONNX Runtime and on one thread --- */
