@@ -6,14 +6,16 @@ What only moves elements changes the index and leaves nothing to compute.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import LossgraphError
-from ..ir.dims import Dim
+from ..ir.dims import Dim, is_nonnegative
 from ..ir.expr import Array, Expr, is_input, is_literal
-from ..ir.kernel_forms import Element, Elementwise, Reduction
-from .index import ZERO, Clamped, Index, Indices, Lookup, index_of, reshaped
+from ..ir.kernel_forms import Element, Elementwise, Reduction, Result
+from .index import ZERO, Clamped, Index, Indices, Lookup, bounds, index_of, is_line, reshaped
+from .recurrence import Recurrence
 from .values import Buffer, Input, Kind, Load, Source, Table, Value
 
 # What costs more than this to compute is kept where a second loop needs it: a number that is
@@ -52,7 +54,10 @@ class Elements:
         self.tables: list[Array] = []
         self._tables: dict[Expr, Table] = {}
         self._values: dict[Any, Value] = {}
-        self._elements: dict[tuple[Expr, Indices], Value] = {}
+        self._elements: dict[tuple[Expr, Indices, Index | None], Value] = {}
+        self._inside: dict[Expr, Recurrence] = {}  # nodes of bodies
+        self.recurrences: dict[Expr, Recurrence] = {}
+        self._steps: dict[Recurrence, Index] = {}  # which one is computed
 
     def forget(self) -> None:
         """Make values anew, after the buffers have changed."""
@@ -61,18 +66,57 @@ class Elements:
 
     # --- nodes ---
 
+    def keep(self, node: Expr) -> None:
+        """From here on the node is read from where it is kept."""
+        inside = self._inside.get(node)
+        shape = node.shape if inside is None else (inside.length, *node.shape)
+        self.buffers[node] = Buffer(node, self._count(), shape)
+
+    def follow(self, recurrence: Recurrence) -> None:
+        """Nodes of a body are from here on elements of arrays with an axis of steps."""
+        self.recurrences[recurrence.node] = recurrence
+        self._inside |= dict.fromkeys(recurrence.nodes, recurrence)
+        for state in recurrence.states:
+            shape = (recurrence.length + 1, *state.shape)
+            recurrence.kept.append(Buffer(state, self._count(), shape, carried=True))
+
+    def inside(self, node: Expr) -> Recurrence | None:
+        """The recurrence whose body a node belongs to."""
+        return self._inside.get(node)
+
+    @contextmanager
+    def during(self, recurrence: Recurrence, step: Index) -> Iterator[None]:
+        """Nodes of the body stand for what they are in a step."""
+        before = dict(self._steps)
+        self._steps[recurrence] = step
+        yield
+        self._steps = before
+
+    def _count(self) -> int:
+        return len(self.buffers) + sum(len(found.kept) for found in self.recurrences.values())
+
     def at(self, node: Expr, indices: Indices) -> Value:
         """The element of a node at indices, one for each axis."""
+        inside = self._inside.get(node)
+        step = None if inside is None else self._steps[inside]
         if node in self.buffers:
-            kept = self.load(self.buffers[node], indices, node.shape, "real")
-            return self.mask(kept) if node.dtype == "bool" else kept
-        key = node, indices
+            buffer = self.buffers[node]
+            return self._kept(buffer, indices if step is None else (step, *indices))
+        if inside is not None and step is not None and node in inside.following:
+            return self._kept(inside.kept[inside.following[node]], (step + 1, *indices))
+        key = node, indices, step
         if key not in self._elements:
             self._elements[key] = self.computed(node, indices)
         return self._elements[key]
 
+    def _kept(self, buffer: Buffer, indices: Indices) -> Value:
+        kept = self.load(buffer, indices, buffer.shape, "real")
+        return self.mask(kept) if buffer.node.dtype == "bool" else kept
+
     def computed(self, node: Expr, indices: Indices) -> Value:
         """The same for a node that is not read from a buffer even if it has one."""
+        if node in self._inside and is_input(node):
+            return self._variable(self._inside[node], node, indices)
         if is_input(node):
             source = Input(self.inputs[node], node.dtype)
             return self._as_kind(node.dtype, self.load(source, indices, node.shape, "int"))
@@ -87,10 +131,31 @@ class Elements:
             return made
         if isinstance(form, Element):
             value: Value = form.at(self, node, indices)
+            if value.kind == "real" and _is_gathered(value):
+                self.costly[value.number] = node
             return value
+        if isinstance(form, Result):
+            return self._result(self.recurrences[node.args[0]], node.attrs["index"], indices)
         if isinstance(form, Reduction):  # of axes of length one alone, or it had a buffer
             return self.at(node.args[0], indices)
         raise KernelUnsupportedError(f"kernels have no form of the operation {node.op.name}")
+
+    def _variable(self, recurrence: Recurrence, node: Expr, indices: Indices) -> Value:
+        """What a variable of a body stands for in the step."""
+        step, place = self._steps[recurrence], recurrence.place(node)
+        if place < len(recurrence.states):
+            return self._kept(recurrence.kept[place], (step, *indices))
+        if recurrence.is_read(place):
+            indices = (step, *indices)
+        return self.at(recurrence.node.args[place], indices)
+
+    def _result(self, recurrence: Recurrence, place: int, indices: Indices) -> Value:
+        """The last state, or what each step puts out."""
+        if place < len(recurrence.states):
+            last = Index((), recurrence.length)
+            return self._kept(recurrence.kept[place], (last, *indices))
+        with self.during(recurrence, indices[0]):
+            return self.at(recurrence.outputs[place], indices[1:])
 
     def _as_kind(self, dtype: str, loaded: Value) -> Value:
         kind = kind_of(dtype)
@@ -158,9 +223,13 @@ class Elements:
             return self._value(function, args, None, "mask")
         if function in ("+", "-", "*"):
             args = self._alike(args)
+            if all(arg.op == "size" for arg in args):
+                return self.size(_of_sizes(function, *(arg.detail for arg in args)))
             return self._value(function, args, None, args[0].kind)
         if function in ("neg",) and args[0].kind != "real":
             return self.call("-", self.integer(0), args[0])
+        if function in ("max", "min") and all(arg.kind in ("int", "size") for arg in args):
+            return self._extremum(function, *args)
         if any(arg.kind != "real" for arg in args):
             raise KernelUnsupportedError(f"kernels have no {function} of integers")
         if function == "exp" and _is_minus_abs(args[0]):
@@ -218,6 +287,25 @@ class Elements:
             return Index((), value.detail)
         return index_of(Lookup(self.whole(value)))
 
+    def chosen(self, value: Value, size: Dim, of: Callable[[Index], Value]) -> Value:
+        """An element at an index that a value gives, which may be one of several lines."""
+        if value.op == "where" and all(map(_is_line, value.args[1:])):
+            condition, *ways = value.args
+            return self.where(condition, *(self.chosen(way, size, of) for way in ways))
+        index = self.lookup(value)
+        return of(self.clamped(index, size) if value.op == "place" else index)
+
+    def _extremum(self, function: str, x: Value, y: Value) -> Value:
+        """The larger or smaller of two integers, by what is known of them before all."""
+        if x.op == "where" and y.op == "size" and all(map(_is_line, x.args[1:])):
+            condition, *ways = x.args
+            return self.where(condition, *(self._extremum(function, way, y) for way in ways))
+        for one, other in ((x, y), (y, x)):
+            if _is_at_least(*((one, other) if function == "max" else (other, one))):
+                return one
+        larger = self.call(">", x, y)
+        return self.where(larger, *((x, y) if function == "max" else (y, x)))
+
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read only where it is inside of an axis."""
         return index_of(Clamped(index, size)) if index.terms else index
@@ -228,9 +316,14 @@ class Elements:
         below = self.call("<", place, self.size(size))
         return self.call("&", self.call(">=", place, self.integer(0)), below)
 
+    @staticmethod
+    def is_few(size: Dim) -> bool:
+        """Whether an axis is so short that each element of it can be looked at."""
+        return isinstance(size, int) and size <= _MOST_INDICES
+
     def few(self, size: Dim) -> list[Index]:
         """The indices of a short axis, each of which is looked at."""
-        if not isinstance(size, int) or size > _MOST_INDICES:
+        if not isinstance(size, int) or not self.is_few(size):
             raise KernelUnsupportedError(
                 "kernels scatter a few elements of each row, not any number"
             )
@@ -260,6 +353,35 @@ class Elements:
         if key not in self._values:
             self._values[key] = Value(op, args, detail, kind, len(self._values))
         return self._values[key]
+
+
+def _of_sizes(function: str, x: Dim, y: Dim) -> Dim:
+    return x + y if function == "+" else x - y if function == "-" else x * y
+
+
+def _is_line(value: Value) -> bool:
+    """Whether an integer is a size or a plain index, or one of these by a condition."""
+    if value.op == "where":
+        return all(map(_is_line, value.args[1:]))
+    return value.op == "size" or (value.op == "place" and is_line(value.detail))
+
+
+def _is_at_least(x: Value, y: Value) -> bool:
+    """Whether one integer is seen to be never below another."""
+    if not (_is_line(x) and _is_line(y)) or "where" in (x.op, y.op):
+        return False
+    return is_nonnegative(_bounds(x)[0] - _bounds(y)[1])
+
+
+def _bounds(value: Value) -> tuple[Dim, Dim]:
+    return bounds(value.detail if value.op == "place" else Index((), value.detail))
+
+
+def _is_gathered(value: Value) -> bool:
+    detail = value.detail
+    return isinstance(detail, Load) and any(
+        isinstance(atom, Lookup) for index in detail.indices for atom, _ in index.terms
+    )
 
 
 def _is_minus_abs(value: Value) -> bool:

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ..compiler.program import Program
-from ..ir.expr import Expr, is_input, is_literal, registered, toposort, transform
-from ..ir.kernel_forms import Elementwise, Formula, Reduction
+from ..ir.expr import Expr, registered, toposort
+from ..ir.kernel_forms import Elementwise
 from ..passes.costs import Target
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
 from .elements import Elements, KernelUnsupportedError
-from .index import Indices
 from .layout import Layout
-from .loops import Block, Statement, Store, fused, loops_of
-from .values import Buffer, Value, needed
+from .loops import Block, fused
+from .prepare import prepared
+from .stores import Stores
 
 _MOST = 32  # inputs or outputs: LG_MOST
 _RANK = 8
@@ -46,7 +46,7 @@ class Kernel:
     def __init__(self, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
-        roots = decomposed(rewrite(list(outputs.values()), FUSING))
+        roots = prepared(self.inputs, rewrite(list(outputs.values()), FUSING))
         self.decomposed = dict(zip(self.outputs, roots, strict=True))
         self._elements = Elements(
             {node: i for i, node in enumerate(self.inputs)}, f"float{self.bits}"
@@ -82,29 +82,14 @@ class Kernel:
     # --- stages ---
 
     def _fused(self) -> list[Block]:
-        nodes = toposort(self.decomposed.values())
-        for node in nodes:
-            if isinstance(node.op.kernel, Reduction) and _reduces(node):
-                self._elements.buffers[node] = Buffer(node, len(self._elements.buffers))
-        blocks = fused(self._stores(nodes))
-        kept = _needed_twice(blocks, self._elements, nodes)
-        if not kept:
-            return blocks
-        for node in kept:
-            self._elements.buffers[node] = Buffer(node, len(self._elements.buffers))
-        self._elements.forget()
-        return fused(self._stores(nodes))
-
-    def _stores(self, nodes: Sequence[Expr]) -> list[Store]:
-        inner = [_store(node, self._elements) for node in nodes if node in self._elements.buffers]
-        outputs = [
-            Store(node, node.shape, _reader(self._elements, node), output=place)
-            for place, node in enumerate(self.decomposed.values())
-        ]
-        return [*inner, *outputs]
+        stores = Stores(self._elements, list(self.decomposed.values()))
+        blocks = fused(stores.all())
+        return fused(stores.all()) if stores.keep_what_is_needed_twice(blocks) else blocks
 
     def _real_dtypes(self) -> set[str]:
-        found = {node.dtype for node in toposort(self.decomposed.values()) if node.type.is_float}
+        nodes = toposort(self.decomposed.values())
+        inner = toposort(o for n in nodes if n.op.has_body for o in n.attrs["body"].outputs)
+        found = {n.dtype for n in (*nodes, *inner) if not n.op.has_body and n.type.is_float}
         if "float64" in found and len(found) > 1:
             raise KernelUnsupportedError("kernels compute in float32 or in float64, not in both")
         return found
@@ -132,71 +117,6 @@ def _with_one_name_a_size(
 ) -> tuple[list[Expr], list[Expr]]:
     """Inputs and outputs with sizes that must be equal under one name."""
     return list(program.inputs), list(outputs)
-
-
-def decomposed(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots with formulas in the place of the operations that have one."""
-    done: dict[Expr, Expr] = {}
-
-    def expand(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        form = node.op.kernel
-        if not isinstance(form, Formula):
-            if (
-                is_input(node)
-                or is_literal(node)
-                or all(a is b for a, b in zip(args, node.args, strict=True))
-            ):
-                return node
-            return node.op(*args, **node.attrs)
-        made: Expr = form.of(*args, **node.attrs)
-        if made not in done:
-            (done[made],) = transform([made], expand)
-        return done[made]
-
-    return transform(roots, expand)
-
-
-def _reduces(node: Expr) -> bool:
-    return any(node.args[0].shape[axis] != 1 for axis in node.attrs["axes"])
-
-
-def _reader(elements: Elements, node: Expr):  # type: ignore[no-untyped-def]
-    def at(indices: Indices) -> Value:
-        return elements.at(node, indices)
-
-    return at
-
-
-def _store(node: Expr, elements: Elements) -> Store:
-    """The store of a node that has a buffer."""
-    buffer, form = elements.buffers[node], node.op.kernel
-    if isinstance(form, Reduction):
-        source = node.args[0]
-
-        def combined(indices: Indices) -> Value:
-            return elements.real(elements.at(source, indices))
-
-        return Store(node, source.shape, combined, form.how, buffer)
-
-    def kept(indices: Indices) -> Value:
-        return elements.real(elements.computed(node, indices))
-
-    return Store(node, node.shape, kept, buffer=buffer)
-
-
-def _needed_twice(blocks: Sequence[Block], elements: Elements, nodes: Sequence[Expr]) -> list[Expr]:
-    """Costly nodes whose elements more than one innermost loop computes."""
-    loops: dict[Expr, set[int]] = {}
-    for loop in loops_of(blocks):
-        for statement in loop.body:
-            if not isinstance(statement, Statement):
-                continue
-            inner = loop.var
-            for value in needed([statement.value]):
-                node = elements.costly.get(value.number)
-                if node is not None and inner in value.variables:
-                    loops.setdefault(node, set()).add(id(loop))
-    return [node for node in nodes if len(loops.get(node, ())) > 1]
 
 
 def _check_interface(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:

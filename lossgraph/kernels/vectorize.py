@@ -52,9 +52,9 @@ def leaf_sizes(loop: Loop) -> list[Dim]:
 def _picked(loop: Loop, inner: bool = False) -> list[LoopVar]:
     """The loops to make vectors of; ``inner`` leaves the loop itself out."""
     if loop.is_leaf:
-        return [loop.var]
+        return [] if loop.sequential else [loop.var]
     children = [item for item in loop.body if isinstance(item, Loop)]
-    if not inner:
+    if not inner and not loop.sequential:
         mine = unit_strides(loop.var, list(statements([loop])))
         theirs = min(unit_strides(leaf.var, list(statements([leaf]))) for leaf in _leaves(loop))
         if mine > theirs:
@@ -87,7 +87,7 @@ def _accesses(inside: Sequence[Statement]) -> list[Index]:
         if isinstance(value.detail, Load)
     }
     stores = [
-        address(statement.target, statement.store.node.shape)
+        address(statement.target, statement.store.shape)
         for statement in inside
         if not statement.store.how
     ]

@@ -35,6 +35,7 @@ from ..ir.expr import (
     transform,
     variable,
 )
+from ..ir.kernel_forms import Recurrence, Result
 from ..ir.ops import flip, full, iota
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .autodiff import pull_back
@@ -295,7 +296,15 @@ def _along(
 
 
 _SCAN = register(
-    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), batching=_along)
+    Op(
+        "Scan",
+        _infer,
+        _ref,
+        _vjp,
+        lambda b, node, *names: b.scan(node, names),
+        batching=_along,
+        kernel=Recurrence(),
+    )
 )
 _ITEM = register(
     Op(
@@ -306,6 +315,7 @@ _ITEM = register(
         lambda b, node, name: b.item(node),
         batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
         is_item=True,
+        kernel=Result(),
     )
 )
 
