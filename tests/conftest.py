@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 
 import numpy as np
 import pytest
+
+os.environ["LOSSGRAPH_KERNELS"] = "0"  # no compiler runs beside the tests that ask for none
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ Module = tuple[str, ...]
 PACKAGE = Path(__file__).resolve().parents[1] / "lossgraph"
 # In the order of the data's way: each wing imports only those above it.
 WINGS = (
-    "errors", "reference", "ir", "passes", "symbolic", "lowering", "compiler", "kernels", "bridges", "runtime",
-    "authoring", "losses", "compose", "gluon", "nn", "optax", "catalogue", "models", "deploy",
-    "compare", "view", "testing", "cli", "__main__",
+    "errors", "reference", "ir", "passes", "symbolic", "lowering", "compiler", "kernels", "bridges",
+    "runtime", "authoring", "losses", "compose", "gluon", "nn", "optax", "catalogue", "models",
+    "deploy", "compare", "view", "testing", "cli", "__main__",
 )  # fmt: skip
 DRAWN = WINGS[1:-1]  # every wing imports errors, and the last one is a line
 

@@ -26,6 +26,7 @@ from .constructors import check_constructor, constructor_of, options_by_name
 from .cotangents import cotangents
 from .description import card_of
 from .domains import explain_nan, refuse_outside
+from .fast_calls import FastCalls, Held, held_by
 from .input_types import Arrays, InputTypes, as_types, length_pattern
 from .inputs import Input, numbers_as_arrays, with_scalar_types
 from .shapes import shown
@@ -35,6 +36,7 @@ from .state import Holder, frozen, frozen_attributes
 if TYPE_CHECKING:
     import onnx
 
+_VALUE = object()  # a call for the value alone, beside those by what they differentiate
 _SHOWN = (bool, int, float, str, type(None), tuple, Input)
 
 
@@ -46,13 +48,15 @@ class Block(Holder):
     changed inside a container, makes the next call compile again.
     """
 
-    __slots__ = ("_compiled_variants", "_constructed_with")
+    __slots__ = ("_compiled_variants", "_constructed_with", "_fast_calls")
     _compiled_variants: CompiledVariants
+    _fast_calls: FastCalls
     _constructed_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         self._compiled_variants = CompiledVariants()
+        self._fast_calls = FastCalls()
         self._constructed_with = args, kwargs
         if args or kwargs:
             check_constructor(cls, self._declared().held, args, kwargs)
@@ -156,14 +160,21 @@ class Block(Holder):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value: an array of the kind of the first argument."""
+        call = self._fast_calls.find(_VALUE, args, kwargs)
+        if call is not None:
+            return call((*args, *kwargs.values()))
+        held = held_by(self)
         arrays, constants = bind_call(self.signature, self.name, args, kwargs)
         if any(isinstance(value, Symbol) for value in arrays.values()):
             return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self._forward(reference, **arrays, **constants)
         arrays = self._prepared(arrays)
-        value = self._compiled(arrays, constants, (), False).call(arrays)
+        compiled = self._compiled(arrays, constants, (), False)
+        value = compiled.call(arrays)
         self._explain_nan(value, arrays, constants)
+        if not constants:
+            self._keep_fast(held, _VALUE, arrays, kwargs, compiled)
         return value
 
     def value_and_grad(
@@ -183,6 +194,11 @@ class Block(Holder):
         Raises:
             GradientError: for an input that has no gradient.
         """
+        mode = tuple(wrt) if isinstance(wrt, list) else wrt
+        call = self._fast_calls.find(mode, args, kwargs) if ct is None else None
+        if call is not None:
+            return call((*args, *kwargs.values()))
+        held = held_by(self)
         arrays, constants = bind_call(self.signature, self.name, args, kwargs)
         chosen = tuple([next(iter(arrays))] if wrt is None else _names(wrt, "wrt"))
         if not chosen:
@@ -193,7 +209,28 @@ class Block(Holder):
             arrays.update(cotangents(ct, compiled.program))
         value, grads = compiled.call(arrays)
         self._explain_nan(value, arrays, constants)
+        if ct is None and not constants:
+            self._keep_fast(held, mode, arrays, kwargs, compiled)
         return value, grads
+
+    def _keep_fast(
+        self,
+        held: Held | None,
+        mode: Any,
+        arrays: Mapping[str, Any],
+        named: Mapping[str, Any],
+        compiled: Compiled,
+    ) -> None:
+        """Let calls like this one go past all that was found out in it."""
+        domains = self._declared().domains.values()
+        if type(self).prepare is not Block.prepare or any(d.refused for d in domains):
+            return  # which look at the numbers
+
+        def look_at(answer: Any, given: Mapping[str, Any]) -> None:
+            self._explain_nan(answer if mode is _VALUE else answer[0], given, {})
+
+        seen = look_at if domains else None
+        self._fast_calls.keep(held, mode, arrays, named, compiled, seen)
 
     @checked
     def to_onnx(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runtime.compiled import Compiled
+from ..runtime.kernel_build import Kernels
 from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of
@@ -135,6 +136,7 @@ def compile_loss(
     opset: int | None = None,
     threads: int | None = None,
     tiles: int | None = None,
+    kernels: Kernels | None = None,
     **constants: Any,
 ) -> Compiled:
     """A callable that runs a loss for inputs of given types.
@@ -149,15 +151,18 @@ def compile_loss(
         threads: how many threads a call may use on the CPU; all by default.
         tiles: how many samples at a time go through all operators, on the CPU and for a loss whose
             samples stay apart; 0 for all at once. By default what is best for the size.
+        kernels: whether it runs as a fused kernel: ``auto`` builds one in the background while the
+            graph answers, if it can; True builds it now, and raises if it cannot; False never. By
+            default what ``LOSSGRAPH_KERNELS`` (1, 0 or auto) says, else ``auto``.
         **constants: options of the call that are no arrays.
     """
     if _is_symbols(loss):
         types = None if inputs is None else as_types(inputs)
-        return Compiled(program_of(loss, types), providers, opset, threads, tiles)
+        return Compiled(program_of(loss, types), providers, opset, threads, tiles, kernels)
     if inputs is None:
         raise InputError("compile needs the types of the inputs: {'pred': ('float32', ('N', 10))}")
     program = as_loss(loss).program(inputs, grad=grad, **constants)
-    return Compiled(program, providers, opset, threads, tiles)
+    return Compiled(program, providers, opset, threads, tiles, kernels)
 
 
 def _is_symbols(value: Any) -> bool:

@@ -82,7 +82,7 @@ def frozen(value: Any) -> Hashable:
         return kind, frozenset(map(frozen, value))
     if is_array(value):
         return _frozen_array(value)
-    return (kind, frozen(_attributes(value))) if _is_record(value) else Same(value)
+    return (kind, frozen(_attributes(value))) if is_record(value) else Same(value)
 
 
 class Same:
@@ -100,7 +100,8 @@ class Same:
         return isinstance(other, Same) and other.value is self.value
 
 
-def _is_record(value: Any) -> bool:
+def is_record(value: Any) -> bool:
+    """Whether a value is known by its attributes."""
     record = is_dataclass(value) and not isinstance(value, type)
     return record or isinstance(value, (SimpleNamespace, Namespace))
 

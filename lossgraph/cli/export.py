@@ -12,6 +12,7 @@ from ..catalogue import lookup
 from ..deploy.triton import MAX_BATCH_SIZE, write_repository
 from ..errors import InputError
 from ..ir.types import TensorType
+from ..kernels.targets import SHIPPED
 from .options import (
     AsFunction,
     Grad,
@@ -50,6 +51,13 @@ def command(
         typer.Option(help="Dtype of the typical float inputs: float16, bfloat16, float64."),
     ] = None,
     as_function: AsFunction = False,
+    kernels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET,..",
+            help=f"Add models with fused kernels, and their libraries, for {', '.join(SHIPPED)}.",
+        ),
+    ] = None,
     size: Annotated[
         list[str] | None,
         typer.Option(metavar="DIM=NUMBER", help="Size of a dim in the test data; repeat."),
@@ -64,17 +72,26 @@ def command(
         int, typer.Option(min=0, help="Most samples that Triton may put together; 0, none.")
     ] = MAX_BATCH_SIZE,
     triton_gpu: Annotated[bool, typer.Option("--triton-gpu", help="Run it on GPUs there.")] = False,
+    triton_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Path of the repository where Triton runs, which finds kernels by it; as here if "
+            "none.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Export a loss: models, test data and a page about them.
 
-    They are value.onnx, with --grad training.onnx, test_data_set_0 and README.md. With --triton, as
-    models NAME and NAME_training of a model repository, with -o or instead.
+    They are value.onnx, with --grad training.onnx, test_data_set_0 and README.md. With --kernels
+    also value_fused.onnx, training_fused.onnx and kernels/TARGET with a native library each. With
+    --triton, as models NAME and NAME_training of a model repository, with -o or instead.
     """
     if output is None and triton is None:
         raise InputError("say where to write: --output DIR, or --triton DIR")
-    if triton is None and (triton_name or triton_gpu):
-        raise InputError("--triton-name and --triton-gpu go with --triton DIR")
+    if triton is None and (triton_name or triton_gpu or triton_path):
+        raise InputError("--triton-name, --triton-gpu and --triton-path go with --triton DIR")
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     types = as_types(types_for(entry, made, input, dtype))
@@ -86,11 +103,14 @@ def command(
 
     prepared = prepare(made, types, names(grad), entry)
     how: dict[str, Any] = {"opset": opset, "as_function": as_function, "target_ort": target_ort}
+    how["kernels"] = kernels or ()
     files: list[Path] = []
     if output is not None:
         files += write_folder(prepared, output, sizes=parse_sizes(size), **how)
     if triton is not None:
-        files += write_repository(prepared, triton, triton_name, triton_batch, triton_gpu, **how)
+        files += write_repository(
+            prepared, triton, triton_name, triton_batch, triton_gpu, server_path=triton_path, **how
+        )
     if json:
         print_json({"loss": entry.name, "folder": output, "triton": triton, "files": files})
     else:

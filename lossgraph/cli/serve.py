@@ -31,6 +31,9 @@ def command(
     provider: Annotated[
         list[str] | None, typer.Option(help="Execution provider, cpu if none; repeat.")
     ] = None,
+    no_kernels: Annotated[
+        bool, typer.Option("--no-kernels", help="Load no libraries of exported kernels.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print addresses and models as a line of JSON.")
     ] = False,
@@ -39,16 +42,21 @@ def command(
 
     That is its version 2; Ctrl-C ends it. A folder FOLDER is the model FOLDER, which gives the
     value, and FOLDER_training, which gives gradients too. A line on standard error says when
-    requests are answered.
+    requests are answered. Models that were exported with --kernels for this machine run as kernels:
+    a library of theirs is loaded if it has the digest of the manifest, and nobody else can write
+    it.
     """
     from ..deploy.serving import load_models
 
-    found = load_models(models, provider or None)
+    found = load_models(models, provider or None, kernels=not no_kernels)
     try:
         from ..deploy.server import serve
     except ImportError as error:
         raise InputError("serving needs KServe: pip install 'lossgraph[serve]'") from error
     names = [model.name for model in found]
+    for model in found:
+        if model.remark:
+            note(f"{model.name}: {model.remark}")
 
     def ready(url: str, grpc: str | None) -> None:
         if json:

@@ -39,11 +39,14 @@ def command(
     stages: Annotated[
         bool, typer.Option("--stages", help="The expression after each stage of the compiler.")
     ] = False,
+    kernel: Annotated[
+        bool, typer.Option("--kernel", help="The fused kernels: their expressions, loops and C.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a loss: formula, options, expression and ONNX graph."""
-    if html and stages:
-        raise InputError("--html and --stages are two ways to show a loss: give one")
+    if html + stages + kernel > 1:
+        raise InputError("--html, --stages and --kernel are ways to show a loss: give one")
     if output is not None and not html:
         raise InputError("-o FILE is where --html writes its page: give both")
     if html and json and output is None:
@@ -61,6 +64,10 @@ def command(
             return
     if stages:
         texts = _stages(made.stages(types, names(grad)))
+        print_json(texts) if json else print(_sections(texts))
+        return
+    if kernel:
+        texts = _kernels(made.program(types, grad=names(grad)))
         print_json(texts) if json else print(_sections(texts))
         return
     described = _describe(entry, made.program(types, grad=names(grad)), opset)
@@ -105,6 +112,18 @@ def _stages(stages: Iterable[tuple[str, Mapping[str, Expr]]]) -> dict[str, list[
         shown[name] = ["unchanged"] if outputs == before else list(lines(outputs))
         before = outputs
     return shown
+
+
+def _kernels(program: Program) -> dict[str, list[str]]:
+    """The lines of each stage of each kernel of a program."""
+    from ..kernels.model import fused
+    from ..kernels.text import stages
+
+    return {
+        f"{kernel.name}: {stage}": found
+        for kernel in fused(program).kernels
+        for stage, found in stages(kernel)
+    }
 
 
 def _sections(sections: Mapping[str, Sequence[str]]) -> str:

@@ -6,6 +6,8 @@
     training.onnx     the value and the gradients   test_data_set_0/{input,output}_K.pb
     manifest.json     digests of these files
 
+With kernels also what ``fused`` says.
+
 The data have the form of ONNX's backend tests. Their outputs are those of ``training.onnx``
 (of ``value.onnx`` where no gradient was asked for); each tensor carries its name.
 """
@@ -24,10 +26,13 @@ from ..compiler.program import Program
 from ..errors import InputError
 from ..ir.evaluate import evaluate
 from ..ir.types import TensorType, numpy_dtype
+from ..kernels.targets import SHIPPED, checked_targets
 from ..models.files import write_files
 from .example_inputs import bound_sizes, draw_for
+from .fused import fused_files
+from .kernels_page import kernels_page
 from .manifest import MANIFEST, manifest
-from .page import DATA, MARK, TRAINING, VALUE, page
+from .page import DATA, KERNELS, MARK, TRAINING, VALUE, fused_name, library_name, page
 from .prepared import PreparedLoss, prepare
 
 PAGE = "README.md"
@@ -46,11 +51,18 @@ def export_folder(
     *,
     as_function: bool = False,
     target_ort: str | None = None,
+    kernels: str | Sequence[str] = (),
 ) -> list[Path]:
     """Compile a loss and write it: ``prepare``, then ``write_folder``."""
     prepared = prepare(loss, inputs, grad)
     return write_folder(
-        prepared, out_dir, opset, sizes, as_function=as_function, target_ort=target_ort
+        prepared,
+        out_dir,
+        opset,
+        sizes,
+        as_function=as_function,
+        target_ort=target_ort,
+        kernels=kernels,
     )
 
 
@@ -62,6 +74,7 @@ def write_folder(
     *,
     as_function: bool = False,
     target_ort: str | None = None,
+    kernels: str | Sequence[str] = (),
 ) -> list[Path]:
     """Write the models of a loss, test data and a page about them into a folder.
 
@@ -74,6 +87,8 @@ def write_folder(
         sizes: values of named dims in the test data, instead of small usual ones.
         as_function: make each graph one node, of a function in the model.
         target_ort: release of ONNX Runtime that is to load the models, like ``1.16``.
+        kernels: targets to build fused kernels for, like ``linux-x86_64``, which are written
+            beside the standard models; names, or a text with commas between them.
 
     Returns:
         The files written.
@@ -81,7 +96,9 @@ def write_folder(
     Raises:
         InputError: for what ``to_onnx`` refuses, and for a folder that holds files of these
             names which are not of an earlier export.
+        LossgraphError: for a loss that kernels do not take, and if they cannot be built.
     """
+    targets = checked_targets(kernels) if kernels else ()
     folder = Path(out_dir)
     programs = {VALUE: loss.value} | ({TRAINING: loss.training} if loss.training else {})
     models = {
@@ -89,13 +106,31 @@ def write_folder(
         for name, program in programs.items()
     }
     files = {name: _bytes(model) for name, model in models.items()}
+    if targets:
+        files |= _kernels(loss, programs, targets, opset, target_ort)
     arrays = draw_for(loss.full, loss.examples, sizes)
     files |= _tensors("input", arrays)
     files |= _tensors("output", expected(loss.block, loss.full, arrays))
     version = models[VALUE].opset_import[0].version
-    files[PAGE] = page(loss, version, as_function).encode()
+    files[PAGE] = page(loss, version, as_function, targets).encode()
     files[MANIFEST] = manifest(files)  # the last to be renamed
     return write_files(folder, files, _leftovers(folder, files))
+
+
+def _kernels(
+    loss: PreparedLoss,
+    programs: Mapping[str, Program],
+    targets: Sequence[str],
+    opset: int | None,
+    target_ort: str | None,
+) -> dict[str, bytes]:
+    bodies = {
+        name: program.to_onnx(opset, target_ort=target_ort) for name, program in programs.items()
+    }
+    return {
+        **fused_files(programs, bodies, targets),
+        f"{KERNELS}/{PAGE}": kernels_page(loss.full, list(programs), targets).encode(),
+    }
 
 
 def expected(block: Any, program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -136,7 +171,9 @@ def _tensors(kind: str, arrays: Mapping[str, Array]) -> dict[str, bytes]:
 
 def _leftovers(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Files of an earlier export that the new one has not; refuses to touch others' files."""
-    there = [VALUE, TRAINING, PAGE, MANIFEST] + [
+    models = [VALUE, TRAINING, *map(fused_name, (VALUE, TRAINING))]
+    libraries = [f"{KERNELS}/{PAGE}", *map(library_name, SHIPPED)]
+    there = [*models, *libraries, PAGE, MANIFEST] + [
         f"{DATA}/{path.name}"
         for path in sorted((folder / DATA).glob("*.pb"))
         if path.name.startswith(("input_", "output_"))

@@ -33,7 +33,7 @@ def load_exported(path: Path) -> onnx.ModelProto:
     Raises:
         InputError: if it holds no model, or an export into its folder was interrupted.
     """
-    digest = _digests(path.parent / MANIFEST).get(path.name)
+    digest = digests_in(path.parent / MANIFEST).get(path.name)
     model = load_model(path)
     if digest is not None and _digest(path) != digest:
         require_whole(path.parent)
@@ -50,7 +50,7 @@ def require_whole(folder: Path) -> None:
     Raises:
         InputError: naming the file.
     """
-    digests = _digests(folder / MANIFEST)
+    digests = digests_in(folder / MANIFEST)
     if not leftovers(folder / name for name in (*digests, MANIFEST)):
         return
     for name, digest in digests.items():
@@ -66,7 +66,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _digests(path: Path) -> dict[str, str]:
+def digests_in(path: Path) -> dict[str, str]:
     """The digests that a manifest has; none if there is none, or another tool's."""
     try:
         said = json.loads(path.read_bytes())

@@ -12,10 +12,12 @@ from ..catalogue import VALUES, Entry, Example, formula_of
 from ..compiler.outputs import Output
 from ..compiler.program import Program
 from ..ir.types import TensorType
+from ..kernels.targets import suffix
 from ..lowering.opsets import DEFAULT_OPSET
 from .prepared import PreparedLoss
 
 VALUE, TRAINING, DATA = "value.onnx", "training.onnx", "test_data_set_0"
+KERNELS = "kernels"  # the folder of libraries, and of the page about them
 MARK = "<!-- written by lossgraph export -->"
 
 _MODELS = {
@@ -31,22 +33,42 @@ _AGAIN = """\
 gradients (`--grad`) and opsets (`--opset`) too."""
 
 
-def page(loss: PreparedLoss, opset: int, as_function: bool = False) -> str:
+def fused_name(model: str) -> str:
+    """The file of the model with a fused kernel, of the same loss as a standard one."""
+    return model.replace(".onnx", "_fused.onnx")
+
+
+def library_name(target: str) -> str:
+    """Where a folder has the library for a target."""
+    return f"{KERNELS}/{target}/{library_file(target)}"
+
+
+def library_file(target: str) -> str:
+    """The name of a library's file, the same for all losses."""
+    return f"lossgraph_kernels{suffix(target)}"
+
+
+def page(
+    loss: PreparedLoss, opset: int, as_function: bool = False, kernels: Sequence[str] = ()
+) -> str:
     """The page in Markdown.
 
     Args:
         loss: the loss with its programs.
         opset: version of the standard operators.
         as_function: whether each model is one node of a function.
+        kernels: the targets that there are libraries of fused kernels for.
     """
     entry, program = loss.entry, loss.full
     models = [VALUE, TRAINING] if loss.training else [VALUE]
-    commands = [*_use_commands(program, models[-1]), *_export_command(loss, opset, as_function)]
+    switches = {"--as-function": [""] if as_function else [], "--kernels": _joined(kernels)}
+    commands = [*_use_commands(program, models[-1]), *_export_command(loss, opset, switches)]
     parts = [
         f"{MARK}\n\n# {entry.name if entry else literal(program.name)}",
         markdown(entry.summary) if entry else "",
         f"```math\n{github_math(formula)}\n```" if (formula := formula_of(loss.block)) else "",
         " ".join([_made_of(opset, as_function), *(_MODELS[m] for m in models)]),
+        _fused_remark(models) if kernels else "",
         _table(("input", "type", "values"), _inputs(loss)),
         _table(("output", "type", "meaning"), _outputs(program)),
         _table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
@@ -60,6 +82,19 @@ def page(loss: PreparedLoss, opset: int, as_function: bool = False) -> str:
 def _made_of(opset: int, as_function: bool) -> str:
     operators = f"standard operators of opset {opset}"
     return f"ONNX, one node of a function of {operators}." if as_function else f"ONNX, {operators}."
+
+
+def _fused_remark(models: Sequence[str]) -> str:
+    names = " and ".join(f"`{fused_name(model)}`" for model in models)
+    verb = "compute" if len(models) > 1 else "computes"
+    return (
+        f"{names} {verb} the same in one native operator where a library of the folder `{KERNELS}` "
+        f"is registered, and by the standard operators elsewhere: [its page]({KERNELS}/README.md)."
+    )
+
+
+def _joined(names: Sequence[str]) -> list[str]:
+    return [",".join(names)] if names else []
 
 
 def values_of(
@@ -174,7 +209,9 @@ def _use_commands(program: Program, model: str) -> Iterator[str]:
     yield _command("run", model, {"--input": [f"{n}={n}.npy" for n in names], "-o": "out.npz"})
 
 
-def _export_command(loss: PreparedLoss, opset: int, as_function: bool) -> Iterator[str]:
+def _export_command(
+    loss: PreparedLoss, opset: int, switches: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
     """The command that writes the folder again, for a loss that a command can name."""
     entry, program = loss.entry, loss.full
     if entry is None:
@@ -188,7 +225,7 @@ def _export_command(loss: PreparedLoss, opset: int, as_function: bool) -> Iterat
             "--grad": program.wrt,
             "--set": [f"{key}={value}" for key, value in changed.items()],
             "--opset": [] if opset == DEFAULT_OPSET else [str(opset)],
-            "--as-function": [""] if as_function else [],
+            **switches,
             "-o": ".",
         }
         yield _command("export", entry.name, given)

@@ -2,12 +2,13 @@
 
 A folder that holds ``value.onnx`` or ``model.onnx`` is a model of the folder's name; one that holds
 ``training.onnx`` is ``NAME_training`` too. Of ``NAME/1/model.onnx``, as in a model repository of
-Triton, the highest version is NAME.
+Triton, the highest version is NAME. A model that was exported with kernels for this machine runs as
+one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ import onnx
 from ..errors import InputError
 from ..ir.dims import Dim
 from ..ir.types import TensorType
+from ..kernels.folders import CacheError
 from ..models.declared_types import output_types
 from ..models.model_runner import ModelRunner
+from ..runtime.sessions import first_provider
+from .fused import fused_beside
 from .manifest import load_exported
 from .page import DATA, TRAINING, VALUE
 from .protocol import DATATYPES, Tensor, read_request, write_answer
@@ -36,11 +40,19 @@ class ServedModel:
         name: the name that requests call it by.
         inputs: name, datatype and shape of each input, -1 for a length that may vary.
         outputs: the same of each output.
+        remark: what is to be said of how it runs; empty if nothing is.
     """
 
-    def __init__(self, name: str, model: onnx.ModelProto, providers: Any = None) -> None:
-        self.name = name
-        self._runner = ModelRunner(model, providers)
+    def __init__(
+        self,
+        name: str,
+        model: onnx.ModelProto,
+        providers: Any = None,
+        libraries: Sequence[Path] = (),
+        remark: str = "",
+    ) -> None:
+        self.name, self.remark = name, remark
+        self._runner = ModelRunner(model, providers, libraries)
         self._outputs = output_types(model)
         self.inputs = _metadata(self._runner.types)
         self.outputs = _metadata(self._outputs)
@@ -83,8 +95,13 @@ class ServedModel:
         return arrays
 
 
-def load_models(path: Path, providers: Any = None) -> list[ServedModel]:
+def load_models(path: Path, providers: Any = None, kernels: bool = True) -> list[ServedModel]:
     """The models of a file or of a folder and those below it, by name.
+
+    Args:
+        path: the file or folder.
+        providers: as ``make_session`` takes them.
+        kernels: whether a model that was exported with fused kernels runs as one, on the CPU.
 
     Raises:
         InputError: if there are none, two have one name, or one cannot be loaded.
@@ -96,14 +113,30 @@ def load_models(path: Path, providers: Any = None) -> list[ServedModel]:
         found[name] = file
     if not found:
         raise InputError(f"{path} holds no model: expected {', '.join(_SUFFIXES)} in it or below")
-    return [_load(name, file, providers) for name, file in sorted(found.items())]
+    use_kernels = kernels and first_provider(providers) == "cpu"
+    return [_load(name, file, providers, use_kernels) for name, file in sorted(found.items())]
 
 
-def _load(name: str, file: Path, providers: Any) -> ServedModel:
+def _load(name: str, file: Path, providers: Any, kernels: bool) -> ServedModel:
     try:
-        return ServedModel(name, load_exported(file), providers)
+        if not kernels:
+            return ServedModel(name, load_exported(file), providers)
+        return _load_fused(name, file, providers)
     except InputError as error:
         raise type(error)(f"{file}: {error}") from error
+
+
+def _load_fused(name: str, file: Path, providers: Any) -> ServedModel:
+    """A model as a kernel, if there is one that can be loaded; else as the standard graph."""
+    model, remark = load_exported(file), ""
+    try:
+        found = fused_beside(file)
+    except CacheError as error:
+        found, remark = None, f"no kernel: {error}"
+    if found is None:
+        return ServedModel(name, model, providers, remark=remark)
+    fused, library = found
+    return ServedModel(name, load_exported(fused), providers, [library], f"kernel of {fused.name}")
 
 
 def _find(folder: Path) -> Iterator[tuple[str, Path]]:

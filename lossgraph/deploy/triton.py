@@ -5,6 +5,9 @@
     NAME/config.pbtxt             NAME_training/config.pbtxt
     NAME/1/model.onnx             NAME_training/1/model.onnx
 
+With kernels a library lies beside each model, and the configuration names it. The backend hands
+that name to the system's loader as it is, so it is a whole path, as the server sees it.
+
 The value and the training graph are two models: a backend computes all outputs of a model, and
 who wants a value shall not wait for gradients.
 """
@@ -25,14 +28,17 @@ from ..errors import InputError
 from ..ir.expr import substitute, variable
 from ..ir.ops import reshape
 from ..ir.types import TensorType, shape_names
+from ..kernels.targets import checked_targets
 from ..models.files import write_files
 from ..passes.batch_partition import independent_batch_dim
+from .page import library_file
 from .prepared import PreparedLoss, prepare
 from .protocol import DATATYPES
 
 TRAINING_SUFFIX = "_training"
 MAX_BATCH_SIZE = 4096
 
+_TARGETS = ("linux-x86_64", "linux-aarch64")
 _MARK = "# written by lossgraph export"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -45,11 +51,15 @@ def export_repository(
     name: str | None = None,
     max_batch_size: int = MAX_BATCH_SIZE,
     gpu: bool = False,
+    kernels: str | Sequence[str] = (),
+    server_path: str | None = None,
     **how: Any,
 ) -> list[Path]:
     """Compile a loss and write it: ``prepare``, then ``write_repository``."""
     prepared = prepare(loss, inputs, grad)
-    return write_repository(prepared, out_dir, name, max_batch_size, gpu, **how)
+    return write_repository(
+        prepared, out_dir, name, max_batch_size, gpu, kernels, server_path, **how
+    )
 
 
 def write_repository(
@@ -58,6 +68,8 @@ def write_repository(
     name: str | None = None,
     max_batch_size: int = MAX_BATCH_SIZE,
     gpu: bool = False,
+    kernels: str | Sequence[str] = (),
+    server_path: str | None = None,
     **how: Any,
 ) -> list[Path]:
     """Write the models of a loss into a model repository of Triton.
@@ -72,6 +84,9 @@ def write_repository(
         max_batch_size: how many samples Triton may put together, of a loss that keeps them apart
             from the first axis of all inputs to that of all outputs; 0 for no such batches.
         gpu: run on GPUs instead of the CPU.
+        kernels: a target to build fused kernels for, ``linux-x86_64`` or ``linux-aarch64``; of
+            several, the one of these. None by default.
+        server_path: path of the repository where the server runs; by default as it is here.
         **how: ``opset``, ``target_ort`` and ``as_function`` as of ``to_onnx``.
 
     Returns:
@@ -80,7 +95,10 @@ def write_repository(
     Raises:
         InputError: for what ``to_onnx`` or Triton refuses, and for a model in the place that is
             not of an earlier export.
+        LossgraphError: for a loss that kernels do not take, and if they cannot be built.
     """
+    target = _target(kernels, gpu) if kernels else None
+    root = server_path or Path(out_dir).resolve().as_posix()
     chosen = _checked_name(loss.block.name if name is None else name)
     programs = {chosen: loss.value}
     if loss.training:
@@ -88,8 +106,9 @@ def write_repository(
     files: dict[str, bytes] = {}
     for model, program in programs.items():
         _check_place(Path(out_dir) / model)
-        files |= model_files(model, program, max_batch_size, gpu, **how)
-    return write_files(Path(out_dir), files)
+        files |= model_files(model, program, max_batch_size, gpu, target, root, **how)
+    leftovers = [f"{model}/1/{library_file(name)}" for model in programs for name in _TARGETS]
+    return write_files(Path(out_dir), files, [name for name in leftovers if name not in files])
 
 
 def model_files(
@@ -97,20 +116,49 @@ def model_files(
     program: Program,
     max_batch_size: int = MAX_BATCH_SIZE,
     gpu: bool = False,
+    target: str | None = None,
+    root: str = ".",
     **how: Any,
 ) -> dict[str, bytes]:
-    """The files of one model, by path below the repository."""
+    """The files of one model, by path below the repository.
+
+    Args:
+        name: the model's name.
+        program: its program.
+        max_batch_size: as of ``write_repository``.
+        gpu: likewise.
+        target: what to build a kernel for; None for none.
+        root: path of the repository where the server runs.
+        **how: as of ``to_onnx``.
+    """
     served = _without_scalars(program)
-    model = served.to_onnx(**how)
     most = max_batch_size if _is_per_sample(program) else 0
+    if target is None:
+        model, libraries = served.to_onnx(**how), {}
+    else:
+        from .fused import fused_model  # needs onnx, which the command line's help does without
+
+        model, content = fused_model(served, target, **how)
+        libraries = {f"{name}/1/{library_file(target)}": content}
+    text = config(name, served, most, gpu, [f"{root}/{library}" for library in libraries])
     return {
-        f"{name}/config.pbtxt": config(name, served, most, gpu).encode(),
+        f"{name}/config.pbtxt": text.encode(),
         f"{name}/1/model.onnx": model.SerializeToString(deterministic=True),
+        **libraries,
     }
 
 
-def config(name: str, program: Program, max_batch_size: int, gpu: bool) -> str:
+def config(
+    name: str, program: Program, max_batch_size: int, gpu: bool, libraries: Sequence[str] = ()
+) -> str:
     """The text of ``config.pbtxt``, for a program that has no scalars.
+
+    Args:
+        name: the model's name.
+        program: its program.
+        max_batch_size: as of ``write_repository``, 0 for a program whose samples depend on others.
+        gpu: as there.
+        libraries: paths of libraries with its custom operators.
 
     Raises:
         InputError: for a length of 0, which Triton's dims cannot be.
@@ -125,6 +173,7 @@ def config(name: str, program: Program, max_batch_size: int, gpu: bool) -> str:
         *_tensors("input", inputs, max_batch_size > 0),
         *_tensors("output", outputs, max_batch_size > 0),
         *(["dynamic_batching { }"] if max_batch_size else []),
+        *(f"model_operations {{ op_library_filename: {_quoted(path)} }}" for path in libraries),
         f"instance_group [ {{ kind: {'KIND_GPU' if gpu else 'KIND_CPU'} count: 1 }} ]",
     ]
     return "\n".join(lines) + "\n"
@@ -166,12 +215,30 @@ def _tensor(name: str, type_: TensorType, batched: bool) -> str:
         raise InputError(f"{name} is {type_}: Triton takes no axis of length 0")
     dims = [dim if isinstance(dim, int) else -1 for dim in type_.shape[batched:]]
     lines = [
-        f"name: {json.dumps(name, ensure_ascii=False)}",
+        f"name: {_quoted(name)}",
         f"data_type: TYPE_{DATATYPES[type_.dtype]}",
         f"dims: [ {', '.join(map(str, dims or [1]))} ]",
         *([] if dims else ["reshape: { shape: [ ] }"]),
     ]
     return "\n".join(["  {", *(f"    {line}" for line in lines), "  }"])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _target(kernels: str | Sequence[str], gpu: bool) -> str:
+    """The one target that is Triton's.
+
+    Raises:
+        InputError: if there is none, or several.
+    """
+    if gpu:
+        raise InputError("kernels run on the CPU: leave them or the GPU out")
+    found = [name for name in checked_targets(kernels) if name in _TARGETS]
+    if len(found) != 1:
+        raise InputError(f"kernels for Triton: expected one of {' and '.join(_TARGETS)}")
+    return found[0]
 
 
 def _checked_name(name: str) -> str:

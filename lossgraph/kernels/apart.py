@@ -75,12 +75,13 @@ class _Apart:
             return node
         if is_input(node):
             return self._input(node, _blocks(here))
-        if here is _MIXED or not any(_blocks(self.batch_dims[arg]) > 1 for arg in node.args):
-            if _blocks(here) == 1 or node.op.batching is not batching.concat:
-                args = [self.whole(arg) for arg in node.args]
-                return self._rebuilt(node, args, _blocks(here))
-        if node.op.batching is batching.concat and node.attrs["axis"] == here.axis:
-            return self._joined(node, place)
+        several = any(_blocks(self.batch_dims[arg]) > 1 for arg in node.args)
+        if node.op.batching is batching.concat and _blocks(here) > 1:
+            if node.attrs["axis"] == here.axis:
+                return self._joined(node, place)
+        elif here is _MIXED or not several:
+            args = [self.whole(arg) for arg in node.args]
+            return self._rebuilt(node, args, _blocks(here))
         if node.op is slice_.op:
             return self._slice(node, here, place)
         args = [self.part(arg, place) for arg in node.args]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import LossgraphError
+from ..ir import ops
 from ..ir.dims import Dim, is_nonnegative
 from ..ir.expr import Array, Expr, is_input, is_literal
 from ..ir.kernel_forms import Element, Elementwise, Reduction, Result
@@ -125,7 +126,10 @@ class Elements:
         form = node.op.kernel
         if isinstance(form, Elementwise):
             args = [self.at(arg, aligned(indices, node, arg)) for arg in node.args]
-            made = self.call(form.function, *args)
+            function = form.function
+            if function == "exp" and _never_positive(node.args[0]):
+                function = "exp_nonpositive"
+            made = self.call(function, *args)
             if form.cost > WORTH_KEEPING:
                 self.costly[made.number] = node
             return made
@@ -232,8 +236,6 @@ class Elements:
             return self._extremum(function, *args)
         if any(arg.kind != "real" for arg in args):
             raise KernelUnsupportedError(f"kernels have no {function} of integers")
-        if function == "exp" and _is_minus_abs(args[0]):
-            function = "exp_nonpositive"
         if function == "log1p" and args[0].op == "exp_nonpositive":
             function = "log1p_unit"
         return self._value(function, args, None, "real")
@@ -384,8 +386,14 @@ def _is_gathered(value: Value) -> bool:
     )
 
 
-def _is_minus_abs(value: Value) -> bool:
-    return value.op == "neg" and value.args[0].op == "abs"
+def _never_positive(node: Expr) -> bool:
+    """Whether a node is ``-|x|`` or ``x - max(x)``, or NaN."""
+    if node.op is ops.neg:
+        return node.args[0].op is ops.absolute
+    if node.op is not ops.sub:
+        return False
+    x, top = node.args
+    return top.op is ops.reduce_max.op and top.args[0] is x
 
 
 def aligned(indices: Indices, node: Expr, arg: Expr) -> Indices:

@@ -7,7 +7,7 @@ rest. Outside of it a value has the same number in every lane, inside each lane 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from .index import ZERO, Clamped, Index, Lookup, LoopVar, address, index_of
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
 from .values import Buffer, Input, Load, Value, needed
-from .vectorize import Variant, stride_of
+from .vectorize import MOST_OF_A_ROW, RowArray, Variant, row_arrays, stride_of
 
 BLOCK = 4096  # elements that are added in float32 before the sum goes on in float64
 
@@ -81,6 +81,7 @@ class LoopWriter:
         self._scopes = [Scope()]
         self._lanes: Lanes | None = None
         self._variables: dict[LoopVar, str] = {}
+        self._tiles: dict[str, RowArray] = {}
         self._names = 0
 
     @property
@@ -93,6 +94,8 @@ class LoopWriter:
     def sweep(self, loop: Loop) -> None:
         """The outermost loop, over the rows of a chunk; sums go where the call adds them."""
         self._hoist(loop)
+        if self._variant.rows:
+            self._tiles = self._tiled(loop)
         totals = self._reduced(loop, "first", "last")
         for statement, name in totals.items():
             self._line(f"sums[{self._sums[statement]}] = {name};")
@@ -215,8 +218,51 @@ class LoopWriter:
         self._lanes = Lanes(loop.var, count, count == "LG_LANES")
         with self._block("{"):
             self._line(f"const int64_t {name} = {place};")
+            self._tiles_in(name, count)
             self._body(loop, totals)
+            self._tiles_out(name, count)
         self._lanes = None
+
+    def _tiles_in(self, row: str, count: str) -> None:
+        for name, array in self._tiles.items():
+            width, real = self._size(array.width), self._context.real
+            self._line(f"R tile_{name}[{MOST_OF_A_ROW} * LG_LANES];")
+            if array.is_input:
+                place = f"{name} + {width} * {row}"
+                self._line(f"lg_tile_in_{real}(tile_{name}, {place}, {width}, {count});")
+
+    def _tiles_out(self, row: str, count: str) -> None:
+        for name, array in self._tiles.items():
+            width, real = self._size(array.width), self._context.real
+            if not array.is_input:
+                place = f"{name} + {width} * {row}"
+                self._line(f"lg_tile_out_{real}({place}, tile_{name}, {width}, {count});")
+
+    def _in_tile(self, array: str, place: Index) -> str | None:
+        """Where an element of the rows is in their tile; None for what is in none."""
+        if array not in self._tiles or self._lanes is None or self._varies(place):
+            return None
+        return f"tile_{array} + ({self._text(self._in_row(place))}) * LG_LANES"
+
+    def _gathered_of_tile(self, array: str, place: Index) -> str:
+        """An element of each lane's row, which the lanes choose."""
+        row = self._in_row(place)
+        lanes = self._lane_numbers(row, f"lg_isplat({self._text(row)})")
+        index = f"({lanes}) * lg_isplat(LG_LANES) + lg_iota()"
+        return f"lg_gather_{self._context.real}(tile_{array}, {index}, {self._active()})"
+
+    def _in_row(self, place: Index) -> Index:
+        assert self._lanes is not None
+        rest = tuple((atom, factor) for atom, factor in place.terms if atom is not self._lanes.var)
+        return Index(rest, place.constant)
+
+    def _tiled(self, sweep: Loop) -> dict[str, RowArray]:
+        """The arrays whose rows are transposed: those of real numbers, stored as we compute."""
+        return {
+            row.name: row
+            for row in row_arrays(sweep)
+            if STORED[row.dtype or self._context.output_dtypes[row.number]] == self._context.real
+        }
 
     def _body(self, loop: Loop, totals: Mapping[Statement, str]) -> None:
         for item in loop.body:
@@ -357,6 +403,10 @@ class LoopWriter:
         self._write_as("lg_store", array, stored, place, name)
 
     def _write_as(self, store: str, array: str, stored: str, place: Index, name: str) -> None:
+        tile = self._in_tile(array, place)
+        if tile is not None:
+            self._line(f"lg_store_{self._context.real}({tile}, {name});")
+            return
         target = f"{array} + {self._text(place)}"
         stride = stride_of(place, self._lanes.var) if self._lanes else 0
         if self._lanes is None or stride == 0:
@@ -530,11 +580,16 @@ class LoopWriter:
 
     def _read(self, real: bool, array: str, stored: str, place: Index) -> str:
         load = "lg_load" if real else "lg_iload"
+        tile = self._in_tile(array, place)
+        if tile is not None:
+            return f"lg_load_{self._context.real}({tile})"
         source = f"{array} + {self._text(place)}"
-        if real and stored == self._context.real:
+        if real and stored == self._context.real and array not in self._tiles:
             found = self._shifted(array, place)
             if found is not None:
                 return found
+        if self._varies(place) and array in self._tiles:
+            return self._gathered_of_tile(array, place)
         if self._varies(place):
             gather = "lg_gather" if real else "lg_igather"
             lanes = self._lane_numbers(place, "lg_isplat(0)")

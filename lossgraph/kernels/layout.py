@@ -20,7 +20,7 @@ from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
 from .storage import Place, storage_of
 from .values import Buffer, needed
-from .vectorize import NARROW, Variant, leaf_sizes, variants
+from .vectorize import Variant, narrow_if, variants
 
 _C_TYPES = {
     "f32": "float", "f64": "double", "f16": "uint16_t", "bf16": "uint16_t", "i64": "int64_t",
@@ -183,7 +183,8 @@ class Layout:
         mine = [b for b in made if b and self._storages[b].place is Place.SCRATCH]
         if not mine:
             return []
-        lines, sizes = [], []
+        lines: list[str] = []
+        sizes: list[str] = []
         for buffer in mine:
             storage = self._storages[buffer]
             size = self._size(storage.elements(buffer))
@@ -253,7 +254,7 @@ class Layout:
             lines.append(f"case {i}:")
             if len(ways) == 2:
                 narrow = " && ".join(
-                    f"{self._size(size)} <= {NARROW}" for size in leaf_sizes(sweep)
+                    f"{self._size(size)} <= {most}" for size, most in narrow_if(sweep)
                 )
                 lines.append(f"  if ({narrow}) {call}r(k, first, last, sums);")
                 lines.append(f"  else {call}(k, first, last, sums);")

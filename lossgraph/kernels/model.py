@@ -1,24 +1,35 @@
-"""Models whose graph is one node, an operator of a kernel.
+"""Models that call kernels: nodes of a library's domain, among standard ones where there are some.
 
-With a body the operator is also a function in the model: where a library of its domain is
+With bodies an operator is also a function in the model: where a library of its domain is
 registered ONNX Runtime calls the kernel, elsewhere engines put the function's nodes in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import InputError
-from ..ir.expr import Expr
-from ..lowering.as_function import wrap_as_function
-from ..lowering.onnx_api import helper, value_info
-from ..lowering.opsets import checked_opset
+from ..ir.expr import Body, Expr, toposort
+from ..lowering.as_function import add_function, function_of
+from ..lowering.lower import lower, lower_wide
+from ..passes.costs import Target
+from ..passes.mixed_precision import widen
+from .call import call_kernel
+from .elements import KernelUnsupportedError
+from .kernel import Kernel
+from .partition import partition
+from .unit import Unit, translation_unit
 
 if TYPE_CHECKING:
     import onnx
 
-VERSION = 1  # of a domain of ours
+    from ..compiler.program import Program
+
+
+_HERE = Target("cpu")
 
 
 class KernelInterface(Protocol):
@@ -35,6 +46,70 @@ class KernelInterface(Protocol):
     @property
     def outputs(self) -> Mapping[str, Expr]:
         """The outputs by name, in their order."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A program with kernels.
+
+    Attributes:
+        kernels: the kernels, in an order of execution.
+        unit: the C of them all, for one library.
+        model: the program as a model that calls them.
+    """
+
+    kernels: tuple[Kernel, ...]
+    unit: Unit
+    model: onnx.ModelProto
+
+
+def fused(
+    program: Program,
+    *,
+    checks: bool = False,
+    opset: int | None = None,
+    target: Target = _HERE,
+    domain: str | None = None,
+    bodies: bool = False,
+) -> Fused:
+    """A program with kernels: one if it is one as a whole, else what ``partition`` cuts.
+
+    Args:
+        program: the program.
+        checks: also compute what says whether labels are valid, as outputs of their own.
+        opset: version of the standard operators.
+        target: where the standard operators are to run.
+        domain: of the library; by default named by what the kernels compute.
+        bodies: whether the model can do without the library.
+
+    Raises:
+        KernelUnsupportedError: if no part of the program is worth a kernel.
+    """
+    outputs = dict(program.outputs)
+    if checks:
+        outputs |= program.label_check(Target("cpu", nonempty=False))
+    cut = partition(program.inputs, widen(list(outputs.values())))
+    if not cut.regions:
+        raise KernelUnsupportedError(_nothing_fused(outputs))
+    kernels = tuple(region.kernel for region in cut.regions)
+    unit = translation_unit(kernels, domain)
+    calls = [
+        partial(call_kernel, body=region.body, operator=region.kernel.name, domain=unit.domain)
+        for region in cut.regions
+    ]
+    roots = dict(zip(outputs, cut.with_calls(calls), strict=True))
+    model = lower_wide(program.inputs, roots, opset=opset, name=program.name, target=target)
+    if bodies:
+        for kernel in {kernel.name: kernel for kernel in kernels}.values():
+            body = lower(kernel.inputs, kernel.outputs, opset=opset)
+            add_function(model, function_of(body, unit.domain, kernel.name))
+    return Fused(kernels, unit, model)
+
+
+def _nothing_fused(outputs: Mapping[str, Expr]) -> str:
+    without = {node.op.name for node in toposort(outputs.values()) if node.op.kernel is None}
+    listed = ", ".join(sorted(without - {"Const", "Input"}))
+    return "kernels have no form of " + listed if listed else "kernels save nothing here"
 
 
 def kernel_model(
@@ -54,26 +129,14 @@ def kernel_model(
     Raises:
         InputError: for a body that takes or gives something else than the kernel.
     """
-    inputs = [node.attrs["name"] for node in kernel.inputs]
+    computed = Body(kernel.inputs, tuple(kernel.outputs.values()), 0)
+    results = call_kernel(kernel.inputs, computed, kernel.name, domain)
+    outputs = dict(zip(kernel.outputs, results, strict=True))
+    model = lower_wide(kernel.inputs, outputs, opset=opset, name=kernel.name)
     if body is not None:
-        _check_body(body, inputs, list(kernel.outputs))
-        return wrap_as_function(body, domain, kernel.name)
-    node = helper.make_node(
-        kernel.name, inputs, list(kernel.outputs), name=kernel.name, domain=domain
-    )
-    graph = helper.make_graph(
-        [node],
-        kernel.name,
-        [value_info(node.attrs["name"], node.type) for node in kernel.inputs],
-        [value_info(name, value.type) for name, value in kernel.outputs.items()],
-    )
-    standard = helper.make_opsetid("", checked_opset(opset))
-    return helper.make_model(
-        graph,
-        opset_imports=[standard, helper.make_opsetid(domain, VERSION)],
-        ir_version=helper.find_min_ir_version_for([standard]),
-        producer_name="lossgraph",
-    )
+        _check_body(body, [node.attrs["name"] for node in kernel.inputs], list(kernel.outputs))
+        add_function(model, function_of(body, domain, kernel.name))
+    return model
 
 
 def _check_body(body: onnx.ModelProto, inputs: list[str], outputs: list[str]) -> None:

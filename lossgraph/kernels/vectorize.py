@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.dims import Dim
+from ..ir.dims import Dim, product
 from .index import Index, LoopVar, address
 from .loops import Loop, Statement, statements
-from .values import Load, needed
+from .values import Input, Load, needed
 
-# Rows of fewer elements than this go by lanes, one row each: along so short a row most lanes of a
-# vector would be empty.
+# Rows whose innermost loops are shorter than this go by lanes, one row each: along so short a row
+# most lanes of a vector would be empty.
 NARROW = 48
+MOST_OF_A_ROW = 128  # elements of an array that belong to a row which goes by lanes
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,71 @@ def variants(sweep: Loop) -> list[Variant]:
     if sweep.is_leaf:
         return [by_rows]
     inner = Variant(frozenset(_picked(sweep, inner=True)), False)
-    lengths = leaf_sizes(sweep)
-    if all(isinstance(size, int) for size in lengths):
-        return [by_rows if all(size <= NARROW for size in lengths) else inner]  # type: ignore[operator]
-    return [by_rows, inner]
+    known = [(size, most) for size, most in narrow_if(sweep) if isinstance(size, int)]
+    if any(size > most for size, most in known):
+        return [inner]
+    return [by_rows] if len(known) == len(narrow_if(sweep)) else [by_rows, inner]
+
+
+def narrow_if(sweep: Loop) -> list[tuple[Dim, int]]:
+    """The sizes that must not exceed a number for rows to go by lanes."""
+    widths = {array.width for array in row_arrays(sweep)}
+    return [
+        *((size, NARROW) for size in leaf_sizes(sweep)),
+        *((width, MOST_OF_A_ROW) for width in sorted(widths, key=str)),
+    ]
+
+
+@dataclass(frozen=True)
+class RowArray:
+    """An input or output of which each row of a sweep has a piece, and sees no other.
+
+    Attributes:
+        number: its place among the inputs or outputs.
+        dtype: of an input its dtype.
+        width: the elements of a row.
+        is_input: which of the two it is.
+    """
+
+    number: int
+    dtype: str
+    width: Dim
+    is_input: bool
+
+    @property
+    def name(self) -> str:
+        """Its name in C."""
+        return f"{'in' if self.is_input else 'out'}{self.number}"
+
+
+def row_arrays(sweep: Loop) -> list[RowArray]:
+    """The arrays that a sweep goes through row by row, and in no other way."""
+    inside = list(statements([sweep]))
+    loads: dict[Input, list[Load]] = {}
+    for value in needed([statement.value for statement in inside]):
+        if isinstance(value.detail, Load) and isinstance(value.detail.source, Input):
+            loads.setdefault(value.detail.source, []).append(value.detail)
+    read = [
+        RowArray(source.number, source.dtype, product(found[0].shape[1:]), True)
+        for source, found in loads.items()
+        if all(_is_row(load.shape, load.indices, sweep.var) for load in found)
+    ]
+    written = [
+        RowArray(store.output, "", product(store.node.shape[1:]), False)
+        for statement in inside
+        if (store := statement.store).output is not None
+        and _is_row(store.node.shape, statement.target, sweep.var)
+    ]
+    return [*read, *written]
+
+
+def _is_row(shape: Sequence[Dim], indices: Sequence[Index], row: LoopVar) -> bool:
+    return (
+        len(shape) > 1
+        and product(shape[1:]) != 1
+        and indices[0].plain is row
+        and all(stride_of(index, row) == 0 for index in indices[1:])
+    )
 
 
 def leaf_sizes(loop: Loop) -> list[Dim]:

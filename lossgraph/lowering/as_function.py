@@ -28,15 +28,7 @@ def wrap_as_function(
     wrapped = onnx.ModelProto()
     wrapped.CopyFrom(model)
     graph = wrapped.graph
-    function = wrapped.functions.add(
-        domain=domain,
-        name=operator,
-        input=[info.name for info in graph.input],
-        output=[info.name for info in graph.output],
-        opset_import=model.opset_import,
-    )
-    function.node.extend(map(_constant, graph.initializer))
-    function.node.extend(graph.node)
+    function = function_of(model, domain, operator)
     graph.ClearField("node")
     graph.ClearField("initializer")
     graph.node.add(
@@ -47,8 +39,29 @@ def wrap_as_function(
         output=function.output,
     )
     wrapped.opset_import.add(domain=domain, version=1)
-    wrapped.ir_version = max(wrapped.ir_version, FUNCTIONS_SINCE)
+    add_function(wrapped, function)
     return wrapped
+
+
+def function_of(model: onnx.ModelProto, domain: str, operator: str) -> onnx.FunctionProto:
+    """The graph of a model of standard operators as a function."""
+    graph = model.graph
+    function = onnx.FunctionProto(
+        domain=domain,
+        name=operator,
+        input=[info.name for info in graph.input],
+        output=[info.name for info in graph.output],
+        opset_import=model.opset_import,
+    )
+    function.node.extend(map(_constant, graph.initializer))
+    function.node.extend(graph.node)
+    return function
+
+
+def add_function(model: onnx.ModelProto, function: onnx.FunctionProto) -> None:
+    """Have a model bring along a function that its nodes call."""
+    model.functions.append(function)
+    model.ir_version = max(model.ir_version, FUNCTIONS_SINCE)
 
 
 def _constant(tensor: onnx.TensorProto) -> onnx.NodeProto:

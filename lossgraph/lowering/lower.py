@@ -41,12 +41,26 @@ def lower(
         InputError: for an opset outside the range, or a name that is used twice.
         LoweringError: for an expression that the opset cannot say.
     """
+    wide = dict(zip(outputs, widen(list(outputs.values())), strict=True))
+    return lower_wide(inputs, wide, opset=opset, name=name, metadata=metadata, target=target)
+
+
+def lower_wide(
+    inputs: Sequence[Expr],
+    outputs: Mapping[str, Expr],
+    *,
+    opset: int | None = None,
+    name: str = "loss",
+    metadata: Mapping[str, str] | None = None,
+    target: Target = PORTABLE,
+) -> onnx.ModelProto:
+    """The same for outputs that compute in no narrow dtypes any more."""
     opset = checked_opset(opset)
     _check_names(inputs, outputs)
     from .. import __version__
 
     builder = Builder(inputs, opset, target)
-    for output, value in zip(outputs, widen(list(outputs.values())), strict=True):
+    for output, value in outputs.items():
         builder.output(output, value)
     graph = helper.make_graph(
         builder.live_nodes(list(outputs)),
@@ -55,11 +69,12 @@ def lower(
         [value_info(output, value.type) for output, value in outputs.items()],
         builder.live_initializers(),
     )
-    imports = [helper.make_opsetid("", opset)]
+    standard = helper.make_opsetid("", opset)
+    domains = dict.fromkeys(node.domain for node in graph.node if node.domain)
     model = helper.make_model(
         graph,
-        opset_imports=imports,
-        ir_version=helper.find_min_ir_version_for(imports),
+        opset_imports=[standard, *(helper.make_opsetid(domain, 1) for domain in domains)],
+        ir_version=helper.find_min_ir_version_for([standard]),
         producer_name="lossgraph",
         producer_version=__version__,
     )

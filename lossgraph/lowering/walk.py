@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from ..errors import LoweringError
 from ..ir.expr import Expr, is_input, is_literal, toposort
@@ -32,6 +32,11 @@ class ExpressionBuilder(SizeBuilder):
                 self._lowered[node] = self._lower_node(node)
         self._stem = before
         return self._lowered[root]
+
+    def results(self, node: Expr, operator: str, *inputs: str, **attrs: Any) -> str:
+        """One node with as many outputs as an operation has results, which ``item`` finds."""
+        self._tuples[node] = self.add_many(operator, len(node.type.items), *inputs, **attrs)
+        return ""
 
     def item(self, node: Expr) -> str:
         """One result of an operation with several."""

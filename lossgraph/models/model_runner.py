@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,22 @@ Array = np.ndarray[Any, Any]
 
 
 class ModelRunner:
-    """A model in an ONNX Runtime session: checks its inputs, runs, returns outputs by name."""
+    """A model in an ONNX Runtime session: checks its inputs, runs, returns outputs by name.
 
-    def __init__(self, model: onnx.ModelProto, providers: Any = None) -> None:
+    Args:
+        model: the model.
+        providers: as ``make_session`` takes them.
+        libraries: files with custom operators of the model.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, providers: Any = None, libraries: Sequence[Path] = ()
+    ) -> None:
         self.types = input_types(model)
         self._dtypes = output_dtypes(model)
         self._labels = _labels_of(model, self.types)
         try:
-            self._session = make_session(model, providers)
+            self._session = make_session(model, providers, libraries=libraries)
         except engine_errors() as error:
             raise InputError(f"ONNX Runtime cannot load the model: {_short(error)}") from error
 

@@ -92,7 +92,8 @@ def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr], guards: 
         return
     total = before(node, settle(pending[node]))
     choices = guards.choices(node)
-    cotangents = node.op.vjp(total.value, node, *node.args, **node.attrs)
+    args = guards.arguments(node, total.live)
+    cotangents = node.op.vjp(total.value, node, *args, **node.attrs)
     for place, (value, choice) in enumerate(zip(cotangents, choices, strict=True)):
         arg = node.args[place]
         if value is not None and arg in active and arg.type.is_float:

@@ -10,12 +10,12 @@ it becomes zero at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..ir import ops
-from ..ir.batching import pointwise, reduction
-from ..ir.expr import Expr, Movement, scalar_value
+from ..ir.batching import matmul, pointwise, reduction
+from ..ir.expr import Expr, Movement, inputs_of, scalar_value
 from ..ir.types import TensorType, numpy_dtype, stretches
 from .ranges import Ranges
 from .rules.conditions import broadcasts_to
@@ -44,6 +44,20 @@ class Live(NamedTuple):
     def where(self, count: Expr) -> Live:
         """The mask of another place, where live elements have been counted."""
         return Live(ops.greater(count, 0.0), True, self.explicit)
+
+    def along(self, axes: Iterable[int], dtype: str) -> Live | None:
+        """Where a sum over axes, counted from the last, has an element that counts.
+
+        Only a mask that is an input leaves out whole rows of what is mixed; one that is made of
+        class labels has an element in each, and is not asked.
+        """
+        rank, shape = self.condition.rank, self.condition.shape
+        summed = [axis for axis in axes if axis >= -rank and shape[axis] != 1]
+        if not summed:
+            return self
+        if not self.explicit or all(_is_index(node) for node in inputs_of([self.condition])):
+            return None
+        return self.where(ops.reduce_sum(ops.cast(self.mask, dtype), summed))
 
 
 class Cotangent(NamedTuple):
@@ -108,8 +122,9 @@ class Guards:
             self._far.add(node)
         risky = not constant and not self._ranges.in_domain(node)
         if risky or any(arg in self._near for arg in below):
-            self._near.add(node)
             self._far.add(node)
+            if node.op.batching is not matmul:
+                self._near.add(node)
         if _aligned(node) and (risky or any(arg in self._direct for arg in below)):
             self._direct.add(node)
 
@@ -121,10 +136,22 @@ class Guards:
         """The cotangent of an argument, from what the derivative of ``node`` gave for it."""
         arg = node.args[place]
         live = both(ct.live and _at_argument(node, place, ct.live), choice)
-        narrow = live and _narrowed(arg, live)
-        if live is None or (narrow and self._travels(arg, narrow)):
-            return Cotangent(unbroadcast(ct.value, arg.type), narrow)
-        return Cotangent(unbroadcast(live.keep(ct.value), arg.type))
+        if live is None:
+            return Cotangent(unbroadcast(ct.value, arg.type))
+        summed = _summed_axes(arg, live)
+        left = live.along(summed, arg.dtype) if self._travels(arg, live) else None
+        value = live.keep(ct.value) if summed or left is None else ct.value
+        return Cotangent(unbroadcast(value, arg.type), left and _narrowed(arg, left))
+
+    def arguments(self, node: Expr, live: Live | None) -> Sequence[Expr]:
+        """The arguments as a derivative takes them: those of matrices without rows that are NaN."""
+        if live is None or node.op.batching is not matmul or self._ranges is None:
+            return node.args
+        kept = [_at_argument(node, place, live) for place in range(2)]
+        return [
+            live.keep(arg) if live and not self._ranges.finite(arg) else arg
+            for arg, live in zip(node.args, kept, strict=True)
+        ]
 
     def choices(self, node: Expr) -> Sequence[Live | None]:
         """The masks that a node puts on the cotangents of its arguments, one for each."""
@@ -179,6 +206,10 @@ def _guards(node: Expr) -> bool:
     return node.op.chosen is not None or node.op.root or node.op.movement is Movement.SELECT
 
 
+def _is_index(node: Expr) -> bool:
+    return numpy_dtype(node.dtype).kind in "iu"
+
+
 def _asks_for_numbers(node: Expr) -> bool:
     """Whether it is ``isnan(x)``, ``x == x``, or a comparison with infinity."""
     compared = len(node.args) == 2 and node.dtype == "bool"
@@ -204,27 +235,26 @@ def _carries(node: Expr) -> bool:
     op = node.op
     if op.is_item or op.has_body or not node.args:
         return False
-    return op.batching in (pointwise, reduction) or op.linear
+    return op.batching in (pointwise, reduction, matmul) or op.linear
 
 
 def before(node: Expr, ct: Cotangent) -> Cotangent:
     """A cotangent as the derivative of a node takes it: what mixes elements gets zeros."""
-    if ct.live and node.op.batching is reduction and not _constant_along_axes(node, ct.live):
+    if ct.live is None or not _carries(node):
         return Cotangent(ct.kept())
-    if ct.live and not _carries(node):
-        return Cotangent(ct.kept())
-    return ct
+    if node.op.batching is matmul:
+        return Cotangent(ct.kept(), ct.live)
+    if node.op.batching is not reduction:
+        return ct
+    left = ct.live.along([axis - node.rank for axis in node.attrs["axes"]], node.dtype)
+    return ct if left is ct.live else Cotangent(ct.kept(), left)
 
 
-def _constant_along_axes(node: Expr, live: Live) -> bool:
-    shape = live.condition.shape
-    offset = node.rank - len(shape)
-    return all(axis < offset or shape[axis - offset] == 1 for axis in node.attrs["axes"])
-
-
-def _at_argument(node: Expr, place: int, live: Live) -> Live:
+def _at_argument(node: Expr, place: int, live: Live) -> Live | None:
     """The mask of a result for what the derivative gives for an argument."""
     op = node.op
+    if op.batching is matmul:  # a row counts, or a column, of which any element does
+        return live.along([-1 if place == 0 else -2], node.dtype)
     if op.batching in (pointwise, reduction) or op.movement is Movement.BROADCAST:
         return live
     if op.movement in (Movement.RESHAPE, Movement.PERMUTE):
@@ -234,11 +264,23 @@ def _at_argument(node: Expr, place: int, live: Live) -> Live:
     return live.where(_pulled(node, mask, place))
 
 
-def _narrowed(arg: Expr, live: Live) -> Live | None:
-    shape, extra = live.condition.shape, max(live.condition.rank - arg.rank, 0)
-    if any(dim != 1 for dim in shape[:extra]) or not broadcasts_to(shape[extra:], arg.shape):
-        return None
-    return live._replace(condition=ops.reshape(live.condition, shape[extra:]))
+def _summed_axes(arg: Expr, live: Live) -> list[int]:
+    """Over which axes, counted from the last, the cotangents of a broadcast argument are summed."""
+    shape, inner = live.condition.shape, min(live.condition.rank, arg.rank)
+    return [
+        axis
+        for axis in range(-len(shape), 0)
+        if shape[axis] != 1 and (axis < -inner or stretches(arg.shape[axis], shape[axis]))
+    ]
+
+
+def _narrowed(arg: Expr, live: Live) -> Live:
+    """A mask in the shape of an argument."""
+    inner = live.condition.shape[max(live.condition.rank - arg.rank, 0) :]
+    condition = ops.reshape(live.condition, inner)
+    if not broadcasts_to(inner, arg.shape):  # other names of the same lengths
+        condition = ops.broadcast_to(condition, arg.shape)
+    return live._replace(condition=condition)
 
 
 def _pulled(node: Expr, ct: Expr, place: int = 0) -> Expr:

@@ -47,6 +47,10 @@ class Ranges:
             for (start, end), (low, high) in zip(given, node.op.finite_on, strict=True)
         )
 
+    def finite(self, node: Expr) -> bool:
+        """Whether a node is finite, of inputs that are."""
+        return all(math.isfinite(end) for end in self._intervals[node])
+
     def flat(self, node: Expr) -> bool:
         """Whether it is never below zero, and where it is zero its derivative is zero too."""
         return node in self._flat

@@ -94,7 +94,7 @@ def scan(
         num_xs=len(elements),
         length=length,
     )
-    items = _items(node)
+    items = results_of(node)
     stacked = items[len(carry) :]
     return items[: len(carry)], _flipped(stacked) if reverse else stacked
 
@@ -159,7 +159,8 @@ def _stays(node: Expr) -> bool:
     return is_literal(node) or scalar_value(node) is not None
 
 
-def _items(node: Expr) -> list[Expr]:
+def results_of(node: Expr) -> list[Expr]:
+    """The results of an operation with several."""
     return [_ITEM(node, index=i) for i in range(len(node.type.items))]
 
 
@@ -252,7 +253,7 @@ def _vjp(
         num_xs=len(given) + num_carry + num_xs,
         length=length,
     )
-    items = iter(_items(node))
+    items = iter(results_of(node))
     found: dict[int, Expr] = {i: next(items) for i in carried}
     found |= {num_carry + num_xs + i: next(items) for i in fixed}
     found |= dict(zip([num_carry + i for i in read], _flipped(list(items)), strict=True))
@@ -264,7 +265,7 @@ def _with_passed_states(out: Expr, args: Sequence[Expr]) -> list[Expr]:
     body, states = out.attrs["body"], out.attrs["num_carry"]
     longer = body.replaced((*body.outputs, *body.inputs[:states]))
     node = _SCAN(*args, **{**out.attrs, "body": longer})
-    return _items(node)[len(body.outputs) :]
+    return results_of(node)[len(body.outputs) :]
 
 
 def _fresh(body: Body) -> Iterator[str]:

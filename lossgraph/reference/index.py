@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from .array import Array, axis_of, describe, kept, one_of, operator, raw
-from .dtypes import Raw, is_float, parse
+from .dtypes import Raw, common, is_float, parse
 
 FAR = 2.0**62  # an index beyond any axis, and inside int64
 
@@ -85,8 +85,8 @@ def take_along_axis(data: Array, indices: Array, axis: int) -> Array:
 
 @operator
 def put_along_axis(data: Array, indices: Array, values: Array, axis: int) -> Array:
-    """NumPy's function of this name, indices clipped, on a copy."""
-    value = raw(data).copy()
+    """NumPy's function of this name, indices clipped, on a copy in the dtype of both."""
+    value = np.array(raw(data), common(raw(data).dtype, raw(values).dtype))
     along = axis_of(axis, value.ndim)
     place, _ = located(raw(indices), value.shape[along], "clip", "indices")
     np.put_along_axis(value, place, raw(values), along)
@@ -148,8 +148,10 @@ def one_hot(
 
 def _coordinates(indices: Raw, shape: tuple[int, ...]) -> tuple[Raw, ...]:
     """The rows of ``indices``, one for each leading axis of the shape."""
-    if indices.ndim < 2 or len(indices) > len(shape):
-        raise InputError(f"indices need the shape (M, ...) with M <= {len(shape)} and rank >= 2")
+    if indices.ndim < 2 or not 1 <= len(indices) <= len(shape):
+        raise InputError(
+            f"indices need the shape (M, ...) with 1 <= M <= {len(shape)} and rank >= 2"
+        )
     place, missing = whole(indices)
     sizes = np.reshape(shape[: len(indices)], (-1,) + (1,) * (indices.ndim - 1))
     bad = (place < -sizes) | (place >= sizes) | missing

@@ -19,6 +19,7 @@ from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
 from ..symbolic.arguments import checked
 from .arrays import device_of, kind_of, to_numpy
+from .kernel_build import Kernels, kernels_setting
 from .plans import Plan
 from .runner import Runner
 from .sessions import engine_errors
@@ -43,13 +44,14 @@ class Compiled:
         opset: int | None = None,
         threads: int | None = None,
         tiles: int | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         self.program = program
-        self._settings = (providers, opset, threads, tiles)
-        self._runner = Runner(program, *self._settings)
+        self._settings = (providers, opset, threads, tiles, kernels_setting(kernels))
+        self._fast_paths: dict[tuple[Any, ...] | None, Plan] = {}
+        self._runner = Runner(program, *self._settings, self._forget)
         self.answer = _answer_of(program)
         self._engine_errors = engine_errors()
-        self._fast_paths: dict[Any, Plan] = {}
         self._derived: dict[Any, Compiled] = {}
         self._names = [node.attrs["name"] for node in program.inputs]
         self._known = dict.fromkeys(self._names).keys()
@@ -69,18 +71,19 @@ class Compiled:
         return type(self), (self.program, *self._settings)
 
     def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        if out is None and not named and len(args) == len(self._names):
-            signature = _signature(args)
-            plan = self._fast_paths.get(signature)
+        if out is None and len(args) + len(named) == len(self._names):
+            if named:
+                return self.call(self._given(args, named))
+            plan = self._fast_paths.get(signature_of(args))
             if plan is not None:
-                return self._run_fast(plan, signature, args)
+                return self._run_fast(plan, args)
         return self.run(self._given(args, named), out)
 
     def call(self, arrays: Mapping[str, Any]) -> Any:
         """The same for arrays by name."""
         if arrays.keys() == self._known:
             return self(*[arrays[name] for name in self._names])
-        return self.run(arrays)
+        return self.run(arrays)  # which says what is missing
 
     @checked
     def run(self, arrays: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Any:
@@ -132,6 +135,11 @@ class Compiled:
         compute, answer = self._runner.bind(arrays, _out_arrays(out)), self.answer
         return lambda: answer(compute())
 
+    @property
+    def kernel_status(self) -> str:
+        """How it stands with the fused kernel, as a sentence; why there is none."""
+        return self._runner.kernel.status
+
     def output_types(self, arrays: Mapping[str, Any]) -> list[tuple[Any, tuple[int, ...]]]:
         """numpy's dtype and the shape of each output for arrays of these types."""
         sizes = self._runner.check(arrays)
@@ -165,22 +173,25 @@ class Compiled:
     def _remember(self, arrays: Mapping[str, Any]) -> None:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
         given = [arrays[name] for name in self._names]
-        native = all(type(a) is np.ndarray and np.dtype(a.dtype.type) is a.dtype for a in given)
-        signature = _signature(given)
-        if not native or signature in self._fast_paths:
+        paths = self._fast_paths  # before the plan: another one may be better when it is made
+        signature = signature_of(given)
+        if signature is None or signature in paths:
             return
-        if len(self._fast_paths) >= _MOST_FAST_PATHS:
-            self._fast_paths.clear()
-        self._fast_paths[signature] = self._runner.plan(self._runner.check(arrays))
+        if len(paths) >= _MOST_FAST_PATHS:
+            paths.clear()
+        paths[signature] = self._runner.plan(self._runner.check(arrays))
 
-    def _run_fast(self, plan: Plan, signature: Any, args: Sequence[Array]) -> Any:
+    def _forget(self) -> None:
+        """Make plans anew: there are better ones now."""
+        self._fast_paths = {}
+
+    def _run_fast(self, plan: Plan, args: Sequence[Array]) -> Any:
         """Run a plan; where it fails, leave it to ``run`` to say why, or to make another plan."""
         try:
             outputs, failed = plan.run(args)
         except self._engine_errors:
             return self.run(self._given(args, {}))
         if failed:
-            self._fast_paths.pop(signature, None)
             return self.run(self._given(args, {}))
         return self.answer(outputs)
 
@@ -212,6 +223,9 @@ def _answer_of(program: Program) -> Callable[[Sequence[Any]], Any]:
     values = len(program.values)
     gradients = values + len(aux)
 
+    def value_and_gradient(outputs: Sequence[Any]) -> Any:
+        return outputs[0], {wrt[0]: outputs[1]}
+
     def answer(outputs: Sequence[Any]) -> Any:
         value = tuple(outputs[:values]) if several else outputs[0]
         if aux:
@@ -220,12 +234,19 @@ def _answer_of(program: Program) -> Callable[[Sequence[Any]], Any]:
             return value
         return value, dict(zip(wrt, outputs[gradients:]))  # noqa: B905, as checks may follow
 
-    return answer
+    only_one = not several and not aux and len(wrt) == 1  # what most losses have, in half the time
+    return value_and_gradient if only_one else answer
 
 
-def _signature(args: Sequence[Any]) -> tuple[Any, ...]:
-    """What a call is known by: numpy's dtypes are single objects, but for foreign byte orders."""
-    return tuple([(a.shape, id(a.dtype)) for a in args if type(a) is np.ndarray])
+def signature_of(args: Sequence[Any]) -> tuple[Any, ...] | None:
+    """What a call is known by, shapes and dtypes one after the other; None for other arrays."""
+    signature: tuple[Any, ...] = ()
+    for array in args:
+        if type(array) is not np.ndarray:
+            return None
+        signature += array.shape
+        signature += (array.dtype,)
+    return signature
 
 
 def common_device(arrays: Mapping[str, Any]) -> tuple[str, int] | None:

@@ -4,9 +4,10 @@ There are four, each best at something:
 
 - ``EnginePlan``: one call of the engine, which allocates the outputs. The least to do for each
   call, and so what small arrays get.
-- ``BufferPlan``: the engine writes into arrays that are given. For ``out=``, for bound calls, and
-  for bfloat16, which the engine's plain call cannot return.
-- ``ShardedPlan``: shards of the batch on several threads, or in tiles; for large arrays and loops.
+- ``BufferPlan``: the engine writes into arrays that are given. For ``out=``, for bound calls, for
+  large results of kernels, and for bfloat16, which the engine's plain call cannot return.
+- ``ShardedPlan``: shards of the batch on several threads, or in tiles; for large arrays and loops
+  as long as there is no kernel, which the other plans run as they do a graph.
 - ``DevicePlan``: arrays that lie on a device, where the outputs stay.
 
 Arrays stand in the order of the program's inputs, results in that of its outputs.
@@ -28,7 +29,7 @@ from .arrays import shareable
 from .buffer_pool import BufferPool
 from .input_checks import check_out
 from .session_cache import LoadedModel, SessionCache
-from .sessions import bind_session, onnxruntime
+from .sessions import bind_session, engine_call, onnxruntime
 from .shards import ShardedRun
 
 if TYPE_CHECKING:
@@ -68,38 +69,41 @@ class Plan(ABC):
 class EnginePlan(Plan):
     """One call of the engine, which allocates the outputs."""
 
-    def __init__(self, program: Program, sessions: SessionCache, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        model: LoadedModel,
+        specialized: Callable[[], LoadedModel] | None = None,
+    ) -> None:
         self._places = {node.attrs["name"]: i for i, node in enumerate(program.inputs)}
         self._outputs = list(program.outputs)
-        self._specialized = partial(sessions.for_shape, sizes)
+        self._specialized = specialized
         self._calls = 0
-        self._use(sessions.for_any_shape(sizes))
+        self._use(model)
 
     def _use(self, model: LoadedModel) -> None:
         checks = [(len(self._outputs) + i, name) for i, name in enumerate(model.checks)]
         names = [*self._outputs, *model.checks]
         reads = [(name, self._places[name]) for name in model.inputs]
-        run = model.session.run
+        run = engine_call(model.session)
 
-        def call(arrays: Sequence[Array]) -> list[Any]:
-            result: list[Any] = run(names, {name: arrays[place] for name, place in reads})
-            return result
+        def call(arrays: Sequence[Array]) -> Outcome:
+            outputs = run(names, {name: arrays[place] for name, place in reads}, None)
+            for place, _ in checks:  # the last of them
+                if outputs[place] > 0:
+                    return outputs, [name for place, name in checks if outputs[place] > 0]
+            return outputs, NOTHING_FAILED
 
-        self._loaded = call, checks  # at once, as another thread may be in ``run``
+        self._call = call
 
     def bind(self, arrays: Sequence[Array], results: Sequence[Array]) -> Step:
         return partial(self.run, arrays)
 
     def run(self, arrays: Sequence[Array]) -> Outcome:
         calls = self._calls = self._calls + 1
-        if calls == _SPECIALIZE_AFTER:
+        if calls == _SPECIALIZE_AFTER and self._specialized:
             self._use(self._specialized())
-        call, checks = self._loaded
-        outputs = call(arrays)  # the checks are the last of them
-        for place, _ in checks:
-            if outputs[place] > 0:
-                return outputs, [name for place, name in checks if outputs[place] > 0]
-        return outputs, NOTHING_FAILED
+        return self._call(arrays)
 
 
 class _WritingPlan(Plan):
@@ -131,10 +135,10 @@ class BufferPlan(_WritingPlan):
     """One call of the engine, which reads and writes arrays in place."""
 
     def __init__(
-        self, program: Program, sessions: SessionCache, pool: BufferPool, sizes: Mapping[str, int]
+        self, program: Program, model: LoadedModel, pool: BufferPool, sizes: Mapping[str, int]
     ) -> None:
         super().__init__(program, pool, sizes)
-        self._model = sessions.for_any_shape(sizes)
+        self._model = model
 
     def bind(self, arrays: Sequence[Array], results: Sequence[Array]) -> Step:
         session, reads, checks = self._model

@@ -7,22 +7,25 @@ sizes, the plan's step, and once more with less assumed if a check says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..compiler.program import INVALID_LABEL
 from ..errors import InputError
-from ..ir.dims import evaluate
+from ..ir.dims import evaluate, product
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of, rename_sizes
 from ..ir.ops.index import first_outside
+from ..ir.types import numpy_dtype
 from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import stand_in
 from .buffer_pool import BufferPool
 from .input_checks import check_arrays, check_labels, class_count
+from .kernel_build import BuiltKernel, KernelRequest, Kernels
 from .plans import BufferPlan, DevicePlan, EnginePlan, Plan, ShardedPlan, engine_value
-from .session_cache import SessionCache
+from .session_cache import SessionCache, loaded
 from .sessions import engine_errors
 from .shards import ShardedRun, Shards
 
@@ -35,6 +38,9 @@ Device = tuple[str, int]
 # Plans that are kept. Making one costs about what checking a call does (20 us; 0.2 ms where shards
 # are to be found), so a data set of more shapes than that loses little.
 _MOST_PLANS = 64
+# Bytes of results from which on a kernel writes them where they are to be. The engine's plain call
+# copies them once more, but takes 3 us less for the call.
+_LARGE_RESULTS = 1 << 16
 
 
 class Runner:
@@ -47,18 +53,22 @@ class Runner:
         opset: int | None = None,
         threads: int | None = None,
         tiles: int | None = None,
+        kernels: Kernels = False,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
-        self.program = program
+        self.program, self._forget = program, forget
         self._sessions = SessionCache(program, providers, opset, threads)
         batch = self._sessions.batch
         self._sharded = ShardedRun(program, batch, threads, tiles) if batch else None
         self._pool = BufferPool()
+        self._engine_errors = engine_errors()
         self._plans: dict[Any, Plan] = {}
         self._types = {node.attrs["name"]: node.type for node in program.inputs}
         types = (*self._types.values(), *(node.type for node in program.outputs.values()))
         self._has_bfloat16 = any(type_.dtype == "bfloat16" for type_ in types)
         derived = ((_source(label), classes) for label, classes in program.derived)
         self._classes = (*program.labels, *derived)
+        self.kernel = KernelRequest(program, kernels, providers, threads, self._use_kernel)
 
     def run(
         self,
@@ -71,7 +81,9 @@ class Runner:
         Raises:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
-        return self.bind(arrays, out, device, in_place=bool(out))()
+        outputs = self.bind(arrays, out, device, in_place=bool(out))()
+        self.kernel.start()  # from now on, so that the first call waits for nothing
+        return outputs
 
     def bind(
         self,
@@ -96,19 +108,24 @@ class Runner:
         ordered = [arrays[name] for name in self._types]
         plan = self.plan(sizes, device, in_place)
         results = plan.results(out or {})
-        step = plan.bind(ordered, results)
+        step, plans = plan.bind(ordered, results), self._plans
 
         def run() -> Sequence[Any]:
-            nonlocal step
+            nonlocal step, plans
             while True:
+                if plans is not self._plans:
+                    plans = self._plans
+                    step = self.plan(sizes, device, in_place).bind(ordered, results)
                 try:
                     outputs, failed = step()
-                except engine_errors():  # ONNX Runtime rejects most labels that are no index
+                except self._engine_errors as error:
+                    # ONNX Runtime rejects most labels that are no index
                     self._check_labels(arrays, sizes)
-                    raise
-                if not failed or not self._should_retry(failed, arrays, sizes):
-                    return outputs
-                step = self.plan(sizes, device, in_place).bind(ordered, results)
+                    if not self._go_on_without_kernel(error):
+                        raise
+                else:
+                    if not failed or not self._should_retry(failed, arrays, sizes):
+                        return outputs
 
         return run
 
@@ -131,11 +148,12 @@ class Runner:
     ) -> Plan:
         """The plan for arrays of these sizes, made when they are first seen."""
         key = tuple(sizes.values()), device, in_place
-        plan = self._plans.get(key)
+        plans = self._plans  # what is made while another thread has new ones is not kept
+        plan = plans.get(key)
         if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[key] = self._make_plan(sizes, device, in_place)
+            if len(plans) >= _MOST_PLANS:
+                plans.clear()
+            plan = plans[key] = self._make_plan(sizes, device, in_place)
         return plan
 
     def _make_plan(self, sizes: Mapping[str, int], device: Device | None, in_place: bool) -> Plan:
@@ -143,11 +161,42 @@ class Runner:
             self._check_empty(sizes)
         if device is not None:
             return DevicePlan(self.program, self._sessions, sizes, device)
+        in_place = in_place or self._has_bfloat16
+        kernel = self._sessions.kernel
+        if kernel is not None:
+            if in_place or self._result_bytes(sizes) >= _LARGE_RESULTS:
+                return BufferPlan(self.program, kernel, self._pool, sizes)
+            return EnginePlan(self.program, kernel)
         if self._sharded is not None and self.shards(sizes):
             return ShardedPlan(self.program, self._sessions, self._pool, sizes, self._sharded)
-        if in_place or self._has_bfloat16:
-            return BufferPlan(self.program, self._sessions, self._pool, sizes)
-        return EnginePlan(self.program, self._sessions, sizes)
+        model = self._sessions.for_any_shape(sizes)
+        if in_place:
+            return BufferPlan(self.program, model, self._pool, sizes)
+        return EnginePlan(self.program, model, partial(self._sessions.for_shape, sizes))
+
+    def _result_bytes(self, sizes: Mapping[str, int]) -> int:
+        types = (node.type for node in self.program.outputs.values())
+        return sum(
+            evaluate(product(type_.shape), sizes) * numpy_dtype(type_.dtype).itemsize
+            for type_ in types
+        )
+
+    def _use_kernel(self, kernel: BuiltKernel | None) -> None:
+        """Compute with a kernel from now on, or with graphs again."""
+        self._sessions.kernel = loaded(kernel.session) if kernel else None
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Make all plans anew: other ones are better now."""
+        self._plans = {}
+        self._forget()
+
+    def _go_on_without_kernel(self, error: Exception) -> bool:
+        """Whether it was a kernel that failed, and there need not be one."""
+        if self._sessions.kernel is None or self.kernel.required:
+            return False
+        self.kernel.refuse(error)
+        return True
 
     def _check_empty(self, sizes: Mapping[str, int]) -> None:
         """Ask the types' rules, which know what an axis of length zero has not."""
@@ -170,7 +219,7 @@ class Runner:
         if ASSUMPTION_FAILED not in failed:
             return False
         self._sessions.finite = False
-        self._plans.clear()
+        self._start_anew()
         return True
 
     def _check_labels(self, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> None:

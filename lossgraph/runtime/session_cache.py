@@ -24,8 +24,6 @@ from ..passes.costs import Target
 from .sessions import first_provider, make_session
 
 if TYPE_CHECKING:
-    import onnx
-
     from ..compiler.program import Program
 
 # Elements of the largest input from which on operators are chosen for large arrays. Sigmoid
@@ -46,6 +44,16 @@ class LoadedModel(NamedTuple):
     checks: list[str]
 
 
+def loaded(session: Any) -> LoadedModel:
+    """A session with the names of its inputs and checks."""
+    made = [node.name for node in session.get_outputs()]
+    return LoadedModel(
+        session,
+        [node.name for node in session.get_inputs()],
+        [name for name in (INVALID_LABEL, ASSUMPTION_FAILED) if name in made],
+    )
+
+
 class SessionCache:
     """The sessions of a program on one provider.
 
@@ -53,6 +61,7 @@ class SessionCache:
         batch: the dim that a batch can be sharded along, and what its shards compute; None where
             samples depend on each other, and on other providers than the CPU.
         finite: whether numbers are taken for finite; false once they were not.
+        kernel: what computes any sizes on the CPU better than graphs do, once it is there.
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class SessionCache:
         loops = any(node.op.has_body for node in nodes)
         self._threads = 1 if loops and self.batch else threads
         self.finite = self._provider == "cpu"
+        self.kernel: LoadedModel | None = None
         self._for_any_shape: dict[Target, LoadedModel] = {}
         self._shard_models: dict[tuple[bool, Target], bytes] = {}
         self._for_shard: dict[tuple[int, bool, Target], LoadedModel] = {}
@@ -79,7 +89,9 @@ class SessionCache:
         target = self._target(sizes)
         if target not in self._for_any_shape:
             model = self._program.to_onnx(self._opset, target)
-            self._for_any_shape[target] = self._load(model, self._providers, self._threads)
+            self._for_any_shape[target] = loaded(
+                make_session(model, self._providers, self._threads)
+            )
         return self._for_any_shape[target]
 
     def for_shape(self, sizes: Mapping[str, int]) -> LoadedModel:
@@ -100,7 +112,7 @@ class SessionCache:
             opset=self._opset,
             target=target,
         )
-        return self._load(model, self._providers, self._threads)
+        return loaded(make_session(model, self._providers, self._threads))
 
     def shard_target(self, sizes: Mapping[str, int]) -> Target:
         """What the graph of shards is made for; asked once a plan, since it walks the graph."""
@@ -112,7 +124,7 @@ class SessionCache:
         """The session of a thread for its shards: in one they would wait for its memory."""
         key = thread, tiled, target
         if key not in self._for_shard:
-            self._for_shard[key] = self._load(self._shard_model(tiled, target), None, 1)
+            self._for_shard[key] = loaded(make_session(self._shard_model(tiled, target), None, 1))
         return self._for_shard[key]
 
     def _shard_model(self, tiled: bool, target: Target) -> bytes:
@@ -124,17 +136,6 @@ class SessionCache:
             model = shard_model(program.inputs, self.batch, check, target, self._opset, tiled=tiled)
             self._shard_models[key] = model.SerializeToString()
         return self._shard_models[key]
-
-    def _load(
-        self, model: onnx.ModelProto | bytes, providers: Any, threads: int | None
-    ) -> LoadedModel:
-        session = make_session(model, providers, threads)
-        made = [node.name for node in session.get_outputs()]
-        return LoadedModel(
-            session,
-            [node.name for node in session.get_inputs()],
-            [name for name in (INVALID_LABEL, ASSUMPTION_FAILED) if name in made],
-        )
 
     def _find_batch(self) -> BatchPartition | None:
         if self._provider != "cpu":

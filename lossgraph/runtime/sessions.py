@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
 Array = np.ndarray[Any, Any]
+Step = Callable[[], None]
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -145,6 +146,16 @@ def run_session(
     return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
 
 
+def engine_call(session: Any) -> Callable[[Sequence[str], Mapping[str, Any], Any], list[Any]]:
+    """What runs a session: output names, arrays by input name, options.
+
+    The method of the engine's own class, which Python's wrapper takes a microsecond to reach: what
+    it makes sure of, that all inputs are there, plans do themselves.
+    """
+    call: Callable[..., list[Any]] = getattr(session, "_sess", session).run
+    return call
+
+
 def bind_session(
     session: Any,
     feeds: Mapping[str, Array],
@@ -158,32 +169,60 @@ def bind_session(
     """
     counts = {name: np.zeros(shape, np.int64) for name in checks}
     into = {**results, **counts}
-    binding = session.io_binding()
     read = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+    run = _bound(session, read, into)
+    if not counts:
+        return partial(_run_bound, run, (read, into))
+    return partial(_run_checked, run, counts, (read, into))
+
+
+def _bound(session: Any, read: Mapping[str, Array], into: Mapping[str, Array]) -> Step:
+    """What runs a session, by the objects of the engine that Python's wrappers hold.
+
+    The wrappers look for devices and for graphs of GPUs again and again, which takes longer than a
+    small loss.
+    """
+    engine, device, value_of = _engine()
+    binding = engine.SessionIOBinding(session._sess)
     for name, array in read.items():
-        binding.bind_input(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
+        if array.dtype.isbuiltin == 1:  # 2: another package's
+            binding.bind_input(name, array)
+        else:
+            binding.bind_input(name, device, *_memory(array))
     for name, array in into.items():
-        binding.bind_output(name, "cpu", 0, _element(array.dtype), array.shape, _address(array))
-    return partial(_run_binding, session, binding, counts, (read, into))
+        if array.dtype.isbuiltin == 1:
+            binding.bind_ortvalue_output(name, value_of(array, device))
+        else:
+            binding.bind_output(name, device, *_memory(array))
+    return partial(session._sess.run_with_iobinding, binding, None)
 
 
-def _run_binding(session: Any, binding: Any, counts: Mapping[str, Array], arrays: Any) -> list[str]:
+@cache
+def _engine() -> tuple[Any, Any, Any]:
+    """The engine's own module, the CPU as a device, and what makes a value in an array's memory."""
+    engine = onnxruntime().capi.onnxruntime_pybind11_state
+    device = engine.OrtDevice(engine.OrtDevice.cpu(), engine.OrtDevice.default_memory(), 0)
+    return engine, device, engine.OrtValue.ortvalue_from_numpy
+
+
+def _memory(array: Array) -> tuple[Any, ...]:
+    """What binds an array whose dtype NumPy does not know: ONNX's number, shape, address."""
+    return dtype_code(dtype_name(array.dtype)), array.shape, int(array.ctypes.data)
+
+
+def _run_bound(run: Step, arrays: Any) -> list[str]:
     """The binding keeps addresses, not arrays: ``arrays`` keeps those alive."""
-    session.run_with_iobinding(binding)
+    run()
+    return []
+
+
+def _run_checked(run: Step, counts: Mapping[str, Array], arrays: Any) -> list[str]:
+    run()
     return [name for name, count in counts.items() if _is_positive(count)]
 
 
 def _is_positive(count: Array) -> bool:
     return bool(count.item() > 0 if count.ndim == 0 else (count > 0).any())
-
-
-def _address(array: Array) -> int:
-    return int(array.ctypes.data)
-
-
-def _element(dtype: np.dtype[Any]) -> Any:
-    """What ``bind_input`` takes for an element type: bfloat16 only by ONNX's number."""
-    return dtype_code("bfloat16") if dtype_name(dtype) == "bfloat16" else dtype
 
 
 def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir import ops
-from ..ir.dims import Dim
+from ..ir.dims import Dim, Size
 from ..ir.expr import Expr
 from ..ir.types import broadcast_shapes, numpy_dtype
 from .register import function
@@ -168,10 +168,17 @@ def where(condition: Operand, x: Operand, y: Operand) -> Symbol:
     return Symbol(ops.where(chosen, a, b), weak)
 
 
+def _differ(left: Dim, right: Dim) -> bool:
+    """Whether two lengths that are not the same are known to be different."""
+    numbers = isinstance(left, int) and isinstance(right, int)
+    names = isinstance(left, Size) and isinstance(right, Size) and left.name and right.name
+    return numbers or bool(names)
+
+
 def _chooses_rows(length: Dim, shape: Sequence[Dim], branches: Sequence[Expr]) -> bool:
     """Whether a condition of rank 1 lies along the first axis of ``shape``, not along the last."""
     if length != shape[0]:
-        return length != shape[-1] and shape[0] != 1
+        return length != shape[-1] and shape[0] != 1 and not _differ(length, shape[0])
     if length == shape[-1] != 1 and any(
         0 < branch.rank < len(shape) and branch.shape[-1] == length for branch in branches
     ):

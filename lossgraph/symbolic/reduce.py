@@ -227,16 +227,17 @@ def _softmax(
         return wrap(body(x, (axis,)))
     if length is None:
         raise InputError("use_length=True needs length")
-    inside = _within(as_expr(length), x, axis)
-    return wrap(ops.where(inside, body(ops.where(inside, x, -float("inf")), (axis,)), outside))
+    lengths = ops.expand_dims(ops.cast(as_expr(length), "int64"), (axis,))
+    inside = ops.less(_places(x, axis), lengths)
+    # The softmax of a row of -inf is NaN, which second derivatives would meet.
+    fill = ops.where(ops.less(lengths, 1), const(0.0, x.dtype), const(-math.inf, x.dtype))
+    return wrap(ops.where(inside, body(ops.where(inside, x, fill), (axis,)), outside))
 
 
-def _within(length: Expr, x: Expr, axis: int) -> Expr:
-    """Where the position along the axis is below the length of its row."""
-    places = ops.iota(x.shape[axis])
+def _places(x: Expr, axis: int) -> Expr:
+    """The positions along an axis, which broadcast to ``x``."""
     shape = [dim if i == axis else 1 for i, dim in enumerate(x.shape)]
-    lengths = ops.expand_dims(ops.cast(length, "int64"), (axis,))
-    return ops.less(ops.reshape(places, shape), lengths)
+    return ops.reshape(ops.iota(x.shape[axis]), shape)
 
 
 @function(True)

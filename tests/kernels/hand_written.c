@@ -37,6 +37,14 @@ static void lg_chunk_NUMBER(LgCall *call, size_t index) {
 static void lg_finish_NUMBER(LgCall *call) { (void)call; }
 
 static const LgKernel lg_kernel_NUMBER = {
-  "NAME", 2, 2, lg_types_NUMBER, lg_types_NUMBER, lg_in_ranks_NUMBER, lg_out_ranks_NUMBER, 0,
-  lg_plan_NUMBER, lg_chunk_NUMBER, lg_finish_NUMBER,
+  .name = "NAME",
+  .inputs = 2,
+  .outputs = 2,
+  .input_type = lg_types_NUMBER,
+  .output_type = lg_types_NUMBER,
+  .input_rank = lg_in_ranks_NUMBER,
+  .output_rank = lg_out_ranks_NUMBER,
+  .plan = lg_plan_NUMBER,
+  .chunk = lg_chunk_NUMBER,
+  .finish = lg_finish_NUMBER,
 };

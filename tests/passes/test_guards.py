@@ -327,3 +327,55 @@ def test_no_operation_is_added_where_nothing_can_go_wrong():
     assert count(lambda F, x: F.sqrt(F.relu(x) + 1e-8)) == 0
     assert count(lambda F, x: F.sqrt(x * x + 1e-12)) == 0
     assert count(lambda F, x: F.where(x > 0, F.log(x), x)) == 3
+
+
+def matrix_program(F, x, w, m):
+    return F.where(m > 0, F.dot(F.log(x), F.exp(w)), F.zeros_like(m))
+
+
+@pytest.mark.parametrize("hidden", [0.0, -1.0])
+@pytest.mark.parametrize("rows", ["N", 2])
+def test_a_mask_goes_through_a_product_of_matrices(hidden, rows):
+    """A row that no element of the product counts of is in no gradient, by either matrix."""
+    x, w = np.array([[hidden, 2.0], [3.0, 4.0]]), np.array([[0.5], [-0.5]])
+    types = {"x": ("float64", (rows, 2)), "w": ("float64", (2, 1)),
+             "m": ("float64", (rows, 1))}  # fmt: skip
+    run = lg.compile(matrix_program, types, grad=("x", "w"))
+    value, grads = run(x, w, np.array([[0.0], [1.0]]))
+    assert_close(value, np.array([[0], [np.log(3) * E(0.5) + np.log(4) * E(-0.5)]]))
+    assert_close(grads["x"], np.array([[0, 0], [E(0.5) / 3, E(-0.5) / 4]]))
+    assert_close(grads["w"], np.array([[np.log(3) * E(0.5)], [np.log(4) * E(-0.5)]]))
+
+
+def test_a_mask_of_sums_of_a_broadcast_and_of_a_row():
+    """Where no element of a row counts neither does what is broadcast to it, or mixed in it."""
+    x, m = np.array([[0.0], [2.0]]), np.array([[0.0, 0, 0], [0, 1, 0]])
+    y = np.array([[1.0, 2, 3]])
+    bodies = {
+        "broadcast": (lambda F, x, m, y: F.where(m > 0, y / x, F.zeros_like(m)), -2 / 4),
+        "softmax": (
+            lambda F, x, m, y: F.where(
+                m > 0, F.softmax(F.broadcast_mul(F.log(x), y), axis=1), F.zeros_like(m)
+            ),
+            sum(8.0 * 2**k * (2 - k) for k in (1, 2, 3)) / (14 * 14) / 4,
+        ),
+    }
+    for body, slope in bodies.values():
+        types = {"x": ("float64", ("N", 1)), "m": ("float64", ("N", 3)), "y": ("float64", (1, 3))}
+        _, grads = lg.compile(body, types, grad=("x",))(x, m, y)
+        assert_close(grads["x"], np.array([[0], [slope]]))
+
+
+@pytest.mark.parametrize("rows", [4, "M"])
+def test_what_is_not_picked_of_sizes_of_two_names(rows):
+    """The mask has the sizes of the index, what it is for those of the array."""
+
+    def body(F, x, z):
+        v = F.concat(x, x, dim=0)
+        return F.batch_take(v**v, z)
+
+    x, z = np.array([[-0.75, 2.0], [1.25, -1.5]]), np.array([1, 0, 1, 0])
+    types = {"x": ("float64", (2 if rows == 4 else "N", 2)), "z": ("int64", (rows,))}
+    _, grads = lg.compile(body, types, grad=("x",))(x, z)
+    first, second = (2 * x**x * (np.log(x) + 1) for x in (2.0, 1.25))
+    assert_close(grads["x"], np.array([[0, first], [second, 0]]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
+from lossgraph import symbolic
 from support import assert_close
 
 GRID = np.array([0.0, 1, -1, 50, -50, 200, -200, 1e4, -1e4])
@@ -390,3 +391,31 @@ def test_gradients_add_up_where_an_index_repeats(name):
     value, grads = lg.compile(body, types, grad=("x",))(x, index)
     assert_close(value, np.take_along_axis(EXACT_ROWS[name](x), index, 1))
     assert_close(grads["x"], gradient(x, counts))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_second_derivatives_of_sigmoids_near_zero(dtype):
+    """They are odd: of the difference of two sigmoids only the rounding would be left."""
+    x = np.array([1e-30, -1e-20, 1e-8, 1e-3, -0.5, 4.0], dtype)
+    wide = x.astype(np.longdouble)
+    sech2 = 1 / np.cosh(wide) ** 2
+    exact = {
+        "sigmoid": -np.tanh(wide / 2) / np.cosh(wide / 2) ** 2 / 4,
+        "tanh": -2 * np.tanh(wide) * sech2,
+        "softrelu": 1 / np.cosh(wide / 2) ** 2 / 4,
+    }
+    for name, expected in exact.items():
+        s = lg.symbol("x", dtype, (6,))
+        slope = lg.grad(getattr(symbolic, name)(s), s)
+        found = lg.compile(lg.grad(slope, s))(x)
+        assert_close(found, expected.astype(dtype), dtype, tolerance=(8e-7, 0))
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_power_times_a_logarithm_has_slope_zero_at_zero(power):
+    x = np.array([0.0, 0.5])
+    _, grads = lg.compile(
+        lambda F, x: x**power * F.log(x), {"x": ("float64", ("N",))}, grad=("x",)
+    )(x)
+    slope = 0.5 ** (power - 1) * (power * np.log(0.5) + 1)
+    assert_close(grads["x"], np.array([0, slope]))

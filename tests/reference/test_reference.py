@@ -93,6 +93,7 @@ def test_every_method_has_its_operator() -> None:
         ("h * s", "float32"),
         ("F.concat(h, s, dim=0)", "float32"),
         ("F.where(k, h, s)", "float32"),
+        ("F.put_along_axis(s, k[:1], x[:1], axis=0)", "float64"),
         ("F.exp(k)", "float32"),
         ("F.mean(k)", "float32"),
         ("F.softmax(k)", "float32"),
@@ -171,6 +172,7 @@ def test_equality_is_an_operator() -> None:
 @pytest.mark.parametrize(
     ("expr", "message"),
     [
+        ("F.gather_nd(x, F.zeros((0, 2)))", r"1 <= M <= 2"),
         ("F.sum(x, axis=5)", r"F\.sum\(float32\[2,3\], axis=5\): axis 5 is out of bounds"),
         ("F.sum(x, axis=(0, 0))", "names an axis twice"),
         ("F.sum(x, sideways=True)", "unexpected keyword argument 'sideways'"),

@@ -37,7 +37,7 @@ def test_a_copy_computes_the_same(copied):
         assert_close(grads["pred"], expected[1]["pred"])
     with pytest.raises(lg.InputError, match=r"label\[1\] is 9"):
         other(PRED, np.where(np.arange(6) == 1, 9, LABEL))
-    assert other._settings == (None, None, 1, None)
+    assert other._settings == (None, None, 1, None, False)
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)

@@ -66,6 +66,27 @@ def test_the_modulus_by_infinities_and_of_large_numbers():
             np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_remainder_of_zero_has_the_sign_of_the_divisor(dtype):
+    x = np.array([0.0, -0.0, 6.0, -6.0, 0.0, -0.0, 6.0, -6.0, 7.0], dtype)
+    y = np.array([-2.0, -2, -2, -2, 2, 2, 2, 2, -2], dtype)
+    expected = np.mod(x, y)
+    for found in both(lambda F, x: F.broadcast_mod(x[:, 0], x[:, 1]), np.stack([x, y], 1)):
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+def test_a_softmax_of_nothing_has_second_derivatives():
+    """The length of a row may be 0."""
+    x, y = lg.symbol("x", "float64", (1, 1)), lg.symbol("y", "float64", (1, 3))
+    n = lg.symbol("n", "int64", (3,))
+    inner = F.softmax(y, axis=0, length=n, use_length=True)
+    (slope,) = lg.grad(F.softmax(inner + x, axis=0), [y])
+    run = lg.compile(lg.grad(F.sum(slope), [x, y]))
+    for found in run(x=np.zeros((1, 1)), y=np.array([[1.0, 2, 3]]), n=np.array([0, 1, 0])):
+        assert_close(found, np.zeros_like(found))
+
+
 def test_softsign_of_infinities():
     x = np.array([np.inf, -np.inf, np.nan, 3e38, -1.0], "f")
     for found in both(lambda F, x: F.softsign(x), x):

@@ -33,6 +33,7 @@ def arrays(*shapes):
         (((3, 1), (1, 2), (1,)), (3, 1)),
         (((1,), (3, 2), (3, 2)), (1, 1)),
         (((0,), (0, 2), (2,)), (0, 1)),
+        (((2,), (3, 1), (1,)), (1, 2)),
     ],
 )
 def test_a_condition_broadcasts_or_chooses_rows(shapes, chosen):

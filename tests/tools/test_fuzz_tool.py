@@ -97,8 +97,8 @@ def test_what_is_said_of_special_numbers():
         assert judge.compare("value", found, 0, poles, "float64") is not None
     kept = reflected("x + 1.0", x=[np.nan, 1.0])
     lost = np.array([1.0, 2.0])
-    assert judge.compare("value", lost, 0, kept, "float64") is None
-    assert judge.compare("value", lost, 0, kept, "float64", keeps_nan=True) is not None
+    assert judge.compare("value", lost, 0, kept, "float64", keeps_nan=False) is None
+    assert judge.compare("value", lost, 0, kept, "float64") is not None
 
 
 def test_what_is_unused_is_left_out():

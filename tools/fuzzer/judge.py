@@ -24,9 +24,12 @@ class Fault(Exception):  # noqa: N818 - what is looked for, no error of the tool
 
 
 def compare(
-    what: str, found: Any, place: int, mirror: Mirror, dtype: str, keeps_nan: bool = False
+    what: str, found: Any, place: int, mirror: Mirror, dtype: str, keeps_nan: bool = True
 ) -> str | None:
-    """What is wrong with an output, or None; ``keeps_nan`` asks for NaN where the mirror has it."""
+    """What is wrong with an output, or None.
+
+    ``keeps_nan`` asks for a NaN of the inputs to be where the mirror has it, and nowhere else.
+    """
     exact, plain = np.asarray(mirror.exact[place]), np.asarray(mirror.plain[place])
     found = np.asarray(found)
     if found.shape != exact.shape:
@@ -67,9 +70,9 @@ def _wrong(
     wrong = np.isfinite(exact) & ~close & ~unclear
     # Where plain arithmetic overflows or divides zeros another finite number may be the limit.
     wrong &= ordinary | ~np.isfinite(found)
-    if any(np.isnan(part).any() for part in (*mirror.exact, *mirror.plain)):
+    if mirror.meets_nan:
         # Stable forms take an infinity from another: one NaN may be that of its whole row.
-        wrong &= ~np.isnan(found) | mirror.clean
+        wrong &= ~np.isnan(found) | (mirror.clean and keeps_nan)
     infinite = np.isinf(exact) & np.isinf(plain) & np.isfinite(spread)
     wrong |= infinite & (np.isnan(found) | (np.isinf(found) & (found != exact)))
     if keeps_nan and mirror.clean:

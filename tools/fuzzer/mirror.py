@@ -38,6 +38,8 @@ class Mirror:
     plain: list[Array]
     spread: list[Array]
     clean: bool  # whether all numbers on the way are finite where NaNs of inputs are numbers
+    meets_nan: bool  # whether plain arithmetic meets a NaN on the way
+    empty: bool  # whether an array on the way has no elements
     overflows: bool  # whether plain arithmetic meets a number on the way that is not finite
 
 
@@ -87,7 +89,9 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     plain = dict(zip(nodes, evaluate(nodes, arrays), strict=True))
     overflows = not all(np.all(np.isfinite(value)) for value in plain.values())
     shown = [plain[root] for root in roots]
-    return Mirror(exact, shown, spread, _clean(roots, arrays), overflows)
+    meets_nan = any(np.any(np.isnan(value)) for value in plain.values())
+    empty = not all(np.size(value) for value in plain.values())
+    return Mirror(exact, shown, spread, _clean(roots, arrays), meets_nan, empty, overflows)
 
 
 def _clean(roots: Sequence[Expr], arrays: Mapping[str, Array]) -> bool:
@@ -156,12 +160,11 @@ def _rounded(node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.
         return value
     if node.op.movement is not None or node.op.is_item or node.op.name in _EXACT:
         return value
-    eps = _EPS[node.dtype]
-    noise = 0.0
+    eps, noise = _EPS[node.dtype], _LEAST[node.dtype]
     if node.op.batching is not pointwise:  # an error in proportion to what goes in
         parts = [np.abs(values[arg]) for arg in node.args if arg.type.is_float]
         sizes = [np.max(part[np.isfinite(part)], initial=0.0) for part in parts]
-        noise = eps * max(sizes, default=0.0)
+        noise += eps * max(sizes, default=0.0)
     return _moved(value, 2 * eps, noise, rng)
 
 
@@ -175,6 +178,8 @@ _EXACT = frozenset(
     )
 )  # fmt: skip
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+_LEAST = {"float64": 0.0, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 
 
 def _moved(value: Array, relative: float, absolute: float, rng: np.random.Generator) -> Array:

@@ -60,6 +60,9 @@ class Chooser(Protocol):
     def shape(self, name: str) -> tuple[int, ...]:
         """The lengths of an array."""
 
+    def dtype_of(self, name: str) -> str:
+        """The dtype of an array."""
+
     def size(self, name: str, axis: int) -> str:
         """A length as text, by its symbol or as a number."""
 
@@ -455,8 +458,9 @@ def _nd(c: Chooser) -> str:
     index = c.index([depth, c.integer(0, 3)], min(shape[:depth]))
     if c.one_of(True, False):
         return f"F.gather_nd({x}, {index})"
-    rows = c.distinct(shape[0], 4)  # MXNet leaves open what twice the same means
-    return f"F.scatter_nd({x}, {rows}, shape={(max(4, shape[0]), *shape[1:])})"
+    length = max(4, shape[0])
+    rows = c.distinct(shape[0], length)  # MXNet leaves open what twice the same means
+    return f"F.scatter_nd({x}, {rows}, shape={(length, *shape[1:])})"
 
 
 def _one_hot(c: Chooser) -> str:
@@ -595,9 +599,11 @@ def _reshape_like(c: Chooser) -> str:
                     f"F.scalar(F.sum({x})) * {y}")  # fmt: skip
 
 
-def _foreach(c: Chooser) -> str:
+def _foreach(c: Chooser) -> str | None:
     x = c.array("f", least=1, most=3)
     state = c.shaped(c.shape(x)[1:] or (1,))
+    if c.dtype_of(x) != c.dtype_of(state):
+        return None  # a state keeps its dtype, which a loop of Python does not ask for
     step = c.one_of("d + s", "F.tanh(d) * s", "F.maximum(s, d)", "F.sigmoid(s - d)",
                     "F.where(d > s, d, s * 0.5)", "F.logaddexp(s, d)")  # fmt: skip
     out = c.one_of(step, "s", "d * s", "F.sum(s)")

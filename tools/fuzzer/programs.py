@@ -229,6 +229,9 @@ class Drawing:
     def shape(self, name: str) -> tuple[int, ...]:
         return self.values[name].shape
 
+    def dtype_of(self, name: str) -> str:
+        return str(self.values[name].dtype.name)
+
     def size(self, name: str, axis: int) -> str:
         return self.one_of(f"{name}.shape[{axis}]", str(self.shape(name)[axis]))
 

@@ -28,11 +28,10 @@ from ..expr import (
     no_gradient,
     rebuild,
     register,
-    scalar_value,
 )
 from ..kernel_forms import Element, Elementwise
 from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtype
-from . import intervals
+from . import elements, intervals
 from .integers import lower_mod, lower_power, power_of, quotient
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
 
@@ -108,41 +107,6 @@ def _binary(
     **traits: Any,
 ) -> Op:
     return register(Op(name, infer, ref, vjp, lower or name, domain, batching=pointwise, **traits))
-
-
-# --- elements, for kernels ----------------------------------------------------------------
-
-
-def _power_element(k: Any, node: Expr, i: Any) -> Any:
-    """Squares and cubes are products."""
-    base, exponent = (k.at(arg, k.aligned(i, node, arg)) for arg in node.args)
-    whole = scalar_value(node.args[1])
-    if whole == 2:
-        return k.call("*", base, base)
-    if whole == 3:
-        return k.call("*", k.call("*", base, base), base)
-    return k.call("pow", base, exponent)
-
-
-def _isnan_element(k: Any, node: Expr, i: Any) -> Any:
-    x = k.at(node.args[0], i)
-    return k.call("!=", x, x)
-
-
-def _where_element(k: Any, node: Expr, i: Any) -> Any:
-    return k.where(*(k.at(arg, k.aligned(i, node, arg)) for arg in node.args))
-
-
-def _cast_element(k: Any, node: Expr, i: Any) -> Any:
-    return k.cast(k.at(node.args[0], i), node.args[0].dtype, node.dtype)
-
-
-def _same_element(k: Any, node: Expr, i: Any) -> Any:
-    return k.at(node.args[0], i)
-
-
-def _clip_element(k: Any, node: Expr, i: Any) -> Any:
-    return k.clip(k.at(node.args[0], i), node.attrs["low"], node.attrs["high"])
 
 
 # --- arithmetic ---------------------------------------------------------------------------
@@ -273,7 +237,7 @@ power: Op = _binary(
     finite_on=((0.0, 1e9), (-4.0, 4.0)),
     root=True,
     range_of=intervals.power,
-    kernel=Element(_power_element),
+    kernel=Element(elements.power_element),
 )
 
 # --- extrema and kinks --------------------------------------------------------------------
@@ -428,7 +392,7 @@ _clip: Op = register(
             min(max(end, node.attrs["low"]), node.attrs["high"]) for end in x
         ),
         chosen=lambda out, x, low, high: (Choice(logical_or(less(x, out), less(out, x)), False),),
-        kernel=Element(_clip_element),
+        kernel=Element(elements.clip_element),
     )
 )
 
@@ -563,7 +527,7 @@ isnan = _unary(
     np.isnan,
     no_gradient,
     infer=lambda x: float_only(x).with_dtype("bool"),
-    kernel=Element(_isnan_element),
+    kernel=Element(elements.isnan_element),
 )
 
 
@@ -590,7 +554,7 @@ where = register(
         range_of=lambda node, c, x, y: (min(x[0], y[0]), max(x[1], y[1])),
         chosen=lambda out, c, x, y: (None, Choice(c, True, True), Choice(c, False, True)),
         flat_if=(1, 2),
-        kernel=Element(_where_element),
+        kernel=Element(elements.where_element),
     )
 )
 
@@ -614,7 +578,7 @@ _cast: Op = register(
         linear=True,
         range_of=lambda node, x: x,
         flat_if=(0,),
-        kernel=Element(_cast_element),
+        kernel=Element(elements.cast_element),
     )
 )
 
@@ -646,6 +610,6 @@ stop_gradient = register(
         "Identity",
         batching=pointwise,
         range_of=lambda node, x: x,
-        kernel=Element(_same_element),
+        kernel=Element(elements.same_element),
     )
 )

@@ -50,13 +50,13 @@ def lower_power(b: Any, node: Expr, x: str, y: str) -> str:
 def lower_mod(b: Any, node: Expr, x: str, y: str) -> str:
     """The modulus with the divisor's sign, as NumPy and MXNet have it.
 
-    ONNX's Mod of floats is C's fmod, which is exact and has the dividend's sign.
+    ONNX's Mod of floats is C's fmod, which is exact and has the dividend's sign. Of a remainder of
+    0 the sign is the divisor's too; ONNX Runtime 1.32's Where loses it in the second argument.
     """
     if not node.type.is_float:
         return str(b.add("Mod", x, y))
     zero, rest = b.const(0, node.dtype), b.add("Mod", x, y, fmod=1)
     other_sign = b.add("Xor", b.add("Less", rest, zero), b.add("Less", y, zero))
-    wrong = b.add("And", other_sign, b.add("Not", b.add("Equal", rest, zero)))
-    found = b.add("Where", wrong, b.add("Add", rest, y), rest)
-    of_divisor = b.add("Mul", zero, b.add("Sign", y))  # a remainder of 0 has its sign too
-    return str(b.add("Where", b.add("Equal", rest, zero), of_divisor, found))
+    remains = b.add("Not", b.add("Equal", rest, zero))
+    found = b.add("Where", b.add("And", other_sign, remains), b.add("Add", rest, y), rest)
+    return str(b.add("Where", remains, found, b.add("Mul", zero, b.add("Sign", y))))

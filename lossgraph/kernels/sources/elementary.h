@@ -12,46 +12,49 @@ LG_FN V lg_polynomial(V x, const R *c, int n) {
   return r;
 }
 
-/* e^x = 2^n (1 + r + r^2 p(r)), |r| <= log(2)/2. */
-#define LG_EXP_REDUCED(x) \
+/* x = n log(2) + r, |r| <= log(2)/2, t = n + LG_MAGIC; r is rest + low, where rest is exact. */
+#define LG_REDUCED(x) \
   V t = lg_fma(x, LG_LOG2_E, lg_splat(LG_MAGIC)); \
   V n = t - lg_splat(LG_MAGIC); \
-  V r = lg_fma(n, lg_splat(-LG_LN2_LOW), lg_fma(n, lg_splat(-LG_LN2_HIGH), x))
+  V rest = lg_fma(n, lg_splat(-LG_LN2_HIGH), x), low = n * lg_splat(-LG_LN2_LOW), r = rest + low
+/* e^r - 1 = rest + (low + r^2 p(r)): all roundings but the last are of something small. */
+#define LG_EXP_LESS_1(NAME) (rest + lg_fma(r * r, LG_POLYNOMIAL(r, NAME), low))
 LG_FN V lg_exp(V x) {
   V c = lg_smaller(LG_EXP_MOST, lg_larger(LG_EXP_LEAST, x)); /* a NaN stays */
-  LG_EXP_REDUCED(c);
-  return lg_scale(lg_fma(r * r, LG_POLYNOMIAL(r, LG_EXP), r) + lg_splat(1), t);
+  LG_REDUCED(c);
+  return lg_scale(LG_EXP_LESS_1(LG_EXP) + lg_splat(1), t);
 }
 LG_FN V lg_exp_nonpositive(V x) {
   V c = lg_larger(LG_EXP_LEAST, x);
-  LG_EXP_REDUCED(c);
-  return lg_scale_down(lg_fma(r * r, LG_POLYNOMIAL(r, LG_EXP), r) + lg_splat(1), t);
+  LG_REDUCED(c);
+  return lg_scale_down(LG_EXP_LESS_1(LG_EXP) + lg_splat(1), t);
 }
-/* f e^(high + low), for f > 0 and |low| < 2^-4 */
-LG_FN V lg_exp_times(V f, V high, V low) {
-  V c = lg_smaller(LG_EXP_MOST, lg_larger(LG_EXP_LEAST, high));
-  LG_EXP_REDUCED(c);
-  r += low;
-  V q = lg_fma(r * r, LG_POLYNOMIAL(r, LG_EXP), r);
-  return lg_scale(lg_fma(f, q, f), t);
+/* (f + f_low) e^(high + lower), for |lower| < 2^-4 */
+LG_FN V lg_exp_times(V f, V f_low, V high, V lower) {
+  V c = lg_smaller(LG_EXP_MOST + lg_splat(1), lg_larger(LG_EXP_LEAST, high));
+  LG_REDUCED(c);
+  low += lower;
+  r += lower;
+  return lg_scale(f + lg_fma(f, LG_EXP_LESS_1(LG_EXP), f_low), t);
 }
+/* 2^n, for n = t - LG_MAGIC within the exponents */
+LG_FN V lg_power_of_2(V t) { return (V)(((M)t << LG_DIGITS) + (M)lg_splat(1)); }
 /* 2^n q + (2^n - 1), with q = e^r - 1; half of it first, as 2^128 (2^1024) is none. */
 LG_FN V lg_expm1(V x) {
   V c = lg_smaller(LG_EXP_MOST, lg_larger(lg_splat(-40), x));
-  LG_EXP_REDUCED(c);
-  V q = lg_fma(r * r, LG_POLYNOMIAL(r, LG_EXPM1), r);
-  V half = (V)(((M)t << LG_DIGITS) + (M)lg_splat((R)0.5));
-  V y = lg_fma(half, q, half - lg_splat((R)0.5));
+  LG_REDUCED(c);
+  V half = lg_power_of_2(t - lg_splat(1));
+  V y = lg_fma(half, LG_EXP_LESS_1(LG_EXPM1), half - lg_splat((R)0.5));
   return lg_where(lg_abs(x) < lg_splat((R)0x1p-60), x, y + y);
 }
-/* From e^2|x| - 1, which loses no digits near 0. */
+/* By a polynomial below 5/8; from there on 1 - 2/(e^2|x| + 1). */
 LG_FN V lg_tanh(V x) {
   V a = lg_abs(x), c = lg_smaller(lg_splat(40), a + a);
-  LG_EXP_REDUCED(c);
-  V q = lg_fma(r * r, LG_POLYNOMIAL(r, LG_EXPM1), r);
-  V s = (V)(((M)t << LG_DIGITS) + (M)lg_splat(1));
-  V e = lg_fma(s, q, s - lg_splat(1));
-  return lg_copysign(e / (e + lg_splat(2)), x);
+  LG_REDUCED(c);
+  V e = (LG_EXP_LESS_1(LG_EXP) + lg_splat(1)) * lg_power_of_2(t);
+  V far = lg_splat(1) - lg_splat(2) / (e + lg_splat(1));
+  V s = x * x, near = lg_fma(a * s, LG_POLYNOMIAL(s, LG_TANH), a);
+  return lg_copysign(lg_where(a < lg_splat((R)0.625), near, far), x);
 }
 
 /* log(1+f) + n log(2), f in [sqrt(1/2), sqrt(2)] - 1 */
@@ -80,24 +83,32 @@ LG_FN V lg_log(V x) {
 LG_FN V lg_log1p(V x) {
   V u = x + lg_splat(1);
   M n = ((M)u - lg_isplat(LG_SQRT_HALF)) >> LG_DIGITS;
-  V s = (V)((M)lg_splat(1) - (n << LG_DIGITS));
-  V r = lg_log_core(lg_fma(x, s, s - lg_splat(1)), lg_to_real(n));
-  return lg_where(x == lg_splat(0), x, lg_log_ends(u, r));
+  V s = (V)((M)lg_splat(4) - (n << LG_DIGITS)); /* 4 times that: 2^-128 (2^-1024) is no normal number */
+  const V quarter = lg_splat((R)0.25);
+  V r = lg_log_core(lg_fma(x * quarter, s, s * quarter - lg_splat(1)), lg_to_real(n));
+  return lg_where(lg_abs(x) < lg_splat((R)0x1p-60), x, lg_log_ends(u, r));
 }
 /* For x in [0, 1] or NaN. */
 LG_FN V lg_log1p_unit(V x) { return lg_fma(x * x, LG_POLYNOMIAL(x, LG_LOG1P), x); }
 
+/* 1/(1+t), or t/(1+t) with t = 2^n (1+q) not rounded first; t = e^-|x|. */
 LG_FN V lg_sigmoid(V x) {
-  V t = lg_exp_nonpositive(lg_neg(lg_abs(x)));
-  return lg_where(x < lg_splat(0), t, lg_splat(1)) / (lg_splat(1) + t);
+  V c = lg_larger(LG_EXP_LEAST, lg_neg(lg_abs(x)));
+  LG_REDUCED(c);
+  const V one = lg_splat(1);
+  V q = LG_EXP_LESS_1(LG_EXP), p = q + one, e = lg_scale_down(p, t), d = one + e, w = one / d;
+  q -= (e - (d - one)) * w * p; /* what the sum lost */
+  return lg_where(x < lg_splat(0), lg_scale_down(lg_fma(w, q, w), t), w);
 }
+#if LG_FUSED
 LG_FN V lg_log1p_exp_neg_abs(V x) { return lg_log1p_unit(lg_exp_nonpositive(lg_neg(lg_abs(x)))); }
+#else /* the square is rounded: e^-|x| must bring what its own rounding took */
+LG_FN V lg_log1p_exp_neg_abs(V x) {
+  V c = lg_larger(LG_EXP_LEAST, lg_neg(lg_abs(x)));
+  LG_REDUCED(c);
+  V q = LG_EXP_LESS_1(LG_EXP), p = q + lg_splat(1), e = lg_scale_down(p, t);
+  V lost = e * (q - (p - lg_splat(1))) * (lg_splat(1) - lg_splat((R)0.5) * e);
+  return e + (e * e * LG_POLYNOMIAL(e, LG_LOG1P) + lost);
+}
+#endif
 LG_FN V lg_softplus(V x) { return lg_relu(x) + lg_log1p_exp_neg_abs(x); }
-
-LG_FN V lg_pow(V x, V y) { LG_EACH(pow(x[i], y[i])); }
-LG_FN V lg_sin(V x) { LG_EACH(sin(x[i])); }
-LG_FN V lg_cos(V x) { LG_EACH(cos(x[i])); }
-LG_FN V lg_atan(V x) { LG_EACH(atan(x[i])); }
-LG_FN V lg_sinh(V x) { LG_EACH(sinh(x[i])); }
-LG_FN V lg_cosh(V x) { LG_EACH(cosh(x[i])); }
-LG_FN V lg_asinh(V x) { LG_EACH(asinh(x[i])); }

@@ -2,6 +2,7 @@
 #ifndef LG_GENERATED_H
 #define LG_GENERATED_H
 #include "vector.h"
+#include "tiles.h"
 #include <stdlib.h>
 
 static inline int64_t lg_quotient(int64_t a, int64_t b) { return b ? a / b : 0; }

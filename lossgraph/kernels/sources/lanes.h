@@ -11,7 +11,6 @@ enum { LG_LANES = LG_BYTES / 8 };
 typedef R V __attribute__((vector_size(LG_BYTES)));
 typedef LG_INTEGER M __attribute__((vector_size(LG_BYTES)));
 typedef V LG_UNALIGNED __attribute__((aligned(1), may_alias));
-typedef M LG_IUNALIGNED __attribute__((aligned(1), may_alias));
 
 #define LG_SIGN lg_isplat(LG_BITS == 32 ? INT32_MIN : INT64_MIN)
 #define LG_MAGIC (LG_BITS == 32 ? (R)0x1.8p23 : (R)0x1.8p52) /* x + this: the integer next to x in the low bits */
@@ -53,18 +52,17 @@ LG_FN M lg_iwhere(M m, M a, M b) { return (a & m) | (b & ~m); }
 #endif
 
 #if LG_BYTES != 64
-/* x 2^n, with n = t - LG_MAGIC in exp's range and x > 0: in two steps, so that only the second rounds. */
+/* x 2^n, with n = t - LG_MAGIC in exp's range: in two steps, of which only the second rounds. */
 LG_FN V lg_scale(V x, V t) {
   const int64_t far = LG_BITS == 32 ? 128 : 1024;
   M shift = ((t < lg_splat(LG_MAGIC)) & lg_isplat(far << LG_DIGITS)) - lg_isplat((far / 2) << LG_DIGITS);
-  V near = (V)((M)x + ((M)t << LG_DIGITS) + shift);
-  return near * (V)((M)lg_splat(1) - shift);
+  M one = (M)lg_splat(1);
+  return x * (V)(((M)t << LG_DIGITS) + (one + shift)) * (V)(one - shift);
 }
 /* The same for n <= 0. */
 LG_FN V lg_scale_down(V x, V t) {
-  const int64_t up = LG_BITS == 32 ? 64 : 512;
-  V near = (V)((M)x + (((M)t + lg_isplat(up)) << LG_DIGITS));
-  return near * lg_splat(LG_BITS == 32 ? (R)0x1p-64 : (R)0x1p-512);
+  const V up = lg_splat(LG_BITS == 32 ? (R)0x1p64 : (R)0x1p512);
+  return x * (V)(((M)t << LG_DIGITS) + (M)up) * (lg_splat(1) / up);
 }
 /* Across lanes, by halves. */
 #define LG_ACROSS(call) for (int h = LG_LANES / 2; h; h /= 2) for (int i = 0; i < h; i++) { R a = s[i], b = s[i + h]; s[i] = call; }
@@ -82,6 +80,26 @@ LG_FN double lg_dsum(V x) { return lg_sum_64(lg_low_half(x) + lg_high_half(x)); 
 #else
 LG_FN double lg_dsum(V x) { return lg_sum(x); }
 #endif
+
+/* x, of which the compiler knows nothing: it does not contract a product that stands apart. */
+LG_FN V lg_opaque(V x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#endif
+  return x;
+}
+/* a b - product, exactly, with product = a b rounded and opaque */
+LG_FN V lg_product_error(V a, V b, V product) {
+#if LG_FUSED
+  return lg_fma(a, b, -product);
+#else
+  const M upper = lg_isplat(-(INT64_C(1) << (LG_BITS == 32 ? 12 : 27)));
+  V ah = (V)((M)a & upper), al = a - ah, bh = (V)((M)b & upper), bl = b - bh;
+  return ((ah * bh - product) + ah * bl + al * bh) + al * bl;
+#endif
+}
 
 LG_FN V lg_to_real(M x) { return __builtin_convertvector(x, V); }
 LG_FN M lg_to_int(V x) {

@@ -2,6 +2,8 @@
 
    Included after the kernels, the table `lg_kernels` of LG_KERNELS of them, and LG_DOMAIN. */
 #include "kernel.h"
+#include "levels.h"
+#ifndef LG_LEVEL
 #include "ort.h"
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +127,7 @@ static OrtStatus *LG_CALLED lg_op_compute(void *node, OrtKernelContext *context)
 
 static const OrtCustomOp lg_operators[LG_KERNELS];
 
-static const LgKernel *lg_kernel_of(const OrtCustomOp *op) { return lg_kernels[op - lg_operators]; }
+static const LgKernel *lg_kernel_of(const OrtCustomOp *op) { return lg_table()[op - lg_operators]; }
 
 static OrtStatus *LG_CALLED lg_op_create(const OrtCustomOp *op, const OrtApi *api,
                                          const OrtKernelInfo *info, void **node) {
@@ -241,16 +243,19 @@ LG_EXPORT OrtStatus *LG_CALLED RegisterCustomOps(OrtSessionOptions *options,
 
 LG_EXPORT size_t lg_count(void) { return LG_KERNELS; }
 
-LG_EXPORT const LgKernel *lg_kernel(size_t i) { return i < LG_KERNELS ? lg_kernels[i] : 0; }
+LG_EXPORT const LgKernel *lg_kernel(size_t i) { return i < LG_KERNELS ? lg_table()[i] : 0; }
+
+/* The level of x86-64 whose kernels are called; 0 in a library that has no choice. */
+LG_EXPORT int lg_level(void) { return lg_level_here(); }
 
 /* Dims stand one after the other. Stage 0 writes out_dims only, stage 1 computes the outputs too;
    returns 0, or what is wrong. */
 LG_EXPORT const char *lg_run(size_t kernel, const void *const *in, const int64_t *in_dims,
                              void *const *out, int64_t *out_dims, int stage) {
   LgCall call;
-  call.kernel = lg_kernel(kernel);
+  if (kernel >= LG_KERNELS) return "lossgraph: there is no kernel of this number";
+  call.kernel = lg_table()[kernel];
   call.shared_size = 0;
-  if (!call.kernel) return "lossgraph: there is no kernel of this number";
   for (int i = 0; i < call.kernel->inputs; i++) {
     size_t rank = (size_t)call.kernel->input_rank[i];
     call.in[i] = stage ? in[i] : 0;
@@ -267,3 +272,5 @@ LG_EXPORT const char *lg_run(size_t kernel, const void *const *in, const int64_t
   }
   return stage ? lg_compute(&call, lg_in_order, 0) : 0;
 }
+
+#endif

@@ -24,6 +24,11 @@
 #else
 #define LG_BYTES 16
 #endif
+#if defined(__FMA__) || defined(__aarch64__)
+#define LG_FUSED 1
+#else
+#define LG_FUSED 0
+#endif
 
 #define LG_FN static inline __attribute__((always_inline, unused))
 #pragma push_macro("LG_BITS")

@@ -4,4 +4,7 @@
 #include "shifted.h"
 #include "arithmetic.h"
 #include "elementary.h"
-#include "special.h"
+#include "power.h"
+#include "circular.h"
+#include "error_function.h"
+#include "gamma.h"

@@ -3,8 +3,9 @@
 ``STABILIZE`` runs before differentiation and turns what overflows into the limit; ``SIMPLIFY`` and
 ``NARROW`` run after it and may do so where fewer operations overflow less. No rule loses an input
 of NaN (x*0 = 0 and x/x = 1 are no rules). ``NONEMPTY`` adds to ``NARROW`` what holds where arrays
-have elements, and ``FUSING`` is for kernels. Every law is tested by value and by gradient on both sides, on ordinary numbers, and
-by value on special ones, where the exceptions are listed with the test.
+have elements, ``FUSING`` is for kernels. Every law is tested by value and by gradient on both
+sides, on ordinary numbers, and by value on special ones, where the exceptions are listed with the
+test.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rules for kernels: what costs nothing once several results share a loop.
 
-An engine runs a softmax beside a log-softmax as two operators over memory; in a kernel both are made
-of the same exponentials, which the exponential of a log-softmax would compute once more.
+An engine runs a softmax beside a log-softmax as two operators over memory; in a kernel both are
+made of the same exponentials, which the exponential of a log-softmax would compute once more.
 """
 
 from __future__ import annotations

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from ...ir import ops
 from ...ir.dims import product
-from ...ir.expr import const, scalar_value
+from ...ir.expr import const, scalar_value, variable
 from ...ir.types import tensor_type
 from ..rewrite import Rule, RuleSet
 from .canonical import CANONICAL, OUTWARD, fold_constants
-from .conditions import both_numbers, broadcasts_to, one_index, spread_along
-from .examples import BOOL, INDEX, ROW
+from .conditions import (
+    both_numbers,
+    broadcasts_to,
+    one_index,
+    spread_along,
+)
+from .examples import BOOL, INDEX, MINUS, ROW
+from .sigmoids import difference_as_tanh, difference_of_sigmoids
 
 SIMPLIFY = RuleSet(
     "simplify",
@@ -108,6 +115,18 @@ SIMPLIFY = RuleSet(
                 "axes": (1,),
             },
         ),
+        # a second derivative of sigmoid, softplus or tanh, whose digits cancel near 0
+        Rule(
+            "a sigmoid(-x) - a sigmoid(x) = -a tanh(x/2)",
+            lambda o, a, b, c, d: a * b - c * d,
+            lambda o, a, b, c, d: difference_as_tanh(a, b, c, d),
+            difference_of_sigmoids,
+            {
+                "b": ops.sigmoid(MINUS),
+                "c": ops.sigmoid(MINUS.args[0]),
+                "d": variable("a", MINUS.type),
+            },
+        ),
         # softplus as relu and a tail, which softplus(-x) shares, and which is added last
         Rule(
             "softplus(-x) = relu(-x) + tail(x)",
@@ -139,6 +158,12 @@ SIMPLIFY = RuleSet(
             "xlog1py(x, y) = masked(x, log1p(y))",
             lambda o, x, y: o.xlog1py(x, y),
             lambda o, x, y: o.masked_mul(x, o.log1p(y)),
+        ),
+        Rule(
+            "masked(x, log(y)) z = masked(x z, log(y))",
+            lambda o, x, y, z: o.masked_mul(x, o.log(y)) * z,
+            lambda o, x, y, z: o.masked_mul(x * z, o.log(y)),
+            lambda x, y, z: scalar_value(z) is None,
         ),
         # relu(x) - y*x, where both are infinite
         Rule(
