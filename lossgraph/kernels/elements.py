@@ -17,7 +17,7 @@ from ..ir.expr import Array, Expr, is_input, is_literal
 from ..ir.kernel_forms import Element, Elementwise, Reduction, Result
 from .index import ZERO, Clamped, Index, Indices, Lookup, bounds, index_of, is_line, reshaped
 from .recurrence import Recurrence
-from .values import Buffer, Input, Kind, Load, Source, Table, Value
+from .values import Buffer, Input, Kind, Load, Source, Table, Value, needed
 
 # What costs more than this to compute is kept where a second loop needs it: a number that is
 # written and read again costs about as much as four additions.
@@ -135,7 +135,7 @@ class Elements:
             return made
         if isinstance(form, Element):
             value: Value = form.at(self, node, indices)
-            if value.kind == "real" and _is_gathered(value):
+            if node.op.index_args and value.kind == "real" and _is_gathered(value):
                 self.costly[value.number] = node
             return value
         if isinstance(form, Result):
@@ -294,12 +294,12 @@ class Elements:
         if value.op == "where" and all(map(_is_line, value.args[1:])):
             condition, *ways = value.args
             return self.where(condition, *(self.chosen(way, size, of) for way in ways))
-        index = self.lookup(value)
-        return of(self.clamped(index, size) if value.op == "place" else index)
+        line = _line_of(value)
+        return of(self.lookup(value) if line is None else self.clamped(line, size))
 
     def _extremum(self, function: str, x: Value, y: Value) -> Value:
         """The larger or smaller of two integers, by what is known of them before all."""
-        if x.op == "where" and y.op == "size" and all(map(_is_line, x.args[1:])):
+        if x.op == "where" and _is_line(y) and all(map(_is_line, x.args[1:])):
             condition, *ways = x.args
             return self.where(condition, *(self._extremum(function, way, y) for way in ways))
         for one, other in ((x, y), (y, x)):
@@ -310,6 +310,10 @@ class Elements:
 
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read only where it is inside of an axis."""
+        if len(index.terms) == 1 and index.constant == 0:
+            ((atom, factor),) = index.terms
+            if isinstance(atom, Clamped) and factor == 1 and is_nonnegative(size - atom.size):
+                return index
         return index_of(Clamped(index, size)) if index.terms else index
 
     def is_inside(self, index: Index, size: Dim) -> Value:
@@ -365,24 +369,35 @@ def _is_line(value: Value) -> bool:
     """Whether an integer is a size or a plain index, or one of these by a condition."""
     if value.op == "where":
         return all(map(_is_line, value.args[1:]))
-    return value.op == "size" or (value.op == "place" and is_line(value.detail))
+    index = _line_of(value)
+    return index is not None and is_line(index)
+
+
+def _line_of(value: Value) -> Index | None:
+    """The index that an integer is, if it is a size or a place."""
+    if value.op == "to_int":
+        value = value.args[0]
+    if value.op == "size":
+        return Index((), value.detail)
+    return value.detail if value.op == "place" else None
 
 
 def _is_at_least(x: Value, y: Value) -> bool:
     """Whether one integer is seen to be never below another."""
-    if not (_is_line(x) and _is_line(y)) or "where" in (x.op, y.op):
+    one, other = _line_of(x), _line_of(y)
+    if one is None or other is None or not (is_line(one) and is_line(other)):
         return False
-    return is_nonnegative(_bounds(x)[0] - _bounds(y)[1])
-
-
-def _bounds(value: Value) -> tuple[Dim, Dim]:
-    return bounds(value.detail if value.op == "place" else Index((), value.detail))
+    return is_nonnegative(bounds(one)[0] - bounds(other)[1])
 
 
 def _is_gathered(value: Value) -> bool:
-    detail = value.detail
-    return isinstance(detail, Load) and any(
-        isinstance(atom, Lookup) for index in detail.indices for atom, _ in index.terms
+    """Whether it takes an element from where an integer says."""
+    return any(
+        isinstance(atom, Lookup)
+        for each in needed([value])
+        if isinstance(each.detail, Load)
+        for index in each.detail.indices
+        for atom, _ in index.terms
     )
 
 
