@@ -17,6 +17,7 @@ from ..ir.ops import (
     logical_and,
     matmul,
     one_hot,
+    pick,
     scatter_add,
     size_of,
     transpose,
@@ -55,6 +56,8 @@ def _formula(node: Expr, args: Sequence[Expr]) -> Expr | None:
         return _running_sum(args[0], node.attrs["axis"])
     if node.op is matmul and args[1].op is one_hot.op:
         return _one_hot_product(*args)
+    if node.op is matmul and _turns_rows(args[1]) and args[1].args[0].op is one_hot.op:
+        return _turned_product(args[0], args[1].args[0])
     return None
 
 
@@ -65,12 +68,30 @@ def _with_body(node: Expr, args: Sequence[Expr], change) -> Expr:  # type: ignor
 
 def _one_hot_product(x: Expr, hot: Expr) -> Expr:
     """``x @ one_hot(label)``: the elements of rows of x added up by label, but for what is none."""
-    label, count = expand_dims(hot.args[0], (hot.rank - 2,)), hot.shape[-1]
-    none = const(0, label.dtype)
-    known = logical_and(greater_equal(label, none), less(label, size_of(count)))
-    index = broadcast_to(where(known, label, none), x.shape)
+    known, label = _known(hot)
+    index = broadcast_to(label, x.shape)
     added = where(known, x, const(0, x.dtype))
-    return scatter_add(added, index, x.rank - 1, count, unique_indices=False)
+    return scatter_add(added, index, x.rank - 1, hot.shape[-1], unique_indices=False)
+
+
+def _turned_product(x: Expr, hot: Expr) -> Expr:
+    """``x @ one_hot(label).T``: of each row of x the elements that the labels say."""
+    known, label = _known(hot)
+    index = broadcast_to(label, (*x.shape[:-1], label.shape[-1]))
+    return where(known, pick(x, index, x.rank - 1, unique_indices=False), const(0, x.dtype))
+
+
+def _known(hot: Expr) -> tuple[Expr, Expr]:
+    """Which labels are classes, and labels that all are, as rows of one for every row."""
+    label = expand_dims(hot.args[0], (hot.rank - 2,))
+    none = const(0, label.dtype)
+    known = logical_and(greater_equal(label, none), less(label, size_of(hot.shape[-1])))
+    return known, where(known, label, none)
+
+
+def _turns_rows(node: Expr) -> bool:
+    last = (*range(node.rank - 2), node.rank - 1, node.rank - 2)
+    return node.op is transpose.op and tuple(node.attrs["perm"]) == last
 
 
 # --- running totals -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..ir.dims import Dim, product
 from .index import Clamped, Index, LoopVar, address
-from .loops import Loop, Statement, statements
+from .loops import Loop, Statement, loops_of, statements
 from .values import Buffer, Input, Load, needed
 
 # Rows whose innermost loops are shorter than this go by lanes, one row each: along so short a row
@@ -35,6 +35,8 @@ def variants(sweep: Loop) -> list[Variant]:
     if sweep.is_leaf:
         return [by_rows]
     inner = Variant(frozenset(_picked(sweep, inner=True)), False)
+    if any(loop.sequential and not loop.is_leaf for loop in loops_of([sweep])):
+        return [inner]  # arrays over steps of as many samples as there are lanes fill caches
     known = [(size, most) for size, most in narrow_if(sweep) if isinstance(size, int)]
     if any(size > most for size, most in known):
         return [inner]
