@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, LossgraphError, LoweringError
-from . import attach, bench, check, compare, export, inspect, listing, plot, run, serve, show
+from . import (
+    attach,
+    bench,
+    cache,
+    check,
+    compare,
+    doctor,
+    export,
+    inspect,
+    listing,
+    plot,
+    run,
+    serve,
+    show,
+)
 
 _WRONG_USE = (InputError, LoweringError)
 
@@ -60,6 +74,8 @@ def _main(
     pass
 
 
-_COMMANDS = (listing, show, plot, export, attach, inspect, run, check, compare, bench, serve)
+_COMMANDS = (
+    listing, show, plot, export, attach, inspect, run, check, compare, bench, serve, doctor, cache,
+)  # fmt: skip
 for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

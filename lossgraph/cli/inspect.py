@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Json
-from .output import print_json, print_table
+from .output import byte_size, print_json, print_table
 
 if TYPE_CHECKING:
     from ..models.summary import DataFile, ModelSummary
@@ -20,7 +20,6 @@ EXAMPLE = "Example: lossgraph inspect exported/ce/training.onnx"
 
 _MOST_OPTIONAL = 8  # of inputs with defaults, which in old models are all weights
 _MOST_LETTERS = 200  # of what other tools write into a model
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def command(
@@ -67,13 +66,13 @@ def _sections(found: ModelSummary) -> dict[str, dict[str, str]]:
         "parameters": {
             "tensors": str(parameters.tensors),
             "elements": f"{parameters.elements:,}",
-            "size": _size(parameters.bytes),
+            "size": byte_size(parameters.bytes),
             **{f"of {dtype}": f"{count:,}" for dtype, count in parameters.dtypes.items()},
         },
         "files": {
-            Path(found.file).name: _size(found.file_size),
+            Path(found.file).name: byte_size(found.file_size),
             **{file.location: _data(file) for file in found.data_files},
-            **({"together": _size(found.total_size)} if found.data_files else {}),
+            **({"together": byte_size(found.total_size)} if found.data_files else {}),
         },
         "lossgraph": {key: _said(value) for key, value in found.lossgraph.items()},
         "attached": {str(number): _said(value) for number, value in attached.items()},
@@ -93,7 +92,7 @@ def _counts(operators: Mapping[str, int]) -> dict[str, str]:
 
 
 def _data(file: DataFile) -> str:
-    return file.problem if file.size is None else _size(file.size)
+    return file.problem if file.size is None else byte_size(file.size)
 
 
 def _said(value: Any) -> str:
@@ -109,11 +108,3 @@ def _printable(text: str) -> str:
     """A text of others on one line of bounded length, which no terminal takes for commands."""
     plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     return plain if len(plain) <= _MOST_LETTERS else f"{plain[: _MOST_LETTERS - 2]}.."
-
-
-def _size(count: int) -> str:
-    """A number of bytes, as one reads it."""
-    size, power = float(count), 0
-    while size >= 1024 and power < len(_UNITS) - 1:
-        size, power = size / 1024, power + 1
-    return f"{size:.1f} {_UNITS[power]}" if power else f"{count} bytes"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 T = TypeVar("T")
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -31,6 +32,14 @@ def on_terminal() -> bool:
 def print_json(value: Any) -> None:
     """One JSON document; numbers that JSON has not are strings."""
     print(json.dumps(_jsonable(value), indent=2, allow_nan=False))
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes, as one reads it."""
+    size, power = float(count), 0
+    while size >= 1024 and power < len(_UNITS) - 1:
+        size, power = size / 1024, power + 1
+    return f"{size:.1f} {_UNITS[power]}" if power else f"{count} bytes"
 
 
 def note(text: str) -> None:

@@ -23,7 +23,7 @@ from ..kernels.cache import kept, library
 from ..kernels.folders import check_origin
 from ..kernels.kernel import Kernel, kernel_of
 from ..kernels.model import kernel_model
-from ..kernels.targets import SHIPPED, TARGETS
+from ..kernels.targets import target_here
 from ..kernels.toolchain import find_for
 from ..kernels.unit import translation_unit
 from .manifest import MANIFEST, digests_in
@@ -85,11 +85,6 @@ def built(kernels: Sequence[Kernel], targets: Sequence[str]) -> tuple[str, dict[
 
 
 # --- reading ---
-
-
-def target_here() -> str | None:
-    """The target that this machine is, if there is one."""
-    return next((name for name in SHIPPED if TARGETS[name].is_here), None)
 
 
 def fused_beside(model: Path) -> tuple[Path, Path] | None:

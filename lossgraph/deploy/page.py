@@ -12,7 +12,7 @@ from ..catalogue import VALUES, Entry, Example, formula_of
 from ..compiler.outputs import Output
 from ..compiler.program import Program
 from ..ir.types import TensorType
-from ..kernels.targets import suffix
+from ..kernels.prebuilt import library_file
 from ..lowering.opsets import DEFAULT_OPSET
 from .prepared import PreparedLoss
 
@@ -41,11 +41,6 @@ def fused_name(model: str) -> str:
 def library_name(target: str) -> str:
     """Where a folder has the library for a target."""
     return f"{KERNELS}/{target}/{library_file(target)}"
-
-
-def library_file(target: str) -> str:
-    """The name of a library's file, the same for all losses."""
-    return f"lossgraph_kernels{suffix(target)}"
 
 
 def page(

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..errors import InputError
+from ..errors import InputError, LossgraphError
 from ..ir.dims import Dim
 from ..ir.types import TensorType
-from ..kernels.folders import CacheError
 from ..models.declared_types import output_types
 from ..models.model_runner import ModelRunner
+from ..runtime.kernel_build import require_trusted_engine
 from ..runtime.sessions import first_provider
 from .fused import fused_beside
 from .manifest import load_exported
@@ -131,7 +131,11 @@ def _load_fused(name: str, file: Path, providers: Any) -> ServedModel:
     model, remark = load_exported(file), ""
     try:
         found = fused_beside(file)
-    except CacheError as error:
+        if found is not None:
+            require_trusted_engine()
+    except InputError:
+        raise
+    except LossgraphError as error:
         found, remark = None, f"no kernel: {error}"
     if found is None:
         return ServedModel(name, model, providers, remark=remark)

@@ -28,10 +28,10 @@ from ..errors import InputError
 from ..ir.expr import substitute, variable
 from ..ir.ops import reshape
 from ..ir.types import TensorType, shape_names
+from ..kernels.prebuilt import library_file
 from ..kernels.targets import checked_targets
 from ..models.files import write_files
 from ..passes.batch_partition import independent_batch_dim
-from .page import library_file
 from .prepared import PreparedLoss, prepare
 from .protocol import DATATYPES
 

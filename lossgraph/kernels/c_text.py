@@ -10,18 +10,25 @@ from .index import Clamped, Index, Lookup, LoopVar, Quotient
 
 Names = Mapping[str, str]  # of the named sizes
 
+# What the header calls the storage of a dtype.
+STORED = {
+    "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
+    "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
+    "uint16": "u16", "uint8": "u8", "bool": "bool",
+}  # fmt: skip
+
 
 def size_text(dim: Dim, names: Names) -> str:
-    """A size, an int64."""
+    """A size, an int64; in an order of our names, so that those of the user change no kernel."""
     if isinstance(dim, int):
         return f"INT64_C({dim})" if abs(dim) > 2**30 else str(dim)
     terms = []
     for atoms, factor in dim.terms:
-        factors = [_atom_text(atom, names) for atom in atoms]
+        factors = sorted(_atom_text(atom, names) for atom in atoms)
         if factor != 1 or not factors:
             factors.insert(0, str(factor))
         terms.append(" * ".join(factors))
-    text = " + ".join(terms)
+    text = " + ".join(sorted(terms))
     return text if len(terms) == 1 else f"({text})"
 
 

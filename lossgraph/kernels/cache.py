@@ -32,12 +32,11 @@ from .toolchain import (
     BUILD_PREFIX,
     SOURCES,
     BuildError,
+    NoCompilerError,
     Toolchain,
-    ToolchainError,
     build,
     compile_flags,
     settle,
-    why_none,
 )
 
 MOST_BYTES = 256 << 20
@@ -102,7 +101,7 @@ def library(text: str, toolchain: Toolchain | None, target: str = NATIVE) -> Pat
     Raises:
         BuildError: with what the compiler says.
         CacheError: if others could write to the folder, or there is nowhere to build.
-        ToolchainError: if there is no compiler and no library.
+        NoCompilerError: if there is no compiler and no library.
     """
     if toolchain is None:
         return _built_before(text, target)
@@ -121,7 +120,7 @@ def _built_before(text: str, target: str) -> Path:
             found = _find(path.name, folder)
             if found is not None:
                 return found
-    raise ToolchainError(why_none())
+    raise NoCompilerError
 
 
 def library_name(text: str, toolchain: Toolchain, target: str = NATIVE) -> str:

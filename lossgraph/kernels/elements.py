@@ -98,6 +98,9 @@ class Elements:
 
     def at(self, node: Expr, indices: Indices) -> Value:
         """The element of a node at indices, one for each axis."""
+        indices = tuple(
+            ZERO if dim == 1 else index for index, dim in zip(indices, node.shape, strict=True)
+        )
         inside = self._inside.get(node)
         step = None if inside is None else self._steps[inside]
         if node in self.buffers:
@@ -309,12 +312,15 @@ class Elements:
         return self.where(larger, *((x, y) if function == "max" else (y, x)))
 
     def clamped(self, index: Index, size: Dim) -> Index:
-        """An index that is read only where it is inside of an axis."""
-        if len(index.terms) == 1 and index.constant == 0:
+        """An index that is read whether it is inside of an axis or not."""
+        first, last = index.constant, size - 1 - index.constant
+        if not index.terms and is_nonnegative(first) and is_nonnegative(last):
+            return index
+        if len(index.terms) == 1 and first == 0:
             ((atom, factor),) = index.terms
             if isinstance(atom, Clamped) and factor == 1 and is_nonnegative(size - atom.size):
                 return index
-        return index_of(Clamped(index, size)) if index.terms else index
+        return index_of(Clamped(index, size))
 
     def is_inside(self, index: Index, size: Dim) -> Value:
         """Whether an index is one of an axis."""

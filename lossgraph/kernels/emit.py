@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
-from .c_text import Names, index_text, number_text, size_text
-from .index import ZERO, Clamped, Index, Lookup, LoopVar, address, index_of
+from .c_text import STORED, Names, index_text, number_text, size_text
+from .index import ZERO, Clamped, Index, Lookup, LoopVar, address, clamped_sizes, index_of
 from .loops import Loop, Statement, loops_of, statements
 from .storage import Place, Storages
 from .values import Buffer, Input, Load, Value, needed
@@ -21,13 +21,10 @@ from .vectorize import MOST_OF_A_ROW, RowArray, Variant, row_arrays, stride_of
 
 BLOCK = 4096  # elements that are added in float32 before the sum goes on in float64
 
+_FEW = 128  # numbers that a lane adds before the sum goes on with what that loses
+
 _INFIX = ("+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", "&", "|", "^")
 _START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY", "prod": "1", "log1p": "0"}
-STORED = {
-    "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64",
-    "int32": "i32", "int16": "i16", "int8": "i8", "uint64": "u64", "uint32": "u32",
-    "uint16": "u16", "uint8": "u8", "bool": "bool",
-}  # fmt: skip
 _COMBINED = {
     "sum": "{0} + {1}", "prod": "{0} * {1}", "max": "lg_max({0}, {1})", "min": "lg_min({0}, {1})",
     "log1p": "lg_fma({0}, {1}, {0} + {1})",
@@ -94,7 +91,7 @@ class LoopWriter:
     def sweep(self, loop: Loop) -> None:
         """The outermost loop, over the rows of a chunk; sums go where the call adds them."""
         self._hoist(loop)
-        if self._variant.rows:
+        if self._variant.rows and not self._variant.long:
             self._tiles = self._tiled(loop)
         totals = self._reduced(loop, "first", "last")
         for statement, name in totals.items():
@@ -131,9 +128,34 @@ class LoopWriter:
     def _one_by_one(
         self, loop: Loop, totals: Mapping[Statement, str], first: str, last: str
     ) -> None:
+        sums = [s for s in totals if s.store.how == "sum"]
+        if self._variant.long and self._lanes is not None and loop.is_leaf and sums:
+            self._in_blocks(loop, totals, sums, last)
+            return
         name = self._variables[loop.var] = self._name("i")
         with self._block(f"for (int64_t {name} = {first}; {name} < {last}; {name}++) {{"):
             self._body(loop, totals)
+
+    def _in_blocks(
+        self, loop: Loop, totals: Mapping[Statement, str], sums: Sequence[Statement], last: str
+    ) -> None:
+        """Sums in lanes, block by block: what adding a block's to the total loses is kept too."""
+        outer, end = self._name("b"), self._name("e")
+        inside = {s: f"{name}_b" if s in sums else name for s, name in totals.items()}
+        for statement in sums:
+            self._line(f"V {totals[statement]}_lost = lg_splat(0);")
+        with self._block(f"for (int64_t {outer} = 0; {outer} < {last}; {outer} += {_FEW}) {{"):
+            self._line(f"const int64_t {end} = lg_least({outer} + {_FEW}, {last});")
+            for statement in sums:
+                self._line(f"V {inside[statement]} = lg_splat(0);")
+            name = self._variables[loop.var] = self._name("i")
+            with self._block(f"for (int64_t {name} = {outer}; {name} < {end}; {name}++) {{"):
+                self._body(loop, inside)
+            for statement in sums:
+                total = totals[statement]
+                self._line(f"lg_add_exactly(&{total}, &{total}_lost, {inside[statement]});")
+        for total in map(totals.__getitem__, sums):
+            self._line(f"{total} = lg_kept({total}, {total}_lost);")
 
     def _over_vectors(
         self, loop: Loop, totals: Mapping[Statement, str], first: str, last: str
@@ -209,7 +231,8 @@ class LoopWriter:
         how = statement.store.how
         if how != "sum" or not loop.is_leaf or statement.value.op != "log1p_unit":
             return how
-        short = self._lanes is not None if self._variant.rows else loop.var in self._variant.vectors
+        rows = self._variant.rows and not self._variant.long
+        short = self._lanes is not None if rows else loop.var in self._variant.vectors
         return "log1p" if short else how
 
     def _vector(self, loop: Loop, totals: Mapping[Statement, str], place: str, count: str) -> None:
@@ -243,13 +266,6 @@ class LoopWriter:
         if array not in self._tiles or self._lanes is None or self._varies(place):
             return None
         return f"tile_{array} + ({self._text(self._in_row(place))}) * LG_LANES"
-
-    def _gathered_of_tile(self, array: str, place: Index) -> str:
-        """An element of each lane's row, which the lanes choose."""
-        row = self._in_row(place)
-        lanes = self._lane_numbers(row, f"lg_isplat({self._text(row)})")
-        index = f"({lanes}) * lg_isplat(LG_LANES) + lg_iota()"
-        return f"lg_gather_{self._context.real}(tile_{array}, {index}, {self._active()})"
 
     def _in_row(self, place: Index) -> Index:
         assert self._lanes is not None
@@ -561,49 +577,51 @@ class LoopWriter:
         if isinstance(source, Buffer):
             return self._load_buffer(source, load)
         array = f"in{source.number}" if isinstance(source, Input) else f"table{source.number}"
-        stored = STORED[source.dtype]
         place = address(load.indices, load.shape)
-        return self._read(value.kind == "real", array, stored, place)
+        return self._read(
+            value.kind == "real", array, STORED[source.dtype], place, clamped_sizes(load.indices)
+        )
 
     def _load_buffer(self, buffer: Buffer, load: Load) -> str:
         storage = self._context.storages[buffer]
         if storage.place is Place.NUMBER:
             return f"lg_splat((R)k->numbers[{self._context.numbers[buffer]}])"
         place = storage.address(buffer, load.indices)
-        memory = self._context.scratch[buffer]
-        if self._by_lanes(buffer):
-            if self._varies(place):
-                start, index = self._lane_places(buffer, place)
-                return f"lg_gather_{self._context.real}({start}, {index}, {self._active()})"
-            return f"lg_load_{self._context.real}({memory} + ({self._text(place)}) * LG_LANES)"
-        return self._read(True, memory, self._context.real, place)
+        memory, least = self._context.scratch[buffer], clamped_sizes(load.indices)
+        if not self._by_lanes(buffer):
+            return self._read(True, memory, self._context.real, place, least)
+        if self._varies(place):
+            return self._gathered_by_lanes(memory, place, least)
+        source = self._there(f"{memory} + ({self._text(place)}) * LG_LANES", least)
+        return f"lg_load_{self._context.real}({source})"
 
-    def _read(self, real: bool, array: str, stored: str, place: Index) -> str:
+    def _read(self, real: bool, array: str, stored: str, place: Index, least: Sequence[Dim]) -> str:
         load = "lg_load" if real else "lg_iload"
         tile = self._in_tile(array, place)
         if tile is not None:
-            return f"lg_load_{self._context.real}({tile})"
-        source = f"{array} + {self._text(place)}"
+            return f"lg_load_{self._context.real}({self._there(tile, least)})"
         if real and stored == self._context.real and array not in self._tiles:
-            found = self._shifted(array, place)
+            found = self._shifted(array, place, least)
             if found is not None:
                 return found
         if self._varies(place) and array in self._tiles:
-            return self._gathered_of_tile(array, place)
+            return self._gathered_by_lanes(f"tile_{array}", self._in_row(place), least)
+        source = self._there(f"{array} + {self._text(place)}", least)
         if self._varies(place):
             gather = "lg_gather" if real else "lg_igather"
             lanes = self._lane_numbers(place, "lg_isplat(0)")
-            return f"{gather}_{stored}({source}, {lanes}, {self._active()})"
+            return f"{gather}_{stored}({source}, {lanes}, {self._active(least)})"
         stride = stride_of(place, self._lanes.var) if self._lanes else 0
         if self._lanes is None or stride == 0:
             return f"{load}_one_{stored}({source})"
         if stride != 1:
-            return f"{load}_strided_{stored}({source}, {self._size(stride)}, {self._lanes.count})"
+            step = self._size(stride) + "".join(f" * ({self._size(dim)} > 0)" for dim in least)
+            return f"{load}_strided_{stored}({source}, {step}, {self._lanes.count})"
         if self._lanes.whole:
             return f"{load}_{stored}({source})"
         return f"{load}_part_{stored}({source}, {self._lanes.count})"
 
-    def _shifted(self, array: str, place: Index) -> str | None:
+    def _shifted(self, array: str, place: Index, least: Sequence[Dim]) -> str | None:
         """A load along a line that leaves its axis, or runs backwards."""
         lanes = self._lanes
         if lanes is None:
@@ -617,18 +635,36 @@ class LoopWriter:
             return None
         ((atom, factor),) = varying
         rest = Index(tuple(t for t in place.terms if t[0] is not atom), place.constant)
-        if isinstance(atom, LoopVar) and factor == -1:
+        if isinstance(atom, LoopVar) and factor == -1 and not least:
             return f"lg_load_reversed({array} + {self._text(place)}, {lanes.count})"
         if not isinstance(atom, Clamped) or factor != 1 or self._varies(atom.index):
             return None
         if stride_of(atom.index, lanes.var) != 1:
             return None
         start, size = self._text(atom.index), self._size(atom.size)
+        for dim in least:
+            size = f"({self._size(dim)} > 0 ? {size} : 0)"
         return f"lg_load_range({array} + {self._text(rest)}, {start}, {size}, {lanes.count})"
 
-    def _active(self) -> str:
+    def _gathered_by_lanes(self, memory: str, place: Index, least: Sequence[Dim]) -> str:
+        """An element of memory with a vector for each, which the lanes choose."""
+        lanes = self._lane_numbers(place, f"lg_isplat({self._text(place)})")
+        index = f"({lanes}) * lg_isplat(LG_LANES) + lg_iota()"
+        return f"lg_gather_{self._context.real}({memory}, {index}, {self._active(least)})"
+
+    def _there(self, source: str, least: Sequence[Dim]) -> str:
+        """Where elements are read, or a place to read if their axis has none."""
+        for dim in least:
+            source = f"lg_there({self._size(dim)}, {source})"
+        return source
+
+    def _active(self, least: Sequence[Dim] = ()) -> str:
+        """The lanes that count."""
         assert self._lanes is not None
-        return f"lg_iota() < lg_isplat({self._lanes.count})"
+        mask = f"lg_iota() < lg_isplat({self._lanes.count})"
+        for dim in least:
+            mask = f"({mask}) & -lg_isplat({self._size(dim)} > 0)"
+        return mask
 
     # --- text ---
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..ir.dims import Dim, floordiv, is_nonnegative, product
+from ..ir.dims import Dim, floordiv, is_nonnegative, is_positive, product
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,19 @@ def _variables(atom: Atom) -> frozenset[LoopVar]:
         found: frozenset[LoopVar] = atom.value.variables
         return found
     return atom.index.variables
+
+
+def clamped_sizes(indices: Sequence[Index]) -> list[Dim]:
+    """The lengths that may be zero of axes that are read whatever an index is."""
+    found: dict[Dim, None] = {}
+    stack = list(indices)
+    while stack:
+        for atom, _ in stack.pop().terms:
+            if isinstance(atom, Clamped):
+                found.setdefault(atom.size)
+            if not isinstance(atom, (LoopVar, Lookup)):
+                stack.append(atom.index)
+    return [dim for dim in found if not is_positive(dim)]
 
 
 def strides(shape: Sequence[Dim]) -> list[Dim]:

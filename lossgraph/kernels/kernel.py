@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ..compiler.program import Program
-from ..ir.expr import Expr, registered, toposort
+from ..ir.dims import Dim, Size, names, substitute
+from ..ir.expr import Expr, registered, rename_sizes, toposort
 from ..ir.kernel_forms import Elementwise
+from ..ir.types import Constraint
 from ..passes.costs import Target
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
@@ -43,9 +45,15 @@ class Kernel:
         outputs: the outputs by name, likewise, checks among them.
     """
 
-    def __init__(self, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Expr],
+        outputs: Mapping[str, Expr],
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
+        self._constraints = constraints
         roots = prepared(self.inputs, rewrite(list(outputs.values()), FUSING))
         self.decomposed = dict(zip(self.outputs, roots, strict=True))
         self._elements = Elements(
@@ -63,6 +71,7 @@ class Kernel:
             self._elements.tables,
             self.bits,
             _COSTS,
+            self._demands(),
         )
 
     @cached_property
@@ -86,10 +95,15 @@ class Kernel:
         blocks = fused(stores.all())
         return fused(stores.all()) if stores.keep_what_is_needed_twice(blocks) else blocks
 
+    def _demands(self) -> list[Constraint]:
+        """Pairs of sizes that are compared when the kernel is called."""
+        nodes = _all_nodes(self.outputs.values())
+        inside = (pair for node in nodes for pair in sorted(node.constraints, key=str))
+        return list(dict.fromkeys((*self._constraints, *inside)))
+
     def _real_dtypes(self) -> set[str]:
-        nodes = toposort(self.decomposed.values())
-        inner = toposort(o for n in nodes if n.op.has_body for o in n.attrs["body"].outputs)
-        found = {n.dtype for n in (*nodes, *inner) if not n.op.has_body and n.type.is_float}
+        nodes = _all_nodes(self.decomposed.values())
+        found = {n.dtype for n in nodes if not n.op.has_body and n.type.is_float}
         if "float64" in found and len(found) > 1:
             raise KernelUnsupportedError("kernels compute in float32 or in float64, not in both")
         return found
@@ -108,18 +122,49 @@ def kernel_of(program: Program, *, checks: bool = False) -> Kernel:
     outputs = dict(program.outputs)
     if checks:
         outputs |= program.label_check(Target("cpu", nonempty=False))
-    inputs, exprs = _with_one_name_a_size(program, list(outputs.values()))
-    return Kernel(inputs, dict(zip(outputs, exprs, strict=True)))
+    inputs, exprs, constraints = _with_derived_sizes(program, list(outputs.values()))
+    return Kernel(inputs, dict(zip(outputs, exprs, strict=True)), constraints)
 
 
-def _with_one_name_a_size(
+def _with_derived_sizes(
     program: Program, outputs: Sequence[Expr]
-) -> tuple[list[Expr], list[Expr]]:
-    """Inputs and outputs with sizes that must be equal under one name."""
-    return list(program.inputs), list(outputs)
+) -> tuple[list[Expr], list[Expr], list[Constraint]]:
+    """Inputs, outputs and constraints without names of sizes that others must be equal to.
+
+    Loops over equal sizes fuse if they are seen to be equal.
+    """
+    inputs, exprs, left = list(program.inputs), list(outputs), list(program.constraints)
+    for _ in range(len(left)):
+        known = {dim.name for node in inputs for dim in node.shape if isinstance(dim, Size)}
+        found = next((each for pair in left if (each := _derivation(pair, known))), None)
+        if found is None:
+            break
+        done = rename_sizes([*inputs, *exprs], found)
+        inputs, exprs = done[: len(inputs)], done[len(inputs) :]
+        left = [(substitute(a, found), substitute(b, found)) for a, b in left]
+        left = [(a, b) for a, b in left if a != b]
+    return inputs, exprs, left
+
+
+def _derivation(pair: Constraint, known: Collection[str | None]) -> dict[str, Dim] | None:
+    """What a name stands for, if a constraint says it in other names of sizes."""
+    for one, other in (pair, pair[::-1]):
+        name = one.name if isinstance(one, Size) else None
+        if name is not None and name not in names(other) and names(other) <= set(known):
+            return {name: other}
+    return None
+
+
+def _all_nodes(roots: Iterable[Expr]) -> Iterator[Expr]:
+    """Nodes and those of bodies."""
+    for node in toposort(roots):
+        yield node
+        if node.op.has_body:
+            yield from _all_nodes(node.attrs["body"].outputs)
 
 
 def _check_interface(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:
+    """Refuse what the operator has no room for, and sizes that no input has as a length."""
     for what, nodes in (("inputs", inputs), ("outputs", outputs.values())):
         if len(nodes) > _MOST:
             raise KernelUnsupportedError(
@@ -127,3 +172,18 @@ def _check_interface(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Non
             )
         if any(node.rank > _RANK for node in nodes):
             raise KernelUnsupportedError(f"kernels take arrays of at most {_RANK} axes")
+    known = {dim.name for node in inputs for dim in node.shape if isinstance(dim, Size)}
+    for node in _all_nodes(outputs.values()):
+        shape = () if node.op.has_body else node.shape
+        for value in (shape, *node.attrs.values()):
+            unknown = _size_names(value) - known
+            if unknown:
+                raise KernelUnsupportedError(
+                    f"kernels know a size by the length of an input, and none has {min(unknown)!r}"
+                )
+
+
+def _size_names(value: object) -> frozenset[str]:
+    if isinstance(value, tuple):
+        return frozenset[str]().union(*map(_size_names, value))
+    return names(value) if isinstance(value, Size) else frozenset()

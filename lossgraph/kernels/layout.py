@@ -13,9 +13,9 @@ import numpy as np
 from ..ir.dims import Dim, Size, names, product
 from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
-from .c_text import size_text
+from .c_text import STORED, size_text
 from .elements import KernelUnsupportedError
-from .emit import STORED, Context, LoopWriter
+from .emit import Context, LoopWriter
 from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
 from .storage import Place, storage_of
@@ -33,6 +33,7 @@ _ON_THE_STACK = 2048  # numbers of scratch memory that a chunk takes without ask
 # Work of a chunk, in vectors' operations of about 0.06 ns: 25 us, some twenty times what handing
 # it to a thread costs.
 _WORK_OF_A_CHUNK = 400_000
+_LEAST_COLUMNS = 64  # neighbours in memory that a chunk has at least: lines of cache are shared
 
 
 class Layout:
@@ -128,10 +129,11 @@ class Layout:
         lines = [*self._size_lines(), "switch (k->sweep) {"]
         for i, sweep in enumerate(self._sweeps):
             work = " + ".join(self._work(sweep)) or "1"
+            least = _LEAST_COLUMNS if variants(sweep)[0].long else 1
             lines += [
                 f"case {i}: {{",
                 f"  k->rows = {self._size(sweep.var.size)};",
-                f"  k->step = lg_greatest({_WORK_OF_A_CHUNK} / (1 + {work}), 1);",
+                f"  k->step = lg_greatest({_WORK_OF_A_CHUNK} / (1 + {work}), {least});",
                 "  break;",
                 "}",
             ]

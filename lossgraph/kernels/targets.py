@@ -26,7 +26,7 @@ class Target:
     Attributes:
         system: ``linux``, ``macos`` or ``windows``.
         machine: as the name of the target spells it.
-        triple: what zig calls it, with the oldest glibc that is to load it.
+        triple: what zig calls it, with the oldest glibc or macOS that is to load it.
         processor: the least of which code is made, as zig calls it.
         levels: targets whose code is in its libraries too, by the level of x86-64: the best that
             the processor has is chosen when a library runs.
@@ -53,8 +53,8 @@ _WHOLE = {
     "linux-aarch64": Target("linux", "aarch64", "aarch64-linux-gnu.2.17", "generic"),
     "windows-x86_64": Target("windows", "x86_64", "x86_64-windows-gnu", "x86_64"),
     "windows-arm64": Target("windows", "arm64", "aarch64-windows-gnu", "generic"),
-    "macos-arm64": Target("macos", "arm64", "aarch64-macos", "apple_m1"),
-    "macos-x86_64": Target("macos", "x86_64", "x86_64-macos", "x86_64"),
+    "macos-arm64": Target("macos", "arm64", "aarch64-macos.13.0", "apple_m1"),
+    "macos-x86_64": Target("macos", "x86_64", "x86_64-macos.13.0", "x86_64"),
 }
 
 
@@ -91,6 +91,11 @@ def checked_targets(targets: str | Iterable[str]) -> tuple[str, ...]:
 def here() -> str:
     """The system of this machine: a name as targets have, or what Python calls it."""
     return _HERE.get(sys.platform, sys.platform)
+
+
+def target_here() -> str | None:
+    """The name of ``SHIPPED`` that this machine is, if it is one."""
+    return next((name for name in SHIPPED if TARGETS[name].is_here), None)
 
 
 def suffix(target: str) -> str:

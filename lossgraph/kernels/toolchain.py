@@ -50,6 +50,16 @@ class ToolchainError(LossgraphError):
     """The compiler that was asked for is not there, or does not work."""
 
 
+class NoCompilerError(ToolchainError):
+    """A machine without a compiler: what brings one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and "
+            "`lossgraph doctor` says what was looked for"
+        )
+
+
 class BuildError(LossgraphError):
     """A compiler that does not compile a kernel."""
 
@@ -105,11 +115,6 @@ def find(preferred: str | None = None) -> Toolchain | None:
     return None
 
 
-def why_none() -> str:
-    """Why ``find`` finds no compiler, as a sentence."""
-    return f"there is no C compiler: {'; '.join(found.problem for found in candidates())}"
-
-
 def find_for(targets: Sequence[str]) -> Toolchain:
     """The compiler to use for targets other than this machine: the preferred one of those that can.
 
@@ -117,13 +122,18 @@ def find_for(targets: Sequence[str]) -> Toolchain:
         BuildError: for a target that there is not.
         ToolchainError: if there is none that builds for all of them.
     """
-    wanted = [_target(name) for name in targets]
+    wanted = {name: _target(name) for name in targets}
+    missing = list(wanted)
     for candidate in (*candidates(), _look("ziglang")):
         found = candidate.toolchain
-        if found and all(target_flags(found.family, t) is not None for t in wanted):
+        if found is None:
+            continue
+        others = [n for n, target in wanted.items() if target_flags(found.family, target) is None]
+        if not others:
             return found
+        missing = [name for name in missing if name in others]
     raise ToolchainError(
-        f"no C compiler here builds for {', '.join(targets)}: ziglang's does, "
+        f"no C compiler here builds for {', '.join(missing or targets)}: ziglang's does, "
         "pip install 'lossgraph[kernels]'"
     )
 
@@ -316,6 +326,7 @@ def build(
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
     """
+    compile_flags(toolchain, target)  # a target that there is not is refused before anything else
     with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
         folder = Path(name)
         made = folder / f"kernel{suffix(target)}"

@@ -23,10 +23,12 @@ class Variant:
     Attributes:
         vectors: those variables.
         rows: whether it is the outermost loop, each lane a row.
+        long: whether what a lane goes along may be long, so that its sums need care.
     """
 
     vectors: frozenset[LoopVar]
     rows: bool
+    long: bool = False
 
 
 def variants(sweep: Loop) -> list[Variant]:
@@ -34,6 +36,8 @@ def variants(sweep: Loop) -> list[Variant]:
     by_rows = Variant(frozenset((sweep.var,)), True)
     if sweep.is_leaf:
         return [by_rows]
+    if all(_lies_across(sweep.var, leaf) for leaf in _leaves(sweep)):
+        return [Variant(by_rows.vectors, True, long=True)]
     inner = Variant(frozenset(_picked(sweep, inner=True)), False)
     if any(loop.sequential and not loop.is_leaf for loop in loops_of([sweep])):
         return [inner]  # arrays over steps of as many samples as there are lanes fill caches
@@ -130,6 +134,12 @@ def _leaves(loop: Loop) -> list[Loop]:
     if loop.is_leaf:
         return [loop]
     return [leaf for item in loop.body if isinstance(item, Loop) for leaf in _leaves(item)]
+
+
+def _lies_across(var: LoopVar, leaf: Loop) -> bool:
+    """Whether neighbours in memory are iterations of an outer loop and not of this one."""
+    inside = list(statements([leaf]))
+    return unit_strides(var, inside) > unit_strides(leaf.var, inside)
 
 
 def unit_strides(var: LoopVar, inside: Sequence[Statement]) -> float:

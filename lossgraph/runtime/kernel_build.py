@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import InputError, LossgraphError, ProviderError
-from ..kernels.model import kernel_model
+from ..kernels import cache, toolchain
+from ..kernels.folders import cache_folder
+from ..kernels.model import Fused, fused
+from ..kernels.prebuilt import prebuilt
+from ..kernels.processes import stop_processes
 from ..kernels.trial import trial_unit
-from ..kernels.unit import Unit, translation_unit
+from ..kernels.unit import Unit
 from .background import BACKGROUND
 from .kernel_trial import verdict
 from .sessions import first_provider, make_session
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
 Kernels = Literal["auto"] | bool
 
 _VARIABLE = "LOSSGRAPH_KERNELS"
-_WORDS: dict[str, Kernels] = {"auto": "auto", "": "auto", "1": True, "0": False}
+_WORDS: dict[str, Kernels] = {
+    "auto": "auto", "": "auto", "1": True, "on": True, "0": False, "off": False,
+}  # fmt: skip
+
+BACKGROUND.stops.append(stop_processes)  # of compilers
 
 
 class NoKernelError(LossgraphError):
@@ -43,7 +51,7 @@ class BuiltKernel(NamedTuple):
 
 
 def kernels_setting(kernels: Kernels | None) -> Kernels:
-    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1, 0 or auto.
+    """What was asked for; by default what ``LOSSGRAPH_KERNELS`` says: 1 (on), 0 (off) or auto.
 
     Raises:
         InputError: for anything else.
@@ -59,39 +67,49 @@ def kernels_setting(kernels: Kernels | None) -> Kernels:
 
 
 def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
-    """Generate a program's kernel, find or build its library, and open a session with it.
+    """Generate a program's kernels, find or build their library, and open a session with it.
 
     Raises:
         LossgraphError: if that cannot be, saying why.
     """
-    kernel = kernel_of(program)
-    unit = translation_unit([kernel])
-    library = library_of(unit)
-    trusted = verdict(library.parent, lambda: library_of(trial_unit()))
-    if not trusted.safe:
-        raise NoKernelError(trusted.reason)
-    model = kernel_model(kernel, unit.domain)
-    return BuiltKernel(make_session(model, None, threads, [library]), kernel.name, library)
+    made, library = _library_with(program)
+    require_trusted_engine()
+    names = ", ".join(kernel.name for kernel in made.kernels)
+    return BuiltKernel(make_session(made.model, None, threads, [library]), names, library)
 
 
-def kernel_of(program: Program) -> Any:
-    """The kernel of a program, with the checks of its labels."""
-    from ..kernels import kernel
+def require_trusted_engine() -> None:
+    """Refuse an ONNX Runtime that kernels do not run in; one newer than all known is tried.
 
-    return kernel.kernel_of(program, checks=True)
+    Raises:
+        LossgraphError: saying why.
+    """
+    found = verdict(cache_folder(), lambda: library_of(trial_unit()))
+    if not found.safe:
+        raise NoKernelError(found.reason)
+
+
+def fuse(program: Program, domain: str | None = None) -> Fused:
+    """A program with kernels, and the checks of its labels."""
+    return fused(program, checks=True, domain=domain)
+
+
+def _library_with(program: Program) -> tuple[Fused, Path]:
+    """The kernels of a program, and a library of them: one that was built before, or their own."""
+    made = fuse(program)
+    found = prebuilt(made.kernels[0].name) if len(made.kernels) == 1 else None
+    if found is None:
+        return made, library_of(made.unit)
+    return fuse(program, found.domain), found.library
 
 
 def library_of(unit: Unit) -> Path:
-    """The library of a unit: from the cache, or built by a compiler of the machine."""
-    from ..kernels import cache, toolchain
+    """The library of a unit: from the cache, or built by a compiler of the machine.
 
-    found = toolchain.find()
-    if found is None:
-        raise NoKernelError(
-            "there is no C compiler here: pip install 'lossgraph[kernels]' brings one, and"
-            " `lossgraph doctor` says what was looked for"
-        )
-    return cache.library(unit.text, found)
+    Raises:
+        LossgraphError: if it is not there, and cannot be built.
+    """
+    return cache.library(unit.text, toolchain.find())
 
 
 class KernelRequest:

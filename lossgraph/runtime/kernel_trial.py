@@ -56,7 +56,7 @@ def verdict(folder: Path, library: Callable[[], Path], version: str | None = Non
     version = version or str(onnxruntime().__version__)
     found = kept_verdict(folder, version)
     if found is None:
-        found = _try_in_a_process(version, library())
+        found = try_in_a_process(version, library())
         if found is not None:
             _write(trial_path(folder, version), found)
     return found or Verdict(False, f"no process could be started to try ONNX Runtime {version} in")
@@ -94,7 +94,7 @@ def _numbers(version: str) -> tuple[int, int]:
 # --- the other process ---
 
 
-def _try_in_a_process(version: str, library: Path) -> Verdict | None:
+def try_in_a_process(version: str, library: Path) -> Verdict | None:
     """Try a library in a process that may crash; None if there is no such process."""
     if getattr(sys, "frozen", False) or not sys.executable:
         return None  # starting the executable would start the application once more

@@ -157,7 +157,7 @@ class SessionCache:
         return Target("cpu", elements, nonempty, finite, sums)
 
     def _is_large(self, sizes: Mapping[str, int]) -> bool:
-        return max(self._counts(sizes)) >= _LARGE
+        return max(self._counts(sizes), default=0) >= _LARGE
 
     def _counts(self, sizes: Mapping[str, int]) -> list[int]:
         """The elements of each input."""

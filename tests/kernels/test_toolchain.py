@@ -58,10 +58,12 @@ def test_there_is_none_on_an_empty_path(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert toolchain.find() is None
-    assert toolchain.why_none() == (
-        "there is no C compiler: ziglang is not installed; there is no cc on the PATH; "
-        "there is no gcc on the PATH; there is no clang on the PATH"
-    )
+    assert [found.problem for found in toolchain.candidates()] == [
+        "ziglang is not installed",
+        "there is no cc on the PATH",
+        "there is no gcc on the PATH",
+        "there is no clang on the PATH",
+    ]
     with pytest.raises(ToolchainError, match="there is no gcc on the PATH"):
         toolchain.find("gcc")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
-from lossgraph import gluon, nn, reference
+from lossgraph import gluon, nn, reference, symbolic
 from lossgraph.authoring.functions import as_loss
 from lossgraph.errors import InputError, LossgraphError
 
@@ -106,3 +106,9 @@ def test_gradients_of_means_in_tiles():
         _, grads = loss.value_and_grad(x, *others)
         np.testing.assert_allclose(grads["input"], grads["input"][0, 0])
         assert grads["input"][0, 0] > 0
+
+
+def test_a_program_that_reads_no_input():
+    """How it is lowered is not decided by the sizes of its inputs, of which there are none."""
+    value = symbolic.norm(symbolic.ones((2, 4)), axis=1)
+    np.testing.assert_array_equal(lg.compile(value)(), np.array([2, 2], np.float32))

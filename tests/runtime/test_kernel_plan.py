@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -16,6 +17,7 @@ import lossgraph as lg
 from hand_written import HandWritten, build, needs_cc
 from lossgraph import gluon
 from lossgraph.errors import LossgraphError
+from lossgraph.kernels.model import Fused, kernel_model
 from lossgraph.kernels.unit import translation_unit
 from lossgraph.runtime import kernel_build
 from lossgraph.runtime.background import BACKGROUND
@@ -31,6 +33,12 @@ RNG = np.random.default_rng(0)
 PRED, LABEL = RNG.normal(size=(2, 6, 4)).astype(np.float32)
 
 
+def fuse_by_hand(program):
+    kernel = HandWritten(program)
+    unit = translation_unit([kernel])
+    return Fused((kernel,), unit, kernel_model(kernel, unit.domain))
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     unit = translation_unit([HandWritten(PROGRAM)])
@@ -41,7 +49,7 @@ def library(tmp_path_factory):
 def builds(monkeypatch, library):
     """Kernels are the one by hand; how often one was built, and what is done before."""
     seen = Builds()
-    monkeypatch.setattr(kernel_build, "kernel_of", HandWritten)
+    monkeypatch.setattr(kernel_build, "fuse", fuse_by_hand)
     monkeypatch.setattr(kernel_build, "library_of", lambda unit: seen.build(library))
     yield seen
     seen.go.set()
@@ -331,11 +339,17 @@ import numpy as np
 import lossgraph as lg
 from hand_written import HandWritten
 from lossgraph import gluon
+from lossgraph.kernels.model import Fused, kernel_model
+from lossgraph.kernels.unit import translation_unit
 from lossgraph.runtime import kernel_build
 from lossgraph.runtime.background import BACKGROUND
 types = dict.fromkeys(("pred", "label"), ("float32", ("N", "C")))
 pred, label = np.random.default_rng(0).normal(size=(2, 60, 4000)).astype(np.float32)
-kernel_build.kernel_of = HandWritten
+def fuse_by_hand(program):
+    kernel = HandWritten(program)
+    unit = translation_unit([kernel])
+    return Fused((kernel,), unit, kernel_model(kernel, unit.domain))
+kernel_build.fuse = fuse_by_hand
 kernel_build.library_of = lambda unit: build()
 """
 
@@ -368,6 +382,20 @@ while "being built" not in fns[0].kernel_status:
     time.sleep(0.01)
 """)
     assert said in (["begun", "ended"], [])
+
+
+def test_a_process_stops_the_compiler_at_its_end():
+    begun = time.monotonic()
+    _in_a_process("""
+from lossgraph.kernels.processes import run_process
+def build():
+    print(run_process([sys.executable, "-c", "import time; time.sleep(50)"], None, 60).code)
+    raise OSError
+fn = lg.compile(gluon.L2Loss(), types, kernels="auto")
+fn(pred, label)
+time.sleep(0.3)
+""")
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

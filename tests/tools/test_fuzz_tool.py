@@ -14,8 +14,9 @@ from lossgraph.ir import ops
 from support import load_from
 
 load = functools.partial(load_from, "fuzzer")
-operators, programs, judge = load("operators"), load("programs"), load("judge")
+recipes, programs, judge = load("recipes"), load("programs"), load("judge")
 check, search, mirror = load("check"), load("search"), load("mirror")
+oracles = load("oracles")
 Program, Input, Way = programs.Program, programs.Input, programs.Way
 
 
@@ -27,10 +28,12 @@ def test_random_programs_agree_in_all_ways(seed):
 
 
 def test_every_function_is_called():
-    spelled = set(re.findall(r"\w+", inspect.getsource(operators)))
-    called = spelled | set(operators.by_signature())
-    assert set(symbolic.functions()) - set(operators.LEFT_OUT) <= called
-    assert set(operators.LEFT_OUT) <= {*symbolic.functions(), *vars(symbolic.contrib)}
+    modules = [module for module in vars(recipes).values() if inspect.ismodule(module)]
+    sources = [inspect.getsource(module) for module in (recipes, *modules)]
+    spelled = set(re.findall(r"\w+", "".join(sources)))
+    called = spelled | set(recipes.signatures.by_signature())
+    assert set(symbolic.functions()) - set(recipes.LEFT_OUT) <= called
+    assert set(recipes.LEFT_OUT) <= {*symbolic.functions(), *vars(symbolic.contrib)}
     assert set(vars(symbolic.contrib)) <= spelled
 
 
@@ -44,7 +47,7 @@ def program(*lines, dtype="float64", **arrays):
 
 def test_a_wrong_value_is_found_and_shrunk(monkeypatch):
     monkeypatch.setattr(symbolic, "softmax", lambda data, **_: symbolic.sigmoid(data))
-    few = {kind: operators.RECIPES[kind] for kind in ("tame", "softmax")}
+    few = {kind: recipes.RECIPES[kind] for kind in ("tame", "softmax")}
     monkeypatch.setattr(programs, "RECIPES", few)
     found = next(found for seed in range(30) if (found := search.try_seed(seed)[1]))
     assert "reference value" in found.what
@@ -99,6 +102,29 @@ def test_what_is_said_of_special_numbers():
     lost = np.array([1.0, 2.0])
     assert judge.compare("value", lost, 0, kept, "float64", keeps_nan=False) is None
     assert judge.compare("value", lost, 0, kept, "float64") is not None
+
+
+def test_what_a_narrower_dtype_on_the_way_loses_is_no_fault():
+    small = reflected("F.exp(F.cast(x, 'float32'))", "F.cast(v0, 'float64')", x=[-200.0])
+    assert judge.compare("value", np.array([0.0]), 0, small, "float64") is None
+
+
+@pytest.mark.parametrize(("opset", "beyond"), [(13, True), (15, True), (16, False)])
+def test_what_old_opsets_say_otherwise(opset, beyond):
+    made = program("F.take(x, F.array([0, 0, 1]))", x=[1.0, np.inf])
+    roots = mirror.outputs_of(mirror.traced(made, named=False), made.wrt, False)
+    assert check._is_beyond(opset, roots, mirror.reflect(roots, made)) is beyond
+    finite = program(*made.lines, x=[1.0, 2.0])
+    assert not check._is_beyond(opset, roots, mirror.reflect(roots, finite))
+
+
+def test_indices_are_not_moved():
+    lengths = Input("n", np.array([1, 2], "f"), (2,))
+    made = program("F.softmax(x, length=n, use_length=True)", x=np.ones((2, 3)))
+    made = Program((*made.inputs, lengths), made.lines)
+    near = oracles.beside(made, ["x", "n"])
+    assert np.array_equal(near.arrays["n"], lengths.array)
+    assert not np.array_equal(near.arrays["x"], made.arrays["x"])
 
 
 def test_what_is_unused_is_left_out():

@@ -103,7 +103,9 @@ TITLES = {
     "SoftmaxCrossEntropyLoss": "SoftmaxCE",
     "CosineEmbeddingLoss": "Cosine",
 }
-ROWS = ((64, 10), (256, 1000), (4096, 1000))
+# Common shapes, then narrow rows, where most lanes of a vector along a row are empty, and a
+# vocabulary.
+ROWS = ((64, 10), (256, 1000), (4096, 1000), (100_000, 10), (1_000_000, 3), (128, 50_257))
 
 
 def _rows(name: str, *sizes: Sizes, **inputs: Draw) -> Loss:

@@ -22,6 +22,7 @@ class Lossgraph(Peer):
     title = "lossgraph"
     kind = "itself"
     paths = (str(SOURCES),)
+    kernels = True
 
     def __init__(self, threads: int) -> None:
         import onnxruntime
@@ -51,8 +52,16 @@ class Lossgraph(Peer):
         self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]
     ) -> Callable[[], Any]:
         """What is timed: a call with arrays, whose results are new ones."""
-        run = self._lossgraph.compile(loss, types, grad=grad, threads=self._threads)
+        run = self._compiled(loss, types, grad)
         return lambda: run(*arrays)
+
+    def _compiled(self, loss: Any, types: dict[str, Any], grad: tuple[str, ...]) -> Any:
+        """As it is once the kernel is built, if there can be one."""
+        how = {"grad": grad, "threads": self._threads}
+        try:
+            return self._lossgraph.compile(loss, types, kernels=self.kernels, **how)
+        except self._lossgraph.LossgraphError:
+            return self._lossgraph.compile(loss, types, kernels=False, **how)
 
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         types = {"pred": ("float32", ("N", "T", "C")), "label": ("int64", ("N", "L"))}

@@ -16,6 +16,5 @@ class LossgraphBind(Lossgraph):
     def _call(
         self, loss: Any, types: dict[str, Any], grad: tuple[str, ...], arrays: list[Any]
     ) -> Callable[[], Any]:
-        run = self._lossgraph.compile(loss, types, grad=grad, threads=self._threads)
-        bound: Callable[[], Any] = run.bind(*arrays)
+        bound: Callable[[], Any] = self._compiled(loss, types, grad).bind(*arrays)
         return bound

@@ -76,9 +76,8 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     exact = run(roots, arrays)
     spread = [np.zeros(np.shape(value)) for value in exact]
     for _ in range(RUNS):
-        try:
-            moved = run(roots, arrays, rng)
-        except IndexError:  # a rounding decides what an index is
+        moved = rounded(roots, arrays, rng)
+        if moved is None:
             spread = [np.full(np.shape(value), np.inf) for value in exact]
             break
         for i, (a, b) in enumerate(zip(exact, moved, strict=True)):
@@ -100,6 +99,16 @@ def _clean(roots: Sequence[Expr], arrays: Mapping[str, Array]) -> bool:
         for name, a in arrays.items()
     }
     return bool(run(roots, ordinary, finite=True))
+
+
+def rounded(
+    roots: Sequence[Expr], arrays: Mapping[str, Array], rng: np.random.Generator
+) -> list[Array] | None:
+    """The values with roundings; None where these decide what an index is, and it is none."""
+    try:
+        return list(run(roots, arrays, rng))
+    except IndexError:
+        return None
 
 
 def run(
@@ -165,7 +174,13 @@ def _rounded(node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.
         parts = [np.abs(values[arg]) for arg in node.args if arg.type.is_float]
         sizes = [np.max(part[np.isfinite(part)], initial=0.0) for part in parts]
         noise += eps * max(sizes, default=0.0)
-    return _moved(value, 2 * eps, noise, rng)
+    moved = _moved(value, 2 * eps, noise, rng)
+    if rng.random() < 0.5:
+        return moved
+    lost = noise
+    if node.op in (ops.add, ops.sub):
+        lost = 2 * eps * np.maximum(*(np.abs(values[arg]) for arg in node.args))
+    return np.where(np.abs(value) <= lost, 0.0, moved)  # what decides may be whether it is zero
 
 
 # What has no rounding: results that are one of the arguments, or whole.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lossgraph import reference
 from lossgraph.errors import LossgraphError
 
-from .operators import RECIPES
+from .recipes import RECIPES
 
 FLOAT = ("float32", "float64", "float16")
 # What numbers the float inputs of a program hold: those of one kind, beside ordinary ones, so that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky
 
+from . import by_jax
 from .check import check
 from .judge import Fault
 from .programs import Program, programs
 
 SHRINK = 20.0  # seconds for making the program of a fault smaller
+FORGET = 8  # seeds after which JAX's caches are dropped
 CHUNK = 40  # programs of one seed: a fault ends them
 
 
@@ -32,10 +35,12 @@ class Found:
 
 def search(start: int, step: int, deadline: float) -> Iterator[tuple[int, Found | None]]:
     """Programs run for each seed, and the fault that was found, until a time has come."""
-    number = start
-    while time.monotonic() < deadline:
+    for number in itertools.count(start, step):
+        if time.monotonic() >= deadline:
+            return
         yield try_seed(number, deadline)
-        number += step
+        if number // step % FORGET == 0:
+            by_jax.forget()
 
 
 def try_seed(

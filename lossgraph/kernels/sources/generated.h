@@ -23,6 +23,10 @@ static inline int64_t lg_inside(int64_t i, int64_t size) {
 #define lg_iclamp(i, low, high) \
   lg_iwhere((i) < (low), low, lg_iwhere((i) > (high), high, i))
 
+/* Where to read if an axis is empty whose elements are read, and not used, whatever the index is. */
+static const double lg_nothing[16];
+#define lg_there(size, p) ((size) > 0 ? (p) : (__typeof__(p))lg_nothing)
+
 /* The product of all lanes: a macro, as the width of V is that of the place of use. */
 #define lg_product(x)                                                        \
   ({                                                                         \
@@ -30,6 +34,16 @@ static inline int64_t lg_inside(int64_t i, int64_t size) {
     for (int i_ = 0; i_ < LG_LANES; i_++) product_ *= (double)(x)[i_];       \
     product_;                                                                \
   })
+
+/* A number added to a total in each lane, and to another total what the first one loses of it. */
+#define lg_add_exactly(total, lost, x)                                       \
+  do {                                                                       \
+    const V sum_ = *(total) + (x), part_ = sum_ - *(total);                  \
+    *(lost) += (*(total) - (sum_ - part_)) + ((x) - part_);                  \
+    *(total) = sum_;                                                         \
+  } while (0)
+/* The two totals as one; of infinite ones nothing is lost. */
+#define lg_kept(total, lost) lg_where(lg_isnan(lost), total, (total) + (lost))
 
 /* One element, in every lane. */
 #define lg_load_one_f32(p) lg_splat((R)*(p))

@@ -24,7 +24,7 @@
 #else
 #define LG_BYTES 16
 #endif
-#if defined(__FMA__) || defined(__aarch64__)
+#if LG_BYTES > 16 || defined(__aarch64__)
 #define LG_FUSED 1
 #else
 #define LG_FUSED 0
