@@ -54,11 +54,19 @@ def _formula(node: Expr, args: Sequence[Expr]) -> Expr | None:
         return made
     if isinstance(form, Running):
         return _running_sum(args[0], node.attrs["axis"])
-    if node.op is matmul and args[1].op is one_hot.op:
-        return _one_hot_product(*args)
-    if node.op is matmul and _turns_rows(args[1]) and args[1].args[0].op is one_hot.op:
-        return _turned_product(args[0], args[1].args[0])
+    if is_one_hot_product(node):
+        x, hot = args
+        turned = hot.op is not one_hot.op
+        return _turned_product(x, hot.args[0]) if turned else _one_hot_product(x, hot)
     return None
+
+
+def is_one_hot_product(node: Expr) -> bool:
+    """Whether it is a product with what ``one_hot`` gives, or the transpose of that."""
+    if node.op is not matmul:
+        return False
+    right = node.args[1]
+    return right.op is one_hot.op or (_turns_rows(right) and right.args[0].op is one_hot.op)
 
 
 def _with_body(node: Expr, args: Sequence[Expr], change) -> Expr:  # type: ignore[no-untyped-def]

@@ -160,6 +160,7 @@ def _stays(node: Expr) -> bool:
 
 
 def results_of(node: Expr) -> list[Expr]:
+    """The last states and the stacked outputs of a scan."""
     """The results of an operation with several."""
     return [_ITEM(node, index=i) for i in range(len(node.type.items))]
 

@@ -20,6 +20,7 @@ from lossgraph.kernels.elements import KernelUnsupportedError
 from lossgraph.kernels.kernel import kernel_of
 from lossgraph.kernels.library import Library
 from lossgraph.kernels.loops import loops_of
+from lossgraph.kernels.partition import partition
 from lossgraph.kernels.toolchain import build, find
 from lossgraph.kernels.unit import translation_unit
 from lossgraph.kernels.vectorize import variants
@@ -364,6 +365,29 @@ def test_recorded_ctc(case):
     value, grad = ctc(recorded.inputs["pred"], arrays["label"], **lengths)
     golden_cases.close(value, recorded.out, recorded.dtype)
     golden_cases.close(grad, recorded.grads["pred"], recorded.dtype)
+
+
+def test_ctc_is_one_kernel():
+    """Of no operation that would stay with the engine between."""
+    program = programs()["ctc"]
+    parts = partition(program.inputs, list(program.outputs.values()))
+    assert len(parts.regions) == 1
+    assert parts.regions[0].outputs == tuple(program.outputs.values())
+
+
+def test_a_scan_of_samples_together_stays_with_the_engine():
+    """What is around it becomes kernels all the same."""
+
+    def mixed(F, x, s):
+        outputs, _ = F.contrib.foreach(
+            lambda d, c: (c, c + d * F.sum(c)), F.swapaxes(F.tanh(F.exp(x)), 0, 1), s
+        )
+        return F.log1p(F.exp(F.sin(outputs)))
+
+    program = FunctionLoss(mixed).program(CUBE)
+    parts = partition(program.inputs, list(program.outputs.values()))
+    assert len(parts.regions) == 2
+    assert not any(node.op.has_body for part in parts.regions for node in part.inside)
 
 
 def test_the_mean_of_ctc_is_taken_after_all_samples():
