@@ -180,7 +180,7 @@ def _find(name: str, folder: Path | None) -> Path | None:
     path = folder / name
     try:
         check_library(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     with suppress(OSError):  # a folder that is only read
         os.utime(path)
@@ -205,7 +205,7 @@ def _make(name: str, text: str, toolchain: Toolchain, target: str) -> Path:
 def _loadable() -> Path | None:
     """The cache folder, if it is there and the system loads libraries from it."""
     folder = cache_folder()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which says False of what it may not look at
         return None
     check_folder(folder)
     return folder if is_executable(folder) else None
@@ -254,7 +254,7 @@ def info() -> CacheInfo:
 
 
 def _state(folder: Path) -> str:
-    nearest = next(path for path in (folder, *folder.parents) if path.is_dir())
+    nearest = next(path for path in (folder, *folder.parents) if os.path.isdir(path))
     try:
         check_folder(nearest)
     except CacheError as error:

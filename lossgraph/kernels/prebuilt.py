@@ -35,6 +35,11 @@ def prebuilt(name: str) -> Prebuilt | None:
     return found if name in names else None
 
 
+def installed() -> Prebuilt | None:
+    """The library of the installed wheel, if it is one for this machine and these sources."""
+    return _installed()[0]
+
+
 def library_file(target: str) -> str:
     """The name of the file of a library that was made to be passed on."""
     return f"{PACKAGE}{suffix(target)}"

@@ -326,24 +326,29 @@ def build(
     Raises:
         BuildError: with what the compiler says, or if it does not build for the target.
     """
-    compile_flags(toolchain, target)  # a target that there is not is refused before anything else
-    with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
-        folder = Path(name)
-        made = folder / f"kernel{suffix(target)}"
-        (folder / "kernel.c").write_text(text, encoding="utf-8")
-        for step in _steps(toolchain, target, made.name):
-            command = [*toolchain.command, *step]
-            done = run_process(command, folder, timeout, _environment(folder, scratch))
-            if done.problem:
-                raise BuildError(f"{toolchain} cannot build a kernel: {done.problem}")
-        problem = _unlike_a_library(made)
-        if problem:
-            raise BuildError(f"{toolchain} cannot build a kernel: {problem}")
-        settle(made)
-        made.replace(path)
+    steps = list(_steps(toolchain, target))
+    try:
+        with tempfile.TemporaryDirectory(prefix=BUILD_PREFIX, dir=path.parent) as name:
+            made = Path(name) / f"kernel{suffix(target)}"
+            made.with_suffix(".c").write_text(text, encoding="utf-8")
+            for step in steps:
+                _compile([*toolchain.command, *step], made.parent, timeout, scratch)
+            _check_library(made)
+            settle(made)
+            made.replace(path)
+    except BuildError as error:
+        raise BuildError(f"{toolchain} cannot build a kernel: {error}") from None
+    except OSError as error:
+        raise BuildError(f"no kernel can be built in {path.parent}: {error}") from error
 
 
-def _steps(toolchain: Toolchain, target: str, made: str) -> Iterator[list[str]]:
+def _compile(command: Sequence[str], folder: Path, timeout: float, scratch: Path | None) -> None:
+    problem = run_process(command, folder, timeout, _environment(folder, scratch)).problem
+    if problem:
+        raise BuildError(problem)
+
+
+def _steps(toolchain: Toolchain, target: str) -> Iterator[list[str]]:
     """The arguments of each call of the compiler: an object for each level, then the library."""
     sources = ["-I", str(SOURCES), "kernel.c"]
     objects = []
@@ -354,7 +359,7 @@ def _steps(toolchain: Toolchain, target: str, made: str) -> Iterator[list[str]]:
         yield [*flags, f"-DLG_LEVEL={level}", "-c", "-o", objects[-1], *sources]
     chosen = ["-DLG_LEVELS"] if levels else []
     flags = [*compile_flags(toolchain, target), *chosen]
-    yield [*flags, "-o", made, *sources, *objects, *_libraries(target)]
+    yield [*flags, "-o", f"kernel{suffix(target)}", *sources, *objects, *_libraries(target)]
 
 
 def _is_for_linking(flag: str) -> bool:
@@ -403,14 +408,13 @@ def _environment(folder: Path, scratch: Path | None) -> dict[str, str]:
     return {name: str(place) for name, place in places.items()}
 
 
-def _unlike_a_library(path: Path) -> str:
-    """What is wrong with the file that a compiler was to write: a loader might not survive it."""
-    try:
-        with path.open("rb") as file:
-            first = file.read(4)
-    except OSError:
-        return "it wrote nothing"
-    return "" if first.startswith(_MAGIC) else "what it wrote is no library"
+def _check_library(path: Path) -> None:
+    """Refuse what is no library, which a loader might not survive."""
+    if not path.is_file():
+        raise BuildError("it wrote nothing")
+    with path.open("rb") as file:
+        if not file.read(4).startswith(_MAGIC):
+            raise BuildError("what it wrote is no library")
 
 
 def settle(path: Path) -> None:

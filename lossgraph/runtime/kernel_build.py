@@ -23,7 +23,7 @@ from ..kernels.trial import trial_unit
 from ..kernels.unit import Unit
 from .background import BACKGROUND
 from .kernel_trial import verdict
-from .sessions import first_provider, make_session
+from .sessions import engine_errors, first_provider, make_session
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
@@ -75,7 +75,11 @@ def build_kernel(program: Program, threads: int | None = None) -> BuiltKernel:
     made, library = _library_with(program)
     require_trusted_engine()
     names = ", ".join(kernel.name for kernel in made.kernels)
-    return BuiltKernel(make_session(made.model, None, threads, [library]), names, library)
+    try:
+        session = make_session(made.model, None, threads, [library])
+    except engine_errors() as error:
+        raise NoKernelError(f"ONNX Runtime cannot use {library}: {error}") from error
+    return BuiltKernel(session, names, library)
 
 
 def require_trusted_engine() -> None:

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from ..errors import LossgraphError, ProviderError
 from ..kernels import toolchain
+from ..kernels.prebuilt import installed
 from ..kernels.toolchain import Candidate, NoCompilerError
 from ..kernels.trial import trial_unit
 from .kernel_build import Kernels, kernels_setting, library_of
 from .kernel_trial import is_known, try_in_a_process
 from .sessions import onnxruntime
+
+_OF_THE_WHEEL = (
+    "those of the catalogue's losses are installed; other losses need a C compiler: "
+    "pip install 'lossgraph[kernels]'"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,9 @@ def _try() -> tuple[bool, str, bool]:
     try:
         version = str(onnxruntime().__version__)
         library = library_of(trial_unit())
-    except (NoCompilerError, ProviderError) as error:  # which nobody has to install
+    except NoCompilerError as error:  # which nobody has to install
+        return (True, _OF_THE_WHEEL, False) if installed() else (False, str(error), False)
+    except ProviderError as error:
         return False, str(error), False
     except LossgraphError as error:
         return False, str(error), True

@@ -178,7 +178,7 @@ def _write(path: Path, found: Verdict) -> None:
     """Keep a verdict, whole or not at all; where it cannot be, it is asked for again."""
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial.write_text(json.dumps(asdict(found)), encoding="utf-8")
         partial.replace(path)
     except OSError:

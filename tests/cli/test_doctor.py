@@ -17,6 +17,7 @@ from compilers import COMPILERS, SAYS_GCC, needs_compiler, script
 from lossgraph.cli import doctor
 from lossgraph.errors import ProviderError
 from lossgraph.kernels import cache, toolchain
+from lossgraph.kernels.prebuilt import Prebuilt
 from lossgraph.runtime import kernel_health, sessions
 from lossgraph.runtime.kernel_trial import Verdict
 
@@ -136,6 +137,16 @@ def test_no_compiler_is_one_where_kernels_are_asked_for(
     result = call("doctor")
     assert result.exit_code == 1
     assert "broken: kernels: there is no C compiler here" in result.stderr
+
+
+def test_kernels_that_are_installed_need_no_compiler(
+    no_compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Prebuilt(no_compiler / "library.so", "lossgraph.test")
+    monkeypatch.setattr(kernel_health, "installed", lambda: found)
+    used, reason = kernels()
+    assert used
+    assert reason.startswith("those of the catalogue's losses are installed")
 
 
 @linux
