@@ -20,7 +20,8 @@ from lossgraph import __version__
 from lossgraph.catalogue import Entry, entries, example_types
 from lossgraph.errors import LossgraphError
 from lossgraph.kernels import toolchain
-from lossgraph.kernels.kernel import Kernel, kernel_of
+from lossgraph.kernels.kernel import Kernel
+from lossgraph.kernels.model import cut
 from lossgraph.kernels.prebuilt import INDEX, PACKAGE, index, library_file
 from lossgraph.kernels.targets import SHIPPED, checked_targets, target_here
 from lossgraph.kernels.unit import translation_unit
@@ -53,8 +54,8 @@ def kernels(losses: Iterable[Entry]) -> tuple[list[Kernel], dict[str, str]]:
         for types in _types(example_types(loss)):
             for wrt in ((), entry.predictions):
                 try:
-                    kernel = kernel_of(loss.program(types, grad=wrt), checks=True)
-                    found.setdefault(kernel.name, kernel)
+                    parts = cut(loss.program(types, grad=wrt), checks=True)
+                    found.update((kernel.name, kernel) for kernel in parts.kernels)
                 except LossgraphError as error:
                     refused[entry.name] = str(error)
     return list(found.values()), refused

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runtime.compiled import Compiled
-from ..runtime.kernel_build import Kernels
+from ..runtime.kernel_request import Kernels
 from ..symbolic.arguments import checked
 from ..symbolic.symbol import Symbol
 from .annotations import signature_of

@@ -1,12 +1,12 @@
-"""Fused kernels in exports: a model of one node beside each standard one, libraries for targets.
+"""Fused kernels in exports: models that call them beside standard ones, libraries for targets.
 
 ::
 
     value_fused.onnx, training_fused.onnx     kernels/TARGET/lossgraph_kernels.{so,dll,dylib}
     kernels/README.md
 
-The node's operator is also a function in the model, with the nodes of the standard one: without a
-library an engine runs these. One library has the kernels of all models of the folder.
+The operator of a kernel is also a function in the model, with standard nodes: without a library an
+engine runs these. One library has the kernels of all models of the folder.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from ..compiler.program import Program
 from ..errors import InputError
 from ..kernels.cache import kept, library
 from ..kernels.folders import check_origin
-from ..kernels.kernel import Kernel, kernel_of
-from ..kernels.model import kernel_model
+from ..kernels.kernel import Kernel
+from ..kernels.model import CutProgram, cut
 from ..kernels.targets import target_here
 from ..kernels.toolchain import find_for
 from ..kernels.unit import translation_unit
+from ..passes.costs import PORTABLE
 from .manifest import MANIFEST, digests_in
 from .page import fused_name, library_name
 
@@ -33,7 +34,7 @@ from .page import fused_name, library_name
 def fused_files(
     programs: Mapping[str, Program], models: Mapping[str, onnx.ModelProto], targets: Sequence[str]
 ) -> dict[str, bytes]:
-    """Models of one node and their libraries, by path below the folder.
+    """Models that call kernels and their libraries, by path below the folder.
 
     Args:
         programs: the programs by the name of their standard model's file.
@@ -45,13 +46,12 @@ def fused_files(
         ToolchainError: if no compiler here builds for the targets.
         BuildError: with what the compiler says.
     """
-    kernels = {name: kernel_of(program) for name, program in programs.items()}
-    domain, libraries = built(list(kernels.values()), targets)
+    parts = {name: cut(program) for name, program in programs.items()}
+    kernels = [kernel for each in parts.values() for kernel in each.kernels]
+    domain, libraries = built(kernels, targets)
     files = {
-        fused_name(name): kernel_model(kernel, domain, body=models[name]).SerializeToString(
-            deterministic=True
-        )
-        for name, kernel in kernels.items()
+        fused_name(name): _model(each, domain, models[name]).SerializeToString(deterministic=True)
+        for name, each in parts.items()
     }
     return files | {library_name(target): content for target, content in libraries.items()}
 
@@ -63,16 +63,21 @@ def fused_model(
     target_ort: str | None = None,
     as_function: bool = False,
 ) -> tuple[onnx.ModelProto, bytes]:
-    """The model of one node of a program, and its library for a target.
+    """The model of a program that calls its kernels, and their library for a target.
 
     Raises:
         LossgraphError: as ``fused_files``.
     """
     del as_function  # it is one in any case
-    kernel = kernel_of(program)
-    domain, libraries = built([kernel], [target])
-    body = program.to_onnx(opset, target_ort=target_ort)
-    return kernel_model(kernel, domain, body=body), libraries[target]
+    parts = cut(program)
+    domain, libraries = built(parts.kernels, [target])
+    standard = program.to_onnx(opset, target_ort=target_ort)
+    return _model(parts, domain, standard), libraries[target]
+
+
+def _model(parts: CutProgram, domain: str, standard: onnx.ModelProto) -> onnx.ModelProto:
+    """A program with kernels, for the engines that the standard model is for."""
+    return parts.model(domain, standard.opset_import[0].version, PORTABLE, bodies=True)
 
 
 def built(kernels: Sequence[Kernel], targets: Sequence[str]) -> tuple[str, dict[str, bytes]]:

@@ -57,8 +57,8 @@ def index_text(
             if isinstance(atom, Clamped):
                 text = f"lg_inside({inner}, {size_text(atom.size, names)})"
             else:
-                sign = "/" if isinstance(atom, Quotient) else "%"
-                text = f"(({inner}) {sign} {size_text(atom.divisor, names)})"
+                function = "lg_quotient" if isinstance(atom, Quotient) else "lg_remainder"
+                text = f"{function}({inner}, {size_text(atom.divisor, names)})"
         terms.append(text if factor == 1 else f"{size_text(factor, names)} * {text}")
     if index.constant != 0 or not terms:
         terms.append(size_text(index.constant, names))

@@ -10,14 +10,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import LossgraphError
 from ..ir import ops
-from ..ir.dims import Dim, is_nonnegative
+from ..ir.dims import Dim, is_nonnegative, product
 from ..ir.expr import Array, Expr, is_input, is_literal
 from ..ir.kernel_forms import Element, Elementwise, Reduction, Result
-from .index import ZERO, Clamped, Index, Indices, Lookup, bounds, index_of, is_line, reshaped
+from .index import (
+    ZERO,
+    Clamped,
+    Index,
+    Indices,
+    Lookup,
+    LoopVar,
+    bounds,
+    index_of,
+    is_line,
+    reshaped,
+)
 from .recurrence import Recurrence
 from .values import Buffer, Input, Kind, Load, Source, Table, Value, needed
+from .whole import DIGITS, TRUTH, KernelUnsupportedError, Range, combined, of_dtype, of_lanes, reach
 
 # What costs more than this to compute is kept where a second loop needs it: a number that is
 # written and read again costs about as much as four additions.
@@ -25,10 +36,8 @@ WORTH_KEEPING = 4.0
 _MOST_INDICES = 16  # along an axis, each of which every element is compared with
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _LOGICAL = ("&", "|", "^", "~")
-
-
-class KernelUnsupportedError(LossgraphError):
-    """A program that is no kernel: an operation, a dtype or an access that kernels have not."""
+_SHORT = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
 
 
 def kind_of(dtype: str) -> Kind:
@@ -46,10 +55,15 @@ class Elements:
         buffers: the nodes that are read from where they are kept.
         tables: the constant arrays that values read.
         costly: the nodes of values that are worth keeping, by the number of the value.
+        limits: sizes, with the number that the size of none may reach when the kernel is called.
     """
 
-    def __init__(self, inputs: Mapping[Expr, int], real: str) -> None:
-        self.inputs, self._real = inputs, real
+    def __init__(self, inputs: Mapping[Expr, int], bits: int) -> None:
+        self.inputs, self._real, self._bits = inputs, f"float{bits}", bits
+        self._lanes, self._whole_reals = of_lanes(bits), 2 ** DIGITS[bits]
+        self._ranges: dict[int, Range] = {}
+        self._reduced: dict[Expr, Range] = {}
+        self.limits: dict[Dim, int] = {}
         self.costly: dict[int, Expr] = {}
         self.buffers: dict[Expr, Buffer] = {}
         self.tables: list[Array] = []
@@ -114,8 +128,57 @@ class Elements:
         return self._elements[key]
 
     def _kept(self, buffer: Buffer, indices: Indices) -> Value:
-        kept = self.load(buffer, indices, buffer.shape, "real")
-        return self.mask(kept) if buffer.node.dtype == "bool" else kept
+        node, kept = buffer.node, self.load(buffer, indices, buffer.shape, "real")
+        if node.type.is_float:
+            return kept
+        if node.dtype == "bool":
+            return self.mask(kept)
+        if buffer.carried:
+            raise KernelUnsupportedError("kernels carry no integers from step to step")
+        value = self._value("to_int", (kept,), None, "int")
+        if node not in self._reduced:
+            self._reduced[node] = self._reduced_range(node)
+        self._ranges[value.number] = self._reduced[node]
+        return value
+
+    def _reduced_range(self, node: Expr) -> Range:
+        """What a reduction of integers may be: it is added up as a real number."""
+        (source,) = node.args
+        index = tuple(index_of(LoopVar(dim)) for dim in source.shape)
+        value = self.at(source, index)
+        how = node.op.kernel.how if isinstance(node.op.kernel, Reduction) else ""
+        each = self.range_of(value) if how == "sum" else self._bounded(value)
+        most = max(abs(each.low), abs(each.high), 1)
+        if most > self._whole_reals or (how == "prod" and most > 1):
+            raise KernelUnsupportedError(
+                f"kernels have no {node.op.name} of {node.dtype} numbers that may be large"
+            )
+        if how != "sum":
+            return each | Range(0, 0)
+        whole = all(dim == 1 for dim in node.shape) and most == 1  # added in float64 at last
+        limit = self._lanes.high if whole else self._whole_reals // most
+        self._limit(product(source.shape[axis] for axis in node.attrs["axes"]), limit)
+        return Range(min(each.low, 0) * limit, max(each.high, 0) * limit)
+
+    def _bounded(self, value: Value) -> Range:
+        """What an integer may be, if places and sizes in it are kept exact in real numbers."""
+        if value.op == "where":
+            return self._bounded(value.args[1]) | self._bounded(value.args[2])
+        if value.op == "to_int" and value.args[0].kind == "size":
+            return self._bounded(value.args[0])
+        most = self._whole_reals
+        if value.op == "place":
+            self._limit_reach(value.detail, most)
+        elif value.op == "size" and not isinstance(value.detail, int):
+            self._limit(value.detail, most)
+        else:
+            return self.range_of(value)
+        return Range(-most, most)
+
+    def _limit(self, size: Dim, limit: int) -> None:
+        if isinstance(size, int) and abs(size) <= limit:
+            return
+        self.limits[size] = min(limit, self.limits.get(size, limit))
 
     def computed(self, node: Expr, indices: Indices) -> Value:
         """The same for a node that is not read from a buffer even if it has one."""
@@ -163,6 +226,102 @@ class Elements:
             return self._kept(recurrence.kept[place], (last, *indices))
         with self.during(recurrence, indices[0]):
             return self.at(recurrence.outputs[place], indices[1:])
+
+    def _checked(self, node: Expr, value: Value) -> Value:
+        """A value of a node of integers, which has to be one of its dtype."""
+        if kind_of(node.dtype) != "int" or value.op in ("load", "where"):
+            return value
+        mine = of_dtype(node.dtype)
+        if self.range_of(value).within(mine):
+            return value
+        if value.kind == "int" and mine == Range(self._lanes.low - 1, self._lanes.high + 1):
+            self._ranges[value.number] = mine  # it wraps around as it does in its dtype
+            return value
+        raise KernelUnsupportedError(
+            f"kernels have no {node.op.name} of {node.dtype} numbers that may be large"
+        )
+
+    def exact(self, value: Value) -> Value:
+        """A value that is to be given as it is: refused if lanes do not hold all that it may be."""
+        if value.kind in ("int", "size") and not self.range_of(value).within(self._all):
+            raise KernelUnsupportedError(
+                f"kernels of {self._real} compute integers of {self._bits} bits, here may be more"
+            )
+        return value
+
+    @property
+    def _all(self) -> Range:
+        return Range(self._lanes.low - 1, self._lanes.high + 1)
+
+    def range_of(self, value: Value) -> Range:
+        """What an integer or a truth may be."""
+        if value.number not in self._ranges:
+            self._ranges[value.number] = self._found_range(value)
+        return self._ranges[value.number]
+
+    def _found_range(self, value: Value) -> Range:
+        if value.kind == "mask":
+            return TRUTH
+        if value.op == "size":
+            return self._size_range(value.detail)
+        if value.op == "where":
+            return self.range_of(value.args[1]) | self.range_of(value.args[2])
+        if value.op in ("+", "-", "*"):
+            return combined(value.op, *map(self.range_of, value.args))
+        if value.op == "to_int" and value.args[0].kind != "real":
+            return self.range_of(value.args[0])
+        if value.op == "to_int" and self._is_count(value.args[0]):
+            return Range(0, self._lanes.high // 2)
+        if value.op == "place":
+            self._limit_reach(value.detail, self._lanes.high)
+            return self._lanes
+        if isinstance(value.detail, Load) and isinstance(value.detail.source, Input):
+            return of_dtype(value.detail.source.dtype)
+        if isinstance(value.detail, Load) and isinstance(value.detail.source, Table):
+            table = self.tables[value.detail.source.number]
+            return Range(int(table.min()), int(table.max())) if table.size else TRUTH
+        return of_dtype("int64")
+
+    def _is_count(self, value: Value) -> bool:
+        """Whether a real number is a sum of truths, which the sizes then limit."""
+        detail = value.detail
+        if not (isinstance(detail, Load) and isinstance(detail.source, Buffer)):
+            return False
+        node = detail.source.node
+        form = node.op.kernel
+        if not isinstance(form, Reduction) or form.how != "sum" or node in self._inside:
+            return False
+        (source,) = node.args
+        each = self.at(source, tuple(index_of(LoopVar(dim)) for dim in source.shape))
+        if each.op != "to_real" or each.args[0].kind != "mask":
+            return False
+        self._limit(product(source.shape[i] for i in node.attrs["axes"]), self._lanes.high // 2)
+        return True
+
+    def _limit_reach(self, index: Index, most: int) -> None:
+        """Keep an index below a number, whatever its variables are."""
+        sizes = list(reach(index))
+        for size in sizes:
+            self._limit(size, most // len(sizes))
+
+    def _limit_offsets(self, load: Load) -> None:
+        """Keep offsets in lanes where elements are gathered: a vector goes over 16 rows at most."""
+        axes = [axis for axis, index in enumerate(load.indices) if not _is_line(index)]
+        if not axes:
+            return
+        self._limit(product(load.shape[axes[0] :]), self._lanes.high // 4)
+        self._limit(product(load.shape[1:]), self._lanes.high // 32)
+        for axis in axes:
+            for atom, _ in load.indices[axis].terms:
+                if not isinstance(atom, (LoopVar, Lookup)):
+                    self._limit_reach(index_of(atom), self._lanes.high)
+
+    def _size_range(self, dim: Dim) -> Range:
+        """A size in lanes, which the plan looks at."""
+        if isinstance(dim, int):
+            return Range(dim, dim)
+        self._limit(dim, self._lanes.high)
+        return Range(0 if is_nonnegative(dim) else self._lanes.low, self._lanes.high)
 
     def _as_kind(self, dtype: str, loaded: Value) -> Value:
         kind = kind_of(dtype)
@@ -219,7 +378,9 @@ class Elements:
 
     def load(self, source: Source, indices: Indices, shape: tuple[Dim, ...], kind: Kind) -> Value:
         """An element of an array."""
-        return self._value("load", (), Load(source, indices, shape), kind)
+        load = Load(source, indices, shape)
+        self._limit_offsets(load)
+        return self._value("load", (), load, kind)
 
     def call(self, function: str, *args: Value) -> Value:
         """A function or an operator of C; arguments of different kinds become of one."""
@@ -227,21 +388,59 @@ class Elements:
             return self._value(function, args, None, "mask")
         if function in _COMPARISONS:
             args = tuple(map(self._integer, self._alike(args)))
+            self._check_comparable(args)
             return self._value(function, args, None, "mask")
-        if function in ("+", "-", "*"):
-            args = self._alike(args)
-            if all(arg.op == "size" for arg in args):
-                return self.size(_of_sizes(function, *(arg.detail for arg in args)))
-            return self._value(function, args, None, args[0].kind)
-        if function in ("neg",) and args[0].kind != "real":
-            return self.call("-", self.integer(0), args[0])
+        if function in ("+", "-", "*") and all(arg.op == "size" for arg in args):
+            return self.size(_of_sizes(function, *(arg.detail for arg in args)))
         if function in ("max", "min") and all(arg.kind in ("int", "size") for arg in args):
             return self._extremum(function, *args)
-        if any(arg.kind != "real" for arg in args):
-            raise KernelUnsupportedError(f"kernels have no {function} of integers")
+        if all(arg.kind != "real" for arg in args):
+            return self._of_integers(function, args)
+        if function in ("+", "-", "*"):
+            return self._value(function, self._alike(args), None, "real")
         if function == "log1p" and args[0].op == "exp_nonpositive":
             function = "log1p_unit"
         return self._value(function, args, None, "real")
+
+    def _of_integers(self, function: str, args: tuple[Value, ...]) -> Value:
+        """A function of integers, of all their digits."""
+        zero, one = self.integer(0), self.integer(1)
+        if function in ("+", "-", "*"):
+            if all(arg.kind == "size" for arg in args):
+                return self.size(_of_sizes(function, *(arg.detail for arg in args)))
+            args = tuple(map(self.exact, map(self._whole_number, args)))
+            return self._value(function, args, None, "int")
+        if function == "neg":
+            return self.call("-", zero, args[0])
+        if function in ("max", "min"):
+            return self.where(self.call(">" if function == "max" else "<", *args), *args)
+        if function == "abs":
+            return self.call("max", args[0], self.call("neg", args[0]))
+        if function == "sign":
+            below = self.where(self.call("<", args[0], zero), self.integer(-1), zero)
+            return self.where(self.call(">", args[0], zero), one, below)
+        if function in ("mod", "/"):
+            return self._divided(function, *args)
+        raise KernelUnsupportedError(f"kernels have no {function} of integers")
+
+    def _divided(self, function: str, x: Value, y: Value) -> Value:
+        x, y = (self.exact(self._whole_number(arg)) for arg in (x, y))
+        name = "integer_mod" if function == "mod" else "integer_div"
+        value = self._value(name, (x, y), None, "int")
+        of = self.range_of(y if function == "mod" else x)
+        most = max(abs(of.low), abs(of.high))
+        self._ranges[value.number] = Range(-most, most)
+        return value
+
+    def _check_comparable(self, args: tuple[Value, ...]) -> None:
+        """Two integers of which one at most is moved to an end of the lanes."""
+        ranges = [self.range_of(arg) for arg in args if arg.kind == "int"]
+        if any(each.within(self._lanes) for each in ranges):
+            return
+        if not all(each.within(self._all) for each in ranges):
+            raise KernelUnsupportedError(
+                f"kernels of {self._real} do not compare two integers of 64 bits"
+            )
 
     def where(self, condition: Value, x: Value, y: Value) -> Value:
         """One of two values."""
@@ -258,8 +457,13 @@ class Elements:
             return value
         if value.op == "load" and value.kind == "int":
             return self._value("load", (), value.detail, "real")  # of all its digits
-        if value.op == "size" and isinstance(value.detail, int):
-            return self.number(float(value.detail))
+        if value.op == "size":
+            if isinstance(value.detail, int):
+                return self.number(float(value.detail))
+            return self._value("to_real", (value,), None, "real")
+        if value.op == "where":
+            return self.where(value.args[0], *map(self.real, value.args[1:]))
+        self.exact(value)
         return self._value("to_real", (value,), None, "real")
 
     def whole(self, value: Value) -> Value:
@@ -277,11 +481,30 @@ class Elements:
         if after == "bool":
             return self.mask(value)
         if kind_of(after) == "real":
-            return self.real(value)
-        return value if kind_of(before) == "int" else self.whole(value)
+            return self._rounded(self.real(value), before, after)
+        if kind_of(before) != "int":
+            return self.whole(value)
+        if before != "uint64" and not self.range_of(value).within(of_dtype(after)):
+            raise KernelUnsupportedError(
+                f"kernels have no cast from {before} to {after} of numbers that may be large"
+            )
+        return value
+
+    def _rounded(self, value: Value, before: str, after: str) -> Value:
+        """A real number with the digits of a dtype, if the one that it is of has more."""
+        if kind_of(before) != "real" or _BYTES[before] <= _BYTES[after]:
+            return value
+        return (
+            value
+            if after == self._real
+            else self._value(f"round_{_SHORT[after]}", (value,), None, "real")
+        )
 
     def clip(self, value: Value, low: float, high: float) -> Value:
-        """A real number limited to an interval; NaN stays."""
+        """A number limited to an interval; NaN stays."""
+        if value.kind != "real":
+            below = self.call("min", value, self.integer(int(high)))
+            return self.call("max", below, self.integer(int(low)))
         return self._value("clip", (self.real(value),), (repr(low), repr(high)), "real")
 
     def lookup(self, value: Value) -> Index:
@@ -294,7 +517,7 @@ class Elements:
 
     def chosen(self, value: Value, size: Dim, of: Callable[[Index], Value]) -> Value:
         """An element at an index that a value gives, which may be one of several lines."""
-        if value.op == "where" and all(map(_is_line, value.args[1:])):
+        if value.op == "where" and all(map(_is_straight, value.args[1:])):
             condition, *ways = value.args
             return self.where(condition, *(self.chosen(way, size, of) for way in ways))
         line = _line_of(value)
@@ -302,7 +525,7 @@ class Elements:
 
     def _extremum(self, function: str, x: Value, y: Value) -> Value:
         """The larger or smaller of two integers, by what is known of them before all."""
-        if x.op == "where" and _is_line(y) and all(map(_is_line, x.args[1:])):
+        if x.op == "where" and _is_straight(y) and all(map(_is_straight, x.args[1:])):
             condition, *ways = x.args
             return self.where(condition, *(self._extremum(function, way, y) for way in ways))
         for one, other in ((x, y), (y, x)):
@@ -352,13 +575,16 @@ class Elements:
     def _integer(self, value: Value) -> Value:
         return self._value("to_int", (value,), None, "int") if value.kind == "size" else value
 
+    def _whole_number(self, value: Value) -> Value:
+        return self._integer(self.whole(value))
+
     def _alike(self, args: tuple[Value, ...]) -> tuple[Value, ...]:
         kinds = {arg.kind for arg in args}
         if len(kinds) == 1:
             return args
         if "real" in kinds:
             return tuple(self.real(arg) for arg in args)
-        return tuple(self._integer(arg) if arg.kind == "size" else arg for arg in args)
+        return tuple(map(self._whole_number, args))
 
     def _value(self, op: str, args: tuple[Value, ...], detail: Any, kind: Kind) -> Value:
         key = op, tuple(arg.number for arg in args), detail, kind
@@ -367,14 +593,10 @@ class Elements:
         return self._values[key]
 
 
-def _of_sizes(function: str, x: Dim, y: Dim) -> Dim:
-    return x + y if function == "+" else x - y if function == "-" else x * y
-
-
-def _is_line(value: Value) -> bool:
+def _is_straight(value: Value) -> bool:
     """Whether an integer is a size or a plain index, or one of these by a condition."""
     if value.op == "where":
-        return all(map(_is_line, value.args[1:]))
+        return all(map(_is_straight, value.args[1:]))
     index = _line_of(value)
     return index is not None and is_line(index)
 
@@ -425,3 +647,13 @@ def aligned(indices: Indices, node: Expr, arg: Expr) -> Indices:
         ZERO if dim == 1 and size != 1 else index
         for index, dim, size in zip(last, arg.shape, shape, strict=True)
     )
+
+
+def _of_sizes(function: str, x: Dim, y: Dim) -> Dim:
+    if function == "*":
+        return x * y
+    return x + y if function == "+" else x - y
+
+
+def _is_line(index: Index) -> bool:
+    return all(isinstance(atom, LoopVar) for atom, _ in index.terms)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from ..ir.dims import Dim
-from .c_text import STORED, Names, index_text, number_text, size_text
-from .index import ZERO, Clamped, Index, Lookup, LoopVar, address, clamped_sizes, index_of
+from .c_text import STORED, index_text, number_text, size_text
+from .index import ZERO, Clamped, Index, Lookup, LoopVar, Quotient, address, clamped_sizes, index_of
 from .loops import Loop, Statement, loops_of, statements
-from .storage import Place, Storages
+from .scopes import Context, Lanes, Scope
+from .storage import Place
 from .values import Buffer, Input, Load, Value, needed
 from .vectorize import MOST_OF_A_ROW, RowArray, Variant, row_arrays, stride_of
 
@@ -36,36 +36,6 @@ _ADDED = {  # what the lanes of a block become, added to a total in float64
 }
 _FACTORS = 16  # that are multiplied for one logarithm, each at most 2
 _UNROLLED = ((14, 4), (40, 2))  # by what an element costs: as many independent sums hide latency
-
-
-@dataclass
-class Lanes:
-    """The loop over vectors that is being written: its variable, and how many lanes count."""
-
-    var: LoopVar
-    count: str
-    whole: bool
-
-
-@dataclass
-class Scope:
-    """Names that are known from here on, inwards."""
-
-    values: dict[int, str] = field(default_factory=dict)
-    stored: dict[tuple[Buffer, tuple[Index, ...]], str] = field(default_factory=dict)
-
-
-@dataclass
-class Context:
-    """What all loops of a kernel share."""
-
-    real: str  # the storage type of a real number: f32 or f64
-    sizes: Names
-    storages: Storages
-    numbers: Mapping[Buffer, int]
-    scratch: Mapping[Buffer, str]
-    output_dtypes: Sequence[str]
-    costs: Mapping[str, float]
 
 
 class LoopWriter:
@@ -498,7 +468,10 @@ class LoopWriter:
         if op == "to_int":
             if kinds[0] == "size":
                 return f"lg_isplat({names[0]})"
-            return f"lg_to_int({names[0]})" if kinds[0] == "real" else f"-{names[0]}"
+            if kinds[0] != "real":
+                return f"-{names[0]}"
+            total = self._total(value.args[0])
+            return f"lg_isplat((int64_t){total})" if total else f"lg_to_int({names[0]})"
         if op == "clip":
             low, high = (number_text(end) for end in value.detail)
             return f"lg_clip({names[0]}, {low}, {high})"
@@ -541,8 +514,9 @@ class LoopWriter:
         inner = self._place(atom.index)  # type: ignore[attr-defined]
         if isinstance(atom, Clamped):
             return f"lg_iinside({inner}, {self._size(atom.size)})"
-        sign = "/" if type(atom).__name__ == "Quotient" else "%"
-        return f"(({inner}) {sign} lg_isplat({self._size(atom.divisor)}))"  # type: ignore[attr-defined]
+        sign = "/" if isinstance(atom, Quotient) else "%"
+        divisor = self._size(atom.divisor)  # type: ignore[attr-defined]
+        return f"(({inner}) {sign} lg_isplat(lg_greatest({divisor}, 1)))"
 
     def _varies(self, index: Index) -> bool:
         """Whether an index is not a line over the lanes: elements are gathered."""
@@ -581,6 +555,15 @@ class LoopWriter:
         return self._read(
             value.kind == "real", array, STORED[source.dtype], place, clamped_sizes(load.indices)
         )
+
+    def _total(self, value: Value) -> str | None:
+        """The number of the call that a value is, which has more digits than ours."""
+        load = value.detail
+        if not isinstance(load, Load) or not isinstance(load.source, Buffer):
+            return None
+        if self._context.storages[load.source].place is not Place.NUMBER:
+            return None
+        return f"k->numbers[{self._context.numbers[load.source]}]"
 
     def _load_buffer(self, buffer: Buffer, load: Load) -> str:
         storage = self._context.storages[buffer]

@@ -18,13 +18,15 @@ from ..ir.expr import Expr, registered, rename_sizes, toposort
 from ..ir.kernel_forms import Elementwise
 from ..ir.types import Constraint
 from ..passes.costs import Target
+from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
-from .elements import Elements, KernelUnsupportedError
+from .elements import Elements
 from .layout import Layout
 from .loops import Block, fused
 from .prepare import prepared
 from .stores import Stores
+from .whole import KernelUnsupportedError
 
 _MOST = 32  # inputs or outputs: LG_MOST
 _RANK = 8
@@ -54,11 +56,9 @@ class Kernel:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
         self._constraints = constraints
-        roots = prepared(self.inputs, rewrite(list(outputs.values()), FUSING))
+        roots = prepared(self.inputs, rewrite(widen(list(outputs.values())), FUSING))
         self.decomposed = dict(zip(self.outputs, roots, strict=True))
-        self._elements = Elements(
-            {node: i for i, node in enumerate(self.inputs)}, f"float{self.bits}"
-        )
+        self._elements = Elements({node: i for i, node in enumerate(self.inputs)}, self.bits)
         self.blocks = self._fused()
 
     @cached_property
@@ -72,12 +72,14 @@ class Kernel:
             self.bits,
             _COSTS,
             self._demands(),
+            self._elements.limits,
         )
 
     @cached_property
     def bits(self) -> int:
-        """The width of the real numbers that it computes with."""
-        return 64 if "float64" in self._real_dtypes() else 32
+        """The width of the real numbers that it computes with: what the widest of them has."""
+        dtypes = {node.dtype for node in _all_nodes(self.decomposed.values())}
+        return 64 if "float64" in dtypes else 32
 
     @cached_property
     def name(self) -> str:
@@ -100,13 +102,6 @@ class Kernel:
         nodes = _all_nodes(self.outputs.values())
         inside = (pair for node in nodes for pair in sorted(node.constraints, key=str))
         return list(dict.fromkeys((*self._constraints, *inside)))
-
-    def _real_dtypes(self) -> set[str]:
-        nodes = _all_nodes(self.decomposed.values())
-        found = {n.dtype for n in nodes if not n.op.has_body and n.type.is_float}
-        if "float64" in found and len(found) > 1:
-            raise KernelUnsupportedError("kernels compute in float32 or in float64, not in both")
-        return found
 
 
 def kernel_of(program: Program, *, checks: bool = False) -> Kernel:

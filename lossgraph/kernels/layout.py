@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from ..ir.dims import Dim, Size, names, product
 from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
 from .c_text import STORED, size_text
-from .elements import KernelUnsupportedError
-from .emit import Context, LoopWriter
+from .emit import LoopWriter
 from .index import LoopVar
 from .loops import Block, Loop, Statement, loops_of, statements
+from .scopes import Context
 from .storage import Place, storage_of
 from .values import Buffer, needed
 from .vectorize import Variant, narrow_if, variants
+from .whole import KernelUnsupportedError
 
 _C_TYPES = {
     "f32": "float", "f64": "double", "f16": "uint16_t", "bf16": "uint16_t", "i64": "int64_t",
@@ -45,6 +47,9 @@ class Layout:
         blocks: the loops.
         tables: constant arrays that values read.
         bits: the width of real numbers.
+        costs: what functions cost, in additions.
+        constraints: pairs of sizes that must be equal.
+        limits: sizes, and what they may be at most, to either side.
     """
 
     def __init__(
@@ -56,9 +61,11 @@ class Layout:
         bits: int,
         costs: Mapping[str, float],
         constraints: Sequence[tuple[Dim, Dim]] = (),
+        limits: Mapping[Dim, int] = MappingProxyType({}),
     ) -> None:
         self._inputs, self._outputs, self._tables = inputs, outputs, tables
         self._bits, self._costs, self._constraints = bits, costs, constraints
+        self._limits = limits
         self._sweeps = [block for block in blocks if isinstance(block, Loop)]
         self._last = [block for block in blocks if isinstance(block, Statement)]
         self._storages = storage_of(blocks)
@@ -114,6 +121,12 @@ class Layout:
                     f"if ({self._size(left)} != {self._size(right)})"
                     ' return "lossgraph: two lengths that must be equal are not";'
                 )
+        for size, limit in self._limits.items():
+            text = self._size(size)
+            lines.append(
+                f"if ({text} > INT64_C({limit}) || {text} < -INT64_C({limit}))"
+                ' return "lossgraph: arrays are too large for a kernel";'
+            )
         for place, node in enumerate(self._outputs):
             lines += [
                 f"k->out_dims[{place}][{axis}] = {self._size(dim)};"

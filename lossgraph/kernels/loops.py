@@ -15,10 +15,10 @@ from typing import TypeAlias
 
 from ..ir.dims import Dim
 from ..ir.expr import Expr
-from .elements import KernelUnsupportedError
 from .index import ZERO, Index, Indices, LoopVar, index_of
 from .recurrence import Recurrence
 from .values import Buffer, Load, Value, looked_up, needed
+from .whole import KernelUnsupportedError
 
 At: TypeAlias = Callable[[Indices], Value]
 

@@ -18,10 +18,10 @@ from ..lowering.lower import lower, lower_wide
 from ..passes.costs import Target
 from ..passes.mixed_precision import widen
 from .call import call_kernel
-from .elements import KernelUnsupportedError
 from .kernel import Kernel
-from .partition import partition
+from .partition import Partition, partition
 from .unit import Unit, translation_unit
+from .whole import KernelUnsupportedError
 
 if TYPE_CHECKING:
     import onnx
@@ -63,6 +63,74 @@ class Fused:
     model: onnx.ModelProto
 
 
+@dataclass(frozen=True)
+class CutProgram:
+    """What of a program is kernels, and what is not.
+
+    Attributes:
+        program: the program.
+        outputs: the names of its outputs, checks among them.
+        partition: the kernels among the other operations.
+    """
+
+    program: Program
+    outputs: tuple[str, ...]
+    partition: Partition
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels, in an order of execution."""
+        return tuple(region.kernel for region in self.partition.regions)
+
+    def model(
+        self,
+        domain: str,
+        opset: int | None = None,
+        target: Target = _HERE,
+        *,
+        bodies: bool = False,
+    ) -> onnx.ModelProto:
+        """The model that calls the kernels of a library.
+
+        Args:
+            domain: that of the library.
+            opset: version of the standard operators.
+            target: where the standard operators are to run.
+            bodies: whether the model can do without the library.
+        """
+        regions, program = self.partition.regions, self.program
+        calls = [
+            partial(call_kernel, body=region.body, operator=region.kernel.name, domain=domain)
+            for region in regions
+        ]
+        roots = dict(zip(self.outputs, self.partition.with_calls(calls), strict=True))
+        model = lower_wide(program.inputs, roots, opset=opset, name=program.name, target=target)
+        if bodies:
+            for kernel in {kernel.name: kernel for kernel in self.kernels}.values():
+                body = lower(kernel.inputs, kernel.outputs, opset=opset, target=target)
+                add_function(model, function_of(body, domain, kernel.name))
+        return model
+
+
+def cut(program: Program, *, checks: bool = False) -> CutProgram:
+    """A program with kernels: one if it is one as a whole, else what ``partition`` finds.
+
+    Args:
+        program: the program.
+        checks: also compute what says whether labels are valid, as outputs of their own.
+
+    Raises:
+        KernelUnsupportedError: if no part of the program is worth a kernel.
+    """
+    outputs = dict(program.outputs)
+    if checks:
+        outputs |= program.label_check(Target("cpu", nonempty=False))
+    found = partition(program.inputs, widen(list(outputs.values())))
+    if not found.regions:
+        raise KernelUnsupportedError(_nothing_fused(outputs))
+    return CutProgram(program, tuple(outputs), found)
+
+
 def fused(
     program: Program,
     *,
@@ -72,38 +140,22 @@ def fused(
     domain: str | None = None,
     bodies: bool = False,
 ) -> Fused:
-    """A program with kernels: one if it is one as a whole, else what ``partition`` cuts.
+    """A program cut into kernels, with their C and the model that calls them.
 
     Args:
         program: the program.
-        checks: also compute what says whether labels are valid, as outputs of their own.
-        opset: version of the standard operators.
-        target: where the standard operators are to run.
+        checks: as ``cut`` takes it.
+        opset: as ``CutProgram.model`` takes it, as the rest.
+        target: likewise.
         domain: of the library; by default named by what the kernels compute.
         bodies: whether the model can do without the library.
 
     Raises:
         KernelUnsupportedError: if no part of the program is worth a kernel.
     """
-    outputs = dict(program.outputs)
-    if checks:
-        outputs |= program.label_check(Target("cpu", nonempty=False))
-    cut = partition(program.inputs, widen(list(outputs.values())))
-    if not cut.regions:
-        raise KernelUnsupportedError(_nothing_fused(outputs))
-    kernels = tuple(region.kernel for region in cut.regions)
-    unit = translation_unit(kernels, domain)
-    calls = [
-        partial(call_kernel, body=region.body, operator=region.kernel.name, domain=unit.domain)
-        for region in cut.regions
-    ]
-    roots = dict(zip(outputs, cut.with_calls(calls), strict=True))
-    model = lower_wide(program.inputs, roots, opset=opset, name=program.name, target=target)
-    if bodies:
-        for kernel in {kernel.name: kernel for kernel in kernels}.values():
-            body = lower(kernel.inputs, kernel.outputs, opset=opset)
-            add_function(model, function_of(body, unit.domain, kernel.name))
-    return Fused(kernels, unit, model)
+    parts = cut(program, checks=checks)
+    unit = translation_unit(parts.kernels, domain)
+    return Fused(parts.kernels, unit, parts.model(unit.domain, opset, target, bodies=bodies))
 
 
 def _nothing_fused(outputs: Mapping[str, Expr]) -> str:

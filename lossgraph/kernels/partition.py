@@ -30,9 +30,10 @@ from ..ir.expr import (
 )
 from ..ir.kernel_forms import Elementwise, Formula
 from ..passes.scan import results_of
-from .elements import WORTH_KEEPING, KernelUnsupportedError
+from .elements import WORTH_KEEPING
 from .kernel import Kernel
 from .prepare import is_one_hot_product
+from .whole import KernelUnsupportedError
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second

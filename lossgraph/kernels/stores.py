@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..ir.expr import Expr, Movement, is_input, is_literal, toposort
 from ..ir.kernel_forms import Elementwise, Reduction, Scatter
 from ..ir.kernel_forms import Recurrence as RecurrenceForm
-from ..ir.ops import slice_
-from .elements import WORTH_KEEPING, Elements, KernelUnsupportedError
+from ..ir.ops import cast, slice_
+from .elements import WORTH_KEEPING, Elements
 from .index import Index, Indices
 from .loops import At, Block, Statement, Store, loops_of
 from .recurrence import Recurrence
 from .values import Value, needed
+from .whole import KernelUnsupportedError
 
 _MOVES = (Movement.RESHAPE, Movement.BROADCAST, Movement.PERMUTE)
 
@@ -96,7 +97,7 @@ class Stores:
 
     def _of_outputs(self) -> Iterator[Store]:
         for place, node in enumerate(self._outputs):
-            yield Store(node, node.shape, _reader(self._elements, node), output=place)
+            yield Store(node, node.shape, _given(self._elements, node), output=place)
 
 
 def _with_bodies(nodes: Iterable[Expr], elements: Elements) -> Iterator[Expr]:
@@ -202,9 +203,13 @@ def _during(elements: Elements, recurrence: Recurrence, inner: At) -> At:
     return at
 
 
-def _reader(elements: Elements, node: Expr) -> At:
+def _given(elements: Elements, node: Expr) -> At:
+    """The elements of an output, rounded to its dtype when they are written."""
+    (source,) = node.args if node.op is cast.op and node.type.is_float else (node,)
+    kept = source if source.type.is_float else node
+
     def at(indices: Indices) -> Value:
-        return elements.at(node, indices)
+        return elements.exact(elements.at(kept, indices))
 
     return at
 

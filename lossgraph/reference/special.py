@@ -40,7 +40,8 @@ def polygamma(x: Raw, order: int) -> Raw:
     """The derivative of digamma of that order: sums over x, x+1, .., and a series for the rest."""
     with np.errstate(all="ignore"):
         x = np.where(x < 0, np.nan, x).astype(np.float64)
-        near = sum(inverse_power(x + k, order + 1) for k in range(16))
+        near = inverse_power(x, order + 1)  # of -0 too, which -0 + 0 is not
+        near = near + sum(inverse_power(x + k, order + 1) for k in range(1, 16))
         far = _series(x + 16, order)
     sign = 1.0 if order % 2 else -1.0
     return np.asarray(sign * (math.factorial(order) * near + far))

@@ -42,12 +42,15 @@ class Background:
                 return
             self._jobs.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="lossgraph", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="lossgraph", daemon=True)
+                with contextlib.suppress(RuntimeError):  # none is started at the very end
+                    thread.start()
+                    self._thread = thread
 
     def wait(self) -> None:
         """Wait until there is nothing to do."""
-        thread = self._thread
+        with self._lock:  # which a thread has until it is started
+            thread = self._thread
         if thread is not None:
             thread.join()
 
@@ -68,8 +71,9 @@ class Background:
             job()
 
     def _end(self) -> None:
-        self._ending = True
-        thread = self._thread
+        with self._lock:
+            self._ending = True
+            thread = self._thread
         for stop in self.stops:
             with contextlib.suppress(OSError):
                 stop()

@@ -19,12 +19,13 @@ from ..ir.dims import evaluate
 from ..ir.types import numpy_dtype
 from ..symbolic.arguments import checked
 from .arrays import device_of, kind_of, to_numpy
-from .kernel_build import Kernels, kernels_setting
+from .kernel_request import Kernels, kernels_setting
 from .plans import Plan
 from .runner import Runner
 from .sessions import engine_errors
 
 Array = np.ndarray[Any, Any]
+_NUMPY = np.ndarray
 # Signatures whose calls go the fast path. What is not among them is checked, for some 20 us.
 _MOST_FAST_PATHS = 64
 
@@ -71,12 +72,17 @@ class Compiled:
         return type(self), (self.program, *self._settings)
 
     def __call__(self, *args: Any, out: Mapping[str, Any] | None = None, **named: Any) -> Any:
-        if out is None and len(args) + len(named) == len(self._names):
-            if named:
-                return self.call(self._given(args, named))
+        if out is None and not named:
             plan = self._fast_paths.get(signature_of(args))
             if plan is not None:
-                return self._run_fast(plan, args)
+                try:
+                    outputs, failed = plan.run(args)
+                    if not failed:
+                        return self.answer(outputs)
+                except self._engine_errors:
+                    pass  # as where it failed: ``run`` says why, or makes another plan
+        elif out is None and len(args) + len(named) == len(self._names):
+            return self.call(self._given(args, named))
         return self.run(self._given(args, named), out)
 
     def call(self, arrays: Mapping[str, Any]) -> Any:
@@ -133,6 +139,7 @@ class Compiled:
         for name, array in arrays.items():
             _check_bindable(name, array)
         compute, answer = self._runner.bind(arrays, _out_arrays(out)), self.answer
+        self._runner.kernel.start()  # what is bound is called often
         return lambda: answer(compute())
 
     @property
@@ -172,6 +179,8 @@ class Compiled:
 
     def _remember(self, arrays: Mapping[str, Any]) -> None:
         """Let calls with arrays of the same types, which ``run`` has taken, check nothing twice."""
+        if self._runner.kernel.is_awaited:  # which the next call asks for, on the same way
+            return
         given = [arrays[name] for name in self._names]
         paths = self._fast_paths  # before the plan: another one may be better when it is made
         signature = signature_of(given)
@@ -184,16 +193,6 @@ class Compiled:
     def _forget(self) -> None:
         """Make plans anew: there are better ones now."""
         self._fast_paths = {}
-
-    def _run_fast(self, plan: Plan, args: Sequence[Array]) -> Any:
-        """Run a plan; where it fails, leave it to ``run`` to say why, or to make another plan."""
-        try:
-            outputs, failed = plan.run(args)
-        except self._engine_errors:
-            return self.run(self._given(args, {}))
-        if failed:
-            return self.run(self._given(args, {}))
-        return self.answer(outputs)
 
     # --- arguments and answers ---
 
@@ -242,7 +241,7 @@ def signature_of(args: Sequence[Any]) -> tuple[Any, ...] | None:
     """What a call is known by, shapes and dtypes one after the other; None for other arrays."""
     signature: tuple[Any, ...] = ()
     for array in args:
-        if type(array) is not np.ndarray:
+        if type(array) is not _NUMPY:
             return None
         signature += array.shape
         signature += (array.dtype,)

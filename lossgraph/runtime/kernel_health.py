@@ -10,7 +10,8 @@ from ..kernels import toolchain
 from ..kernels.prebuilt import installed
 from ..kernels.toolchain import Candidate, NoCompilerError
 from ..kernels.trial import trial_unit
-from .kernel_build import Kernels, kernels_setting, library_of
+from .kernel_build import library_of
+from .kernel_request import Kernels, kernels_setting
 from .kernel_trial import is_known, try_in_a_process
 from .sessions import onnxruntime
 

@@ -23,7 +23,7 @@ from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import stand_in
 from .buffer_pool import BufferPool
 from .input_checks import check_arrays, check_labels, class_count
-from .kernel_build import BuiltKernel, KernelRequest, Kernels
+from .kernel_request import KernelRequest, Kernels
 from .plans import BufferPlan, DevicePlan, EnginePlan, Plan, ShardedPlan, engine_value
 from .session_cache import SessionCache, loaded
 from .sessions import engine_errors
@@ -31,6 +31,7 @@ from .shards import ShardedRun, Shards
 
 if TYPE_CHECKING:
     from ..compiler.program import Program
+    from .kernel_build import BuiltKernel
 
 Array = np.ndarray[Any, Any]
 Device = tuple[str, int]
@@ -82,7 +83,7 @@ class Runner:
             InputError: for arrays that the program's types, sizes or classes do not allow.
         """
         outputs = self.bind(arrays, out, device, in_place=bool(out))()
-        self.kernel.start()  # from now on, so that the first call waits for nothing
+        self.kernel.called()  # from now on, so that the first call waits for nothing
         return outputs
 
     def bind(

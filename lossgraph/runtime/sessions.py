@@ -173,7 +173,8 @@ def bind_session(
     run = _bound(session, read, into)
     if not counts:
         return partial(_run_bound, run, (read, into))
-    return partial(_run_checked, run, counts, (read, into))
+    checked = _run_checked if shape else _run_with_scalar_checks
+    return partial(checked, run, list(counts.items()), (read, into))
 
 
 def _bound(session: Any, read: Mapping[str, Array], into: Mapping[str, Array]) -> Step:
@@ -216,13 +217,16 @@ def _run_bound(run: Step, arrays: Any) -> list[str]:
     return []
 
 
-def _run_checked(run: Step, counts: Mapping[str, Array], arrays: Any) -> list[str]:
+def _run_checked(run: Step, counts: Sequence[tuple[str, Array]], arrays: Any) -> list[str]:
     run()
-    return [name for name, count in counts.items() if _is_positive(count)]
+    return [name for name, count in counts if (count > 0).any()]
 
 
-def _is_positive(count: Array) -> bool:
-    return bool(count.item() > 0 if count.ndim == 0 else (count > 0).any())
+def _run_with_scalar_checks(
+    run: Step, counts: Sequence[tuple[str, Array]], arrays: Any
+) -> list[str]:
+    run()
+    return [name for name, count in counts if count.item() > 0]
 
 
 def _as_ort(feeds: Mapping[str, Array]) -> dict[str, Any]:

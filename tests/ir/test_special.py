@@ -67,9 +67,12 @@ def test_the_gradient_is_digamma_and_its_own_trigamma():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outside_the_domain(dtype):
-    x = np.array([0.0, np.inf, np.nan, -1e-30, -0.5, -1.0, -np.inf], dtype)
+    x = np.array([0.0, -0.0, np.inf, np.nan, -1e-30, -0.5, -1.0, -np.inf], dtype)
     nan = [np.nan] * 5
-    for F_value, expected in (("gammaln", [np.inf, np.inf]), ("digamma", [-np.inf, np.inf])):
+    for F_value, expected in (
+        ("gammaln", [np.inf, np.inf, np.inf]),
+        ("digamma", [-np.inf, np.inf, np.inf]),
+    ):
         value = FunctionLoss(lambda F, x, name=F_value: getattr(F, name)(x))(x)
         np.testing.assert_array_equal(value, [*expected, *nan])
         by_numpy = getattr(reference, F_value)(reference.Array(x))

@@ -1,5 +1,6 @@
 """Kernels as custom operators of the installed ONNX Runtime."""
 
+import ctypes
 import threading
 
 import numpy as np
@@ -113,6 +114,42 @@ def test_a_rank_that_the_kernel_was_not_made_for_is_an_error(built):
     pred, label = _arrays(4, 10)
     with pytest.raises(Exception, match="another rank"):
         _run(session, pred[None], label[None])
+
+
+def test_a_chunk_that_gets_no_memory_is_an_error(tmp_path):
+    class Failing(HandWritten):
+        def text(self, number):
+            first = "  const float *pred"
+            return (
+                super()
+                .text(number)
+                .replace(first, f"  if (columns == 13 && index) lg_fail(call);\n{first}")
+            )
+
+    path, domain = build_kernels([Failing(PROGRAM)], tmp_path, None, *STRICT)
+    session = make_session(kernel_model(Failing(PROGRAM), domain), libraries=[path])
+    _check(session, 2000, 12)
+    with pytest.raises(Exception, match="no memory"):
+        _run(session, *_arrays(5000, 13))
+    _check(session, 10, 13)
+    with pytest.raises(InputError, match="no memory"):
+        Library(path).run(0, *_arrays(5000, 13))
+
+
+def test_a_release_without_our_table_gets_no_operators(built):
+    """Older ones answer 0 when they are asked for it; then nothing is registered."""
+    asked = []
+    function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_uint32)
+
+    def get_api(version):
+        asked.append(version)
+
+    callback = function(get_api)
+    base = (ctypes.c_void_p * 2)(ctypes.cast(callback, ctypes.c_void_p), None)
+    register = ctypes.CDLL(str(built[0])).RegisterCustomOps
+    register.restype = ctypes.c_void_p
+    assert register(None, base) is None
+    assert asked == [17]
 
 
 def test_two_kernels_stand_in_one_library(tmp_path):

@@ -16,8 +16,9 @@ pytestmark = pytest.mark.skipif(CC is None, reason="no C compiler on this machin
 
 DTYPES = ("float32", "float64")
 LEVELS = levels() if CC else ("none",)
-# Without fused multiplications a product is rounded once more.
-ULPS = {"x86-64": 2.5}
+# Without fused multiplications a product is rounded once more. erfc has a square, a quotient, a
+# polynomial and an exponential to multiply.
+ULPS = {"x86-64": 2.5, "erfc": 2.5}
 
 
 def _softplus(x):
@@ -144,7 +145,9 @@ def test_errors(name, dtype, march):
     x = _arguments(name, dtype)
     got = apply(march, name, x)
     errors = _ulps(got, *_truth(name, dtype))
-    assert errors.max() <= ULPS.get(march, 2.0), _worst(name, dtype, march, x, errors, got)
+    assert errors.max() <= max(ULPS.get(march, 2.0), ULPS.get(name, 2.0)), _worst(
+        name, dtype, march, x, errors, got
+    )
 
 
 @functools.cache

@@ -91,3 +91,10 @@ def test_softsign_of_infinities():
     x = np.array([np.inf, -np.inf, np.nan, 3e38, -1.0], "f")
     for found in both(lambda F, x: F.softsign(x), x):
         np.testing.assert_array_equal(found, np.array([1, -1, np.nan, 1, -0.5], "f"))
+
+
+def test_the_logarithm_of_the_exponential_over_no_axis():
+    """ONNX's reductions over no axis are over all."""
+    x = np.array([[0.5, -0.5]], "f")
+    for found in both(lambda F, x: F.logsumexp(x + x, axis=(0, 1), exclude=True), x):
+        assert_close(found, 2 * x)

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from .kernels import search_kernels
 from .search import Found, search
 
 DESCRIPTION = """\
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     results: Any = multiprocessing.Queue()
     workers = [
         multiprocessing.Process(
-            target=_work, args=(options.seed + i, options.workers, options.seconds, results)
+            target=_work,
+            args=(options.seed + i, options.workers, options.seconds, options.kernels, results),
         )
         for i in range(options.workers)
     ]
@@ -60,12 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=60, help="how long to search (60)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--kernels", action="store_true",
+                        help="graphs of whole numbers as kernels; needs cc")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, help="processes side by side (2)")
     return parser
 
 
-def _work(start: int, step: int, seconds: float, results: Any) -> None:
-    for ran, found in search(start, step, time.monotonic() + seconds):
+def _work(start: int, step: int, seconds: float, kernels: bool, results: Any) -> None:
+    find = search_kernels if kernels else search
+    for ran, found in find(start, step, time.monotonic() + seconds):
         results.put((ran, found))
 
 

@@ -27,6 +27,7 @@ from lossgraph.passes import autodiff
 from .programs import Program
 
 Array = np.ndarray[Any, Any]
+ZEROS = (0.5, 1.0)  # how often what is smaller than a rounding is zero, in two runs more
 RUNS = 4  # with roundings at random: enough to see a step or a cancellation nearly always
 
 
@@ -75,15 +76,17 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     rng = np.random.default_rng(0)
     exact = run(roots, arrays)
     spread = [np.zeros(np.shape(value)) for value in exact]
-    for _ in range(RUNS):
-        moved = rounded(roots, arrays, rng)
+    for zeros in (*(0.0,) * RUNS, *ZEROS):
+        moved = rounded(roots, arrays, rng, zeros)
         if moved is None:
             spread = [np.full(np.shape(value), np.inf) for value in exact]
             break
-        for i, (a, b) in enumerate(zip(exact, moved, strict=True)):
+        for place, (a, b) in enumerate(zip(exact, moved, strict=True)):
             with np.errstate(all="ignore"):
                 away = np.where(a == b, 0.0, np.abs(np.subtract(a, b, dtype=np.float64)))
-            spread[i] = np.maximum(spread[i], np.where(np.isnan(a) & np.isnan(b), 0.0, away))
+            spread[place] = np.maximum(
+                spread[place], np.where(np.isnan(a) & np.isnan(b), 0.0, away)
+            )
     nodes = [node for node in toposort(roots) if node.dtype != "tuple"]
     plain = dict(zip(nodes, evaluate(nodes, arrays), strict=True))
     overflows = not all(np.all(np.isfinite(value)) for value in plain.values())
@@ -102,11 +105,14 @@ def _clean(roots: Sequence[Expr], arrays: Mapping[str, Array]) -> bool:
 
 
 def rounded(
-    roots: Sequence[Expr], arrays: Mapping[str, Array], rng: np.random.Generator
+    roots: Sequence[Expr],
+    arrays: Mapping[str, Array],
+    rng: np.random.Generator,
+    zeros: float = 0.0,
 ) -> list[Array] | None:
     """The values with roundings; None where these decide what an index is, and it is none."""
     try:
-        return list(run(roots, arrays, rng))
+        return list(run(roots, arrays, rng, zeros=zeros))
     except IndexError:
         return None
 
@@ -116,10 +122,12 @@ def run(
     arrays: Mapping[str, Array],
     rng: np.random.Generator | None = None,
     finite: bool = False,
+    zeros: float = 0.0,
 ) -> Any:
     """The values of expressions in float64; with ``rng`` roundings of the nodes' dtypes.
 
-    With ``finite`` it is only asked whether all numbers on the way are.
+    With ``finite`` it is only asked whether all numbers on the way are. ``zeros`` is how often what
+    is smaller than a rounding is 0: whether something is may decide.
     """
     inputs = [node for node in toposort(roots) if is_input(node)]
     sizes = bind_sizes(inputs, arrays)
@@ -129,7 +137,7 @@ def run(
             value = _value(node, values, arrays, sizes)
             if finite and node.dtype != "tuple" and not np.all(np.isfinite(_float64(value))):
                 return False
-            values[node] = value if rng is None else _rounded(node, value, values, rng)
+            values[node] = value if rng is None else _rounded(node, value, values, rng, zeros)
     return True if finite else [values[root] for root in roots]
 
 
@@ -158,7 +166,9 @@ def _float64(value: Any) -> Array:
     return array.astype(np.float64) if array.dtype.kind not in "iub" else array
 
 
-def _rounded(node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.Generator) -> Any:
+def _rounded(
+    node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.Generator, zeros: float
+) -> Any:
     if isinstance(value, tuple):
         floats = [v for v in value if v.dtype.kind == "f"]
         size = max((np.max(np.abs(v), initial=0.0) for v in floats), default=0.0)
@@ -175,12 +185,12 @@ def _rounded(node: Expr, value: Any, values: Mapping[Expr, Any], rng: np.random.
         sizes = [np.max(part[np.isfinite(part)], initial=0.0) for part in parts]
         noise += eps * max(sizes, default=0.0)
     moved = _moved(value, 2 * eps, noise, rng)
-    if rng.random() < 0.5:
+    if rng.random() >= zeros:
         return moved
     lost = noise
     if node.op in (ops.add, ops.sub):
         lost = 2 * eps * np.maximum(*(np.abs(values[arg]) for arg in node.args))
-    return np.where(np.abs(value) <= lost, 0.0, moved)  # what decides may be whether it is zero
+    return np.where(np.abs(value) <= lost, 0.0, moved)
 
 
 # What has no rounding: results that are one of the arguments, or whole.

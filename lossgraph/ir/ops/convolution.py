@@ -24,9 +24,10 @@ from ..batching import BatchDim, NotBatchableError
 from ..dims import Dim, floordiv, maximum
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, require_equal
-from .elementwise import add, float_only
+from .elementwise import add
 from .linalg import matmul, matrix_transpose
 from .shape import concat, pad, reshape, slice_, transpose
+from .type_rules import float_only
 
 Ints = tuple[int, ...]
 

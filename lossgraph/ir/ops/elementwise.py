@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DtypeError
 from ..batching import pointwise
 from ..expr import (
     Array,
@@ -34,53 +33,19 @@ from ..types import FLOATS, TensorType, broadcast_shapes, dtype_name, numpy_dtyp
 from . import elements, intervals
 from .integers import lower_mod, lower_power, power_of, quotient
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY, EXPONENTS
+from .type_rules import (
+    arithmetic,
+    bool_only,
+    broadcasting,
+    comparison,
+    float_only,
+    logical,
+    number_only,
+    same,
+)
 
 POSITIVE = ((0.2, 3.0),)
 UNIT = ((-0.9, 0.9),)
-
-
-def same(x: TensorType, **_: object) -> TensorType:
-    """The argument's type."""
-    return x
-
-
-def float_only(x: TensorType, **_: object) -> TensorType:
-    """The argument's type, which must be floating."""
-    if not x.is_float:
-        raise DtypeError(f"needs a floating dtype, got {x.dtype}")
-    return x
-
-
-def number_only(x: TensorType, **_: object) -> TensorType:
-    """The argument's type, which must not be bool."""
-    if x.dtype == "bool":
-        raise DtypeError("needs numbers, got bool: cast first")
-    return x
-
-
-def arithmetic(x: TensorType, y: TensorType, **_: object) -> TensorType:
-    """Broadcast two arrays of numbers of one dtype."""
-    return _broadcast(number_only(x), y)
-
-
-def _broadcast(x: TensorType, y: TensorType) -> TensorType:
-    if x.dtype != y.dtype:
-        raise DtypeError(f"dtypes {x.dtype} and {y.dtype} differ: cast one of them")
-    return TensorType(x.dtype, broadcast_shapes(x.shape, y.shape))
-
-
-def _comparison(x: TensorType, y: TensorType) -> TensorType:
-    return _broadcast(x, y).with_dtype("bool")
-
-
-def _bool_only(x: TensorType) -> TensorType:
-    if x.dtype != "bool":
-        raise DtypeError(f"needs bool, got {x.dtype}")
-    return x
-
-
-def _logical(x: TensorType, y: TensorType) -> TensorType:
-    return _broadcast(_bool_only(x), _bool_only(y))
 
 
 def _unary(
@@ -500,28 +465,26 @@ rint = _unary("Round", np.rint, no_gradient, domain=((0.1, 0.4),), kernel=Elemen
 # --- comparison and choice ----------------------------------------------------------------
 
 equal: Op = _binary(
-    "Equal", np.equal, no_gradient, infer=_comparison, commutative=True, kernel=Elementwise("==")
+    "Equal", np.equal, no_gradient, infer=comparison, commutative=True, kernel=Elementwise("==")
 )
-greater: Op = _binary(
-    "Greater", np.greater, no_gradient, infer=_comparison, kernel=Elementwise(">")
-)
-less: Op = _binary("Less", np.less, no_gradient, infer=_comparison, kernel=Elementwise("<"))
+greater: Op = _binary("Greater", np.greater, no_gradient, infer=comparison, kernel=Elementwise(">"))
+less: Op = _binary("Less", np.less, no_gradient, infer=comparison, kernel=Elementwise("<"))
 greater_equal = _binary(
-    "GreaterOrEqual", np.greater_equal, no_gradient, infer=_comparison, kernel=Elementwise(">=")
+    "GreaterOrEqual", np.greater_equal, no_gradient, infer=comparison, kernel=Elementwise(">=")
 )
 less_equal: Op = _binary(
-    "LessOrEqual", np.less_equal, no_gradient, infer=_comparison, kernel=Elementwise("<=")
+    "LessOrEqual", np.less_equal, no_gradient, infer=comparison, kernel=Elementwise("<=")
 )
 logical_and = _binary(
-    "And", np.logical_and, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("&")
+    "And", np.logical_and, no_gradient, infer=logical, commutative=True, kernel=Elementwise("&")
 )
 logical_or: Op = _binary(
-    "Or", np.logical_or, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("|")
+    "Or", np.logical_or, no_gradient, infer=logical, commutative=True, kernel=Elementwise("|")
 )
 logical_xor = _binary(
-    "Xor", np.logical_xor, no_gradient, infer=_logical, commutative=True, kernel=Elementwise("^")
+    "Xor", np.logical_xor, no_gradient, infer=logical, commutative=True, kernel=Elementwise("^")
 )
-logical_not = _unary("Not", np.logical_not, no_gradient, infer=_bool_only, kernel=Elementwise("~"))
+logical_not = _unary("Not", np.logical_not, no_gradient, infer=bool_only, kernel=Elementwise("~"))
 isnan = _unary(
     "IsNaN",
     np.isnan,
@@ -532,8 +495,8 @@ isnan = _unary(
 
 
 def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
-    _bool_only(condition)
-    both = _broadcast(x, y)
+    bool_only(condition)
+    both = broadcasting(x, y)
     return both.with_shape(broadcast_shapes(condition.shape, both.shape))
 
 

@@ -14,10 +14,13 @@ from typing import Any
 from ...reference import special
 from ..batching import pointwise
 from ..expr import Expr, Op, register
+from ..kernel_forms import Elementwise, KernelForm
 from .arithmetic import Arithmetic
-from .elementwise import exp, float_only, log1p_positive
+from .by_lowering import formula_of
+from .elementwise import exp, log1p_positive
 from .erf import lower_erf
 from .intervals import ANY
+from .type_rules import float_only
 
 # fmt: off
 SCALED = (
@@ -110,7 +113,13 @@ def _lower_inverse_erfcx(b: Any, node: Expr, x: str) -> str:
     return g("Where", g("Greater", x, 0.0), above, tail)
 
 
-def _declare(name: str, ref: Any, slope: Callable[[Expr, Expr], Expr], lower: Any) -> Op:
+def _declare(
+    name: str,
+    ref: Any,
+    slope: Callable[[Expr, Expr], Expr],
+    lower: Any,
+    kernel: KernelForm | None = None,
+) -> Op:
     return register(
         Op(
             name,
@@ -120,11 +129,18 @@ def _declare(name: str, ref: Any, slope: Callable[[Expr, Expr], Expr], lower: An
             lower,
             batching=pointwise,
             finite_on=(ANY,),
+            kernel=kernel or formula_of(lower),
         )
     )
 
 
-erfc: Op = _declare("Erfc", special.erfc, lambda x, out: exp(-(x * x)) * -_SLOPE, _lower_erfc)
+erfc: Op = _declare(
+    "Erfc",
+    special.erfc,
+    lambda x, out: exp(-(x * x)) * -_SLOPE,
+    _lower_erfc,
+    Elementwise("erfc", 20.0),
+)
 log_erfc: Op = _declare(
     "LogErfc", special.log_erfc, lambda x, out: inverse_erfcx(x) * -_SLOPE, _lower_log_erfc
 )

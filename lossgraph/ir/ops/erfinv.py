@@ -13,8 +13,10 @@ from typing import Any
 from ...reference import special
 from ..batching import pointwise
 from ..expr import Expr, Op, register
+from ..kernel_forms import Elementwise
 from .arithmetic import Arithmetic
-from .elementwise import UNIT, exp, float_only
+from .elementwise import UNIT, exp
+from .type_rules import float_only
 
 # fmt: off
 CENTER = (
@@ -150,5 +152,6 @@ erfinv: Op = register(
         UNIT,
         batching=pointwise,
         finite_on=((-1.0, 1.0),),
+        kernel=Elementwise("erfinv", 40.0),
     )
 )

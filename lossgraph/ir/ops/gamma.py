@@ -21,8 +21,10 @@ from ..expr import Expr, Op, builds, register
 from ..kernel_forms import Element, Elementwise
 from ..types import TensorType
 from .arithmetic import Arithmetic
-from .elementwise import POSITIVE, float_only
+from .by_lowering import formula_of
+from .elementwise import POSITIVE
 from .intervals import ABOVE_ZERO
+from .type_rules import float_only
 
 # fmt: off
 BETWEEN = (
@@ -219,8 +221,10 @@ def _polygamma_vjp(ct: Expr, out: Expr, x: Expr, *, order: int) -> tuple[Expr]:
 
 
 def _polygamma_element(k: Any, node: Expr, i: Any) -> Any:
-    functions = {0: "digamma", 1: "trigamma"}
-    return k.call(functions.get(node.attrs["order"], "polygamma"), k.at(node.args[0], i))
+    (x,), order = node.args, node.attrs["order"]
+    if order > 1:
+        return k.at(formula_of(_lower_polygamma).of(x, order=order), i)
+    return k.call("trigamma" if order else "digamma", k.at(x, i))
 
 
 _polygamma: Op = register(

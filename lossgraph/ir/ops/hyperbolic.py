@@ -12,11 +12,13 @@ import numpy as np
 
 from ..batching import pointwise
 from ..expr import Expr, Op, register
+from ..kernel_forms import Elementwise
 from ..types import numpy_dtype
 from .arithmetic import Arithmetic
-from .elementwise import absolute, clip, float_only, log1p_positive, maximum
+from .elementwise import absolute, clip, log1p_positive, maximum
 from .intervals import EXPONENTS
 from .smooth import sqrt
+from .type_rules import float_only
 
 
 def _halves(b: Any, node: Expr, x: str) -> tuple[Arithmetic, str, str]:
@@ -83,6 +85,22 @@ def _declare(name: str, ref: Any, derivative: Any, lower: Any, **traits: Any) ->
 
 
 HYPERBOLIC = ((-EXPONENTS[1], EXPONENTS[1]),)
-sinh: Op = _declare("Sinh", np.sinh, lambda x: cosh(x), _lower_sinh, finite_on=HYPERBOLIC)
-cosh: Op = _declare("Cosh", np.cosh, lambda x: sinh(x), _lower_cosh, finite_on=HYPERBOLIC)
-asinh: Op = _declare("Asinh", np.arcsinh, _inverse_hypotenuse, _lower_asinh)
+sinh: Op = _declare(
+    "Sinh",
+    np.sinh,
+    lambda x: cosh(x),
+    _lower_sinh,
+    finite_on=HYPERBOLIC,
+    kernel=Elementwise("sinh", 20.0),
+)
+cosh: Op = _declare(
+    "Cosh",
+    np.cosh,
+    lambda x: sinh(x),
+    _lower_cosh,
+    finite_on=HYPERBOLIC,
+    kernel=Elementwise("cosh", 20.0),
+)
+asinh: Op = _declare(
+    "Asinh", np.arcsinh, _inverse_hypotenuse, _lower_asinh, kernel=Elementwise("asinh", 20.0)
+)

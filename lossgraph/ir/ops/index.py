@@ -33,7 +33,6 @@ from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
     equal,
-    float_only,
     floor,
     greater_equal,
     isnan,
@@ -45,6 +44,7 @@ from .elementwise import (
 from .linalg import matmul
 from .reduce import reduce_max, reduce_min, reduce_sum
 from .shape import expand_dims, full, iota, reshape, size_of, transpose
+from .type_rules import float_only
 
 
 def _int64(index: TensorType) -> None:

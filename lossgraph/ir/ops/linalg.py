@@ -10,8 +10,9 @@ from ...errors import InputError
 from .. import batching
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_equal
-from .elementwise import arithmetic, div, float_only, mul
+from .elementwise import div, mul
 from .shape import transpose
+from .type_rules import arithmetic, float_only
 
 _FUSED = (transpose.op, mul, div)
 

@@ -17,14 +17,13 @@ from ..expr import Array, Expr, Interval, Op, builds, register
 from ..kernel_forms import Formula
 from ..types import TensorType, canonical_axis, numpy_dtype
 from .arithmetic import Arithmetic
+from .by_lowering import formula_of
 from .elementwise import (
-    arithmetic,
     clip,
     div,
     equal,
     exp,
     expm1,
-    float_only,
     greater,
     log,
     log1p,
@@ -43,6 +42,7 @@ from .smooth import (
     softplus,
     sqrt,
 )
+from .type_rules import arithmetic, float_only
 
 # --- of one argument ----------------------------------------------------------------------
 
@@ -125,6 +125,7 @@ log_cloglog: Op = _unary(  # log(1 - exp(-exp(x)))
     # exp(x - exp(x)) / (1 - exp(-exp(x))), of which every part underflows
     lambda x, out: exp((x - exp(minimum(x, _half_range(x.dtype)))) - out),
     _lower_log_cloglog,
+    kernel=formula_of(_lower_log_cloglog),
 )
 
 
@@ -156,6 +157,7 @@ log_softplus: Op = _unary(  # log(log(1 + exp(x)))
     # sigmoid(x)/softplus(x), both of which underflow
     lambda x, out: exp(neg(softplus(neg(x)) + out)),
     _lower_log_softplus,
+    kernel=formula_of(_lower_log_softplus),
 )
 
 
@@ -179,6 +181,7 @@ sqrt1p_minus1: Op = _unary(  # sqrt(1 + x) - 1
     _lower_sqrt1p_minus1,
     (-0.5, 3.0),
     finite_on=(ABOVE_MINUS_ONE,),
+    kernel=formula_of(_lower_sqrt1p_minus1),
 )
 
 # --- products with logarithms, 0 where the other factor is --------------------------------
@@ -306,6 +309,7 @@ _logsumexp_others: Op = register(
         _others_vjp,
         lambda b, node, x: str(b.lower(_others(*node.args, **node.attrs))),
         batching=within_axis,
+        kernel=Formula(_others),
     )
 )
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from ..batching import pointwise
 from ..expr import Array, Expr, Interval, Op, const, register
+from ..kernel_forms import Formula
 from ..types import numpy_dtype
-from .elementwise import absolute, div, equal, expm1, float_only, less, log1p, where
+from .elementwise import absolute, div, equal, expm1, less, log1p, where
 from .hyperbolic import sinh
 from .intervals import ANY
 from .smooth import atan, erf, sin, tanh
+from .type_rules import float_only
 
 Series = Callable[[], Iterator[Any]]  # of fractions or numbers
 
@@ -96,6 +98,7 @@ def _quotient(
             lambda b, node, x: b.lower(where(equal(node.args[0], 0.0), limit, _plain(f, node))),
             batching=pointwise,
             finite_on=domain or f.finite_on,
+            kernel=Formula(lambda x: where(equal(x, 0.0), limit, div(f(x), x))),
         )
     )
 

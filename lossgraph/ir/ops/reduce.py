@@ -31,25 +31,26 @@ from .elementwise import (
     equal,
     exp,
     exp_minus_abs,
-    float_only,
     greater,
+    isnan,
     less,
     less_equal,
     log,
     log1p,
     log1p_positive,
     logical_and,
+    logical_or,
     neg,
-    number_only,
     sign,
     where,
 )
-from .shape import flip, size_of
+from .shape import flip, iota, reshape, size_of
 from .smooth import (
     sigmoid,
     sqrt,
 )
 from .sums import LONG_SOFTMAX, LongSums, lower_mean, lower_sum
+from .type_rules import float_only, number_only
 
 Axes = tuple[int, ...]
 Reduction: TypeAlias = OpFunction[[Expr, Sequence[int]]]
@@ -85,7 +86,7 @@ def _reduction(
 
     def reduce(x: Expr, axes: Sequence[int]) -> Expr:
         axes = canonical_axes(axes, x.rank)
-        return op(x, axes=axes) if axes or name == "LogSumExp" else x
+        return op(x, axes=axes) if axes else x
 
     reduce.__name__ = name
     reduce.__doc__ = f"{name} of ``x`` over ``axes``, which keep the length one."
@@ -580,6 +581,17 @@ def _lower_arg_extremum(b: Any, node: Expr, x: str) -> str:
     return str(b.add("Where", any_nan, b.add("ArgMax", nans, axis=axis, keepdims=1), best))
 
 
+def _arg_formula(x: Expr, axis: int, largest: bool) -> Expr:
+    """The first place of what is the extremum, or of a NaN."""
+    best = (reduce_max if largest else reduce_min)(x, (axis,))
+    found = equal(x, best)
+    if x.type.is_float:
+        found = logical_or(found, isnan(x))
+    size = x.shape[axis]
+    places = reshape(iota(size), [size if i == axis else 1 for i in range(x.rank)])
+    return reduce_min(where(found, places, size_of(size)), (axis,))
+
+
 _arg_extremum: Op = register(
     Op(
         "ArgExtremum",
@@ -588,6 +600,7 @@ _arg_extremum: Op = register(
         no_gradient,
         _lower_arg_extremum,
         batching=within_axis,
+        kernel=Formula(_arg_formula),
     )
 )
 

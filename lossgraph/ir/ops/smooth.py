@@ -21,10 +21,8 @@ from .elementwise import (
     _lower_tail,
     _unary,
     absolute,
-    arithmetic,
     clip,
     exp,
-    float_only,
     greater_equal,
     log1p,
     maximum,
@@ -35,6 +33,7 @@ from .elementwise import (
 )
 from .erf import lower_erf
 from .intervals import ABOVE_ZERO, ANY
+from .type_rules import arithmetic, float_only
 
 
 def _sigmoid_ref(x: Array) -> Array:

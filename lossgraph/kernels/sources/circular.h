@@ -18,11 +18,15 @@ LG_FN V lg_sin_turned(V x, int64_t quarters) {
   return (V)((M)y ^ ((turn & lg_isplat(2)) << 62));
 }
 LG_FN V lg_sin(V x) {
-  if (lg_any(lg_abs(x) > LG_CIRCLE_END)) { LG_EACH(sin(x[i])); }
+  if (lg_any(lg_abs(x) > LG_CIRCLE_END)) {
+    LG_EACH(sin(x[i]));
+  }
   return lg_where(x == lg_splat(0), x, lg_sin_turned(x, 0));
 }
 LG_FN V lg_cos(V x) {
-  if (lg_any(lg_abs(x) > LG_CIRCLE_END)) { LG_EACH(cos(x[i])); }
+  if (lg_any(lg_abs(x) > LG_CIRCLE_END)) {
+    LG_EACH(cos(x[i]));
+  }
   return lg_sin_turned(x, 1);
 }
 /* Turned by 0, pi/4 or pi/2 into |z| < tan(pi/8). */
@@ -31,12 +35,17 @@ LG_FN V lg_atan(V x) {
   M some = a > lg_splat(0.41421356), more = a > lg_splat(2.41421356);
   V up = lg_where(more, lg_splat(-1), lg_where(some, a - one, a));
   V z = up / lg_where(more, a, lg_where(some, a + one, one));
-  V turn = lg_where(more, lg_splat(0x1.921fb54442d18p+0), (V)((M)lg_splat(0x1.921fb54442d18p-1) & some));
-  V rest = lg_where(more, lg_splat(0x1.1a62633145c07p-54), (V)((M)lg_splat(0x1.1a62633145c07p-55) & some));
+  V turn =
+      lg_where(more, lg_splat(0x1.921fb54442d18p+0), (V)((M)lg_splat(0x1.921fb54442d18p-1) & some));
+  V rest = lg_where(more, lg_splat(0x1.1a62633145c07p-54),
+                    (V)((M)lg_splat(0x1.1a62633145c07p-55) & some));
   V s = z * z;
   return lg_copysign(turn + (z + lg_fma(z * s, LG_POLYNOMIAL(s, LG_ATAN), rest)), x);
 }
 /* sin(pi r) and cos(pi r), |r| <= 1/2 */
-LG_FN V lg_sin_pi(V r) { V s = r * r; return r * LG_POLYNOMIAL(s, LG_SIN_PI); }
+LG_FN V lg_sin_pi(V r) {
+  V s = r * r;
+  return r * LG_POLYNOMIAL(s, LG_SIN_PI);
+}
 LG_FN V lg_cos_pi(V r) { return lg_sin_pi(lg_splat(0.5) - lg_abs(r)); }
 #endif

@@ -1,10 +1,12 @@
 /* Exponentials and logarithms. */
-#define LG_LN2_HIGH (LG_BITS == 32 ? (R)0x1.62e4p-1 : (R)0x1.62e42fefa3800p-1) /* times any exponent: exact */
+/* log(2) in two parts: the first, times any exponent, is exact. */
+#define LG_LN2_HIGH (LG_BITS == 32 ? (R)0x1.62e4p-1 : (R)0x1.62e42fefa3800p-1)
 #define LG_LN2_LOW (LG_BITS == 32 ? (R)0x1.7f7d1cf79abcap-20 : (R)0x1.ef35793c76730p-45)
 #define LG_LOG2_E lg_splat((R)0x1.71547652b82fep+0)
-#define LG_EXP_MOST lg_splat(LG_BITS == 32 ? 89 : 710) /* infinity from here on */
+#define LG_EXP_MOST lg_splat(LG_BITS == 32 ? 89 : 710)     /* infinity from here on */
 #define LG_EXP_LEAST lg_splat(LG_BITS == 32 ? -105 : -746) /* zero to here */
-#define LG_POLYNOMIAL(x, NAME) lg_polynomial(x, (const R[]){LG_WIDE(NAME)}, (int)(sizeof((R[]){LG_WIDE(NAME)}) / sizeof(R)))
+#define LG_POLYNOMIAL(x, NAME) \
+  lg_polynomial(x, (const R[]){LG_WIDE(NAME)}, (int)(sizeof((R[]){LG_WIDE(NAME)}) / sizeof(R)))
 LG_FN V lg_polynomial(V x, const R *c, int n) {
   V r = lg_splat(c[n - 1]);
 #pragma GCC unroll 32
@@ -38,7 +40,7 @@ LG_FN V lg_exp_times(V f, V f_low, V high, V lower) {
   return lg_scale(f + lg_fma(f, LG_EXP_LESS_1(LG_EXP), f_low), t);
 }
 /* 2^n, for n = t - LG_MAGIC within the exponents */
-LG_FN V lg_power_of_2(V t) { return (V)(((M)t << LG_DIGITS) + (M)lg_splat(1)); }
+LG_FN V lg_power_of_2(V t) { return (V)lg_bits_sum((M)t << LG_DIGITS, (M)lg_splat(1)); }
 /* 2^n q + (2^n - 1), with q = e^r - 1; half of it first, as 2^128 (2^1024) is none. */
 LG_FN V lg_expm1(V x) {
   V c = lg_smaller(LG_EXP_MOST, lg_larger(lg_splat(-40), x));
@@ -58,38 +60,63 @@ LG_FN V lg_tanh(V x) {
 }
 
 /* log(1+f) + n log(2), f in [sqrt(1/2), sqrt(2)] - 1 */
+#if LG_BITS == 32
 LG_FN V lg_log_core(V f, V n) {
   V q = f * f;
   V tail = lg_fma(n, lg_splat(LG_LN2_LOW), q * f * LG_POLYNOMIAL(f, LG_LOG));
   return lg_fma(n, lg_splat(LG_LN2_HIGH), f + lg_fma(q, lg_splat((R)-0.5), tail));
 }
-#define LG_SQRT_HALF (LG_BITS == 32 ? INT64_C(0x3f3504f3) : INT64_C(0x3fe6a09e667f3bcd)) /* its bits */
+#else /* by 2s + s^3 p(s^2), s = f/(2+f), a third of the terms; 2s is f - f^2/2 + s f^2/2 */
+LG_FN V lg_log_core(V f, V n) {
+  V s = f / (f + lg_splat(2)), z = s * s, q = lg_splat(0.5) * f * f;
+  V tail = lg_fma(n, lg_splat(LG_LN2_LOW), s * lg_fma(z, LG_POLYNOMIAL(z, LG_LOG), q));
+  return lg_fma(n, lg_splat(LG_LN2_HIGH), f - (q - tail));
+}
+#endif
+/* The bits of sqrt(1/2). */
+#define LG_SQRT_HALF (LG_BITS == 32 ? INT64_C(0x3f3504f3) : INT64_C(0x3fe6a09e667f3bcd))
 #define LG_FRACTION lg_isplat((INT64_C(1) << LG_DIGITS) - 1)
-/* What a logarithm is at the ends: of 0, below, of infinity and NaN. */
+#if LG_BYTES != 64
+/* f and n of x = 2^n (1+f), for x > 0 */
+LG_FN V lg_fraction(V x, V *n) {
+  const R up = LG_BITS == 32 ? (R)0x1p23 : (R)0x1p52;
+  const R least = LG_BITS == 32 ? (R)0x1p-126 : (R)0x1p-1022;
+  M small = x < lg_splat(least);
+  M bits = lg_bits_less((M)lg_where(small, x * lg_splat(up), x), lg_isplat(LG_SQRT_HALF));
+  *n = lg_to_real((bits >> LG_DIGITS) - (small & lg_isplat(LG_DIGITS)));
+  return (V)((bits & LG_FRACTION) + lg_isplat(LG_SQRT_HALF)) - lg_splat(1);
+}
+/* r, but what a logarithm is of 0, below, of infinity and NaN. */
 LG_FN V lg_log_ends(V x, V r) {
   r = lg_where(x < lg_splat((R)INFINITY), r, x);
   r = lg_where(x == lg_splat(0), lg_splat(-(R)INFINITY), r);
   return lg_where(x < lg_splat(0), lg_splat((R)NAN), r);
 }
+#endif
 LG_FN V lg_log(V x) {
-  const R up = LG_BITS == 32 ? (R)0x1p23 : (R)0x1p52, least = LG_BITS == 32 ? (R)0x1p-126 : (R)0x1p-1022;
-  M small = x < lg_splat(least);
-  M bits = (M)lg_where(small, x * lg_splat(up), x) - lg_isplat(LG_SQRT_HALF);
-  V n = lg_to_real((bits >> LG_DIGITS) - (small & lg_isplat(LG_DIGITS)));
-  V m = (V)((bits & LG_FRACTION) + lg_isplat(LG_SQRT_HALF));
-  return lg_log_ends(x, lg_log_core(m - lg_splat(1), n));
+  V n, f = lg_fraction(x, &n);
+  return lg_log_ends(x, lg_log_core(f, n));
 }
 /* 1+x = 2^n (1+f) with f = 2^-n x + (2^-n - 1): exact but for one rounding */
 LG_FN V lg_log1p(V x) {
   V u = x + lg_splat(1);
-  M n = ((M)u - lg_isplat(LG_SQRT_HALF)) >> LG_DIGITS;
-  V s = (V)((M)lg_splat(4) - (n << LG_DIGITS)); /* 4 times that: 2^-128 (2^-1024) is no normal number */
+  M n = lg_bits_less((M)u, lg_isplat(LG_SQRT_HALF)) >> LG_DIGITS;
+  /* 2^-n times 4, as 2^-128 (2^-1024) is no normal number */
+  V s = (V)lg_bits_less((M)lg_splat(4), n << LG_DIGITS);
   const V quarter = lg_splat((R)0.25);
   V r = lg_log_core(lg_fma(x * quarter, s, s * quarter - lg_splat(1)), lg_to_real(n));
   return lg_where(lg_abs(x) < lg_splat((R)0x1p-60), x, lg_log_ends(u, r));
 }
-/* For x in [0, 1] or NaN. */
-LG_FN V lg_log1p_unit(V x) { return lg_fma(x * x, LG_POLYNOMIAL(x, LG_LOG1P), x); }
+/* log(1+x) less x, for x in [0, 1] or NaN */
+#if LG_BITS == 32
+LG_FN V lg_log1p_rest(V x) { return x * x * LG_POLYNOMIAL(x, LG_LOG1P); }
+#else /* as in lg_log_core */
+LG_FN V lg_log1p_rest(V x) {
+  V s = x / (x + lg_splat(2)), z = s * s, q = lg_splat(0.5) * x * x;
+  return lg_fma(s, lg_fma(z, LG_POLYNOMIAL(z, LG_LOG1P), q), -q);
+}
+#endif
+LG_FN V lg_log1p_unit(V x) { return x + lg_log1p_rest(x); }
 
 /* 1/(1+t), or t/(1+t) with t = 2^n (1+q) not rounded first; t = e^-|x|. */
 LG_FN V lg_sigmoid(V x) {
@@ -108,7 +135,7 @@ LG_FN V lg_log1p_exp_neg_abs(V x) {
   LG_REDUCED(c);
   V q = LG_EXP_LESS_1(LG_EXP), p = q + lg_splat(1), e = lg_scale_down(p, t);
   V lost = e * (q - (p - lg_splat(1))) * (lg_splat(1) - lg_splat((R)0.5) * e);
-  return e + (e * e * LG_POLYNOMIAL(e, LG_LOG1P) + lost);
+  return e + (lg_log1p_rest(e) + lost);
 }
 #endif
 LG_FN V lg_softplus(V x) { return lg_relu(x) + lg_log1p_exp_neg_abs(x); }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 static inline int64_t lg_quotient(int64_t a, int64_t b) { return b ? a / b : 0; }
+static inline int64_t lg_remainder(int64_t a, int64_t b) { return b ? a % b : 0; }
 static inline int64_t lg_least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t lg_greatest(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -26,6 +27,29 @@ static inline int64_t lg_inside(int64_t i, int64_t size) {
 /* Where to read if an axis is empty whose elements are read, and not used, whatever the index is. */
 static const double lg_nothing[16];
 #define lg_there(size, p) ((size) > 0 ? (p) : (__typeof__(p))lg_nothing)
+
+/* Reals with the digits of a narrower dtype. */
+#define lg_round_f32(x) ({ float narrow_[LG_LANES]; lg_store_f32(narrow_, x); lg_load_f32(narrow_); })
+#define lg_round_f16(x) ({ uint16_t narrow_[LG_LANES]; lg_store_f16(narrow_, x); lg_load_f16(narrow_); })
+#define lg_round_bf16(x) ({ uint16_t narrow_[LG_LANES]; lg_store_bf16(narrow_, x); lg_load_bf16(narrow_); })
+
+/* Of integers: the quotient towards zero, and what is left with the sign of the divisor; 0 for a
+   divisor of 0, which has none. */
+static inline int64_t lg_div_of(int64_t a, int64_t b) {
+  return b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
+static inline int64_t lg_mod_of(int64_t a, int64_t b) {
+  int64_t rest = b == 0 || b == -1 ? 0 : a % b;
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+#define lg_integer_div(a, b) lg_each_of(lg_div_of, a, b)
+#define lg_integer_mod(a, b) lg_each_of(lg_mod_of, a, b)
+#define lg_each_of(function, a, b)                                                            \
+  ({                                                                                          \
+    M a_ = (a), b_ = (b);                                                                     \
+    for (int i_ = 0; i_ < LG_LANES; i_++) a_[i_] = (LG_INTEGER)function(a_[i_], b_[i_]);      \
+    a_;                                                                                       \
+  })
 
 /* The product of all lanes: a macro, as the width of V is that of the place of use. */
 #define lg_product(x)                                                        \

@@ -2,20 +2,28 @@
 #if LG_BITS == 32
 typedef float R;
 typedef int32_t LG_INTEGER;
+typedef uint32_t LG_UNSIGNED;
 enum { LG_LANES = LG_BYTES / 4 };
 #else
 typedef double R;
 typedef int64_t LG_INTEGER;
+typedef uint64_t LG_UNSIGNED;
 enum { LG_LANES = LG_BYTES / 8 };
 #endif
 typedef R V __attribute__((vector_size(LG_BYTES)));
 typedef LG_INTEGER M __attribute__((vector_size(LG_BYTES)));
+typedef LG_UNSIGNED LG_WORDS __attribute__((vector_size(LG_BYTES)));
 typedef V LG_UNALIGNED __attribute__((aligned(1), may_alias));
 
 #define LG_SIGN lg_isplat(LG_BITS == 32 ? INT32_MIN : INT64_MIN)
-#define LG_MAGIC (LG_BITS == 32 ? (R)0x1.8p23 : (R)0x1.8p52) /* x + this: the integer next to x in the low bits */
-#define LG_DIGITS (LG_BITS == 32 ? 23 : 52)                  /* of the stored mantissa */
-#define LG_EACH(call) V r = {0}; for (int i = 0; i < LG_LANES; i++) r[i] = (R)call; return r
+/* x + this has the integer next to x in its low bits. */
+#define LG_MAGIC (LG_BITS == 32 ? (R)0x1.8p23 : (R)0x1.8p52)
+/* Those of the stored mantissa. */
+#define LG_DIGITS (LG_BITS == 32 ? 23 : 52)
+#define LG_EACH(call) \
+  V r = {0}; \
+  for (int i = 0; i < LG_LANES; i++) r[i] = (R)call; \
+  return r
 
 LG_FN V lg_splat(R x) { return x - (V){0}; }
 LG_FN M lg_isplat(int64_t x) { return (LG_INTEGER)x - (M){0}; }
@@ -30,6 +38,9 @@ LG_FN M lg_iota(void) {
   return (M){0, 1};
 #endif
 }
+/* Of bits: what is carried out of a lane is lost. */
+LG_FN M lg_bits_sum(M a, M b) { return (M)((LG_WORDS)a + (LG_WORDS)b); }
+LG_FN M lg_bits_less(M a, M b) { return (M)((LG_WORDS)a - (LG_WORDS)b); }
 LG_FN R lg_first(V x) { return x[0]; }
 LG_FN int64_t lg_ifirst(M x) { return x[0]; }
 LG_FN V lg_neg(V x) { return (V)((M)x ^ LG_SIGN); }
@@ -38,9 +49,9 @@ LG_FN V lg_copysign(V x, V sign) { return (V)(((M)x & ~LG_SIGN) | ((M)sign & LG_
 LG_FN V lg_of_mask(M m) { return (V)((M)lg_splat(1) & m); }
 LG_FN M lg_isnan(V x) { return x != x; }
 
-/* Each machine: lg_where lg_iwhere lg_fma lg_sqrt lg_floor lg_ceil lg_rint; lg_larger and lg_smaller
-   (b where one is NaN); lg_truths (a bit for each lane); reads and writes of a part, reads at
-   an index; halves as float64. */
+/* Each machine: lg_where lg_iwhere lg_fma lg_sqrt lg_floor lg_ceil lg_rint; lg_larger and
+   lg_smaller (b where one is NaN); lg_truths (a bit for each lane); reads and writes of a part,
+   reads at an index; halves as float64. */
 #if LG_BYTES == 64
 #include "machine_512.h"
 #elif LG_BYTES == 32
@@ -55,18 +66,27 @@ LG_FN M lg_iwhere(M m, M a, M b) { return (a & m) | (b & ~m); }
 /* x 2^n, with n = t - LG_MAGIC in exp's range: in two steps, of which only the second rounds. */
 LG_FN V lg_scale(V x, V t) {
   const int64_t far = LG_BITS == 32 ? 128 : 1024;
-  M shift = ((t < lg_splat(LG_MAGIC)) & lg_isplat(far << LG_DIGITS)) - lg_isplat((far / 2) << LG_DIGITS);
+  M shift =
+      ((t < lg_splat(LG_MAGIC)) & lg_isplat(far << LG_DIGITS)) - lg_isplat((far / 2) << LG_DIGITS);
   M one = (M)lg_splat(1);
-  return x * (V)(((M)t << LG_DIGITS) + (one + shift)) * (V)(one - shift);
+  return x * (V)lg_bits_sum((M)t << LG_DIGITS, one + shift) * (V)(one - shift);
 }
 /* The same for n <= 0. */
 LG_FN V lg_scale_down(V x, V t) {
   const V up = lg_splat(LG_BITS == 32 ? (R)0x1p64 : (R)0x1p512);
-  return x * (V)(((M)t << LG_DIGITS) + (M)up) * (lg_splat(1) / up);
+  return x * (V)lg_bits_sum((M)t << LG_DIGITS, (M)up) * (lg_splat(1) / up);
 }
 /* Across lanes, by halves. */
-#define LG_ACROSS(call) for (int h = LG_LANES / 2; h; h /= 2) for (int i = 0; i < h; i++) { R a = s[i], b = s[i + h]; s[i] = call; }
-LG_FN R lg_sum(V x) { V s = x; LG_ACROSS(a + b) return s[0]; }
+#define LG_ACROSS(call) \
+  for (int h = LG_LANES / 2; h; h /= 2) \
+    for (int i = 0; i < h; i++) { \
+      R a = s[i], b = s[i + h]; \
+      s[i] = call; \
+    }
+LG_FN R lg_sum(V x) {
+  V s = x;
+  LG_ACROSS(a + b) return s[0];
+}
 LG_FN R lg_largest(V s) { LG_ACROSS(a > b ? a : b) return s[0]; }
 LG_FN R lg_smallest(V s) { LG_ACROSS(a < b ? a : b) return s[0]; }
 #undef LG_ACROSS

@@ -1,20 +1,21 @@
 /* SSE2 and 64-bit ARM: where the compiler's vectors alone would go lane by lane. */
 #if defined(__SSE2__)
+#undef LG_OF
 #if LG_BITS == 32
-LG_FN V lg_larger(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
-LG_FN V lg_smaller(V a, V b) { return (V)_mm_min_ps((__m128)a, (__m128)b); }
-LG_FN V lg_sqrt(V x) { return (V)_mm_sqrt_ps((__m128)x); }
-LG_FN unsigned lg_truths(M m) { return (unsigned)_mm_movemask_ps((__m128)m); }
-LG_FN lg_vector_64 lg_low_half(V x) { return (lg_vector_64)_mm_cvtps_pd((__m128)x); }
-LG_FN lg_vector_64 lg_high_half(V x) { return (lg_vector_64)_mm_cvtps_pd(_mm_movehl_ps((__m128)x, (__m128)x)); }
-LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
-  return (V)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)low), _mm_cvtpd_ps((__m128d)high));
-}
+#define LG_OF(name) _mm_##name##_ps
 #else
-LG_FN V lg_larger(V a, V b) { return (V)_mm_max_pd((__m128d)a, (__m128d)b); }
-LG_FN V lg_smaller(V a, V b) { return (V)_mm_min_pd((__m128d)a, (__m128d)b); }
-LG_FN V lg_sqrt(V x) { return (V)_mm_sqrt_pd((__m128d)x); }
-LG_FN unsigned lg_truths(M m) { return (unsigned)_mm_movemask_pd((__m128d)m); }
+#define LG_OF(name) _mm_##name##_pd
+#endif
+LG_FN V lg_larger(V a, V b) { return LG_OF(max)(a, b); }
+LG_FN V lg_smaller(V a, V b) { return LG_OF(min)(a, b); }
+LG_FN V lg_sqrt(V x) { return LG_OF(sqrt)(x); }
+LG_FN unsigned lg_truths(M m) { return (unsigned)LG_OF(movemask)((V)m); }
+#if LG_BITS == 32
+LG_FN lg_vector_64 lg_low_half(V x) { return _mm_cvtps_pd(x); }
+LG_FN lg_vector_64 lg_high_half(V x) { return _mm_cvtps_pd(_mm_movehl_ps(x, x)); }
+LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
+  return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
 #endif
 LG_FN V lg_fma(V a, V b, V c) { return a * b + c; }
 /* Below 2^23 (2^52), adding that much leaves no digits for a fraction. */
@@ -32,23 +33,23 @@ LG_FN V lg_ceil(V x) {
   return lg_copysign(r + lg_of_mask(r < x), x);
 }
 #elif defined(__aarch64__)
+#undef LG_OF
 #if LG_BITS == 32
-LG_FN V lg_fma(V a, V b, V c) { return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
-LG_FN V lg_sqrt(V x) { return (V)vsqrtq_f32((float32x4_t)x); }
-LG_FN V lg_floor(V x) { return (V)vrndmq_f32((float32x4_t)x); }
-LG_FN V lg_ceil(V x) { return (V)vrndpq_f32((float32x4_t)x); }
-LG_FN V lg_rint(V x) { return (V)vrndnq_f32((float32x4_t)x); }
-LG_FN lg_vector_64 lg_low_half(V x) { return (lg_vector_64)vcvt_f64_f32(vget_low_f32((float32x4_t)x)); }
-LG_FN lg_vector_64 lg_high_half(V x) { return (lg_vector_64)vcvt_high_f64_f32((float32x4_t)x); }
-LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
-  return (V)vcvt_high_f32_f64(vcvt_f32_f64((float64x2_t)low), (float64x2_t)high);
-}
+#define LG_OF(name) name##_f32
 #else
-LG_FN V lg_fma(V a, V b, V c) { return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
-LG_FN V lg_sqrt(V x) { return (V)vsqrtq_f64((float64x2_t)x); }
-LG_FN V lg_floor(V x) { return (V)vrndmq_f64((float64x2_t)x); }
-LG_FN V lg_ceil(V x) { return (V)vrndpq_f64((float64x2_t)x); }
-LG_FN V lg_rint(V x) { return (V)vrndnq_f64((float64x2_t)x); }
+#define LG_OF(name) name##_f64
+#endif
+LG_FN V lg_fma(V a, V b, V c) { return LG_OF(vfmaq)(c, a, b); }
+LG_FN V lg_sqrt(V x) { return LG_OF(vsqrtq)(x); }
+LG_FN V lg_floor(V x) { return LG_OF(vrndmq)(x); }
+LG_FN V lg_ceil(V x) { return LG_OF(vrndpq)(x); }
+LG_FN V lg_rint(V x) { return LG_OF(vrndnq)(x); }
+#if LG_BITS == 32
+LG_FN lg_vector_64 lg_low_half(V x) { return vcvt_f64_f32(vget_low_f32(x)); }
+LG_FN lg_vector_64 lg_high_half(V x) { return vcvt_high_f64_f32(x); }
+LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
+  return vcvt_high_f32_f64(vcvt_f32_f64(low), high);
+}
 #endif
 #else /* lane by lane */
 LG_FN V lg_fma(V a, V b, V c) { return a * b + c; }
@@ -57,19 +58,55 @@ LG_FN V lg_floor(V x) { LG_EACH(floor(x[i])); }
 LG_FN V lg_ceil(V x) { LG_EACH(ceil(x[i])); }
 LG_FN V lg_rint(V x) { LG_EACH(rint(x[i])); }
 #if LG_BITS == 32
-LG_FN lg_vector_64 lg_low_half(V x) { lg_vector_64 r = {0}; for (int i = 0; i < LG_LANES / 2; i++) r[i] = x[i]; return r; }
-LG_FN lg_vector_64 lg_high_half(V x) { lg_vector_64 r = {0}; for (int i = 0; i < LG_LANES / 2; i++) r[i] = x[LG_LANES / 2 + i]; return r; }
-LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) { LG_EACH((i < LG_LANES / 2 ? low[i] : high[i - LG_LANES / 2])); }
+LG_FN lg_vector_64 lg_low_half(V x) {
+  lg_vector_64 r = {0};
+  for (int i = 0; i < LG_LANES / 2; i++) r[i] = x[i];
+  return r;
+}
+LG_FN lg_vector_64 lg_high_half(V x) {
+  lg_vector_64 r = {0};
+  for (int i = 0; i < LG_LANES / 2; i++) r[i] = x[LG_LANES / 2 + i];
+  return r;
+}
+LG_FN V lg_of_halves(lg_vector_64 low, lg_vector_64 high) {
+  LG_EACH((i < LG_LANES / 2 ? low[i] : high[i - LG_LANES / 2]));
+}
 #endif
 #endif
 #if !defined(__SSE2__)
 LG_FN V lg_larger(V a, V b) { return lg_where(a > b, a, b); }
 LG_FN V lg_smaller(V a, V b) { return lg_where(a < b, a, b); }
-LG_FN unsigned lg_truths(M m) { unsigned r = 0; for (int i = 0; i < LG_LANES; i++) r |= (unsigned)(m[i] & 1) << i; return r; }
+LG_FN unsigned lg_truths(M m) {
+  unsigned r = 0;
+  for (int i = 0; i < LG_LANES; i++) r |= (unsigned)(m[i] & 1) << i;
+  return r;
+}
 #endif
-LG_FN V lg_read_part(const R *p, int n) { V r = {0}; for (int i = 0; i < n; i++) r[i] = p[i]; return r; }
-LG_FN M lg_iread_part(const LG_INTEGER *p, int n) { M r = {0}; for (int i = 0; i < n; i++) r[i] = p[i]; return r; }
-LG_FN void lg_write_part(R *p, V x, int n) { for (int i = 0; i < n; i++) p[i] = x[i]; }
-LG_FN void lg_iwrite_part(LG_INTEGER *p, M x, int n) { for (int i = 0; i < n; i++) p[i] = x[i]; }
-LG_FN V lg_read_at(const R *p, M index, M mask) { V r = {0}; for (int i = 0; i < LG_LANES; i++) if (mask[i]) r[i] = p[index[i]]; return r; }
-LG_FN M lg_iread_at(const LG_INTEGER *p, M index, M mask) { M r = {0}; for (int i = 0; i < LG_LANES; i++) if (mask[i]) r[i] = p[index[i]]; return r; }
+LG_FN V lg_read_part(const R *p, int n) {
+  V r = {0};
+  for (int i = 0; i < n; i++) r[i] = p[i];
+  return r;
+}
+LG_FN M lg_iread_part(const LG_INTEGER *p, int n) {
+  M r = {0};
+  for (int i = 0; i < n; i++) r[i] = p[i];
+  return r;
+}
+LG_FN void lg_write_part(R *p, V x, int n) {
+  for (int i = 0; i < n; i++) p[i] = x[i];
+}
+LG_FN void lg_iwrite_part(LG_INTEGER *p, M x, int n) {
+  for (int i = 0; i < n; i++) p[i] = x[i];
+}
+LG_FN V lg_read_at(const R *p, M index, M mask) {
+  V r = {0};
+  for (int i = 0; i < LG_LANES; i++)
+    if (mask[i]) r[i] = p[index[i]];
+  return r;
+}
+LG_FN M lg_iread_at(const LG_INTEGER *p, M index, M mask) {
+  M r = {0};
+  for (int i = 0; i < LG_LANES; i++)
+    if (mask[i]) r[i] = p[index[i]];
+  return r;
+}

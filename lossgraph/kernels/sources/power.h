@@ -1,13 +1,13 @@
 /* Powers, and what follows from exponentials: float32 through float64. */
 #if LG_BITS == 32
 #define LG_BY_HALVES(name) \
-  LG_FN V lg_##name(V x) { return lg_of_halves(lg_##name##_64(lg_low_half(x)), lg_##name##_64(lg_high_half(x))); }
-/* x^y for x > 0, to 2^-44 of itself */
+  LG_FN V lg_##name(V x) { \
+    return lg_of_halves(lg_##name##_64(lg_low_half(x)), lg_##name##_64(lg_high_half(x))); \
+  }
 LG_FN V lg_power_of_positive(V x, V y) {
   V b = lg_smaller(lg_splat(0x1p64f), lg_larger(lg_splat(-0x1p64f), y));
-  lg_vector_64 low = lg_exp_64(lg_low_half(b) * lg_log_64(lg_low_half(x)));
-  lg_vector_64 high = lg_exp_64(lg_high_half(b) * lg_log_64(lg_high_half(x)));
-  return lg_of_halves(low, high);
+  lg_vector_64 low = lg_rough_power_64(lg_low_half(x), lg_low_half(b));
+  return lg_of_halves(low, lg_rough_power_64(lg_high_half(x), lg_high_half(b)));
 }
 LG_BY_HALVES(sinh)
 LG_BY_HALVES(cosh)
@@ -16,10 +16,7 @@ LG_BY_HALVES(asinh)
 /* log(x) for x > 0 as the result and *lower, to 2^-64 of it: with s = f/(2+f), x = 2^n (1+f),
    n log(2) + 2s + 2s^3/3 + s^5 p(s^2), all but the last in two parts. */
 LG_FN V lg_log_parts(V x, V *lower) {
-  M small = x < lg_splat(0x1p-1022);
-  M bits = (M)lg_where(small, x * lg_splat(0x1p52), x) - lg_isplat(LG_SQRT_HALF);
-  V n = lg_to_real((bits >> LG_DIGITS) - (small & lg_isplat(LG_DIGITS)));
-  V f = (V)((bits & LG_FRACTION) + lg_isplat(LG_SQRT_HALF)) - lg_splat(1);
+  V n, f = lg_fraction(x, &n);
   V d = f + lg_splat(2), d_low = f - (d - lg_splat(2)), inverse = lg_splat(1) / d;
   V s = lg_opaque(f * inverse), sd = lg_opaque(s * d);
   V s_low = ((f - sd) - lg_product_error(s, d, sd) - s * d_low) * inverse;
@@ -43,6 +40,17 @@ LG_FN V lg_power_of_positive(V x, V y) {
   M inside = lg_abs(product) < lg_splat(1000);
   return lg_exp_times(lg_splat(1), lg_splat(0), product, (V)((M)rest & inside));
 }
+/* For float32: to 2^-30, within its exponents and somewhat beyond. */
+LG_FN V lg_rough_exp(V x) {
+  V c = lg_smaller(lg_splat(200), lg_larger(lg_splat(-200), x));
+  LG_REDUCED(c);
+  return (LG_EXP_LESS_1(LG_EXP_ROUGH) + lg_splat(1)) * lg_power_of_2(t);
+}
+LG_FN V lg_rough_power(V x, V y) {
+  V n, f = lg_fraction(x, &n), q = f * f;
+  V logarithm = lg_fma(q, lg_fma(f, LG_POLYNOMIAL(f, LG_LOG_ROUGH), lg_splat(-0.5)), f);
+  return lg_rough_exp(y * lg_fma(n, lg_splat(0x1.62e42fefa39efp-1), logarithm));
+}
 /* By a polynomial below 1. */
 LG_FN V lg_sinh(V x) {
   V a = lg_abs(x), s = x * x, near = lg_fma(a * s, LG_POLYNOMIAL(s, LG_SINH), a);
@@ -64,7 +72,8 @@ LG_FN V lg_asinh(V x) {
 #endif
 /* C's pow: 1 where x is 1 or y is 0, whatever the other. */
 LG_FN V lg_pow(V x, V y) {
-  const V zero = lg_splat(0), one = lg_splat(1), infinity = lg_splat((R)INFINITY), half = lg_splat((R)0.5);
+  const V zero = lg_splat(0), one = lg_splat(1), infinity = lg_splat((R)INFINITY),
+          half = lg_splat((R)0.5);
   V a = lg_abs(x), r = lg_power_of_positive(a, y);
   M end = (a == zero) | (a == infinity);
   r = lg_where(end, lg_where((a == zero) ^ (y < zero), zero, infinity), r);
