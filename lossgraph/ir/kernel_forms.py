@@ -50,10 +50,35 @@ class Element:
 
 
 @dataclass(frozen=True)
+class Scatter(Element):
+    """Elements of the first argument added up where the second says, along the attribute ``axis``.
+
+    Where rows have few of them, an element looks at each by its index, as ``at`` says.
+    """
+
+
+@dataclass(frozen=True)
+class Running:
+    """The elements along the attribute ``axis`` combined up to each: ``sum``."""
+
+    how: str
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """The attribute ``body`` applied step after step: see ``passes.scan``."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One of several results of the argument, by the attribute ``index``."""
+
+
+@dataclass(frozen=True)
 class Formula:
     """The result in other operations, ``(*arguments, **attributes) -> expression``."""
 
     of: Callable[..., Any]
 
 
-KernelForm: TypeAlias = Elementwise | Reduction | Element | Formula
+KernelForm: TypeAlias = Elementwise | Reduction | Element | Running | Recurrence | Result | Formula

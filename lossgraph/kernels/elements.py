@@ -6,15 +6,28 @@ What only moves elements changes the index and leaves nothing to compute.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..ir import ops
 from ..ir.dims import Dim, is_nonnegative, product
 from ..ir.expr import Array, Expr, is_input, is_literal
-from ..ir.kernel_forms import Element, Elementwise, Reduction
-from .index import ZERO, Clamped, Index, Indices, Lookup, LoopVar, index_of, reshaped
-from .values import Buffer, Input, Kind, Load, Source, Table, Value
+from ..ir.kernel_forms import Element, Elementwise, Reduction, Result
+from .index import (
+    ZERO,
+    Clamped,
+    Index,
+    Indices,
+    Lookup,
+    LoopVar,
+    bounds,
+    index_of,
+    is_line,
+    reshaped,
+)
+from .recurrence import Recurrence
+from .values import Buffer, Input, Kind, Load, Source, Table, Value, needed
 from .whole import DIGITS, TRUTH, KernelUnsupportedError, Range, combined, of_dtype, of_lanes, reach
 
 # What costs more than this to compute is kept where a second loop needs it: a number that is
@@ -56,7 +69,10 @@ class Elements:
         self.tables: list[Array] = []
         self._tables: dict[Expr, Table] = {}
         self._values: dict[Any, Value] = {}
-        self._elements: dict[tuple[Expr, Indices], Value] = {}
+        self._elements: dict[tuple[Expr, Indices, Index | None], Value] = {}
+        self._inside: dict[Expr, Recurrence] = {}  # nodes of bodies
+        self.recurrences: dict[Expr, Recurrence] = {}
+        self._steps: dict[Recurrence, Index] = {}  # which one is computed
 
     def forget(self) -> None:
         """Make values anew, after the buffers have changed."""
@@ -65,24 +81,60 @@ class Elements:
 
     # --- nodes ---
 
+    def keep(self, node: Expr) -> None:
+        """From here on the node is read from where it is kept."""
+        inside = self._inside.get(node)
+        shape = node.shape if inside is None else (inside.length, *node.shape)
+        self.buffers[node] = Buffer(node, self._count(), shape)
+
+    def follow(self, recurrence: Recurrence) -> None:
+        """Nodes of a body are from here on elements of arrays with an axis of steps."""
+        self.recurrences[recurrence.node] = recurrence
+        self._inside |= dict.fromkeys(recurrence.nodes, recurrence)
+        for state in recurrence.states:
+            shape = (recurrence.length + 1, *state.shape)
+            recurrence.kept.append(Buffer(state, self._count(), shape, carried=True))
+
+    def inside(self, node: Expr) -> Recurrence | None:
+        """The recurrence whose body a node belongs to."""
+        return self._inside.get(node)
+
+    @contextmanager
+    def during(self, recurrence: Recurrence, step: Index) -> Iterator[None]:
+        """Nodes of the body stand for what they are in a step."""
+        before = dict(self._steps)
+        self._steps[recurrence] = step
+        yield
+        self._steps = before
+
+    def _count(self) -> int:
+        return len(self.buffers) + sum(len(found.kept) for found in self.recurrences.values())
+
     def at(self, node: Expr, indices: Indices) -> Value:
         """The element of a node at indices, one for each axis."""
         indices = tuple(
             ZERO if dim == 1 else index for index, dim in zip(indices, node.shape, strict=True)
         )
+        inside = self._inside.get(node)
+        step = None if inside is None else self._steps[inside]
         if node in self.buffers:
-            return self._kept(node, indices)
-        key = node, indices
+            buffer = self.buffers[node]
+            return self._kept(buffer, indices if step is None else (step, *indices))
+        if inside is not None and step is not None and node in inside.following:
+            return self._kept(inside.kept[inside.following[node]], (step + 1, *indices))
+        key = node, indices, step
         if key not in self._elements:
             self._elements[key] = self.computed(node, indices)
         return self._elements[key]
 
-    def _kept(self, node: Expr, indices: Indices) -> Value:
-        kept = self.load(self.buffers[node], indices, node.shape, "real")
+    def _kept(self, buffer: Buffer, indices: Indices) -> Value:
+        node, kept = buffer.node, self.load(buffer, indices, buffer.shape, "real")
         if node.type.is_float:
             return kept
         if node.dtype == "bool":
             return self.mask(kept)
+        if buffer.carried:
+            raise KernelUnsupportedError("kernels carry no integers from step to step")
         value = self._value("to_int", (kept,), None, "int")
         if node not in self._reduced:
             self._reduced[node] = self._reduced_range(node)
@@ -132,6 +184,8 @@ class Elements:
 
     def computed(self, node: Expr, indices: Indices) -> Value:
         """The same for a node that is not read from a buffer even if it has one."""
+        if node in self._inside and is_input(node):
+            return self._variable(self._inside[node], node, indices)
         if is_input(node):
             source = Input(self.inputs[node], node.dtype)
             return self._as_kind(node.dtype, self.load(source, indices, node.shape, "int"))
@@ -145,7 +199,12 @@ class Elements:
                 function = "exp_nonpositive"
             return self._made(node, self.call(function, *args), form.cost)
         if isinstance(form, Element):
-            return self._made(node, form.at(self, node, indices), form.cost)
+            found = self._made(node, form.at(self, node, indices), form.cost)
+            if node.op.index_args and found.kind == "real" and _is_gathered(found):
+                self.costly[found.number] = node
+            return found
+        if isinstance(form, Result):
+            return self._result(self.recurrences[node.args[0]], node.attrs["index"], indices)
         if isinstance(form, Reduction):  # of axes of length one alone, or it had a buffer
             return self.at(node.args[0], indices)
         raise KernelUnsupportedError(f"kernels have no form of the operation {node.op.name}")
@@ -154,6 +213,23 @@ class Elements:
         if cost > WORTH_KEEPING and node.type.is_float:
             self.costly[value.number] = node
         return self._checked(node, value)
+
+    def _variable(self, recurrence: Recurrence, node: Expr, indices: Indices) -> Value:
+        """What a variable of a body stands for in the step."""
+        step, place = self._steps[recurrence], recurrence.place(node)
+        if place < len(recurrence.states):
+            return self._kept(recurrence.kept[place], (step, *indices))
+        if recurrence.is_read(place):
+            indices = (step, *indices)
+        return self.at(recurrence.node.args[place], indices)
+
+    def _result(self, recurrence: Recurrence, place: int, indices: Indices) -> Value:
+        """The last state, or what each step puts out."""
+        if place < len(recurrence.states):
+            last = Index((), recurrence.length)
+            return self._kept(recurrence.kept[place], (last, *indices))
+        with self.during(recurrence, indices[0]):
+            return self.at(recurrence.outputs[place], indices[1:])
 
     def _checked(self, node: Expr, value: Value) -> Value:
         """A value of a node of integers, which has to be one of its dtype."""
@@ -198,6 +274,8 @@ class Elements:
             return combined(value.op, *map(self.range_of, value.args))
         if value.op == "to_int" and value.args[0].kind != "real":
             return self.range_of(value.args[0])
+        if value.op == "to_int" and self._is_count(value.args[0]):
+            return Range(0, self._lanes.high // 2)
         if value.op == "place":
             self._limit_reach(value.detail, self._lanes.high)
             return self._lanes
@@ -207,6 +285,22 @@ class Elements:
             table = self.tables[value.detail.source.number]
             return Range(int(table.min()), int(table.max())) if table.size else TRUTH
         return of_dtype("int64")
+
+    def _is_count(self, value: Value) -> bool:
+        """Whether a real number is a sum of truths, which the sizes then limit."""
+        detail = value.detail
+        if not (isinstance(detail, Load) and isinstance(detail.source, Buffer)):
+            return False
+        node = detail.source.node
+        form = node.op.kernel
+        if not isinstance(form, Reduction) or form.how != "sum" or node in self._inside:
+            return False
+        (source,) = node.args
+        each = self.at(source, tuple(index_of(LoopVar(dim)) for dim in source.shape))
+        if each.op != "to_real" or each.args[0].kind != "mask":
+            return False
+        self._limit(product(source.shape[i] for i in node.attrs["axes"]), self._lanes.high // 2)
+        return True
 
     def _limit_reach(self, index: Index, most: int) -> None:
         """Keep an index below a number, whatever its variables are."""
@@ -300,6 +394,10 @@ class Elements:
             args = tuple(map(self._integer, self._alike(args)))
             self._check_comparable(args)
             return self._value(function, args, None, "mask")
+        if function in ("+", "-", "*") and all(arg.op == "size" for arg in args):
+            return self.size(_of_sizes(function, *(arg.detail for arg in args)))
+        if function in ("max", "min") and all(arg.kind in ("int", "size") for arg in args):
+            return self._extremum(function, *args)
         if all(arg.kind != "real" for arg in args):
             return self._of_integers(function, args)
         if function in ("+", "-", "*"):
@@ -427,11 +525,34 @@ class Elements:
             self._ranges[whole.number] = self._lanes
         return index_of(Lookup(whole))
 
+    def chosen(self, value: Value, size: Dim, of: Callable[[Index], Value]) -> Value:
+        """An element at an index that a value gives, which may be one of several lines."""
+        if value.op == "where" and all(map(_is_straight, value.args[1:])):
+            condition, *ways = value.args
+            return self.where(condition, *(self.chosen(way, size, of) for way in ways))
+        line = _line_of(value)
+        return of(self.lookup(value) if line is None else self.clamped(line, size))
+
+    def _extremum(self, function: str, x: Value, y: Value) -> Value:
+        """The larger or smaller of two integers, by what is known of them before all."""
+        if x.op == "where" and _is_straight(y) and all(map(_is_straight, x.args[1:])):
+            condition, *ways = x.args
+            return self.where(condition, *(self._extremum(function, way, y) for way in ways))
+        for one, other in ((x, y), (y, x)):
+            if _is_at_least(*((one, other) if function == "max" else (other, one))):
+                return one
+        larger = self.call(">", x, y)
+        return self.where(larger, *((x, y) if function == "max" else (y, x)))
+
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read whether it is inside of an axis or not."""
         first, last = index.constant, size - 1 - index.constant
         if not index.terms and is_nonnegative(first) and is_nonnegative(last):
             return index
+        if len(index.terms) == 1 and first == 0:
+            ((atom, factor),) = index.terms
+            if isinstance(atom, Clamped) and factor == 1 and is_nonnegative(size - atom.size):
+                return index
         return index_of(Clamped(index, size))
 
     def is_inside(self, index: Index, size: Dim) -> Value:
@@ -440,9 +561,14 @@ class Elements:
         below = self.call("<", place, self.size(size))
         return self.call("&", self.call(">=", place, self.integer(0)), below)
 
+    @staticmethod
+    def is_few(size: Dim) -> bool:
+        """Whether an axis is so short that each element of it can be looked at."""
+        return isinstance(size, int) and size <= _MOST_INDICES
+
     def few(self, size: Dim) -> list[Index]:
         """The indices of a short axis, each of which is looked at."""
-        if not isinstance(size, int) or size > _MOST_INDICES:
+        if not isinstance(size, int) or not self.is_few(size):
             raise KernelUnsupportedError(
                 "kernels scatter a few elements of each row, not any number"
             )
@@ -475,6 +601,42 @@ class Elements:
         if key not in self._values:
             self._values[key] = Value(op, args, detail, kind, len(self._values))
         return self._values[key]
+
+
+def _is_straight(value: Value) -> bool:
+    """Whether an integer is a size or a plain index, or one of these by a condition."""
+    if value.op == "where":
+        return all(map(_is_straight, value.args[1:]))
+    index = _line_of(value)
+    return index is not None and is_line(index)
+
+
+def _line_of(value: Value) -> Index | None:
+    """The index that an integer is, if it is a size or a place."""
+    if value.op == "to_int":
+        value = value.args[0]
+    if value.op == "size":
+        return Index((), value.detail)
+    return value.detail if value.op == "place" else None
+
+
+def _is_at_least(x: Value, y: Value) -> bool:
+    """Whether one integer is seen to be never below another."""
+    one, other = _line_of(x), _line_of(y)
+    if one is None or other is None or not (is_line(one) and is_line(other)):
+        return False
+    return is_nonnegative(bounds(one)[0] - bounds(other)[1])
+
+
+def _is_gathered(value: Value) -> bool:
+    """Whether it takes an element from where an integer says."""
+    return any(
+        isinstance(atom, Lookup)
+        for each in needed([value])
+        if isinstance(each.detail, Load)
+        for index in each.detail.indices
+        for atom, _ in index.terms
+    )
 
 
 def _never_positive(node: Expr) -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from ..ir.dims import Dim
 from .c_text import STORED, index_text, number_text, size_text
 from .combining import ADDED, COMBINED, FACTORS, INFIX, START
-from .index import Clamped, Index, Lookup, LoopVar, Quotient, address, clamped_sizes
+from .index import ZERO, Clamped, Index, Lookup, LoopVar, Quotient, address, clamped_sizes, index_of
 from .loops import Loop, Statement, loops_of, statements
 from .scopes import Context, Lanes, Scope
 from .storage import Place
@@ -65,6 +65,9 @@ class LoopWriter:
         """Write a loop; the names of what it combines."""
         vectors = loop.var in self._variant.vectors
         combined = [s for s in statements([loop]) if s.is_reduced(loop.var)]
+        for statement in (s for s in combined if s.store.scatter is not None):
+            self._clear(statement)
+        combined = [s for s in combined if s.store.scatter is None]
         totals = {statement: self._name("a") for statement in combined}
         for statement, name in totals.items():
             how = statement.store.how
@@ -286,6 +289,8 @@ class LoopWriter:
         value = statement.value
         name = self._emit(value)
         store = statement.store
+        if store.scatter is not None:
+            return self._add_at(statement, self._real(value, name))
         if store.buffer is not None:
             self._keep(statement, self._real(value, name))
         else:
@@ -308,6 +313,45 @@ class LoopWriter:
             self._line(f"lg_store_{self._context.real}({memory} + ({text}) * LG_LANES, {name});")
         else:
             self._write_real(memory, self._context.real, place, name)
+
+    def _clear(self, statement: Statement) -> None:
+        """Zeros in all that a loop adds to."""
+        buffer, axis = statement.store.buffer, statement.store.scatter
+        assert buffer is not None
+        assert axis is not None
+        place = [ZERO if i == axis else index for i, index in enumerate(statement.target)]
+        address_of = self._context.storages[buffer].address
+        place[axis] = index_of(each := LoopVar(buffer.shape[axis]))
+        name = self._variables[each] = self._name("i")
+        memory = self._context.scratch[buffer]
+        with self._block(
+            f"for (int64_t {name} = 0; {name} < {self._size(each.size)}; {name}++) {{"
+        ):
+            text = self._text(address_of(buffer, place))
+            if self._by_lanes(buffer):
+                real = self._context.real
+                self._line(f"lg_store_{real}({memory} + ({text}) * LG_LANES, lg_splat(0));")
+            else:
+                self._line(f"{memory}[{text}] = 0;")
+
+    def _add_at(self, statement: Statement, name: str) -> None:
+        """Add each lane where its index says."""
+        buffer = statement.store.buffer
+        assert buffer is not None
+        for value in statement.values[1:]:
+            self._emit(value)
+        place = self._context.storages[buffer].address(buffer, statement.target)
+        memory, index = self._lane_places(buffer, place)
+        count = self._lanes.count if self._lanes else "1"
+        self._line(f"lg_add_at({memory}, {index}, {name}, {count});")
+
+    def _lane_places(self, buffer: Buffer, place: Index) -> tuple[str, str]:
+        """Where the memory of a buffer begins, and in it the place of each lane."""
+        memory, text = self._context.scratch[buffer], self._text(place)
+        index = self._lane_numbers(place, "lg_isplat(0)")
+        if not self._by_lanes(buffer):
+            return f"{memory} + {text}", index
+        return f"{memory} + ({text}) * LG_LANES", f"({index}) * lg_isplat(LG_LANES) + lg_iota()"
 
     def _by_lanes(self, buffer: Buffer) -> bool:
         """Whether the memory of a buffer has a vector for each element."""
@@ -526,6 +570,10 @@ class LoopWriter:
         tile = self._in_tile(array, place)
         if tile is not None:
             return f"lg_load_{self._context.real}({self._there(tile, least)})"
+        if real and stored == self._context.real and array not in self._tiles:
+            found = self._shifted(array, place, least)
+            if found is not None:
+                return found
         if self._varies(place) and array in self._tiles:
             return self._gathered_by_lanes(f"tile_{array}", self._in_row(place), least)
         source = self._there(f"{array} + {self._text(place)}", least)
@@ -542,6 +590,31 @@ class LoopWriter:
         if self._lanes.whole:
             return f"{load}_{stored}({source})"
         return f"{load}_part_{stored}({source}, {self._lanes.count})"
+
+    def _shifted(self, array: str, place: Index, least: Sequence[Dim]) -> str | None:
+        """A load along a line that leaves its axis, or runs backwards."""
+        lanes = self._lanes
+        if lanes is None:
+            return None
+        varying = [
+            (atom, factor)
+            for atom, factor in place.terms
+            if lanes.var in Index(((atom, 1),)).variables
+        ]
+        if len(varying) != 1:
+            return None
+        ((atom, factor),) = varying
+        rest = Index(tuple(t for t in place.terms if t[0] is not atom), place.constant)
+        if isinstance(atom, LoopVar) and factor == -1 and not least:
+            return f"lg_load_reversed({array} + {self._text(place)}, {lanes.count})"
+        if not isinstance(atom, Clamped) or factor != 1 or self._varies(atom.index):
+            return None
+        if stride_of(atom.index, lanes.var) != 1:
+            return None
+        start, size = self._text(atom.index), self._size(atom.size)
+        for dim in least:
+            size = f"({self._size(dim)} > 0 ? {size} : 0)"
+        return f"lg_load_range({array} + {self._text(rest)}, {start}, {size}, {lanes.count})"
 
     def _gathered_by_lanes(self, memory: str, place: Index, least: Sequence[Dim]) -> str:
         """An element of memory with a vector for each, which the lanes choose."""

@@ -100,6 +100,24 @@ def index_of(atom: Atom) -> Index:
     return Index(((atom, 1),))
 
 
+def is_line(index: Index) -> bool:
+    """Whether it is known by loop variables alone, perhaps clamped."""
+    return all(
+        isinstance(atom, LoopVar) or (isinstance(atom, Clamped) and is_line(atom.index))
+        for atom, _ in index.terms
+    )
+
+
+def bounds(index: Index) -> tuple[Dim, Dim]:
+    """The smallest and the largest that a line can be."""
+    low = high = index.constant
+    for atom, factor in index.terms:
+        assert isinstance(atom, LoopVar | Clamped)
+        end = (atom.size - 1) * factor
+        low, high = (low, high + end) if is_nonnegative(factor) else (low + end, high)
+    return low, high
+
+
 def _variables(atom: Atom) -> frozenset[LoopVar]:
     if isinstance(atom, LoopVar):
         return frozenset((atom,))

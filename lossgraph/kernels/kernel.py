@@ -9,24 +9,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from ..compiler.program import Program
-from ..ir import ops
 from ..ir.dims import Dim, Size, names, substitute
-from ..ir.expr import Expr, is_input, is_literal, registered, rename_sizes, toposort, transform
-from ..ir.kernel_forms import Elementwise, Formula, Reduction
+from ..ir.expr import Expr, registered, rename_sizes, toposort
+from ..ir.kernel_forms import Elementwise
 from ..ir.types import Constraint
 from ..passes.costs import Target
 from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
 from .elements import Elements
-from .index import Indices
 from .layout import Layout
-from .loops import At, Block, Statement, Store, fused, loops_of
-from .values import Buffer, Value, needed
+from .loops import Block, fused
+from .prepare import prepared
+from .stores import Stores
 from .whole import KernelUnsupportedError
 
 _MOST = 32  # inputs or outputs: LG_MOST
@@ -57,7 +56,7 @@ class Kernel:
         self.inputs, self.outputs = tuple(inputs), dict(outputs)
         _check_interface(self.inputs, self.outputs)
         self._constraints = constraints
-        roots = decomposed(rewrite(widen(list(outputs.values())), FUSING))
+        roots = prepared(self.inputs, rewrite(widen(list(outputs.values())), FUSING))
         self.decomposed = dict(zip(self.outputs, roots, strict=True))
         self._elements = Elements({node: i for i, node in enumerate(self.inputs)}, self.bits)
         self.blocks = self._fused()
@@ -79,7 +78,7 @@ class Kernel:
     @cached_property
     def bits(self) -> int:
         """The width of the real numbers that it computes with: what the widest of them has."""
-        dtypes = {node.dtype for node in toposort(self.decomposed.values())}
+        dtypes = {node.dtype for node in _all_nodes(self.decomposed.values())}
         return 64 if "float64" in dtypes else 32
 
     @cached_property
@@ -94,30 +93,13 @@ class Kernel:
     # --- stages ---
 
     def _fused(self) -> list[Block]:
-        nodes = toposort(self.decomposed.values())
-        for node in nodes:
-            if isinstance(node.op.kernel, Reduction) and _reduces(node):
-                self._elements.buffers[node] = Buffer(node, len(self._elements.buffers))
-        blocks = fused(self._stores(nodes))
-        kept = _needed_twice(blocks, self._elements, nodes)
-        if not kept:
-            return blocks
-        for node in kept:
-            self._elements.buffers[node] = Buffer(node, len(self._elements.buffers))
-        self._elements.forget()
-        return fused(self._stores(nodes))
-
-    def _stores(self, nodes: Sequence[Expr]) -> list[Store]:
-        inner = [_store(node, self._elements) for node in nodes if node in self._elements.buffers]
-        outputs = [
-            Store(node, node.shape, _given(self._elements, node), output=place)
-            for place, node in enumerate(self.decomposed.values())
-        ]
-        return [*inner, *outputs]
+        stores = Stores(self._elements, list(self.decomposed.values()))
+        blocks = fused(stores.all())
+        return fused(stores.all()) if stores.keep_what_is_needed_twice(blocks) else blocks
 
     def _demands(self) -> list[Constraint]:
         """Pairs of sizes that are compared when the kernel is called."""
-        nodes = toposort(self.outputs.values())
+        nodes = _all_nodes(self.outputs.values())
         inside = (pair for node in nodes for pair in sorted(node.constraints, key=str))
         return list(dict.fromkeys((*self._constraints, *inside)))
 
@@ -168,73 +150,12 @@ def _derivation(pair: Constraint, known: Collection[str | None]) -> dict[str, Di
     return None
 
 
-def decomposed(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots with formulas in the place of the operations that have one."""
-    done: dict[Expr, Expr] = {}
-
-    def expand(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        form = node.op.kernel
-        if not isinstance(form, Formula):
-            if (
-                is_input(node)
-                or is_literal(node)
-                or all(a is b for a, b in zip(args, node.args, strict=True))
-            ):
-                return node
-            return node.op(*args, **node.attrs)
-        made: Expr = form.of(*args, **node.attrs)
-        if made not in done:
-            (done[made],) = transform([made], expand)
-        return done[made]
-
-    return transform(roots, expand)
-
-
-def _reduces(node: Expr) -> bool:
-    return any(node.args[0].shape[axis] != 1 for axis in node.attrs["axes"])
-
-
-def _given(elements: Elements, node: Expr) -> At:
-    """The elements of an output, rounded to its dtype when they are written."""
-    (source,) = node.args if node.op is ops.cast.op and node.type.is_float else (node,)
-    kept = source if source.type.is_float else node
-
-    def at(indices: Indices) -> Value:
-        return elements.exact(elements.at(kept, indices))
-
-    return at
-
-
-def _store(node: Expr, elements: Elements) -> Store:
-    """The store of a node that has a buffer."""
-    buffer, form = elements.buffers[node], node.op.kernel
-    if isinstance(form, Reduction):
-        source = node.args[0]
-
-        def combined(indices: Indices) -> Value:
-            return elements.real(elements.at(source, indices))
-
-        return Store(node, source.shape, combined, form.how, buffer)
-
-    def kept(indices: Indices) -> Value:
-        return elements.real(elements.computed(node, indices))
-
-    return Store(node, node.shape, kept, buffer=buffer)
-
-
-def _needed_twice(blocks: Sequence[Block], elements: Elements, nodes: Sequence[Expr]) -> list[Expr]:
-    """Costly nodes whose elements more than one innermost loop computes."""
-    loops: dict[Expr, set[int]] = {}
-    for loop in loops_of(blocks):
-        for statement in loop.body:
-            if not isinstance(statement, Statement):
-                continue
-            inner = loop.var
-            for value in needed([statement.value]):
-                node = elements.costly.get(value.number)
-                if node is not None and inner in value.variables:
-                    loops.setdefault(node, set()).add(id(loop))
-    return [node for node in nodes if len(loops.get(node, ())) > 1]
+def _all_nodes(roots: Iterable[Expr]) -> Iterator[Expr]:
+    """Nodes and those of bodies."""
+    for node in toposort(roots):
+        yield node
+        if node.op.has_body:
+            yield from _all_nodes(node.attrs["body"].outputs)
 
 
 def _check_interface(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> None:
@@ -247,8 +168,9 @@ def _check_interface(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> Non
         if any(node.rank > _RANK for node in nodes):
             raise KernelUnsupportedError(f"kernels take arrays of at most {_RANK} axes")
     known = {dim.name for node in inputs for dim in node.shape if isinstance(dim, Size)}
-    for node in toposort(outputs.values()):
-        for value in (node.shape, *node.attrs.values()):
+    for node in _all_nodes(outputs.values()):
+        shape = () if node.op.has_body else node.shape
+        for value in (shape, *node.attrs.values()):
             unknown = _size_names(value) - known
             if unknown:
                 raise KernelUnsupportedError(

@@ -194,11 +194,8 @@ class Layout:
         return lines + (self._scratch(sweep, variant) if sweep is not None else [])
 
     def _scratch(self, sweep: Loop, variant: Variant) -> list[str]:
-        mine = [
-            b
-            for b in (s.store.buffer for s in statements([sweep]))
-            if b is not None and self._storages[b].place is Place.SCRATCH
-        ]
+        made = dict.fromkeys(s.store.buffer for s in statements([sweep]))
+        mine = [b for b in made if b and self._storages[b].place is Place.SCRATCH]
         if not mine:
             return []
         lines: list[str] = []

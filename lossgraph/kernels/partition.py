@@ -29,8 +29,10 @@ from ..ir.expr import (
     variable,
 )
 from ..ir.kernel_forms import Element, Elementwise, Formula
+from ..passes.scan import results_of
 from .elements import WORTH_KEEPING
 from .kernel import Kernel
+from .prepare import is_one_hot_product
 from .whole import KernelUnsupportedError
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
@@ -111,6 +113,7 @@ def partition(inputs: Sequence[Expr], roots: Sequence[Expr]) -> Partition:
     standard = {node for node in toposort(roots) if not _has_form(node)}
     standard |= _of_another_width(roots, standard)
     while True:
+        standard |= {n for n in toposort(roots) if n.op.is_item and n.args[0] in standard}
         cut = _Cut(inputs, roots, standard)
         wrong = cut.wrong()
         if not wrong:
@@ -335,6 +338,8 @@ def _shrinks(node: Expr) -> bool:
 
 def _costs(node: Expr) -> float:
     """About what an element costs; nothing where there is one for each row alone."""
+    if node.op.has_body:
+        return 2 * WORTH_KEEPING
     if not node.shape or 1 in node.shape:
         return 0.0
     form = node.op.kernel
@@ -356,7 +361,7 @@ def _has_form(node: Expr) -> bool:
     """Whether kernels have a form of an operation, as far as its declaration says."""
     if _is_leaf(node):
         return True
-    return node.op.kernel is not None and all(arg.type.dtype != "tuple" for arg in node.args)
+    return node.op.kernel is not None or is_one_hot_product(node)
 
 
 def _is_supported(region: Region) -> bool:
@@ -372,14 +377,16 @@ def _is_supported(region: Region) -> bool:
 
 def _is_kernel(node: Expr) -> bool:
     """Whether an operation is a kernel by itself, with its constants as they are."""
+    node = node.args[0] if node.op.is_item else node
     variables = {
         arg: variable(f"in_{i}", arg.type)
         for i, arg in enumerate(node.args)
         if not is_literal(arg) and any(map(is_input, toposort([arg])))
     }
     (alone,) = substitute([node], variables)
+    results = results_of(alone) if node.op.has_body else [alone]
     try:
-        Kernel(list(variables.values()), {"out": alone})
+        Kernel(list(variables.values()), {f"out_{i}": each for i, each in enumerate(results)})
     except KernelUnsupportedError:
         return False
     return True

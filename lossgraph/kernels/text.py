@@ -44,6 +44,7 @@ class LoopText:
                 continue
             name = self._variables[block.var] = f"i{len(self._variables)}"
             ways = f"  # {self._vectors(block)}" if depth == 0 else ""
+            ways += "  # step by step" if block.sequential else ""
             yield f"{'  ' * depth}for {name} < {block.var.size}:{ways}"
             yield from self._blocks(block.body, depth + 1)
 

@@ -19,10 +19,20 @@ Kind: TypeAlias = Literal["real", "int", "mask", "size"]
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """Where a node is kept that one loop computes and others read."""
+    """Where a node is kept that one loop computes and others read.
+
+    Attributes:
+        node: the node.
+        number: what its memory is named by.
+        shape: that of the node; of what a recurrence computes with its steps as the first axis.
+        carried: whether it is a state of a recurrence: what step t begins with is at t, so that
+            the last one is at the count of the steps.
+    """
 
     node: Expr
     number: int
+    shape: tuple[Dim, ...]
+    carried: bool = False
 
 
 @dataclass(frozen=True)

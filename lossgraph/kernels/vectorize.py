@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.dims import Dim, product
-from .index import Index, LoopVar, address
-from .loops import Loop, Statement, statements
-from .values import Input, Load, needed
+from .index import Clamped, Index, LoopVar, address
+from .loops import Loop, Statement, loops_of, statements
+from .values import Buffer, Input, Load, needed
 
 # Rows whose innermost loops are shorter than this go by lanes, one row each: along so short a row
 # most lanes of a vector would be empty.
@@ -39,6 +39,8 @@ def variants(sweep: Loop) -> list[Variant]:
     if all(_lies_across(sweep.var, leaf) for leaf in _leaves(sweep)):
         return [Variant(by_rows.vectors, True, long=True)]
     inner = Variant(frozenset(_picked(sweep, inner=True)), False)
+    if any(loop.sequential and not loop.is_leaf for loop in loops_of([sweep])):
+        return [inner]  # arrays over steps of as many samples as there are lanes fill caches
     known = [(size, most) for size, most in narrow_if(sweep) if isinstance(size, int)]
     if any(size > most for size, most in known):
         return [inner]
@@ -118,9 +120,9 @@ def leaf_sizes(loop: Loop) -> list[Dim]:
 def _picked(loop: Loop, inner: bool = False) -> list[LoopVar]:
     """The loops to make vectors of; ``inner`` leaves the loop itself out."""
     if loop.is_leaf:
-        return [loop.var]
+        return [] if loop.sequential else [loop.var]
     children = [item for item in loop.body if isinstance(item, Loop)]
-    if not inner:
+    if not inner and not loop.sequential:
         mine = unit_strides(loop.var, list(statements([loop])))
         theirs = min(unit_strides(leaf.var, list(statements([leaf]))) for leaf in _leaves(loop))
         if mine > theirs:
@@ -142,7 +144,7 @@ def _lies_across(var: LoopVar, leaf: Loop) -> bool:
 
 def unit_strides(var: LoopVar, inside: Sequence[Statement]) -> float:
     """The share of reads and writes that go along a variable element by element."""
-    strides = [stride for place in _accesses(inside) if (stride := stride_of(place, var)) != 0]
+    strides = [stride for place in _accesses(inside) if (stride := _along(place, var)) != 0]
     return sum(stride == 1 for stride in strides) / len(strides) if strides else 0.0
 
 
@@ -151,16 +153,33 @@ def stride_of(index: Index, var: LoopVar) -> Dim:
     return dict(index.terms).get(var, 0)
 
 
+def _along(index: Index, var: LoopVar) -> Dim:
+    """The same of an index that may have been moved inside of its axis."""
+    inner = (_along(atom.index, var) * f for atom, f in index.terms if isinstance(atom, Clamped))
+    return sum(inner, stride_of(index, var))
+
+
 def _accesses(inside: Sequence[Statement]) -> list[Index]:
     loads = {
-        value.detail
+        (statement.loops[0], value.detail)
         for statement in inside
         for value in needed([statement.value])
         if isinstance(value.detail, Load)
     }
-    stores = [
-        address(statement.target, statement.store.node.shape)
-        for statement in inside
-        if not statement.store.how
-    ]
-    return [*(address(load.indices, load.shape) for load in loads), *stores]
+    stores = [_place(s.target, s.store.shape, _row_of(s)) for s in inside if not s.store.how]
+    read = (_place(load.indices, load.shape, _row_if_kept(row, load)) for row, load in loads)
+    return [*read, *stores]
+
+
+def _row_of(statement: Statement) -> LoopVar | None:
+    return None if statement.store.buffer is None else statement.loops[0]
+
+
+def _row_if_kept(row: LoopVar, load: Load) -> LoopVar | None:
+    return row if isinstance(load.source, Buffer) else None
+
+
+def _place(indices: Sequence[Index], shape: Sequence[Dim], row: LoopVar | None) -> Index:
+    """An address; what is kept has no axis of the rows."""
+    axes = [axis for axis, index in enumerate(indices) if row not in index.variables]
+    return address([indices[axis] for axis in axes], [shape[axis] for axis in axes])

@@ -35,6 +35,7 @@ from ..ir.expr import (
     transform,
     variable,
 )
+from ..ir.kernel_forms import Recurrence, Result
 from ..ir.ops import flip, full, iota
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .autodiff import pull_back
@@ -159,6 +160,7 @@ def _stays(node: Expr) -> bool:
 
 
 def results_of(node: Expr) -> list[Expr]:
+    """The last states and the stacked outputs of a scan."""
     """The results of an operation with several."""
     return [_ITEM(node, index=i) for i in range(len(node.type.items))]
 
@@ -296,7 +298,15 @@ def _along(
 
 
 _SCAN = register(
-    Op("Scan", _infer, _ref, _vjp, lambda b, node, *names: b.scan(node, names), batching=_along)
+    Op(
+        "Scan",
+        _infer,
+        _ref,
+        _vjp,
+        lambda b, node, *names: b.scan(node, names),
+        batching=_along,
+        kernel=Recurrence(),
+    )
 )
 _ITEM = register(
     Op(
@@ -307,6 +317,7 @@ _ITEM = register(
         lambda b, node, name: b.item(node),
         batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
         is_item=True,
+        kernel=Result(),
     )
 )
 

@@ -28,7 +28,7 @@ from ..expr import (
     toposort,
     transform,
 )
-from ..kernel_forms import Element, Formula
+from ..kernel_forms import Element, Formula, Scatter
 from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
 from .elementwise import (
     cast,
@@ -99,8 +99,12 @@ def _put_element(k: Any, node: Expr, i: Any) -> Any:
 
 def _taken_element(k: Any, node: Expr, i: Any) -> Any:
     (x, index), axis = node.args, node.attrs["axis"]
-    looked_up = k.lookup(k.at(index, i[axis : axis + index.rank]))
-    return k.at(x, (*i[:axis], looked_up, *i[axis + index.rank :]))
+    before, after = i[:axis], i[axis + index.rank :]
+
+    def of(place: Any) -> Any:
+        return k.at(x, (*before, place, *after))
+
+    return k.chosen(k.at(index, i[axis : axis + index.rank]), x.shape[axis], of)
 
 
 def _one_hot_element(k: Any, node: Expr, i: Any) -> Any:
@@ -206,7 +210,7 @@ _scatter_add: Op = register(
         index_args=(1,),
         stem="unpick",
         batching=batching.within_axis,
-        kernel=Element(_added_element),
+        kernel=Scatter(_added_element),
     )
 )
 

@@ -18,7 +18,7 @@ from ...reference.reduce import extreme
 from ..batching import reduction, within_axis
 from ..dims import Dim, floordiv, product
 from ..expr import Array, Choice, Expr, Op, OpFunction, builds, const, no_gradient, register
-from ..kernel_forms import Formula
+from ..kernel_forms import Formula, Running
 from ..kernel_forms import Reduction as ReductionForm
 from ..types import TensorType, canonical_axes, canonical_axis, numpy_dtype
 from . import intervals
@@ -549,6 +549,7 @@ _cumsum: Op = register(
         batching=within_axis,
         linear=True,
         flat_if=(0,),
+        kernel=Running("sum"),
     )
 )
 

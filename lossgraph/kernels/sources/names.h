@@ -262,4 +262,6 @@
 #define lg_exp_times LG_WIDE(lg_exp_times)
 #define lg_log_ends LG_WIDE(lg_log_ends)
 #define lg_log_core LG_WIDE(lg_log_core)
-
+#define lg_load_range LG_WIDE(lg_load_range)
+#define lg_load_reversed LG_WIDE(lg_load_reversed)
+#define lg_add_at LG_WIDE(lg_add_at)

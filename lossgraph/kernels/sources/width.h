@@ -1,6 +1,7 @@
 /* All of one width, LG_BITS. */
 #include "lanes.h"
 #include "memory.h"
+#include "shifted.h"
 #include "arithmetic.h"
 #include "elementary.h"
 #include "power.h"
