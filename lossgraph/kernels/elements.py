@@ -246,11 +246,9 @@ class Elements:
         )
 
     def exact(self, value: Value) -> Value:
-        """A value that is to be given as it is: refused if lanes do not hold all that it may be."""
-        if value.kind in ("int", "size") and not self.range_of(value).within(self._all):
-            raise KernelUnsupportedError(
-                f"kernels of {self._real} compute integers of {self._bits} bits, here may be more"
-            )
+        """A value that is to be given as it is, which lanes have to hold."""
+        if value.kind == "int" and not self.range_of(value).within(self._all):
+            return self.small(value)
         return value
 
     @property
@@ -392,7 +390,7 @@ class Elements:
             return self._value(function, args, None, "mask")
         if function in _COMPARISONS:
             args = tuple(map(self._integer, self._alike(args)))
-            self._check_comparable(args)
+            args = self._comparable(args)
             return self._value(function, args, None, "mask")
         if function in ("+", "-", "*") and all(arg.op == "size" for arg in args):
             return self.size(_of_sizes(function, *(arg.detail for arg in args)))
@@ -439,15 +437,32 @@ class Elements:
         self._ranges[value.number] = Range(-most, most)
         return value
 
-    def _check_comparable(self, args: tuple[Value, ...]) -> None:
+    def _comparable(self, args: tuple[Value, ...]) -> tuple[Value, ...]:
         """Two integers of which one at most is moved to an end of the lanes."""
         ranges = [self.range_of(arg) for arg in args if arg.kind == "int"]
         if any(each.within(self._lanes) for each in ranges):
-            return
-        if not all(each.within(self._all) for each in ranges):
+            return args
+        if all(each.within(self._all) for each in ranges):
+            return args
+        return self.small(args[0]), *args[1:]
+
+    def small(self, value: Value) -> Value:
+        """An integer of 64 bits that is seen at run time to fit the lanes; the kernel fails if not.
+
+        Only what saturates shows that it does not fit: a sum may have wrapped around.
+        """
+        if not self._saturates(value):
             raise KernelUnsupportedError(
-                f"kernels of {self._real} do not compare two integers of 64 bits"
+                f"kernels of {self._real} compute integers of {self._bits} bits, here may be more"
             )
+        found = self._value("within", (value,), None, "int")
+        self._ranges[found.number] = Range(-(2 ** (self._bits - 3)), 2 ** (self._bits - 3))
+        return found
+
+    def _saturates(self, value: Value) -> bool:
+        if value.op == "where":
+            return all(map(self._saturates, value.args[1:]))
+        return value.op == "load" or self.range_of(value).within(self._lanes)
 
     def where(self, condition: Value, x: Value, y: Value) -> Value:
         """One of two values."""
@@ -470,8 +485,7 @@ class Elements:
             return self._value("to_real", (value,), None, "real")
         if value.op == "where":
             return self.where(value.args[0], *map(self.real, value.args[1:]))
-        self.exact(value)
-        return self._value("to_real", (value,), None, "real")
+        return self._value("to_real", (self.exact(value),), None, "real")
 
     def whole(self, value: Value) -> Value:
         """A value as an integer, truncated."""

@@ -452,6 +452,8 @@ class LoopWriter:
             return f"lg_{'' if value.kind == 'real' else 'i'}where({', '.join(names)})"
         if op == "to_real":
             return self._as_real(kinds[0], names[0])
+        if op == "within":
+            return f"lg_within({names[0]}, wide)"
         if op == "to_int":
             if kinds[0] == "size":
                 return f"lg_isplat({names[0]})"

@@ -248,7 +248,7 @@ class Layout:
             self._context(), variant, {statement: j for j, statement in enumerate(sums)}
         )
         writer.sweep(sweep)
-        lines = [*memory, "(void)sums;", writer.text]
+        lines = [*memory, "(void)sums;", *_watched(writer.text)]
         if any("scratch" in line for line in memory):
             lines.append("if (scratch != few) free(scratch);")
         head = f"static void lg_rows_{suffix}(LgCall *k, int64_t first, int64_t last, double *sums)"
@@ -298,7 +298,7 @@ class Layout:
             lines += self._memory(number, None, none)
             writer = LoopWriter(self._context(), none, {})
             writer.statements(self._last)
-            lines.append(writer.text)
+            lines += _watched(writer.text)
         return _function(f"static void lg_finish_{number}(LgCall *k)", lines)
 
     def _added(self, place: int, statement: Statement) -> list[str]:
@@ -340,6 +340,13 @@ class Layout:
         rows = [f"  .{name} = {value}," for name, value in fields.items()]
         head = f"static const LgKernel lg_kernel_{number} = {{"
         return "\n".join([*types, *ranks, head, *rows, "};\n"])
+
+
+def _watched(text: str) -> list[str]:
+    """Statements, and what becomes of integers that lanes cannot hold, if they look for any."""
+    if "lg_within(" not in text:
+        return [text]
+    return ["M wide = lg_isplat(0);", text, "if (lg_any(wide)) lg_fail_as(k, LG_TOO_LARGE);"]
 
 
 def _named_sizes(inputs: Sequence[Expr]) -> dict[str, tuple[int, int]]:

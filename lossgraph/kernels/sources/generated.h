@@ -77,6 +77,11 @@ static inline int64_t lg_mod_of(int64_t a, int64_t b) {
 /* The two totals as one; of infinite ones nothing is lost. */
 #define lg_kept(total, lost) lg_where(lg_isnan(lost), total, (total) + (lost))
 
+/* An integer that must be small enough to be compared and added in lanes; others are remembered. */
+#define LG_SMALL ((int64_t)1 << (LG_BITS - 3))
+#define lg_within(x, wide) \
+  (wide |= ((x) > lg_isplat(LG_SMALL)) | ((x) < lg_isplat(-LG_SMALL)), (x))
+
 /* One element, in every lane. */
 #define lg_load_one_f32(p) lg_splat((R)*(p))
 #define lg_load_one_f64(p) lg_splat((R)*(p))

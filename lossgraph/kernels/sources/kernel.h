@@ -50,10 +50,14 @@ struct LgCall {
   double numbers[LG_NUMBERS]; /* what sweeps have found out, for those that follow */
   size_t shared_size;         /* bytes of memory for all chunks and sweeps, that the plan asks for */
   void *shared;
-  int failed; /* whether a chunk got no memory: see lg_fail */
+  int failed; /* whether a chunk got no memory, or met an integer that it cannot hold: see below */
 };
 
 /* Chunks run side by side: the one that gets no memory says so here. */
-static inline void lg_fail(LgCall *call) { __atomic_store_n(&call->failed, 1, __ATOMIC_RELAXED); }
+enum { LG_NO_MEMORY = 1, LG_TOO_LARGE = 2 };
+static inline void lg_fail_as(LgCall *call, int why) {
+  __atomic_store_n(&call->failed, why, __ATOMIC_RELAXED);
+}
+static inline void lg_fail(LgCall *call) { lg_fail_as(call, LG_NO_MEMORY); }
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const char lg_no_memory[] = "lossgraph: no memory";
+static const char lg_too_large[] = "lossgraph: an integer is too large for a kernel of this dtype";
 
 /* --- a call: its chunks, and what follows from their sums --- */
 
@@ -31,6 +32,7 @@ static const char *lg_sweep(LgCall *call, LgEach *each, void *context) {
   each(call, context);
   if (!call->failed) call->kernel->finish(call);
   if (call->sums != few) free(call->sums);
+  if (call->failed == LG_TOO_LARGE) return lg_too_large;
   return call->failed ? lg_no_memory : 0;
 }
 
