@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DtypeError, InputError
 from ..ir.dims import Dim, evaluate
-from ..ir.ops.index import first_outside
+from ..ir.ops.labels import first_outside
 from ..ir.types import TensorType, numpy_dtype
 
 Array = np.ndarray[Any, Any]

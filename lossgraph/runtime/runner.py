@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..ir.dims import evaluate, product
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of, rename_sizes
-from ..ir.ops.index import first_outside
+from ..ir.ops.labels import first_outside
 from ..ir.types import numpy_dtype
 from ..passes.assumptions import ASSUMPTION_FAILED
 from .arrays import stand_in

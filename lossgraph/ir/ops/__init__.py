@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .along_axis import arg_extremum, arg_sort, cumsum
 from .convolution import Window, convolve
 from .elementwise import (
     absolute,
@@ -45,21 +46,15 @@ from .erfinv import erfinv
 from .gamma import gammaln, polygamma
 from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
-from .index import (
-    add_at,
+from .index import add_at, one_hot, pick, scatter, scatter_add, scatter_rows, take
+from .labels import (
     any_negative,
     assume_valid_labels,
     class_index,
     class_mask,
     count_outside,
     nan_mask,
-    one_hot,
     only_select,
-    pick,
-    scatter,
-    scatter_add,
-    scatter_rows,
-    take,
 )
 from .linalg import gemm, matmul, matrix_transpose
 from .log_domain import (
@@ -82,9 +77,6 @@ from .quotients import (
     tanh_quotient,
 )
 from .reduce import (
-    arg_extremum,
-    arg_sort,
-    cumsum,
     log_softmax,
     logsumexp,
     mean_of_some,

@@ -16,6 +16,7 @@ from ..batching import pointwise, within_axis
 from ..expr import Array, Expr, Interval, Op, builds, register
 from ..kernel_forms import Formula
 from ..types import TensorType, canonical_axis, numpy_dtype
+from .along_axis import arg_extremum
 from .arithmetic import Arithmetic
 from .by_lowering import formula_of
 from .elementwise import (
@@ -36,7 +37,7 @@ from .elementwise import (
     where,
 )
 from .intervals import ABOVE_MINUS_ONE, ABOVE_ZERO, ANY
-from .reduce import arg_extremum, logsumexp, reduce_max_finite, reduce_sum, softmax
+from .reduce import logsumexp, reduce_max_finite, reduce_sum, softmax
 from .shape import iota, reshape
 from .smooth import (
     softplus,
