@@ -45,7 +45,12 @@ def test_examples_run(page):
 
 
 def test_the_pages_with_examples_are_these():
-    assert {p.stem for p in PAGES if cells(p)} == {"pipeline", "add-a-rule", "add-a-loss"}
+    assert {p.stem for p in PAGES if cells(p)} == {
+        "pipeline",
+        "kernels",
+        "add-a-rule",
+        "add-a-loss",
+    }
 
 
 def test_modules_of_a_call_are_there():
