@@ -256,8 +256,12 @@ class Values:
         for one, other in ((x, y), (y, x)):
             if _is_at_least(*((one, other) if function == "max" else (other, one))):
                 return one
+        ends = zip(self.range_of(x), self.range_of(y), strict=True)
         larger = self.call(">", x, y)
-        return self.where(larger, *((x, y) if function == "max" else (y, x)))
+        found = self.where(larger, *((x, y) if function == "max" else (y, x)))
+        best = max if function == "max" else min
+        self._ranges[found.number] = Range(*(best(pair) for pair in ends))
+        return found
 
     def clamped(self, index: Index, size: Dim) -> Index:
         """An index that is read whether it is inside of an axis or not."""

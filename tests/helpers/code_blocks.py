@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -86,10 +87,10 @@ class Page:
         np.save(folder / "label.npy", np.array([0, 2]))
         for model in MODEL.findall(self.text):
             onnx.save(onnx.parser.parse_model(model), folder / "net.onnx")
+        own = {**os.environ, "LOSSGRAPH_CACHE": str(folder / "cache")}  # which may be cleared
         for words in self.commands:
-            subprocess.run(
-                [sys.executable, "-m", *words], cwd=folder, check=True, capture_output=True
-            )
+            command = [sys.executable, "-m", *words]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, env=own)
 
 
 def pages() -> list[Page]:

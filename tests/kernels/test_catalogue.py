@@ -34,26 +34,20 @@ ALL = {entry.name: entry for entry in entries()}
 # Losses that are no single kernel, and what they are named for.
 REFUSED = {
     **dict.fromkeys(
-        ("gluon.CTCLoss", "losses.entmax", "losses.sparsemax", "losses.wasserstein_histogram",
-         "nn.MultiLabelMarginLoss", "optax.multiclass_sparsemax_loss"),
-        "CumSum",
-    ),
-    **dict.fromkeys(
         ("losses.arcface", "losses.barlow_twins", "losses.circle", "losses.cosface",
          "losses.info_nce", "losses.n_pair", "losses.nt_xent", "losses.siglip", "losses.supcon",
          "losses.vicreg", "nn.AdaptiveLogSoftmaxWithLoss", "optax.ntxent"),
-        "MatMul|two integers",
+        "MatMul",
     ),
+    "nn.LinearCrossEntropyLoss": "Gemm",
     **dict.fromkeys(
-        ("losses.lovasz_hinge", "losses.lovasz_softmax", "losses.wasserstein_1d"), "ArgSort"
+        ("losses.entmax", "losses.lovasz_hinge", "losses.lovasz_softmax", "losses.sparsemax",
+         "losses.wasserstein_1d", "optax.multiclass_sparsemax_loss"),
+        "ArgSort",
     ),
-    **dict.fromkeys(
-        ("losses.focal_ctc", "losses.sinkhorn", "nn.CTCLoss", "nn.LinearCrossEntropyLoss",
-         "optax.ctc_loss", "optax.ctc_loss_with_forward_probs"),
-        "Item|integers of 32 bits",
-    ),
-    "losses.batch_hard_triplet": "two integers",
 }  # fmt: skip
+# Compare labels with each other: of 33 bits they fail, and the graph goes on.
+COMPARED = ("nn.CTCLoss", "losses.focal_ctc")
 TAKEN = [name for name in ALL if name not in REFUSED]
 # A library of all of them in all dtypes takes minutes to compile: LOSSGRAPH_ALL_KERNELS=1.
 EVERY = 1 if os.environ.get("LOSSGRAPH_ALL_KERNELS") else 4
@@ -153,6 +147,13 @@ def wrong(found, wanted, dtype):
     return f"{away.max():g} of {size:g}" if (away > absolute * size).any() else ""
 
 
+def outputs_of(library, number, arrays):
+    """The outputs of a kernel; None if it met an integer that it does not hold."""
+    with contextlib.suppress(lg.InputError):
+        return library.run(number, *arrays)
+    return None
+
+
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_a_kernel_is_right(case, built):
     loss, program, kernel, library, number = built[case]
@@ -169,7 +170,11 @@ def test_a_kernel_is_right(case, built):
                 wanted = expected(loss, program, typed)
             except (ValueError, IndexError, ZeroDivisionError):
                 continue  # the reference has no answer, of no samples
-        outputs = library.run(number, *(typed[node.attrs["name"]] for node in kernel.inputs))
+        given = [typed[node.attrs["name"]] for node in kernel.inputs]
+        outputs = outputs_of(library, number, given)
+        if outputs is None:
+            assert case[0] in COMPARED, what
+            continue
         for (name, value), found in zip(wanted.items(), outputs, strict=True):
             assert not wrong(found, value, dtype), f"{what}, {name}: {wrong(found, value, dtype)}"
 

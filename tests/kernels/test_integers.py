@@ -1,4 +1,4 @@
-"""Integers in lanes of 32 bits: exact, or refused by name or by the plan."""
+"""Integers in lanes of 32 bits: exact, or refused by name, by the plan or by the call."""
 
 from __future__ import annotations
 
@@ -23,13 +23,10 @@ COUNT = ops.reduce_sum(ops.cast(ops.greater(X, 0.0), "int64"), (0,))
 FAR = np.array([2**32, -(2**40), 2**31 - 1, -(2**31), 3, 0, -1, 2**63 - 1], np.int64)
 
 REFUSED = {
-    "a sum of two": LONG + OTHER,
-    "a product": LONG * 3,
+    "a product": LONG * 9,
     "a sum of all": ops.reduce_sum(LONG, (0,)),
     "the largest": ops.reduce_max(LONG, (0,)),
-    "two compared": ops.equal(LONG, OTHER),
     "a narrower dtype": ops.cast(LONG, "int32"),
-    "the size": ops.absolute(LONG),
 }
 TAKEN = {
     "compared with a number": ops.equal(LONG, 3),
@@ -47,6 +44,12 @@ TAKEN = {
     "short ones": SHORT + SHORT * 3,
     "short ones compared": ops.less(SHORT, ops.neg(SHORT)),
     "a count": COUNT,
+}
+
+LOOKED_AT = {  # when it is called: a kernel that meets what its lanes do not hold fails
+    "a sum of two": LONG + OTHER,
+    "two compared": ops.equal(LONG, OTHER),
+    "the size": ops.absolute(LONG),
 }
 
 
@@ -72,6 +75,26 @@ def test_what_fits_is_exact(case, library):
     _, found = library.run(list(TAKEN).index(case), FAR, short, x)
     np.testing.assert_array_equal(found, wanted)
     assert found.dtype == wanted.dtype
+
+
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory):
+    kernels = [Kernel([LONG, OTHER], {"y": node}) for node in LOOKED_AT.values()]
+    path, _ = build_kernels(kernels, tmp_path_factory.mktemp("built"), None, "-O0", "-w")
+    return Library(path)
+
+
+@needs_cc
+@pytest.mark.parametrize("case", LOOKED_AT)
+def test_what_fits_when_it_is_called_is_exact_and_fails_else(case, looking):
+    number, near = list(LOOKED_AT).index(case), np.array([3, 0, -7, 2**28, 5], np.int64)
+    other = near[::-1].copy()
+    (wanted,) = evaluate([LOOKED_AT[case]], {"i": near, "j": other}, {"N": near.size})
+    (found,) = looking.run(number, near, other)
+    np.testing.assert_array_equal(found, wanted)
+    for far in FAR[:4]:
+        with pytest.raises(InputError, match="integer is too large"):
+            looking.run(number, np.array([0, far, 1]), np.array([far, 1, 0]))
 
 
 @needs_cc
