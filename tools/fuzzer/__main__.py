@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import queue
 import sys
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     workers = [
         multiprocessing.Process(
             target=_work,
-            args=(options.seed + i, options.workers, options.seconds, options.kernels, results),
+            args=(i, options, results),
         )
         for i in range(options.workers)
     ]
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seconds", type=float, default=60, help="how long to search (60)")
+    parser.add_argument("--seeds", type=int, help="how many seeds at most (no limit)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--kernels", action="store_true",
                         help="graphs of whole numbers as kernels; needs cc")  # fmt: skip
@@ -68,10 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _work(start: int, step: int, seconds: float, kernels: bool, results: Any) -> None:
-    find = search_kernels if kernels else search
-    for ran, found in find(start, step, time.monotonic() + seconds):
-        results.put((ran, found))
+def _work(number: int, options: argparse.Namespace, results: Any) -> None:
+    """Every so many seeds from one on: those of one worker."""
+    find = search_kernels if options.kernels else search
+    deadline = time.monotonic() + options.seconds
+    found = find(options.seed + number, options.workers, deadline)
+    mine = None if options.seeds is None else len(range(number, options.seeds, options.workers))
+    for each in itertools.islice(found, mine):
+        results.put(each)
 
 
 def _collect(workers: list[Any], results: Any, began: float) -> tuple[int, list[Found]]:
