@@ -22,17 +22,17 @@ from .index import (
     LoopVar,
     index_of,
 )
-from .making import Values, aligned, kind_of
+from .integers import KernelUnsupportedError, Range, of_dtype
 from .recurrence import Recurrence
+from .value_builder import ValueBuilder, aligned, kind_of
 from .values import Buffer, Input, Load, Table, Value, needed
-from .whole import KernelUnsupportedError, Range, of_dtype
 
 # What costs more than this to compute is kept where a second loop needs it: a number that is
 # written and read again costs about as much as four additions.
 WORTH_KEEPING = 4.0
 
 
-class Elements(Values):
+class Elements(ValueBuilder):
     """Makes values of nodes, each once.
 
     Attributes:

@@ -22,11 +22,11 @@ from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import FUSING
 from .elements import Elements
+from .integers import KernelUnsupportedError
 from .layout import Layout
 from .loops import Block, fused
 from .prepare import prepared
 from .stores import Stores
-from .whole import KernelUnsupportedError
 
 _MOST = 32  # inputs or outputs: LG_MOST
 _RANK = 8

@@ -17,12 +17,12 @@ from ..lowering.onnx_api import dtype_code
 from .c_text import STORED, size_text
 from .emit import LoopWriter
 from .index import LoopVar
+from .integers import KernelUnsupportedError
 from .loops import Block, Loop, Statement, loops_of, statements
 from .scopes import Context
 from .storage import Place, storage_of
 from .values import Buffer, needed
 from .vectorize import Variant, narrow_if, variants
-from .whole import KernelUnsupportedError
 
 _C_TYPES = {
     "f32": "float", "f64": "double", "f16": "uint16_t", "bf16": "uint16_t", "i64": "int64_t",

@@ -16,9 +16,9 @@ from typing import TypeAlias
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from .index import ZERO, Index, Indices, LoopVar, index_of
+from .integers import KernelUnsupportedError
 from .recurrence import Recurrence
 from .values import Buffer, Load, Value, looked_up, needed
-from .whole import KernelUnsupportedError
 
 At: TypeAlias = Callable[[Indices], Value]
 

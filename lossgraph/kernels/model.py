@@ -18,10 +18,10 @@ from ..lowering.lower import lower, lower_wide
 from ..passes.costs import Target
 from ..passes.mixed_precision import widen
 from .call import call_kernel
+from .integers import KernelUnsupportedError
 from .kernel import Kernel
 from .partition import Partition, partition
 from .unit import Unit, translation_unit
-from .whole import KernelUnsupportedError
 
 if TYPE_CHECKING:
     import onnx

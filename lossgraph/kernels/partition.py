@@ -31,9 +31,9 @@ from ..ir.expr import (
 from ..ir.kernel_forms import Element, Elementwise, Formula
 from ..passes.scan import results_of
 from .elements import WORTH_KEEPING
+from .integers import KernelUnsupportedError
 from .kernel import Kernel
 from .prepare import is_one_hot_product
-from .whole import KernelUnsupportedError
 
 # Operators on arrays that a region has to replace. Calling a kernel costs what calling an operator
 # does, and one that reads and writes as much as the operator alone saves nothing: from the second

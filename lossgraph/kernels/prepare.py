@@ -24,7 +24,7 @@ from ..ir.ops import (
     where,
 )
 from ..passes.scan import scan
-from .apart import taken_apart
+from .unbatching import taken_apart
 
 
 def prepared(inputs: Sequence[Expr], roots: Sequence[Expr]) -> list[Expr]:

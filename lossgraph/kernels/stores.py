@@ -10,10 +10,10 @@ from ..ir.kernel_forms import Recurrence as RecurrenceForm
 from ..ir.ops import cast, slice_
 from .elements import WORTH_KEEPING, Elements
 from .index import Index, Indices
+from .integers import KernelUnsupportedError
 from .loops import At, Block, Statement, Store, loops_of
 from .recurrence import Recurrence
 from .values import Value, needed
-from .whole import KernelUnsupportedError
 
 _MOVES = (Movement.RESHAPE, Movement.BROADCAST, Movement.PERMUTE)
 

@@ -16,9 +16,9 @@ from lossgraph.deploy.example_inputs import bound_sizes, draw_for
 from lossgraph.deploy.export import expected
 from lossgraph.ir.dims import Size, evaluate
 from lossgraph.ir.types import numpy_dtype
+from lossgraph.kernels.integers import KernelUnsupportedError
 from lossgraph.kernels.kernel import kernel_of
 from lossgraph.kernels.library import Library
-from lossgraph.kernels.whole import KernelUnsupportedError
 
 pytestmark = needs_cc
 

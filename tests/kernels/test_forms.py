@@ -11,9 +11,9 @@ from lossgraph.ir import ops
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import bind_sizes, evaluate
 from lossgraph.ir.expr import inputs_of, is_input, is_literal, toposort
+from lossgraph.kernels.integers import KernelUnsupportedError
 from lossgraph.kernels.kernel import Kernel
 from lossgraph.kernels.library import Library
-from lossgraph.kernels.whole import KernelUnsupportedError
 from lossgraph.passes import autodiff
 from operator_examples import (
     BINARY_FLOAT,

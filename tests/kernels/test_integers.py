@@ -10,9 +10,9 @@ from lossgraph.errors import InputError
 from lossgraph.ir import ops
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
+from lossgraph.kernels.integers import KernelUnsupportedError
 from lossgraph.kernels.kernel import Kernel
 from lossgraph.kernels.library import Library
-from lossgraph.kernels.whole import KernelUnsupportedError
 from support import symbol
 
 N = named("N")

@@ -16,6 +16,7 @@ from compilers import needs_compiler
 from lossgraph import gluon, nn
 from lossgraph.authoring.functions import FunctionLoss
 from lossgraph.ir.evaluate import evaluate
+from lossgraph.kernels.integers import KernelUnsupportedError
 from lossgraph.kernels.kernel import kernel_of
 from lossgraph.kernels.library import Library
 from lossgraph.kernels.loops import loops_of
@@ -23,7 +24,6 @@ from lossgraph.kernels.partition import partition
 from lossgraph.kernels.toolchain import build, find
 from lossgraph.kernels.unit import translation_unit
 from lossgraph.kernels.vectorize import variants
-from lossgraph.kernels.whole import KernelUnsupportedError
 from support import assert_close
 
 pytestmark = needs_compiler

@@ -8,12 +8,12 @@ from lossgraph import gluon, nn
 from lossgraph.ir import ops
 from lossgraph.ir.expr import variable
 from lossgraph.ir.types import tensor_type
+from lossgraph.kernels.integers import KernelUnsupportedError
 from lossgraph.kernels.kernel import Kernel, kernel_of
 from lossgraph.kernels.loops import Loop, loops_of, statements
 from lossgraph.kernels.storage import Place, storage_of
 from lossgraph.kernels.text import stages
 from lossgraph.kernels.vectorize import variants
-from lossgraph.kernels.whole import KernelUnsupportedError
 
 ROWS = ("float32", ("N", "C"))
 CLASSES = ("int64", ("N",))

@@ -19,8 +19,17 @@ from .index import (
     is_line,
     reshaped,
 )
+from .integers import (
+    DIGITS,
+    TRUTH,
+    KernelUnsupportedError,
+    Range,
+    combined,
+    of_dtype,
+    of_lanes,
+    reach,
+)
 from .values import Input, Kind, Load, Source, Table, Value
-from .whole import DIGITS, TRUTH, KernelUnsupportedError, Range, combined, of_dtype, of_lanes, reach
 
 _MOST_INDICES = 16  # along an axis, each of which every element is compared with
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
@@ -36,7 +45,7 @@ def kind_of(dtype: str) -> Kind:
     return "real" if "float" in dtype else "int"
 
 
-class Values:
+class ValueBuilder:
     """Makes values, each once.
 
     Attributes:
