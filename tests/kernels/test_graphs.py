@@ -10,7 +10,8 @@ from lossgraph.ir import ops
 from lossgraph.ir.dims import named
 from support import load_from, symbol
 
-pytestmark = needs_cc
+# JAX, if another test has started it, warns of forks; the child here calls nothing but a kernel.
+pytestmark = [needs_cc, pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")]
 kernels, moves = load_from("fuzzer", "kernels"), load_from("fuzzer", "moves")
 N, C = named("N"), named("C")
 
