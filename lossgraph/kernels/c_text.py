@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from ..ir.dims import Apply, Dim, Size
+from ..ir.dims import Apply, Dim
 from .index import Clamped, Index, Lookup, LoopVar, Quotient
 
 Names = Mapping[str, str]  # of the named sizes
@@ -73,8 +73,3 @@ def number_text(text: str) -> str:
     if math.isinf(value):
         return "(R)INFINITY" if value > 0 else "-(R)INFINITY"
     return f"(R){value.hex()}"
-
-
-def is_symbolic(dim: Dim) -> bool:
-    """Whether a size is known at run time only."""
-    return isinstance(dim, Size)

@@ -15,8 +15,6 @@ from ..ir.expr import Array, Body, Expr, Op
 from ..ir.types import TensorType, TupleType
 from ..passes.scan import results_of
 
-VERSION = 1  # of a domain of ours
-
 
 def call_kernel(args: Sequence[Expr], body: Body, operator: str, domain: str) -> list[Expr]:
     """The results of a kernel.

@@ -84,11 +84,17 @@ class Kernel:
     @cached_property
     def name(self) -> str:
         """The operator's name, by what it computes."""
-        return f"Fused_{hashlib.sha256(self.layout.text('', 0).encode()).hexdigest()[:16]}"
+        return f"Fused_{hashlib.sha256(self._first_text.encode()).hexdigest()[:16]}"
 
     def text(self, number: int) -> str:
         """The C of it, with names that end in a number."""
-        return self.layout.text(self.name, number)
+        body = self.layout.text(number) if number else self._first_text
+        return f'#define LG_NAME_{number} "{self.name}"\n{body}'
+
+    @cached_property
+    def _first_text(self) -> str:
+        """Written once, for the name and for a library of this kernel alone."""
+        return self.layout.text(0)
 
     # --- stages ---
 

@@ -15,6 +15,7 @@ from ..ir.dims import Dim, Size, names, product
 from ..ir.expr import Array, Expr
 from ..lowering.onnx_api import dtype_code
 from .c_text import STORED, size_text
+from .combining import START
 from .emit import LoopWriter
 from .index import LoopVar
 from .integers import KernelUnsupportedError
@@ -77,8 +78,8 @@ class Layout:
         if len(self._numbers) > _MOST_NUMBERS or len(self._sizes) > _MOST_SIZES:
             raise KernelUnsupportedError("a kernel has room for 64 sums over all samples, 32 sizes")
 
-    def text(self, operator: str, number: int) -> str:
-        """The C of the kernel as an operator of that name."""
+    def text(self, number: int) -> str:
+        """The C of the kernel, with its name in the macro ``LG_NAME_<number>``."""
         parts = [
             f"#undef LG_BITS\n#define LG_BITS {self._bits}\n"
             '#include "kernel.h"\n#include "generated.h"\n',
@@ -88,7 +89,7 @@ class Layout:
             *(self._sweep(i, number) for i in range(len(self._sweeps))),
             self._chunk(number),
             self._finish(number),
-            self._kernel(operator, number),
+            self._kernel(number),
         ]
         return "\n".join(parts)
 
@@ -168,9 +169,12 @@ class Layout:
 
     def _table_texts(self, number: int) -> Iterator[str]:
         for i, table in enumerate(self._tables):
-            type_ = self._real_type if table.dtype.kind not in "iub" else "int64_t"
+            type_ = self._type_of(table)
             elements = ", ".join(_literal(item) for item in table.ravel().tolist())
             yield f"static const {type_} lg_table{i}_{number}[] = {{{elements}}};\n"
+
+    def _type_of(self, table: Array) -> str:
+        return "int64_t" if table.dtype.kind in "iub" else self._real_type
 
     @property
     def _real_type(self) -> str:
@@ -184,7 +188,7 @@ class Layout:
         for i, node in enumerate(self._outputs):
             lines.append(f"{_c_type(node)} *out{i} = k->out[{i}]; (void)out{i};")
         for i, table in enumerate(self._tables):
-            type_ = self._real_type if table.dtype.kind not in "iub" else "int64_t"
+            type_ = self._type_of(table)
             lines.append(f"const {type_} *table{i} = lg_table{i}_{number}; (void)table{i};")
         place = "0"
         for buffer in self._shared:
@@ -306,14 +310,13 @@ class Layout:
         how = statement.store.how
         assert statement.store.buffer is not None
         total = f"k->numbers[{self._numbers[statement.store.buffer]}]"
-        start = {"sum": "0", "prod": "1", "max": "-INFINITY", "min": "INFINITY"}[how]
         each = f"k->sums[i * {self._count_of_sums} + {place}]"
         return [
-            f"  {total} = {start};",
+            f"  {total} = {START[how]};",
             f"  for (size_t i = 0; i < k->chunks; i++) {total} = lg_{how}_of_two({total}, {each});",
         ]
 
-    def _kernel(self, operator: str, number: int) -> str:
+    def _kernel(self, number: int) -> str:
         types = [
             _array(f"lg_{what}_types_{number}", [dtype_code(node.dtype) for node in nodes])
             for what, nodes in (("in", self._inputs), ("out", self._outputs))
@@ -323,7 +326,7 @@ class Layout:
             for what, nodes in (("in", self._inputs), ("out", self._outputs))
         ]
         fields = {
-            "name": f'"{operator}"',
+            "name": f"LG_NAME_{number}",
             "inputs": len(self._inputs),
             "outputs": len(self._outputs),
             "input_type": f"lg_in_types_{number}",
