@@ -27,11 +27,11 @@ from .models.attach import attach
 from .symbolic.symbol import Symbol
 
 __all__ = [
-    "DtypeError", "GradientError", "Input", "InputError", "LossgraphError",
-    "LossgraphWarning", "LoweringError",
-    "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
-    "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed", "symbol",
-    "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
+    "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LossgraphWarning",
+    "LoweringError", "ProviderError", "Symbol", "ValidationError", "attach", "compile",
+    "from_onnx", "gluon", "grad", "jvp", "losses", "masked", "mixup", "nn", "optax", "padded",
+    "plot", "reference", "renamed", "symbol", "symbolic", "testing", "training",
+    "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
 ]  # fmt: skip
 
 _OF_MXNET = ("autograd", "init", "nd", "np", "npx")  # ``from lossgraph import nd, autograd``
@@ -41,6 +41,10 @@ def __getattr__(name: str) -> Any:
     """What is imported when it is first used, and MXNet's modules for the imports of losses."""
     if name == "testing":
         return import_module(".testing", __name__)
+    if name == "training":
+        return import_module(".training", __name__)
+    if name == "from_onnx":
+        return import_module(".importer.reader", __name__).from_onnx
     if name == "plot":
         return import_module(".view.plots", __name__).plot
     if name in _OF_MXNET:

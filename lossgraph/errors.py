@@ -53,7 +53,20 @@ class SpecializationError(InputError):
     name is known it reaches the user as the input error that it also is.
     """
 
-    def __init__(self, names: tuple[str, ...], why: str) -> None:
+    def __init__(self, names: tuple[str, ...], why: str, number: int | None = None) -> None:
         self.names = names
+        self.number = number  # the only value that the first of them can have, if there is one
         listed = ", ".join(repr(name) for name in names)
         super().__init__(f"{why}: give dim {listed} as an int in the shapes of the inputs")
+
+
+class UnequalDimsError(InputError):
+    """Two dims of different names would have to be equal.
+
+    Attributes:
+        dims: the two; who reads a model in which they were named by chance may take one for both.
+    """
+
+    def __init__(self, why: str, dims: tuple[object, object]) -> None:
+        self.dims = dims
+        super().__init__(why)

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..errors import DtypeError, InputError, SpecializationError
+from ..errors import DtypeError, InputError, SpecializationError, UnequalDimsError
 from .dims import Dim, Size
 from .dims import substitute as substitute_dim
 from .kernel_forms import KernelForm
@@ -78,8 +78,10 @@ class Op:
         ref: numpy reference, ``(*arrays, **attrs) -> array``; sizes in attrs are ints here.
         vjp: ``(ct, out, *args, **attrs)`` gives a cotangent for each argument, None where the
             derivative is zero. A cotangent may have the shape of the output: it is summed to
-            the argument's afterwards. ``no_gradient`` declares that the derivative is zero or
-            does not exist, for any argument; None that asking for one is an error.
+            the argument's afterwards. Of an operation with several results ``ct`` is a dict, by
+            the places of those that have a cotangent, and a further argument ``needed`` has the
+            places of the arguments that want one. ``no_gradient`` declares that the derivative is
+            zero or does not exist, for any argument; None that asking for one is an error.
         lower: an ONNX operator's name, or ``(builder, node, *names) -> name``.
         domain: where tests sample each argument, ``(low, high)`` floats; away from kinks.
         index_args: positions of arguments that select and so carry no derivative at all.
@@ -108,6 +110,8 @@ class Op:
             the result can depend on at all; None for all of them.
         flat_if: the positions of arguments that have to be flat for the result to be so: never
             below zero, and without slope where they are zero.
+        defines: the dims of its results that are known only when it has run, by name, with an
+            expression and the axis of it that has this length.
         is_item: whether it takes one result of an operation with several.
         kernel: how it is written in a fused kernel; None for what no kernel has.
         stem: what its values are called in models, numbered; the name in snake case by default.
@@ -135,6 +139,7 @@ class Op:
     range_of: Callable[..., Interval] | None = None
     chosen: Callable[..., tuple[Choice | None, ...]] | None = None
     flat_if: tuple[int, ...] | None = None
+    defines: Callable[[Expr], Mapping[str, tuple[Expr, int]]] | None = None
     is_item: bool = False
     kernel: KernelForm | None = None
     stem: str = ""
@@ -304,6 +309,11 @@ def variable(name: str, type_: TensorType) -> Expr:
     return _intern(("Input", name, type_), _INPUT, (), {"name": name}, type_, ())
 
 
+def foreign_variable(name: str, type_: Any) -> Expr:
+    """An input of a graph that another tool has made, whose names may be any text."""
+    return _intern(("Input", name, type_), _INPUT, (), {"name": name}, type_, ())
+
+
 def rebuild(node: Expr, args: Sequence[Expr], **changed: Any) -> Expr:
     """The same operation on other arguments."""
     if not changed and all(a is b for a, b in zip(args, node.args, strict=True)):
@@ -435,7 +445,11 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
             raise
         except InputError as error:
             listed = ", ".join(str(arg.type) for arg in args)
-            refusal = type(error)(f"{op.name}({listed}): {error}")
+            text = f"{op.name}({listed}): {error}"
+            if isinstance(error, UnequalDimsError):
+                refusal: InputError = UnequalDimsError(text, error.dims)
+            else:
+                refusal = type(error)(text)
             refusal.reason = str(error)
             raise refusal from None
     return _intern(key, op, args, attrs, type_, tuple(constraints))

@@ -11,7 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ..errors import DtypeError, InputError, SpecializationError
+from ..errors import DtypeError, InputError, SpecializationError, UnequalDimsError
 from .dims import Dim, Size, as_dim, at_most_one, names
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -67,6 +67,29 @@ class TupleType:
         return f"({', '.join(map(str, self.items))})"
 
 
+@dataclass(frozen=True)
+class OpaqueType:
+    """The type of a value that no operation of the language takes, only nodes as they are in ONNX.
+
+    Sequences, maps and optionals are such, tensors of text, and tensors whose rank is not known.
+
+    Attributes:
+        proto: ONNX's own description, an ``onnx.TypeProto``, serialized.
+    """
+
+    proto: bytes
+    dtype: str = "opaque"
+    shape: tuple[Dim, ...] = ()
+    is_float: bool = False
+
+    @property
+    def rank(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        return "opaque"
+
+
 def tensor_type(dtype: object, shape: Sequence[object]) -> TensorType:
     """A type from what users write: any spelling of a dtype, dims as ints or names."""
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Sequence):
@@ -112,7 +135,8 @@ def unify(left: Dim, right: Dim) -> Dim:
     """The one dim that two dims stand for, when both must be equal.
 
     Raises:
-        InputError: for two ints or two names that differ.
+        InputError: for two ints that differ.
+        UnequalDimsError: for two names.
         SpecializationError: for a name that meets an int.
     """
     if left == right:
@@ -121,10 +145,12 @@ def unify(left: Dim, right: Dim) -> Dim:
         raise InputError(f"sizes {left} and {right} differ")
     plain = [d.name for d in (left, right) if isinstance(d, Size) and d.name]
     if len(plain) == 2:
-        raise InputError(f"dims {plain[0]!r} and {plain[1]!r} are not known to be equal")
+        raise UnequalDimsError(
+            f"dims {plain[0]!r} and {plain[1]!r} are not known to be equal", (left, right)
+        )
     if plain and (isinstance(left, int) or isinstance(right, int)):
         number = left if isinstance(left, int) else right
-        raise SpecializationError((plain[0],), f"dim {plain[0]!r} must be {number}")
+        raise SpecializationError((plain[0],), f"dim {plain[0]!r} must be {number}", number)
     constraints = _CONSTRAINTS.get()
     if constraints is not None:
         constraints.append((left, right))

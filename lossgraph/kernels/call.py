@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import InputError
 from ..ir.evaluate import evaluate
 from ..ir.expr import Array, Body, Expr, Op
+from ..ir.ops.item import results_of
 from ..ir.types import TensorType, TupleType
-from ..passes.scan import results_of
 
 
 def call_kernel(args: Sequence[Expr], body: Body, operator: str, domain: str) -> list[Expr]:

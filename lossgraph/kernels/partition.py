@@ -29,7 +29,7 @@ from ..ir.expr import (
     variable,
 )
 from ..ir.kernel_forms import Element, Elementwise, Formula
-from ..passes.scan import results_of
+from ..ir.ops.item import results_of
 from .elements import WORTH_KEEPING
 from .integers import KernelUnsupportedError
 from .kernel import Kernel

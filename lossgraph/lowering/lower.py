@@ -60,6 +60,7 @@ def lower_wide(
     from .. import __version__
 
     builder = Builder(inputs, opset, target)
+    builder.define_sizes(list(outputs.values()))
     for output, value in outputs.items():
         builder.output(output, value)
     graph = helper.make_graph(
@@ -71,9 +72,10 @@ def lower_wide(
     )
     standard = helper.make_opsetid("", opset)
     domains = dict.fromkeys(node.domain for node in graph.node if node.domain)
+    versions = {domain: builder.domains.get(domain, 1) for domain in domains}
     model = helper.make_model(
         graph,
-        opset_imports=[standard, *(helper.make_opsetid(domain, 1) for domain in domains)],
+        opset_imports=[standard, *(helper.make_opsetid(*pair) for pair in versions.items())],
         ir_version=helper.find_min_ir_version_for([standard]),
         producer_name="lossgraph",
         producer_version=__version__,

@@ -31,6 +31,7 @@ class NodeBuilder:
         self._memo: dict[tuple[Any, ...], list[str]] = {}
         self._names: Names = outer._names if outer else Names(inputs)
         self._stem = "size"  # of the names of values that are added
+        self.domains: dict[str, int] = {}  # versions of other operators than the standard ones
 
     def add(self, operator: str, *inputs: str, **attrs: Any) -> str:
         """One node with one output; an equal one is not made twice."""

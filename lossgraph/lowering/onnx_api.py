@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ..ir.types import TensorType
+from ..ir.types import OpaqueType, TensorType
 
 
 class _Late:
@@ -52,7 +52,9 @@ def dtype_code(dtype: str) -> int:
     return int(onnx.TensorProto.DataType.Value(_NAMES.get(dtype, dtype.upper())))
 
 
-def value_info(name: str, type_: TensorType) -> onnx.ValueInfoProto:
+def value_info(name: str, type_: TensorType | OpaqueType) -> onnx.ValueInfoProto:
     """A value of a graph, with its type."""
+    if isinstance(type_, OpaqueType):
+        return onnx.ValueInfoProto(name=name, type=onnx.TypeProto.FromString(type_.proto))
     shape = [dim if isinstance(dim, int) else str(dim) for dim in type_.shape]
     return helper.make_tensor_value_info(name, dtype_code(type_.dtype), shape)

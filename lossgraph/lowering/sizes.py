@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
 from ..errors import LoweringError
 from ..ir.dims import Apply, Dim, Size, names
-from ..ir.expr import Expr
+from ..ir.expr import Expr, toposort
 from ..ir.types import TensorType
 from ..passes.costs import Target
 from .nodes import NodeBuilder
@@ -23,6 +24,7 @@ class SizeBuilder(NodeBuilder):
         super().__init__([node.attrs["name"] for node in inputs], opset, target, outer)
         self._sources: dict[str, tuple[str, int]] = _size_sources(inputs)
         self._reads_inputs = outer is None  # those of the whole graph
+        self._definitions: dict[str, tuple[Expr, int]] = {}
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """Sizes as a vector of int64."""
@@ -95,9 +97,7 @@ class SizeBuilder(NodeBuilder):
 
     def _atom(self, atom: str | Apply) -> str:
         if isinstance(atom, str):
-            if atom not in self._sources:
-                raise LoweringError(f"no input of the graph has the dim {atom!r}: add one")
-            source, axis = self._sources[atom]
+            source, axis = self._source(atom)
             shape = self.add("Shape", source)
             return self.add("Gather", shape, self.const([axis], "int64"), axis=0)
         operator = {"//": "Div", "min": "Min", "max": "Max"}[atom.function]
@@ -105,6 +105,25 @@ class SizeBuilder(NodeBuilder):
         if atom.function == "//":  # a division by zero would end the process
             right = self.add("Max", right, self.const([1], "int64"))
         return self.add(operator, left, right)
+
+    def define_sizes(self, roots: Sequence[Expr]) -> None:
+        """Note where dims that no input has can be read off."""
+        for node in toposort(roots):
+            if node.op.defines is not None:
+                self._definitions.update(node.op.defines(node))
+
+    def _source(self, name: str) -> tuple[str, int]:
+        """The value that has a dim, and its axis."""
+        if name not in self._sources and name in self._definitions:
+            value, axis = self._definitions[name]
+            self._sources[name] = (self.lower(value), axis)
+        if name not in self._sources:
+            raise LoweringError(f"no input of the graph has the dim {name!r}: add one")
+        return self._sources[name]
+
+    @abstractmethod
+    def lower(self, root: Expr) -> str:
+        """The name of the value of an expression."""
 
 
 def _size_sources(inputs: Sequence[Expr]) -> dict[str, tuple[str, int]]:

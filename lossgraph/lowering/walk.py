@@ -8,6 +8,7 @@ from typing import Any, Self
 from ..errors import LoweringError
 from ..ir.expr import Expr, is_input, is_literal, toposort
 from ..passes.costs import Target
+from .foreign import placed
 from .names import snake_case
 from .onnx_api import dtype_code
 from .sizes import SizeBuilder
@@ -41,6 +42,16 @@ class ExpressionBuilder(SizeBuilder):
     def item(self, node: Expr) -> str:
         """One result of an operation with several."""
         return self._tuples[node.args[0]][node.attrs["index"]]
+
+    def opaque(self, node: Expr, names: Sequence[str]) -> str:
+        """A node as it was read from a model."""
+        outputs = [self._fresh(self._stem) for _ in node.type.items]
+        made = placed(node.attrs["proto"], names, outputs, self._fresh)
+        if made.domain:
+            self.domains[made.domain] = node.attrs["version"]
+        self._nodes.append(made)
+        self._tuples[node] = outputs
+        return ""
 
     @staticmethod
     def dtype_code(dtype: str) -> int:

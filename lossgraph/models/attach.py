@@ -6,23 +6,23 @@ import itertools
 import json
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
-from ..authoring.input_types import InputTypes, as_types
-from ..catalogue import entry_of
+from ..authoring.input_types import InputTypes
 from ..compiler.outputs import gradient_name
 from ..compiler.program import Program
 from ..errors import GradientError, InputError, LossgraphWarning, ValidationError
-from ..ir.dims import Dim, Size, named, substitute
-from ..ir.types import TensorType, shape_names, tensor_type
+from ..ir.dims import Dim
+from ..ir.types import TensorType
 from ..lowering import releases
 from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from ..symbolic.arguments import checked
+from .loss_types import guesses, stated_types
 
 if TYPE_CHECKING:
     import onnx
@@ -89,7 +89,7 @@ def attach(
     from .walk import opset_of
 
     require_model("model", model)
-    block, stated, names = as_loss(loss), _stated(inputs or {}), dict(rename or {})
+    block, stated, names = as_loss(loss), stated_types(inputs or {}), dict(rename or {})
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     require_utf8(source, "the model")
     newest = min(releases.release(target_ort).opset, MAX_OPSET) if target_ort else MAX_OPSET
@@ -106,7 +106,7 @@ def attach(
     spelled = {identifier(name): name for name in signature.dims}
     _require_differentiable(result, signature, grad, bound)
     wrt = _arguments(block, grad, bound, names)
-    program = _program(block, _guesses(block, types, stated, spelled), wrt)
+    program = _program(block, guesses(block, types, stated, spelled), wrt)
     part = program.to_onnx(opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
     declared = {name: info.type for name, info in signature.outputs.items()}
@@ -262,20 +262,6 @@ def _errs(signature: ModelSignature, bound: Mapping[str, str], name: str, types:
     return _shapes_differ(declared_type(info), types[name])
 
 
-def _stated(inputs: InputTypes) -> Types:
-    """Types as they were given; dims may have any name that a model has for them."""
-    from .declared_types import identifier
-
-    def plain(given: Any) -> Any:
-        if isinstance(given, (list, tuple)) and len(given) == 2 and not isinstance(given[1], str):
-            dtype, shape = given
-            if isinstance(shape, (list, tuple)):
-                return dtype, [identifier(d) if isinstance(d, str) and d else d for d in shape]
-        return given
-
-    return as_types({name: plain(given) for name, given in inputs.items()})
-
-
 def _require_differentiable(
     model: onnx.ModelProto,
     signature: ModelSignature,
@@ -297,71 +283,6 @@ def _require_differentiable(
             "outputs and inner values of the model that the loss takes, and leaves the model as it "
             "is; gradients by inputs and parameters of the model come with lossgraph.training"
         )
-
-
-def _guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -> Iterator[Types]:
-    """Types of all inputs that a loss must have: one guess, several where ranks leave a choice.
-
-    Args:
-        block: the loss.
-        bound: types of the inputs that the model gives.
-        stated: types that the user gave, with dims of the model or of the catalogue.
-        taken: names of dims of the model.
-    """
-    entry = entry_of(block)
-    examples, needed = (entry.examples(block), entry.declared) if entry else ({}, {})
-    usual = {name: tensor_type(*example.type) for name, example in examples.items()}
-    given = {**bound, **stated}
-    missing = [name for name in usual if needed.get(name, True) and name not in given]
-    dims = _meanings(usual, bound) | _meanings(stated, bound)
-    own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
-    known = {name: dim for name, dim in dims.items() if name not in own}
-    fixed = {name: _substituted(type_, known) for name, type_ in stated.items()} | bound
-    for name in missing:
-        for dim in shape_names(usual[name].shape) - set(dims):
-            dims[dim] = named(f"{name}_{dim}" if dim in taken else dim)
-    first = block.arguments[0]
-    choices = []
-    for name in missing:
-        type_ = usual[name].with_dtype(bound[first].dtype) if usual[name].is_float else usual[name]
-        shapes = _shapes(type_.shape, usual[first].shape, bound[first].shape)
-        choices.append([type_.with_shape(s) for s in shapes] or [_substituted(type_, dims)])
-    for chosen in itertools.product(*choices):
-        found = {**fixed, **dict(zip(missing, chosen, strict=True))}
-        yield {name: found[name] for name in (*block.arguments, *found) if name in found}
-
-
-def _meanings(other: Types, bound: Types) -> dict[str, Dim]:
-    """What dims of the catalogue or the user are in the model, seen from inputs of equal ranks."""
-    dims: dict[str, Dim] = {}
-    for name, type_ in bound.items():
-        if name in other and other[name].rank == type_.rank:
-            for dim, found in zip(other[name].shape, type_.shape, strict=True):
-                if isinstance(dim, Size) and dim.name:
-                    dims.setdefault(dim.name, found)
-    return dims
-
-
-def _substituted(type_: TensorType, dims: Mapping[str, Dim]) -> TensorType:
-    return type_.with_shape([substitute(dim, dims) for dim in type_.shape])
-
-
-def _shapes(wanted: Shape, first: Shape, actual: Shape) -> list[Shape]:
-    """What a shape may be where the loss's first input has another rank than the catalogue says.
-
-    It is that of the first input again, or lacks one of its axes, or has the first alone.
-    """
-    if len(first) == len(actual):
-        return []
-    if wanted == first:
-        return [actual]
-    if wanted in _without_one(first):
-        return [actual[:1], *_without_one(actual)]
-    return []
-
-
-def _without_one(shape: Shape) -> list[Shape]:
-    return [shape[:axis] + shape[axis + 1 :] for axis in range(len(shape))]
 
 
 def _program(block: Block, guesses: Iterator[Types], wrt: Sequence[str]) -> Program:

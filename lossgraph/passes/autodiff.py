@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import GradientError
 from ..ir.expr import Expr, inputs_of, is_input, scalar_value, substitute, toposort, variable
 from ..ir.ops import full
-from ..ir.types import TensorType
+from ..ir.types import TensorType, TupleType
 from .guards import Cotangent, Guards, before, settle, unbroadcast
 
 
@@ -87,8 +87,8 @@ def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr], guards: 
     if node.op.vjp is None:
         raise GradientError(f"{node.op.name}({', '.join(str(a.type) for a in node.args)}): "
                             "no gradient is known for this operation")  # fmt: skip
-    if node.op.has_body:
-        _pull_back_body(node, pending, active)
+    if isinstance(node.type, TupleType):
+        _pull_back_tuple(node, pending, active)
         return
     total = before(node, settle(pending[node]))
     choices = guards.choices(node)
@@ -101,8 +101,11 @@ def _pull_back(node: Expr, pending: dict[Expr, Any], active: set[Expr], guards: 
             _accumulate(pending, arg, found)
 
 
-def _pull_back_body(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
-    """Through an operation whose gradient costs more for each argument that wants one."""
+def _pull_back_tuple(node: Expr, pending: dict[Expr, Any], active: set[Expr]) -> None:
+    """Through an operation with several results: ``ct`` has the cotangents of those that have one.
+
+    Its gradient may cost more for each argument that wants one: it is told which do.
+    """
     assert node.op.vjp is not None
     needed = frozenset(i for i, arg in enumerate(node.args) if arg in active)
     cotangents = node.op.vjp(pending[node], node, *node.args, **node.attrs, needed=needed)

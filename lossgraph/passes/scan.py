@@ -35,8 +35,9 @@ from ..ir.expr import (
     transform,
     variable,
 )
-from ..ir.kernel_forms import Recurrence, Result
+from ..ir.kernel_forms import Recurrence
 from ..ir.ops import flip, full, iota
+from ..ir.ops.item import item, results_of
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
 from .autodiff import pull_back
 from .batch_partition import batch_dims_of
@@ -157,12 +158,6 @@ def _hoisted(
 def _stays(node: Expr) -> bool:
     """Constants and numbers, however wide, are no arguments."""
     return is_literal(node) or scalar_value(node) is not None
-
-
-def results_of(node: Expr) -> list[Expr]:
-    """The last states and the stacked outputs of a scan."""
-    """The results of an operation with several."""
-    return [_ITEM(node, index=i) for i in range(len(node.type.items))]
 
 
 # --- the operation --------------------------------------------------------------------------
@@ -308,18 +303,6 @@ _SCAN = register(
         kernel=Recurrence(),
     )
 )
-_ITEM = register(
-    Op(
-        "Item",
-        lambda source, *, index: source.items[index],
-        lambda source, index: source[index],
-        None,  # differentiated where tuples are: in autodiff
-        lambda b, node, name: b.item(node),
-        batching=lambda node, batch_dims, batch: batch_dims[0][node.attrs["index"]],
-        is_item=True,
-        kernel=Result(),
-    )
-)
 
 
 def merge_scans(roots: Sequence[Expr]) -> list[Expr]:
@@ -357,25 +340,30 @@ def _merged(nodes: Sequence[Expr]) -> dict[Expr, Expr]:
             places[(node, i)] = place
     body = first.attrs["body"].replaced(outputs)
     one = _SCAN(*first.args, **{**first.attrs, "body": body})
-    return {_ITEM(node, index=i): _ITEM(one, index=place) for (node, i), place in places.items()}
+    return {item(node, index=i): item(one, index=place) for (node, i), place in places.items()}
 
 
 def prune_scans(roots: Sequence[Expr]) -> list[Expr]:
     """Scans without the results that nobody reads, and the states that only those need."""
     read: dict[Expr, set[int]] = {}
     for node in toposort(roots):
-        if node.op is _ITEM:
+        if _is_result(node):
             read.setdefault(node.args[0], set()).add(node.attrs["index"])
     kept = {node: _kept(node, found) for node, found in read.items()}
 
     def shorten(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        if node.op is _ITEM:
-            return _ITEM(args[0], index=kept[node.args[0]].index(node.attrs["index"]))
+        if _is_result(node):
+            return item(args[0], index=kept[node.args[0]].index(node.attrs["index"]))
         return _shortened(node, args, kept[node]) if node.op is _SCAN else rebuild(node, args)
 
     pruned = transform(roots, shorten)
     # what one scan no longer needs another may have put out for it alone
     return pruned if pruned == list(roots) else prune_scans(pruned)
+
+
+def _is_result(node: Expr) -> bool:
+    """Whether a node is a result of a scan."""
+    return node.op.is_item and node.args[0].op is _SCAN
 
 
 def _kept(node: Expr, read: set[int]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DtypeError, InputError
+from ...errors import DtypeError, InputError, SpecializationError
 from .. import batching
 from ..dims import Dim
 from ..expr import (
@@ -22,7 +22,7 @@ from ..expr import (
     register,
 )
 from ..kernel_forms import Element, Scatter
-from ..types import TensorType, canonical_axis, numpy_dtype, require_equal
+from ..types import TensorType, canonical_axis, numpy_dtype, require_equal, shape_names
 from .elementwise import (
     cast,
     equal,
@@ -101,8 +101,13 @@ def _one_hot_element(k: Any, node: Expr, i: Any) -> Any:
 
 def _require_elements(x: TensorType, index: TensorType, axis: int) -> None:
     """Refuse indices into an axis that has nothing, unless there are none."""
-    if x.shape[axis] == 0 and 0 not in index.shape:
-        raise InputError(f"axis {axis} has length zero: there is nothing to take from it")
+    if x.shape[axis] != 0 or 0 in index.shape:
+        return
+    why = f"axis {axis} has length zero: there is nothing to take from it"
+    names = sorted(shape_names(index.shape))
+    if names:  # there may be no index either
+        raise SpecializationError(tuple(names), why)
+    raise InputError(why)
 
 
 def _pick_infer(x: TensorType, index: TensorType, *, axis: int, unique_indices: bool) -> TensorType:

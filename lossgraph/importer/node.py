@@ -1,0 +1,112 @@
+"""A node of a model as its translation sees it: inputs as expressions, attributes as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..ir.dims import Dim
+from ..ir.expr import Expr
+from .known import Known
+
+if TYPE_CHECKING:
+    from .reader import Reader
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node that is translated.
+
+    Attributes:
+        operator: the name of its operator.
+        version: of the operator's domain.
+        inputs: its inputs; None for one that is left out, at the end or before others.
+        attributes: its attributes: numbers, text, lists of them, arrays, ``onnx.GraphProto``.
+        outputs: how many outputs it has, and which of them are wanted.
+        label: what an error calls it.
+        known: what is known of values when the model is read.
+        reader: the reader of the graph that it stands in, for the graphs inside it.
+    """
+
+    operator: str
+    version: int
+    inputs: tuple[Expr | None, ...]
+    attributes: Mapping[str, Any]
+    outputs: tuple[bool, ...]
+    label: str
+    known: Known
+    reader: Reader | None = field(default=None, compare=False)
+
+    def optional(self, place: int) -> Expr | None:
+        """An input, or None if it is left out."""
+        return self.inputs[place] if place < len(self.inputs) else None
+
+    def __getitem__(self, place: int) -> Expr:
+        """An input that has to be there."""
+        found = self.optional(place)
+        if found is None:
+            raise InputError(f"{self.label} lacks its input {place}")
+        return found
+
+    def wants(self, output: int) -> bool:
+        """Whether an output has a name."""
+        return output < len(self.outputs) and self.outputs[output]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute, or what it is by default."""
+        return self.attributes.get(name, default)
+
+    def ints(self, place: int, attribute: str = "", default: Any = None) -> Any:
+        """Integers that an input holds, or in other versions an attribute; of a scalar one.
+
+        Raises:
+            NotTranslatedError: if they are known only when the model runs.
+        """
+        from .translations import NotTranslatedError
+
+        values = self.sizes(place, attribute, default)
+        if values is None or values is default:
+            return default
+        if not all(isinstance(value, int) for value in values):
+            raise NotTranslatedError(f"its input {place} is {values}, which is no constant")
+        return values
+
+    def sizes(self, place: int, attribute: str = "", default: Any = None) -> Sequence[Dim] | Any:
+        """The same, of which each may be a size of the inputs of the model.
+
+        Raises:
+            NotTranslatedError: if they are known only when the model runs.
+        """
+        from .translations import NotTranslatedError
+
+        if attribute and attribute in self.attributes:
+            return [int(value) for value in self.attributes[attribute]]
+        given = self.optional(place)
+        if given is None:
+            return default
+        found = self.known.elements(given)
+        if found is None:
+            raise NotTranslatedError(f"its input {place} is computed when the model runs")
+        return [
+            value if not isinstance(value, np.generic) else value.item() for value in found.flat
+        ]
+
+    def number(self, place: int, default: Any = None) -> Any:
+        """The number that an input holds, a constant of one element.
+
+        Raises:
+            NotTranslatedError: if it is none.
+        """
+        from .translations import NotTranslatedError
+
+        given = self.optional(place)
+        if given is None:
+            return default
+        found = self.known.elements(given)
+        if found is None or found.size != 1 or isinstance(found.flat[0], Expr):
+            raise NotTranslatedError(f"its input {place} is no constant")
+        return found.flat[0]

@@ -1,0 +1,81 @@
+"""Expressions of a model back to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import onnx
+
+from ..errors import LoweringError
+from ..ir.expr import Expr, toposort
+from ..ir.ops.opaque import is_opaque
+from ..lowering.lower import lower_wide
+from ..lowering.opsets import MAX_OPSET, MIN_OPSET
+from ..models.merging import name_dims
+from ..models.walk import opset_of
+from .graph import Graph
+
+
+def written(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
+    """``Graph.to_onnx``."""
+    inputs = [*graph.inputs.values(), *graph.weights.values()]
+    model = lower_wide(inputs, graph.outputs, opset=writable_opset(graph, opset), name="graph")
+    model.graph.name = graph.model.graph.name
+    finish(model, graph)
+    return model
+
+
+def writable_opset(graph: Graph, opset: int | None = None) -> int:
+    """The version of the standard operators that a model is written in."""
+    found = opset_of(graph.model) or MIN_OPSET
+    wanted = min(max(found, MIN_OPSET), MAX_OPSET) if opset is None else opset
+    if wanted != found:
+        _require_same_meaning(graph.outputs, found, wanted)
+    return wanted
+
+
+def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) -> None:
+    """Give a model made of a graph the weights, functions, dims and metadata of the model read.
+
+    Args:
+        model: what was made, with all weights as inputs; it is changed.
+        graph: what it was made of.
+        given: the weights that stay inputs.
+    """
+    held = {tensor.name: tensor for tensor in graph.model.graph.initializer}
+    stored = set(graph.weights) - set(given)
+    kept = [info for info in model.graph.input if info.name not in stored]
+    weights = [held[info.name] for info in model.graph.input if info.name in stored]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.graph.initializer.extend(weights)
+    name_dims((*model.graph.input, *model.graph.output), graph.dims)
+    own = {(node.domain, node.op_type) for node in model.graph.node}
+    if any((f.domain, f.name) in own for f in graph.model.functions):
+        model.functions.extend(graph.model.functions)
+        imported = {entry.domain for entry in model.opset_import}
+        others = (e for e in graph.model.opset_import if e.domain not in imported)
+        model.opset_import.extend(others)
+    model.ir_version = max(model.ir_version, min(graph.model.ir_version, onnx.IR_VERSION))
+    for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
+        setattr(model, field, getattr(graph.model, field))
+    del model.metadata_props[:]
+    model.metadata_props.extend(graph.model.metadata_props)
+
+
+def _require_same_meaning(outputs: Mapping[str, Expr], found: int, wanted: int) -> None:
+    """Refuse another opset where a node that is kept as it was means something else there.
+
+    Raises:
+        LoweringError: naming the node.
+    """
+    for node in filter(is_opaque, toposort(list(outputs.values()))):
+        proto = onnx.NodeProto.FromString(node.attrs["proto"])
+        if proto.domain:
+            continue
+        versions = [onnx.defs.get_schema(proto.op_type, v).since_version for v in (found, wanted)]
+        if versions[0] != versions[1]:
+            raise LoweringError(
+                f"{node.attrs['label']}: it means something else in opset {wanted} than in "
+                f"{found}: convert the model first, by onnx.version_converter"
+            )

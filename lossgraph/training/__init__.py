@@ -1,0 +1,14 @@
+"""Training graphs of ONNX models, of standard operators, and what runs them.
+
+In comes a model of anyone and a loss; out go the graphs of a step, which any ONNX Runtime
+executes, and a trainer around them. Read ``build`` first.
+"""
+
+from __future__ import annotations
+
+from .build import build
+from .optimizers import SGD, AdamW
+from .step import TrainingStep
+from .trainer import Trainer
+
+__all__ = ["SGD", "AdamW", "Trainer", "TrainingStep", "build"]
