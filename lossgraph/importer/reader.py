@@ -96,7 +96,9 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
     given = {tensor.name for tensor in graph.initializer}
     given |= {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = {
-        info.name: foreign_variable(info.name, type_of(info.type, dims, info.name)[0])
+        info.name: foreign_variable(
+            info.name, type_of(info.type, dims, info.name, is_input=True)[0]
+        )
         for info in graph.input
         if info.name not in given
     }
@@ -227,8 +229,10 @@ class Reader:
             try:
                 made = translation(self._described(node, inputs, version))
                 return [made] if isinstance(made, Expr) else made
-            except (UnequalDimsError, SpecializationError):
-                raise
+            except (UnequalDimsError, SpecializationError) as error:
+                if not self.dims.at_run_time(error):
+                    raise
+                reason = str(error)
             except NotTranslatedError as error:
                 reason = str(error)
             except InputError as error:
