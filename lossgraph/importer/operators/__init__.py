@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from . import elementwise, gather, linear, reduce, shape
+from . import elementwise, gather, layout, linear, pad, reduce, resize, selection, shape
 
-__all__ = ["elementwise", "gather", "linear", "reduce", "shape"]
+__all__ = [
+    "elementwise",
+    "gather",
+    "layout",
+    "linear",
+    "pad",
+    "reduce",
+    "resize",
+    "selection",
+    "shape",
+]

@@ -67,6 +67,7 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
+from .padding import pad_edges, pad_with
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -90,6 +91,8 @@ from .reduce import (
     softmax,
     sum_log1p_exp_neg_abs,
 )
+from .resampling import Resampling, resize
+from .scattering import gather_nd, scatter_elements, scatter_nd, scatter_nd_reduced
 from .shape import (
     broadcast_to,
     concat,
@@ -120,6 +123,7 @@ from .smooth import (
 )
 
 __all__ = [
+    "Resampling",
     "Window",
     "absolute",
     "add",
@@ -158,6 +162,7 @@ __all__ = [
     "floor",
     "full",
     "gammaln",
+    "gather_nd",
     "gemm",
     "greater",
     "greater_equal",
@@ -198,6 +203,8 @@ __all__ = [
     "only_select",
     "own_gradient",
     "pad",
+    "pad_edges",
+    "pad_with",
     "pick",
     "polygamma",
     "power",
@@ -210,10 +217,14 @@ __all__ = [
     "relative_entropy",
     "relu",
     "reshape",
+    "resize",
     "resolve_custom_vjp",
     "rint",
     "scatter",
     "scatter_add",
+    "scatter_elements",
+    "scatter_nd",
+    "scatter_nd_reduced",
     "scatter_rows",
     "sigmoid",
     "sign",
