@@ -276,6 +276,27 @@ class Reader:
         """The versions of domains in a function."""
         return {entry.domain or "": entry.version for entry in function.opset_import}
 
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
+        names = [str(place) for place in range(len(args))]
+        made = [f"out_{place}" for place in range(outputs)]
+        return read_as_it_is(
+            helper.make_node(operator, names, made, **attrs),
+            dict(zip(names, args, strict=True)).__getitem__,
+            self.dims,
+            opsets=self.opsets,
+            declared={},
+            label=label,
+            reason=f"{operator} has no derivative",
+        )
+
     def _as_it_is(self, node: onnx.NodeProto, reason: str) -> list[Expr]:
         self.shared.count += 1
         return read_as_it_is(
