@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import elementwise, gather, linear, reduce, shape
+from . import elementwise, gather, linear, recurrent, reduce, shape
 
-__all__ = ["elementwise", "gather", "linear", "reduce", "shape"]
+__all__ = ["elementwise", "gather", "linear", "recurrent", "reduce", "shape"]
