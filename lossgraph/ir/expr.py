@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, cast
 from weakref import WeakValueDictionary
@@ -321,8 +321,13 @@ def rebuild(node: Expr, args: Sequence[Expr], **changed: Any) -> Expr:
     return _make(node.op, tuple(args), {**node.attrs, **changed})
 
 
-def toposort(roots: Iterable[Expr]) -> list[Expr]:
-    """Every node that the roots need, arguments before users, in a reproducible order."""
+def toposort(roots: Iterable[Expr], known: Collection[Expr] = ()) -> list[Expr]:
+    """Every node that the roots need, arguments before users, in a reproducible order.
+
+    Args:
+        roots: the nodes to begin with.
+        known: nodes that are left out, with what only they need.
+    """
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack = [(root, False) for root in reversed(list(roots))]
@@ -330,7 +335,7 @@ def toposort(roots: Iterable[Expr]) -> list[Expr]:
         node, ready = stack.pop()
         if ready:
             order.append(node)
-        elif node not in seen:
+        elif node not in seen and node not in known:
             seen.add(node)
             stack.append((node, True))
             stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)

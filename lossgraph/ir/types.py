@@ -186,6 +186,15 @@ def broadcast_shapes(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
     return tuple(result)
 
 
+def require_broadcast(shape: Sequence[Dim], target: Sequence[Dim]) -> None:
+    """Note that a shape must broadcast to another as it is; refuse one that cannot."""
+    if len(shape) > len(target):
+        raise InputError(f"rank {len(shape)} does not broadcast to rank {len(target)}")
+    for dim, size in zip(shape, target[len(target) - len(shape) :], strict=True):
+        if not stretches(dim, size):
+            require_equal(dim, size)
+
+
 def canonical_axis(axis: int, rank: int) -> int:
     """An axis counted from the front."""
     if not -rank <= axis < rank:

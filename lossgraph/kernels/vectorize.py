@@ -11,8 +11,10 @@ from .loops import Loop, Statement, loops_of, statements
 from .values import Buffer, Input, Load, needed
 
 # Rows whose innermost loops are shorter than this go by lanes, one row each: along so short a row
-# most lanes of a vector would be empty.
+# most lanes of a vector would be empty. Where several loops along a row wait for each other's total
+# (a softmax), each of them ends with a sum across lanes, which pays for rows twice as long only.
 NARROW = 48
+NARROW_IN_TURNS = 96
 MOST_OF_A_ROW = 128  # elements of an array that belong to a row which goes by lanes
 
 
@@ -50,8 +52,9 @@ def variants(sweep: Loop) -> list[Variant]:
 def narrow_if(sweep: Loop) -> list[tuple[Dim, int]]:
     """The sizes that must not exceed a number for rows to go by lanes."""
     widths = {array.width for array in row_arrays(sweep)}
+    most = NARROW_IN_TURNS if len(_leaves(sweep)) > 1 else NARROW
     return [
-        *((size, NARROW) for size in leaf_sizes(sweep)),
+        *((size, most) for size in leaf_sizes(sweep)),
         *((width, MOST_OF_A_ROW) for width in sorted(widths, key=str)),
     ]
 

@@ -27,10 +27,9 @@ class ExpressionBuilder(SizeBuilder):
     def lower(self, root: Expr) -> str:
         """The name of the value of an expression."""
         before = self._stem
-        for node in toposort([root]):
-            if node not in self._lowered:
-                self._stem = node.op.stem or snake_case(node.op.name)
-                self._lowered[node] = self._lower_node(node)
+        for node in toposort([root], known=self._lowered):
+            self._stem = node.op.stem or snake_case(node.op.name)
+            self._lowered[node] = self._lower_node(node)
         self._stem = before
         return self._lowered[root]
 

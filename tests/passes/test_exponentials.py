@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lossgraph as lg
+from lossgraph import symbolic
 from lossgraph.ir import ops
 from lossgraph.ir.evaluate import evaluate
 from lossgraph.ir.expr import toposort, variable
@@ -302,3 +303,19 @@ def test_what_is_right_as_it_is_keeps_its_operations(build):
     (after,) = rewrite([build(variable("x", TensorType("float32", (2, 3))))], STABILIZE)
     names = {node.op for node in toposort([after])}
     assert not names & {ops.stop_gradient, ops.logaddexp, ops.log1m_exp, ops.log_softplus}
+
+
+def test_a_sum_over_nothing_has_no_largest_term():
+    x = lg.symbol("x", "float32", (0, 0))
+    (first,) = lg.grad(symbolic.exp(symbolic.abs(x)), [x])
+    run = lg.compile(lg.grad(symbolic.sum(first), [x]))
+    (second,) = run(x=np.zeros((0, 0), "float32"))
+    assert second.shape == (0, 0)
+
+
+def test_what_is_multiplied_by_zero_is_no_term_of_a_sum():
+    y = lg.symbol("y", "float32", (2, 2))
+    (first,) = lg.grad(symbolic.erf(symbolic.square(y * 0)), [y])
+    run = lg.compile(lg.grad(symbolic.sum(first), [y]))
+    (second,) = run(y=np.ones((2, 2), "float32"))
+    assert_close(second, np.zeros((2, 2)))

@@ -293,3 +293,15 @@ def test_matrices_of_a_batch_are_independent():
     gradient = lg.grad(symbolic.sum(value), a)
     found = batch_dims_of([value.expr, gradient.expr], dims, "N")
     assert found == [BatchDim(0), BatchDim(0)]
+
+
+def test_what_gemm_adds_may_have_the_length_of_a_padded_axis():
+    def body(F, x, u, a):
+        padded = F.pad(x, mode="constant", pad_width=(1, 0, 2, 0))
+        return F.linalg_gemm(padded, u, a, beta=1.0)
+
+    x, u, a = np.ones((2, 1)), np.arange(9.0).reshape(3, 3), np.ones((3, 3))
+    expected = np.pad(x, ((1, 0), (2, 0))) @ u + a
+    assert_close(FunctionLoss(body)(x, u, a), expected)
+    with pytest.raises(lg.InputError):
+        FunctionLoss(body)(x, u, np.ones((2, 3)))

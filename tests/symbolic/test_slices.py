@@ -141,3 +141,15 @@ def test_what_is_seen_of_sizes(size, nonnegative, positive, at_most_one):
     assert not nonnegative or min(values) >= 0
     assert not positive or min(values) >= 1
     assert not at_most_one or max(values) <= 1
+
+
+def test_what_is_taken_by_no_index_may_come_from_an_empty_axis():
+    def body(F, x, index):
+        return F.take(F.argmax(F.slice_axis(x, axis=0, begin=0, end=0), axis=1), index, axis=0)
+
+    x = np.ones((2, 2), "float32")
+    value, gradients = as_loss(body).value_and_grad(x=x, index=np.zeros(0, "int64"), wrt="x")
+    assert value.shape == (0,)
+    assert np.array_equal(gradients["x"], np.zeros((2, 2)))
+    with pytest.raises(lg.InputError, match="axis 0 has length zero"):
+        as_loss(body)(x, np.zeros(1, "int64"))

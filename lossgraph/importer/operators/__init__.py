@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from . import elementwise, gather, linear, recurrent, reduce, shape
+from . import convolution, elementwise, gather, linear, pooling, recurrent, reduce, shape
 
-__all__ = ["elementwise", "gather", "linear", "recurrent", "reduce", "shape"]
+__all__ = [
+    "convolution",
+    "elementwise",
+    "gather",
+    "linear",
+    "pooling",
+    "recurrent",
+    "reduce",
+    "shape",
+]

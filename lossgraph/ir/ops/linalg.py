@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import InputError
 from .. import batching
 from ..expr import Array, Expr, Op, register
-from ..types import TensorType, broadcast_shapes, require_equal
+from ..types import TensorType, broadcast_shapes, require_broadcast, require_equal
 from .elementwise import div, mul
 from .shape import transpose
 from .type_rules import arithmetic, float_only
@@ -71,8 +71,7 @@ def _gemm_infer(
     require_equal(inner, other)
     for added in c:
         arithmetic(a.with_shape(()), added.with_shape(()))
-        if broadcast_shapes(added.shape, (rows, columns)) != (rows, columns):
-            raise InputError("what is added has to broadcast to the product")
+        require_broadcast(added.shape, (rows, columns))
     return a.with_shape((rows, columns))
 
 

@@ -16,8 +16,8 @@ from ..types import (
     TensorType,
     canonical_axes,
     canonical_axis,
+    require_broadcast,
     require_equal,
-    stretches,
 )
 
 Shape = tuple[Dim, ...]
@@ -150,11 +150,7 @@ def squeeze(x: Expr, axes: Sequence[int]) -> Expr:
 
 
 def _broadcast_infer(x: TensorType, *, shape: Shape) -> TensorType:
-    if x.rank > len(shape):
-        raise InputError(f"rank {x.rank} does not broadcast to rank {len(shape)}")
-    for dim, size in zip(x.shape, shape[len(shape) - x.rank :], strict=True):
-        if not stretches(dim, size):
-            require_equal(dim, size)
+    require_broadcast(x.shape, shape)
     return x.with_shape(shape)
 
 

@@ -332,8 +332,8 @@ def _reduced(reading: Reading, node: Expr) -> Form | None:
 def _scaled_sum(reading: Reading, node: Expr, form: Form) -> Form | None:
     (x,), axes = node.args, node.attrs["axes"]
     exponent = total(form.monomial.exponent)
-    if not isinstance(exponent, Expr):
-        return None
+    if not isinstance(exponent, Expr) or 0 in (x.shape[axis] for axis in axes):
+        return None  # of no terms none is the largest
     exponent = ops.broadcast_to(exponent, x.shape)
     top = row_peak(exponent, axes)
     factor = product(form.monomial.factors, form.coefficient)
