@@ -7,7 +7,6 @@ Reshape, whatever the batch.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -197,7 +196,7 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "Mod": _elementwise(_remainder),
     "Mul": _elementwise(_product_of),
     "Neg": _elementwise(lambda x: -x),
-    "Not": _elementwise(operator.not_),
+    "Not": _elementwise(lambda x: not x),
     "Or": _elementwise(lambda x, y: x or y),
     "ReduceProd": _reduced(_product_of),
     "ReduceSum": _reduced(lambda x, y: x + y),

@@ -38,6 +38,10 @@ class ExpressionBuilder(SizeBuilder):
         self._tuples[node] = self.add_many(operator, len(node.type.items), *inputs, **attrs)
         return ""
 
+    def give(self, node: Expr, names: Sequence[str]) -> None:
+        """Say what the results of an operation with several are, which ``item`` finds."""
+        self._tuples[node] = list(names)
+
     def item(self, node: Expr) -> str:
         """One result of an operation with several."""
         return self._tuples[node.args[0]][node.attrs["index"]]
