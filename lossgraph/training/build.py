@@ -25,8 +25,8 @@ from ..compiler.program import assemble
 from ..importer.reader import from_onnx
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
-from .groups import by_parameter, freeze
 from .graphs import evaluation_graph, gradient_graph, training_graph
+from .groups import by_parameter, freeze
 from .objective import objective
 from .optimizers import SGD, Optimizer
 from .paths import require_derivatives

@@ -34,10 +34,9 @@ def by_parameter(
     Raises:
         InputError: for a pattern that fits no parameter, and what is no optimizer.
     """
+    _require_optimizer("optimizer", optimizer)
     for pattern, own in groups.items():
-        fitting("groups", pattern, names)
-        if not isinstance(own, Optimizer):
-            raise InputError(f"groups: {pattern!r} has {own!r}, which is no optimizer")
+        _require_optimizer(f"groups[{pattern!r}]", own)
     chosen = dict.fromkeys(names, optimizer)
     for pattern, own in reversed(list(groups.items())):
         chosen |= dict.fromkeys(fitting("groups", pattern, names), own)
@@ -56,3 +55,10 @@ def fitting(option: str, pattern: str, names: Sequence[str]) -> list[str]:
             f"{option}: no trained parameter is called {pattern!r}; they are {', '.join(names)}"
         )
     return found
+
+
+def _require_optimizer(option: str, optimizer: Optimizer) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(f"{option}: expected an optimizer, like AdamW(), got {optimizer!r}")
+    if not isinstance(getattr(optimizer, "learning_rate", None), (int, float)):
+        raise InputError(f"{option}: {type(optimizer).__name__} has no learning_rate")
