@@ -6,6 +6,7 @@ executes, and a trainer around them. Read ``build`` first.
 
 from __future__ import annotations
 
+from . import schedules
 from .build import build
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
 from .step import TrainingStep
@@ -22,4 +23,5 @@ __all__ = [
     "Trainer",
     "TrainingStep",
     "build",
+    "schedules",
 ]

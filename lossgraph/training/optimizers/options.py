@@ -8,19 +8,20 @@ from typing import Annotated, Any, TypeAlias
 from ...symbolic.arguments import Check, is_real
 
 
-def _is_rate(value: Any) -> bool:
+def is_rate(value: Any) -> bool:
+    """Whether a value is a finite number of at least 0."""
     return is_real(value) and math.isfinite(value) and value >= 0
 
 
 def _is_fraction(value: Any) -> bool:
-    return _is_rate(value) and value < 1
+    return is_rate(value) and value < 1
 
 
 def _are_fractions(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_fraction, value))
 
 
-Rate: TypeAlias = Annotated[float, Check(_is_rate, "a finite number of at least 0")]
+Rate: TypeAlias = Annotated[float, Check(is_rate, "a finite number of at least 0")]
 Fraction: TypeAlias = Annotated[float, Check(_is_fraction, "a number of at least 0 and below 1")]
 Fractions: TypeAlias = Annotated[
     "tuple[float, float]", Check(_are_fractions, "two numbers of at least 0 and below 1")
