@@ -28,7 +28,7 @@ from ..symbolic.arguments import checked
 from .graphs import evaluation_graph, gradient_graph, training_graph
 from .objective import objective
 from .optimizers import SGD, Optimizer
-from .paths import require_derivatives
+from .paths import with_derivatives
 from .selection import select
 from .step import TrainingStep
 from .updates import updates
@@ -78,7 +78,7 @@ def build(
     selection = select(source, trainable)
     graph = from_onnx(source, selection.trainable)
     traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
-    require_derivatives(graph, traced.values[0], selection.trainable)
+    selection = with_derivatives(graph, traced.values[0], selection)
     program = assemble(traced, grad=selection.trainable)
     update = updates(program, optimizer)
     tensors = {tensor.name: tensor for tensor in source.graph.initializer}
