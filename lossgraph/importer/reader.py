@@ -116,7 +116,7 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
         inputs,
         reader.shared.weights,
         outputs,
-        reader.scope,
+        {name: value for name, value in reader.scope.items() if value is not None},
         reader.shared.labels,
         dims.spelled,
         model,
@@ -331,7 +331,7 @@ def _body_of(
     """The definition of an operator by others in ONNX's own schema, if it has one."""
     if not version or not defs.has(node.op_type, version, ""):
         return None
-    schema = defs.get_schema(node.op_type, version, "")
+    schema: Any = defs.get_schema(node.op_type, version, "")  # its stubs lack methods
     data = None
     if schema.has_function:
         since = [v for v in schema.function_opset_versions if v <= version]

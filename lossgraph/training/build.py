@@ -29,7 +29,7 @@ from .graphs import evaluation_graph, gradient_graph, training_graph
 from .groups import by_parameter, freeze
 from .objective import objective
 from .optimizers import SGD, Optimizer
-from .paths import require_derivatives
+from .paths import with_derivatives
 from .selection import select
 from .step import TrainingStep
 from .updates import updates
@@ -84,7 +84,7 @@ def build(
     selection = freeze(select(source, trainable), frozen)
     graph = from_onnx(source, selection.trainable)
     traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
-    require_derivatives(graph, traced.values[0], selection.trainable)
+    selection = with_derivatives(graph, traced.values[0], selection)
     program = assemble(traced, grad=selection.trainable)
     update = updates(program, by_parameter(selection.trainable, optimizer, groups or {}), optimizer)
     tensors = {tensor.name: tensor for tensor in source.graph.initializer}
