@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+import onnx
 
-from ..errors import InputError
+from ..errors import InputError, LossgraphError
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from .known import Known
 
-if TYPE_CHECKING:
-    from .reader import Reader
+
+class NotTranslatedError(LossgraphError):
+    """A node that a translation does not hold for; the text says why."""
+
+
+class GraphReader(Protocol):
+    """What a translation needs of the reader: that it reads graphs inside a node."""
+
+    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
+        """The outputs of a graph inside a node, of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Node:
     outputs: tuple[bool, ...]
     label: str
     known: Known
-    reader: Reader | None = field(default=None, compare=False)
+    reader: GraphReader | None = field(default=None, compare=False)
 
     def optional(self, place: int) -> Expr | None:
         """An input, or None if it is left out."""
@@ -66,8 +75,6 @@ class Node:
         Raises:
             NotTranslatedError: if they are known only when the model runs.
         """
-        from .translations import NotTranslatedError
-
         values = self.sizes(place, attribute, default)
         if values is None or values is default:
             return default
@@ -81,8 +88,6 @@ class Node:
         Raises:
             NotTranslatedError: if they are known only when the model runs.
         """
-        from .translations import NotTranslatedError
-
         if attribute and attribute in self.attributes:
             return [int(value) for value in self.attributes[attribute]]
         given = self.optional(place)
@@ -101,8 +106,6 @@ class Node:
         Raises:
             NotTranslatedError: if it is none.
         """
-        from .translations import NotTranslatedError
-
         given = self.optional(place)
         if given is None:
             return default

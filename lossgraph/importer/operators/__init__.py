@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import elementwise, gather, linear, reduce, shape
+from . import convolution, elementwise, gather, linear, pooling, reduce, shape
 
-__all__ = ["elementwise", "gather", "linear", "reduce", "shape"]
+__all__ = ["convolution", "elementwise", "gather", "linear", "pooling", "reduce", "shape"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .along_axis import arg_extremum, arg_sort, cumsum
-from .convolution import Window, convolve
+from .convolution import Window, convolve, correlate, unconvolve
 from .elementwise import (
     absolute,
     add,
@@ -67,6 +67,7 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
+from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -120,6 +121,7 @@ from .smooth import (
 )
 
 __all__ = [
+    "Pool",
     "Window",
     "absolute",
     "add",
@@ -131,6 +133,7 @@ __all__ = [
     "assume_valid_labels",
     "atan",
     "atan_quotient",
+    "average_pool",
     "broadcast_to",
     "cast",
     "ceil",
@@ -139,6 +142,7 @@ __all__ = [
     "clip",
     "concat",
     "convolve",
+    "correlate",
     "cos",
     "cosh",
     "count_outside",
@@ -186,6 +190,8 @@ __all__ = [
     "masked_mul",
     "matmul",
     "matrix_transpose",
+    "max_pool",
+    "max_unpool",
     "maximum",
     "mean_of_some",
     "minimum",
@@ -225,6 +231,7 @@ __all__ = [
     "slice_",
     "softmax",
     "softplus",
+    "spread",
     "sqrt",
     "sqrt1p_minus1",
     "squeeze",
@@ -232,11 +239,13 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum_log1p_exp_neg_abs",
+    "sum_pool",
     "take",
     "take_range",
     "tanh",
     "tanh_quotient",
     "transpose",
+    "unconvolve",
     "where",
     "xlog1py",
     "xlogy",
