@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import convolution, elementwise, gather, linear, pooling, recurrent, reduce, shape
+from . import control, convolution, elementwise, gather, linear, pooling, recurrent, reduce, shape
 
 __all__ = [
+    "control",
     "convolution",
     "elementwise",
     "gather",
