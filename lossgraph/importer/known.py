@@ -34,6 +34,19 @@ class Known:
                 self._found[node] = self._elements(node)
         return self._found[value]
 
+    def never_negative(self, value: Expr) -> bool:
+        """Whether integers are seen to be at least 0, as counted places and lengths are."""
+        found = self.elements(value)
+        if found is not None:
+            return all(is_nonnegative(element) for element in found.flat)
+        if is_literal(value):
+            return bool((value.attrs["value"] >= 0).all())
+        if value.dtype == "bool" or value.op in _PLACES:
+            return True
+        if value.op.movement is not None or value.op in _OF_COUNTED:
+            return all(self.never_negative(arg) for arg in value.args)
+        return False
+
     def _elements(self, node: Expr) -> Elements | None:
         if is_literal(node):
             array = node.attrs["value"]
@@ -50,6 +63,11 @@ class Known:
         except _Unknown:
             return None
         return np.asarray(found, dtype=object).reshape([int(n) for n in node.shape])
+
+
+# What makes places in an array, and what makes no negative number of others that are none.
+_PLACES = (ops.iota.op, ops.arg_extremum.op, ops.arg_sort.op)
+_OF_COUNTED = (ops.add, ops.mul, ops.maximum, ops.minimum, ops.mod, ops.cast.op)
 
 
 class _Unknown(Exception):  # noqa: N818

@@ -26,9 +26,10 @@ from ..importer.reader import from_onnx
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
 from .graphs import evaluation_graph, gradient_graph, training_graph
+from .groups import by_parameter, freeze
 from .objective import objective
 from .optimizers import SGD, Optimizer
-from .paths import require_derivatives
+from .paths import with_derivatives
 from .selection import select
 from .step import TrainingStep
 from .updates import updates
@@ -47,7 +48,9 @@ def build(
     inputs: InputTypes | None = None,
     rename: Mapping[str, str] | None = None,
     optimizer: Optimizer | None = None,
+    groups: Mapping[str, Optimizer] | None = None,
     trainable: str | Sequence[str] | None = None,
+    frozen: str | Sequence[str] = (),
 ) -> TrainingStep:
     """The graphs of a training step of a model.
 
@@ -61,8 +64,11 @@ def build(
         inputs: types of the loss's inputs, where the typical ones are not meant.
         rename: other names for inputs of the loss, ``{"label": "target"}``.
         optimizer: how parameters move; gradient descent by default.
+        groups: other optimizers for some of them, by patterns of names; the first that fits
+            counts. Their learning rates keep their proportion to that of ``optimizer``.
         trainable: names of initializers, or patterns like ``"layer4.*"``, that are trained; by
             default all that a person would train.
+        frozen: names or patterns of those that are not.
 
     Returns:
         The graphs, as a ``TrainingStep``.
@@ -75,12 +81,12 @@ def build(
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     optimizer = SGD() if optimizer is None else optimizer
-    selection = select(source, trainable)
+    selection = freeze(select(source, trainable), frozen)
     graph = from_onnx(source, selection.trainable)
     traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
-    require_derivatives(graph, traced.values[0], selection.trainable)
+    selection = with_derivatives(graph, traced.values[0], selection)
     program = assemble(traced, grad=selection.trainable)
-    update = updates(program, optimizer)
+    update = updates(program, by_parameter(selection.trainable, optimizer, groups or {}), optimizer)
     tensors = {tensor.name: tensor for tensor in source.graph.initializer}
     parameters = {name: numpy_helper.to_array(tensors[name]) for name in selection.trainable}
     weights = [node for name, node in graph.weights.items() if name in parameters]

@@ -42,7 +42,8 @@ def objective(
         first = block.arguments[0]
         raise InputError(f"{first}: {places[first]!r} is {bound[first]}, predictions are floats")
     taken = set(graph.dims)
-    program = _program(block, guesses(block, bound, stated_types(inputs), taken))
+    wanted = _named(block, rename, bound)
+    program = _program(block, guesses(block, bound, stated_types(inputs), taken, wanted))
     own = {node: rename.get(node.attrs["name"], node.attrs["name"]) for node in program.inputs}
     own = {node: name for node, name in own.items() if node.attrs["name"] not in values}
     _require_free(own.values(), graph)
@@ -73,6 +74,17 @@ def _places(
     return places
 
 
+def _named(block: Block, rename: Mapping[str, str], bound: Mapping[str, Any]) -> list[str]:
+    """The inputs of the loss that get names, which so it has to have."""
+    for name in rename:
+        if block.signature.find(name) is None or name in bound:
+            left = [name for name in block.arguments if name not in bound]
+            raise InputError(
+                f"rename: {block.name} has no input {name!r} of its own: it has {left}"
+            )
+    return [name for name in rename if name in block.arguments]
+
+
 def _program(block: Block, choices: Iterator[Types]) -> Program:
     """The loss for the types that it takes, of those that there may be."""
     refused: InputError | None = None
@@ -100,7 +112,7 @@ def _scalar(program: Program) -> Expr:
         summed = value
         if value.rank:
             axes = tuple(range(value.rank))
-            summed = ops.squeeze(ops.reduce_sum(value, axes=axes), axes)
+            summed = ops.squeeze(ops.reduce_sum(value, axes), axes)
         total = summed if total is None else ops.add(total, summed)
     assert total is not None
     return total

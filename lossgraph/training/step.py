@@ -30,7 +30,7 @@ class TrainingStep:
         parameters: the parameters that are trained, as they are in the model.
         state: what the optimizer keeps between steps, as it is in the beginning, by name.
         hyper: scalars that are inputs of ``train`` and may differ from step to step, like
-            ``learning_rate``, as they are in the beginning.
+            ``learning_rate``, as they are in the beginning: arrays of the dtype that they have.
         batch: the names of what a batch consists of: the inputs of the model and of the loss.
         left_out: the floating initializers that are not trained, with the reason.
         optimizer: the optimizer.
@@ -42,7 +42,7 @@ class TrainingStep:
     evaluate: onnx.ModelProto
     parameters: Arrays
     state: Arrays
-    hyper: Mapping[str, float]
+    hyper: Arrays
     batch: tuple[str, ...]
     left_out: Mapping[str, str]
     optimizer: Optimizer

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from . import control, convolution, elementwise, gather, linear, pooling, recurrent, reduce, shape
+from . import (
+    control,
+    recurrent,
+)
 
 __all__ = [
     "control",
-    "convolution",
-    "elementwise",
-    "gather",
-    "linear",
-    "pooling",
     "recurrent",
-    "reduce",
-    "shape",
 ]
