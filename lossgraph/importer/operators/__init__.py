@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from . import (
-    control,
-    recurrent,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "control",
-    "recurrent",
-]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
