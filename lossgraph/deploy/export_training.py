@@ -103,7 +103,7 @@ def export_training(
     models = {
         TRAIN: step.train,
         EVALUATE: step.evaluate,
-        GRADIENTS: step.gradients,
+        GRADIENTS: step.gradients.model,
         PREDICT: prediction_model(step, places),
         TRAINED: trained_model(step, places),
         INITIAL: initial_model(places, step.train),

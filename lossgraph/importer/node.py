@@ -69,6 +69,11 @@ class Node:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
 
+    def native(self, operator: str, *args: Expr, outputs: int = 1, **attrs: Any) -> list[Expr]:
+        """The outputs of another operator of ONNX, which has no derivative, of these arguments."""
+        assert self.reader is not None
+        return self.reader.native(operator, args, outputs, attrs, self.label)
+
     def ints(self, place: int, attribute: str = "", default: Any = None) -> Any:
         """Integers that an input holds, or in other versions an attribute; of a scalar one.
 

@@ -96,7 +96,9 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
     given = {tensor.name for tensor in graph.initializer}
     given |= {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = {
-        info.name: foreign_variable(info.name, type_of(info.type, dims, info.name)[0])
+        info.name: foreign_variable(
+            info.name, type_of(info.type, dims, info.name, is_input=True)[0]
+        )
         for info in graph.input
         if info.name not in given
     }
@@ -114,7 +116,7 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
         inputs,
         reader.shared.weights,
         outputs,
-        reader.scope,
+        {name: value for name, value in reader.scope.items() if value is not None},
         reader.shared.labels,
         dims.spelled,
         model,
@@ -227,8 +229,10 @@ class Reader:
             try:
                 made = translation(self._described(node, inputs, version))
                 return [made] if isinstance(made, Expr) else made
-            except (UnequalDimsError, SpecializationError):
-                raise
+            except (UnequalDimsError, SpecializationError) as error:
+                if not self.dims.at_run_time(error):
+                    raise
+                reason = str(error)
             except NotTranslatedError as error:
                 reason = str(error)
             except InputError as error:
@@ -272,6 +276,27 @@ class Reader:
         """The versions of domains in a function."""
         return {entry.domain or "": entry.version for entry in function.opset_import}
 
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
+        names = [str(place) for place in range(len(args))]
+        made = [f"out_{place}" for place in range(outputs)]
+        return read_as_it_is(
+            helper.make_node(operator, names, made, **attrs),
+            dict(zip(names, args, strict=True)).__getitem__,
+            self.dims,
+            opsets=self.opsets,
+            declared={},
+            label=label,
+            reason=f"{operator} has no derivative",
+        )
+
     def _as_it_is(self, node: onnx.NodeProto, reason: str) -> list[Expr]:
         self.shared.count += 1
         return read_as_it_is(
@@ -306,7 +331,7 @@ def _body_of(
     """The definition of an operator by others in ONNX's own schema, if it has one."""
     if not version or not defs.has(node.op_type, version, ""):
         return None
-    schema = defs.get_schema(node.op_type, version, "")
+    schema: Any = defs.get_schema(node.op_type, version, "")  # its stubs lack methods
     data = None
     if schema.has_function:
         since = [v for v in schema.function_opset_versions if v <= version]

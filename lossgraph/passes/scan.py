@@ -39,6 +39,7 @@ from ..ir.kernel_forms import Recurrence
 from ..ir.ops import flip, full, iota
 from ..ir.ops.item import item, results_of
 from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
+from .all_steps import at_once
 from .autodiff import pull_back
 from .batch_partition import batch_dims_of
 
@@ -54,6 +55,7 @@ def scan(
     *,
     length: Dim | None = None,
     reverse: bool = False,
+    all_at_once: bool = False,
 ) -> tuple[list[Expr], list[Expr]]:
     """Apply ``step(carry, elements) -> (carry, outputs)`` along the first axis of ``xs``.
 
@@ -63,6 +65,8 @@ def scan(
         xs: arrays that are read along axis 0, all of one length.
         length: that length, where there are none.
         reverse: begin at the end; outputs keep the place of their step.
+        all_at_once: compute what does not wait for the carry for all steps before the first one,
+            which is faster and takes memory for it.
 
     Returns:
         The last carry, and the outputs stacked along a new first axis.
@@ -73,18 +77,19 @@ def scan(
     length = _length(xs, length)
     given = len(xs)
     xs = xs or [iota(length)]  # ONNX's Scan reads at least one
-    if reverse:
-        xs = _flipped(xs)
     with _deeper() as depth:
         carry = [variable(f"_carry{depth}_{i}", x.type) for i, x in enumerate(init)]
-        elements = [
-            variable(f"_x{depth}_{i}", x.type.with_shape(x.shape[1:])) for i, x in enumerate(xs)
-        ]
+        elements = [_element(f"_x{depth}_{i}", x) for i, x in enumerate(xs)]
         following, outputs = step(carry, elements[:given])
     if len(following) != len(carry):
         raise InputError(f"a step takes {len(carry)} states and gives {len(following)}")
+    results = [*following, *outputs]
+    if all_at_once:
+        results, elements, xs = _all_at_once(results, carry, elements, xs, depth)
+    if reverse:
+        xs = _flipped(xs)
     inside = [*carry, *elements]
-    results, consts = _hoisted([*following, *outputs], inside, depth)
+    results, consts = _hoisted(results, inside, depth)
     body = Body((*inside, *consts), tuple(results), depth)
     node = _SCAN(
         *init,
@@ -98,6 +103,29 @@ def scan(
     items = results_of(node)
     stacked = items[len(carry) :]
     return items[: len(carry)], _flipped(stacked) if reverse else stacked
+
+
+def _element(name: str, sequence: Expr) -> Expr:
+    """The variable of one element of a sequence."""
+    return variable(name, sequence.type.with_shape(sequence.shape[1:]))
+
+
+def _all_at_once(
+    results: Sequence[Expr],
+    carry: Sequence[Expr],
+    elements: Sequence[Expr],
+    xs: Sequence[Expr],
+    depth: int,
+) -> tuple[list[Expr], list[Expr], list[Expr]]:
+    """The results, elements and sequences, where more of the latter are computed before."""
+    added = at_once(results, carry, elements, xs)
+    names = {node: f"_x{depth}_{len(elements) + i}" for i, node in enumerate(added)}
+    replaced = {node: _element(names[node], sequence) for node, sequence in added.items()}
+    results = substitute(results, replaced)
+    read = set(inputs_of(results))
+    pairs = [*zip(elements, xs, strict=True), *((replaced[n], s) for n, s in added.items())]
+    kept = [pair for pair in pairs if pair[0] in read] or pairs[:1]
+    return results, [element for element, _ in kept], [sequence for _, sequence in kept]
 
 
 def _flipped(sequences: Sequence[Expr]) -> list[Expr]:

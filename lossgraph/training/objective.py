@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
+from ..catalogue import entry_of
 from ..compiler.program import Program
 from ..compiler.trace import Traced, make_traced
 from ..errors import GradientError, InputError
@@ -42,7 +43,8 @@ def objective(
         first = block.arguments[0]
         raise InputError(f"{first}: {places[first]!r} is {bound[first]}, predictions are floats")
     taken = set(graph.dims)
-    program = _program(block, guesses(block, bound, stated_types(inputs), taken))
+    wanted = _named(block, rename, bound)
+    program = _program(block, guesses(block, bound, stated_types(inputs), taken, wanted))
     own = {node: rename.get(node.attrs["name"], node.attrs["name"]) for node in program.inputs}
     own = {node: name for node, name in own.items() if node.attrs["name"] not in values}
     _require_free(own.values(), graph)
@@ -54,6 +56,13 @@ def objective(
     fresh = [replaced[node] for node in program.inputs if node in own]
     everything = (*graph.inputs.values(), *fresh, *graph.weights.values())
     return make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+
+
+def optional_inputs(block: Block, given: Collection[str]) -> frozenset[str]:
+    """The inputs that a loss of the catalogue need not have, and that are not spoken of."""
+    entry = entry_of(block)
+    declared = entry.declared if entry is not None else {}
+    return frozenset(n for n, needed in declared.items() if not needed and n not in given)
 
 
 def _places(
@@ -71,6 +80,17 @@ def _places(
                 f"{list(graph.inputs)}, and no value inside is called so"
             )
     return places
+
+
+def _named(block: Block, rename: Mapping[str, str], bound: Mapping[str, Any]) -> list[str]:
+    """The inputs of the loss that get names, which so it has to have."""
+    for name in rename:
+        if block.signature.find(name) is None or name in bound:
+            left = [name for name in block.arguments if name not in bound]
+            raise InputError(
+                f"rename: {block.name} has no input {name!r} of its own: it has {left}"
+            )
+    return [name for name in rename if name in block.arguments]
 
 
 def _program(block: Block, choices: Iterator[Types]) -> Program:
@@ -100,7 +120,7 @@ def _scalar(program: Program) -> Expr:
         summed = value
         if value.rank:
             axes = tuple(range(value.rank))
-            summed = ops.squeeze(ops.reduce_sum(value, axes=axes), axes)
+            summed = ops.squeeze(ops.reduce_sum(value, axes), axes)
         total = summed if total is None else ops.add(total, summed)
     assert total is not None
     return total
