@@ -1,4 +1,4 @@
-"""The page that trains in the browser: it learns, reads what is drawn, and asks the network nothing."""
+"""The page that trains in the browser: it learns, reads drawings, asks the network nothing."""
 
 from __future__ import annotations
 
