@@ -28,12 +28,14 @@ from ..compiler.program import assemble
 from ..compiler.trace import Traced
 from ..importer.graph import Graph
 from ..importer.reader import from_onnx
+from ..ir.evaluate import bind_sizes
+from ..ir.types import TensorType
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
 from .gradient_graph import GradientGraph
 from .graphs import evaluation_graph, gradient_graph, training_graph
 from .groups import by_parameter, freeze
-from .objective import objective, optional_inputs
+from .objective import objective, optional_inputs, types_of_optional
 from .optimizers import SGD, Optimizer
 from .paths import with_derivatives
 from .selection import Selection, select
@@ -91,15 +93,25 @@ def build(
     graph = from_onnx(source, selection.trainable)
     block, named = as_loss(loss), dict(rename or {})
 
+    given = (graph, block, output, bind or {})
+
     @cache
-    def step(optional: frozenset[str]) -> TrainingStep:
-        names = {**named, **{name: name for name in sorted(optional)}}
-        traced = objective(graph, block, output, bind or {}, names, inputs or {})
+    def made(optional: frozenset[tuple[str, TensorType]]) -> TrainingStep:
+        types = {name: (type_.dtype, type_.shape) for name, type_ in sorted(optional, key=str)}
+        names = {**named, **{name: name for name in types}}
+        traced = objective(*given, names, {**(inputs or {}), **types})
         return _step(graph, traced, selection, optimizer, groups or {})
 
+    def variant(arrays: Mapping[str, Any]) -> TrainingStep:
+        sizes = bind_sizes([x for x in graph.inputs.values() if x.rank], arrays)
+        asked = {name: arrays[name] for name in sorted(left & arrays.keys())}
+        types = types_of_optional(*given, inputs or {}, asked, sizes)
+        return made(frozenset(types.items()))
+
     left = optional_inputs(block, {*(bind or {}), *(inputs or {}), *named, *graph.values})
-    gradients = GradientGraph(step(frozenset()).gradients.model, left, lambda n: step(n).gradients)
-    return replace(step(frozenset()), gradients=gradients, optional=left, variant=step)
+    plain = made(frozenset())
+    gradients = GradientGraph(plain.gradients.model, left, lambda x: variant(x).gradients)
+    return replace(plain, gradients=gradients, optional=left, variant=variant)
 
 
 def _step(

@@ -10,8 +10,6 @@ import onnx
 from ..models.declared_types import output_dtypes
 from ..runtime.sessions import make_session, run_session
 
-Names = frozenset[str]
-
 
 class GradientGraph:
     """The loss and its gradients: from the batch and the parameters to ``loss``, ``grad_<name>``.
@@ -20,19 +18,19 @@ class GradientGraph:
     ``opset_import``, ``SerializeToString()``, ``onnx.save`` and ``onnx.checker.check_model``. And
     it is a function of arrays, ``run``, which takes the optional inputs of the loss too, like
     weights of classes. A model has the inputs that it has; for each choice of optional ones there
-    is one of its own, ``with_inputs(..).model``, which is made when it is first asked for.
+    is one of its own, ``for_batch(arrays).model``, which is made when it is first asked for.
 
     Args:
         model: the model without optional inputs.
         optional: the names of these.
-        variant: the graph that has some of them.
+        variant: the graph that has those of them that a batch has.
     """
 
     def __init__(
         self,
         model: onnx.ModelProto,
-        optional: Names = frozenset(),
-        variant: Callable[[Names], GradientGraph] | None = None,
+        optional: frozenset[str] = frozenset(),
+        variant: Callable[[Mapping[str, Any]], GradientGraph] | None = None,
     ) -> None:
         self.model = model
         self.optional = optional
@@ -44,15 +42,15 @@ class GradientGraph:
         """The names of the outputs."""
         return [info.name for info in self.model.graph.output]
 
-    def with_inputs(self, *names: str) -> GradientGraph:
-        """The graph that has some of the optional inputs of the loss too."""
-        chosen = frozenset(names)
-        return self._variant(chosen) if chosen and self._variant is not None else self
+    def for_batch(self, arrays: Mapping[str, Any]) -> GradientGraph:
+        """The graph that has those optional inputs of the loss too that a batch has."""
+        if self._variant is None or self.optional.isdisjoint(arrays):
+            return self
+        return self._variant(arrays)
 
     def run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs by name, by ONNX Runtime on the CPU; names it has no use for are left out."""
-        graph = self.with_inputs(*(self.optional & arrays.keys()))
-        return graph._run(arrays)
+        return self.for_batch(arrays)._run(arrays)
 
     def _run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         if self._session is None:

@@ -38,7 +38,7 @@ class TrainingStep:
         optimizer: the optimizer.
         optional: the names of inputs that the loss need not have, and has not here, like weights
             of classes.
-        variant: the step that has some of them.
+        variant: the step that has those of them that a batch has.
     """
 
     model: onnx.ModelProto
@@ -52,12 +52,13 @@ class TrainingStep:
     left_out: Mapping[str, str]
     optimizer: Optimizer
     optional: frozenset[str] = frozenset()
-    variant: Callable[[frozenset[str]], TrainingStep] | None = None
+    variant: Callable[[Mapping[str, Any]], TrainingStep] | None = None
 
-    def with_inputs(self, *names: str) -> TrainingStep:
-        """The step whose loss takes some of its optional inputs too."""
-        chosen = frozenset(names)
-        return self.variant(chosen) if chosen and self.variant is not None else self
+    def for_batch(self, arrays: Mapping[str, Any]) -> TrainingStep:
+        """The step whose loss takes those of its optional inputs too that a batch has."""
+        if self.variant is None or self.optional.isdisjoint(arrays):
+            return self
+        return self.variant(arrays)
 
     @property
     def trainable(self) -> tuple[str, ...]:
