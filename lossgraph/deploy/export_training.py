@@ -186,7 +186,7 @@ def _said(
         left_out=step.left_out,
         batch=batch,
         state={name: types[name] for name in (*step.state, *step.hyper)},
-        hyper={name: float(value) for name, value in step.hyper.items()},
+        hyper={name: float(str(value)) for name, value in step.hyper.items()},  # 0.1, if float32
         loss=output_dtypes(step.train)["loss"],
         size=sum(place.length for place in places.values()),
         frozen=frozen,

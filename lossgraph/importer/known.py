@@ -62,7 +62,7 @@ class Known:
             found = rule(*arguments, **node.attrs)
         except _Unknown:
             return None
-        return np.asarray(found, dtype=object).reshape([int(n) for n in node.shape])
+        return np.asarray(found, dtype=object).reshape(node.shape)
 
 
 # What makes places in an array, and what makes no negative number of others that are none.

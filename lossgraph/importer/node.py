@@ -20,10 +20,20 @@ class NotTranslatedError(LossgraphError):
 
 
 class GraphReader(Protocol):
-    """What a translation needs of the reader: that it reads graphs inside a node."""
+    """What a translation needs of the reader: graphs inside a node, and nodes in its place."""
 
     def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
         """The outputs of a graph inside a node, of its inputs."""
+
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
 
 
 @dataclass(frozen=True)

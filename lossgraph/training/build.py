@@ -122,7 +122,7 @@ def build(
         traced = objective(graph, block, output, bind or {}, names, inputs or {})
         return replace(_step(graph, traced, selection, planned), tied=copies)
 
-    left = optional_inputs(block, {*(bind or {}), *(inputs or {}), *named})
+    left = optional_inputs(block, {*(bind or {}), *(inputs or {}), *named, *graph.values})
     gradients = GradientGraph(step(frozenset()).gradients.model, left, lambda n: step(n).gradients)
     return replace(step(frozenset()), gradients=gradients, optional=left, variant=step)
 
