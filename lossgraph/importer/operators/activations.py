@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...ir import ops
-from ...ir.expr import Expr, const
+from ...ir.expr import Expr, const, scalar_value
 from ..node import Node
 from ..translations import NotTranslatedError, translates
 
@@ -133,13 +133,9 @@ def _clip_by_attributes(node: Node) -> Expr:
 
 
 def _clipped(x: Expr, low: Expr | None, high: Expr | None) -> Expr:
-    values = [
-        None if b is None or "value" not in b.attrs else b.attrs["value"] for b in (low, high)
-    ]
-    if all(value is not None and value.size == 1 for value in values):
-        least, most = (value.reshape(()).item() for value in values)  # type: ignore[union-attr]
-        if least <= most:
-            return ops.clip(x, least, most)
+    least, most = (None if bound is None else scalar_value(bound) for bound in (low, high))
+    if least is not None and most is not None and least <= most:
+        return ops.clip(x, least.item(), most.item())
     if low is not None:
         x = ops.maximum(x, low)
     return x if high is None else ops.minimum(x, high)
