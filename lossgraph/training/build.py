@@ -30,6 +30,7 @@ from .objective import objective
 from .optimizers import SGD, Optimizer
 from .paths import with_derivatives
 from .selection import select
+from .statistics import with_own_statistics
 from .step import TrainingStep
 from .updates import updates
 
@@ -76,6 +77,7 @@ def build(
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     optimizer = SGD() if optimizer is None else optimizer
     selection = select(source, trainable)
+    source = with_own_statistics(source, selection.trainable)
     graph = from_onnx(source, selection.trainable)
     traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
     selection = with_derivatives(graph, traced.values[0], selection)
