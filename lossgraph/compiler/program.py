@@ -60,10 +60,10 @@ from ..passes import autodiff
 from ..passes.assumptions import speculate
 from ..passes.batch_partition import independent_batch_dim
 from ..passes.costs import PORTABLE, Target
+from ..passes.fewer_results import merge_scans, prune_scans
 from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import NARROW, SIMPLIFY, STABILIZE
-from ..passes.scan import merge_scans, prune_scans
 from ..symbolic.arguments import checked
 from .outputs import (
     Output,

@@ -7,7 +7,6 @@ Reshape, whatever the batch.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,6 +34,19 @@ class Known:
                 self._found[node] = self._elements(node)
         return self._found[value]
 
+    def never_negative(self, value: Expr) -> bool:
+        """Whether integers are seen to be at least 0, as counted places and lengths are."""
+        found = self.elements(value)
+        if found is not None:
+            return all(is_nonnegative(element) for element in found.flat)
+        if is_literal(value):
+            return bool((value.attrs["value"] >= 0).all())
+        if value.dtype == "bool" or value.op in _PLACES:
+            return True
+        if value.op.movement is not None or value.op in _OF_COUNTED:
+            return all(self.never_negative(arg) for arg in value.args)
+        return False
+
     def _elements(self, node: Expr) -> Elements | None:
         if is_literal(node):
             array = node.attrs["value"]
@@ -50,7 +62,12 @@ class Known:
             found = rule(*arguments, **node.attrs)
         except _Unknown:
             return None
-        return np.asarray(found, dtype=object).reshape([int(n) for n in node.shape])
+        return np.asarray(found, dtype=object).reshape(node.shape)
+
+
+# What makes places in an array, and what makes no negative number of others that are none.
+_PLACES = (ops.iota.op, ops.arg_extremum.op, ops.arg_sort.op)
+_OF_COUNTED = (ops.add, ops.mul, ops.maximum, ops.minimum, ops.mod, ops.cast.op)
 
 
 class _Unknown(Exception):  # noqa: N818
@@ -179,7 +196,7 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "Mod": _elementwise(_remainder),
     "Mul": _elementwise(_product_of),
     "Neg": _elementwise(lambda x: -x),
-    "Not": _elementwise(operator.not_),
+    "Not": _elementwise(lambda x: not x),
     "Or": _elementwise(lambda x, y: x or y),
     "ReduceProd": _reduced(_product_of),
     "ReduceSum": _reduced(lambda x, y: x + y),

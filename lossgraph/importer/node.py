@@ -20,10 +20,20 @@ class NotTranslatedError(LossgraphError):
 
 
 class GraphReader(Protocol):
-    """What a translation needs of the reader: that it reads graphs inside a node."""
+    """What a translation needs of the reader: graphs inside a node, and nodes in its place."""
 
     def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
         """The outputs of a graph inside a node, of its inputs."""
+
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,11 @@ class Node:
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
+
+    def native(self, operator: str, *args: Expr, outputs: int = 1, **attrs: Any) -> list[Expr]:
+        """The outputs of another operator of ONNX, which has no derivative, of these arguments."""
+        assert self.reader is not None
+        return self.reader.native(operator, args, outputs, attrs, self.label)
 
     def ints(self, place: int, attribute: str = "", default: Any = None) -> Any:
         """Integers that an input holds, or in other versions an attribute; of a scalar one.

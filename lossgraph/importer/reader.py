@@ -96,7 +96,9 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
     given = {tensor.name for tensor in graph.initializer}
     given |= {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = {
-        info.name: foreign_variable(info.name, type_of(info.type, dims, info.name)[0])
+        info.name: foreign_variable(
+            info.name, type_of(info.type, dims, info.name, is_input=True)[0]
+        )
         for info in graph.input
         if info.name not in given
     }
@@ -176,11 +178,25 @@ class Reader:
             self.opsets, self.functions, self.dims, self.model, dict(scope), self, self.shared
         )
 
-    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
-        """The outputs of a graph inside a node, of its inputs."""
+    def graph(
+        self,
+        graph: onnx.GraphProto,
+        inputs: Sequence[Expr],
+        captured: Mapping[str, Expr] | None = None,
+    ) -> list[Expr]:
+        """The outputs of a graph inside a node, of its inputs.
+
+        Args:
+            graph: the graph.
+            inputs: what its inputs are.
+            captured: what values outside are that it reads; their own expressions by default.
+        """
         names = [info.name for info in graph.input]
-        inner = self.inside(dict(zip(names, inputs, strict=True)))
-        inner.weights(graph, frozenset())
+        inner = self.inside({**(captured or {}), **dict(zip(names, inputs, strict=True))})
+        for tensor in graph.initializer:  # constants, however large: no weights of the model
+            inner.scope[tensor.name] = inner.constant(tensor)
+        for sparse in graph.sparse_initializer:
+            inner.scope[sparse.values.name] = const(_dense(sparse))
         inner.nodes(graph.node)
         return [inner.value(info.name) for info in graph.output]
 
@@ -200,14 +216,18 @@ class Reader:
                     self.scope[name] = value
                     self.shared.labels.setdefault(value, self._label(node))
 
+    def constant(self, tensor: onnx.TensorProto) -> Expr:
+        """A tensor that stands in the model, as part of the expressions."""
+        dtype = DTYPE_NAMES.get(tensor.data_type)
+        if dtype is not None:
+            return const(numpy_helper.to_array(tensor), dtype)
+        holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
+        return self._as_it_is(holder, "is no number")[0]
+
     def _weight(self, tensor: onnx.TensorProto, is_variable: bool) -> Expr:
         dtype = DTYPE_NAMES.get(tensor.data_type)
-        if dtype is None:
-            holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
-            return self._as_it_is(holder, "is no number")[0]
-        count = math.prod(tensor.dims)
-        if count <= _SMALL and not is_variable:
-            return const(numpy_helper.to_array(tensor), dtype)
+        if dtype is None or (math.prod(tensor.dims) <= _SMALL and not is_variable):
+            return self.constant(tensor)
         made = foreign_variable(tensor.name, TensorType(dtype, tuple(tensor.dims)))
         self.shared.weights[tensor.name] = made
         return made
@@ -227,8 +247,10 @@ class Reader:
             try:
                 made = translation(self._described(node, inputs, version))
                 return [made] if isinstance(made, Expr) else made
-            except (UnequalDimsError, SpecializationError):
-                raise
+            except (UnequalDimsError, SpecializationError) as error:
+                if not self.dims.at_run_time(error):
+                    raise
+                reason = str(error)
             except NotTranslatedError as error:
                 reason = str(error)
             except InputError as error:
@@ -271,6 +293,27 @@ class Reader:
     def opsets_of(function: onnx.FunctionProto) -> dict[str, int]:
         """The versions of domains in a function."""
         return {entry.domain or "": entry.version for entry in function.opset_import}
+
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
+        names = [str(place) for place in range(len(args))]
+        made = [f"out_{place}" for place in range(outputs)]
+        return read_as_it_is(
+            helper.make_node(operator, names, made, **attrs),
+            dict(zip(names, args, strict=True)).__getitem__,
+            self.dims,
+            opsets=self.opsets,
+            declared={},
+            label=label,
+            reason=f"{operator} has no derivative",
+        )
 
     def _as_it_is(self, node: onnx.NodeProto, reason: str) -> list[Expr]:
         self.shared.count += 1

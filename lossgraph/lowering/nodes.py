@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -83,7 +83,7 @@ class NodeBuilder:
         needed, live = set(outputs), []
         for node in reversed(nodes):
             if any(output in needed for output in node.output):
-                live.append(node)
+                live.append(_without_unread(node, needed))
                 needed.update(_reads(node))
         self._needed = needed
         return live[::-1]
@@ -129,6 +129,23 @@ def _reads(node: onnx.NodeProto) -> set[str]:
         for inner in attribute.g.node:
             names |= _reads(inner)
     return names
+
+
+def _without_unread(node: onnx.NodeProto, needed: Collection[str]) -> onnx.NodeProto:
+    """A node without the last outputs that nothing reads, where its operator may lack them.
+
+    Engines have faster kernels for a MaxPool that need not say where it found its results.
+    """
+    while len(node.output) > 1 and node.output[-1] not in needed and not node.domain:
+        listed = onnx.defs.get_schema(node.op_type).outputs
+        place = len(node.output) - 1
+        if place >= len(listed) or listed[place].option != _OPTIONAL:
+            break
+        del node.output[-1]
+    return node
+
+
+_OPTIONAL = onnx.defs.OpSchema.FormalParameterOption.Optional
 
 
 def _rename_reads(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:

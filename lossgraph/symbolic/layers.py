@@ -122,11 +122,13 @@ def _window(
     shape = tuple(static(dim, f"{layer}: the kernel") for dim in w.shape[2:])
     if _is_given(kernel) and _each("kernel", kernel, count, 1) != shape:
         raise InputError(f"{layer}: kernel {kernel}, but the weights are {w.type}")
+    around = _each("pad", pad, count, 0)
     return ops.Window(
         shape,
         _each("stride", stride, count, 1),
         _each("dilate", dilate, count, 1),
-        _each("pad", pad, count, 0),
+        around,
+        around,
         _each("num_group", groups, 1, 1)[0],
     )
 
@@ -224,7 +226,7 @@ def Deconvolution(
     _check_outputs("Deconvolution", "num_filter", num_filter, w.shape[1] * window.groups)
     more = _each("adj", adj, w.rank - 2, 0)
     lengths = [
-        (count - 1) * window.stride[i] + (window.span(i) - 2 * window.padding[i] + more[i])
+        (count - 1) * window.stride[i] + (window.span(i) - 2 * window.before[i] + more[i])
         for i, count in enumerate(y.shape[2:])
     ]
     return _with_bias("Deconvolution", unconvolve(w, y, window, lengths), bias, no_bias)

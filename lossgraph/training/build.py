@@ -15,21 +15,28 @@ write                    three models of standard operators                   ``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx import numpy_helper
 
+from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
 from ..compiler.program import assemble
+from ..compiler.trace import Traced
+from ..importer.graph import Graph
 from ..importer.reader import from_onnx
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
+from .gradient_graph import GradientGraph
 from .graphs import evaluation_graph, gradient_graph, training_graph
-from .objective import objective
+from .groups import by_parameter, freeze
+from .objective import objective, optional_inputs
 from .optimizers import SGD, Optimizer
 from .paths import with_derivatives
-from .selection import select
+from .selection import Selection, select
 from .statistics import with_own_statistics
 from .step import TrainingStep
 from .updates import updates
@@ -48,7 +55,9 @@ def build(
     inputs: InputTypes | None = None,
     rename: Mapping[str, str] | None = None,
     optimizer: Optimizer | None = None,
+    groups: Mapping[str, Optimizer] | None = None,
     trainable: str | Sequence[str] | None = None,
+    frozen: str | Sequence[str] = (),
 ) -> TrainingStep:
     """The graphs of a training step of a model.
 
@@ -62,8 +71,11 @@ def build(
         inputs: types of the loss's inputs, where the typical ones are not meant.
         rename: other names for inputs of the loss, ``{"label": "target"}``.
         optimizer: how parameters move; gradient descent by default.
+        groups: other optimizers for some of them, by patterns of names; the first that fits
+            counts. Their learning rates keep their proportion to that of ``optimizer``.
         trainable: names of initializers, or patterns like ``"layer4.*"``, that are trained; by
             default all that a person would train.
+        frozen: names or patterns of those that are not.
 
     Returns:
         The graphs, as a ``TrainingStep``.
@@ -76,21 +88,40 @@ def build(
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     optimizer = SGD() if optimizer is None else optimizer
-    selection = select(source, trainable)
+    selection = freeze(select(source, trainable), frozen)
     source = with_own_statistics(source, selection.trainable)
     graph = from_onnx(source, selection.trainable)
-    traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
+    block, named = as_loss(loss), dict(rename or {})
+
+    @cache
+    def step(optional: frozenset[str]) -> TrainingStep:
+        names = {**named, **{name: name for name in sorted(optional)}}
+        traced = objective(graph, block, output, bind or {}, names, inputs or {})
+        return _step(graph, traced, selection, optimizer, groups or {})
+
+    left = optional_inputs(block, {*(bind or {}), *(inputs or {}), *named, *graph.values})
+    gradients = GradientGraph(step(frozenset()).gradients.model, left, lambda n: step(n).gradients)
+    return replace(step(frozenset()), gradients=gradients, optional=left, variant=step)
+
+
+def _step(
+    graph: Graph,
+    traced: Traced,
+    selection: Selection,
+    optimizer: Optimizer,
+    groups: Mapping[str, Optimizer],
+) -> TrainingStep:
     selection = with_derivatives(graph, traced.values[0], selection)
     program = assemble(traced, grad=selection.trainable)
-    update = updates(program, optimizer)
-    tensors = {tensor.name: tensor for tensor in source.graph.initializer}
+    update = updates(program, by_parameter(selection.trainable, optimizer, groups), optimizer)
+    tensors = {tensor.name: tensor for tensor in graph.model.graph.initializer}
     parameters = {name: numpy_helper.to_array(tensors[name]) for name in selection.trainable}
     weights = [node for name, node in graph.weights.items() if name in parameters]
     batch = tuple(node.attrs["name"] for node in program.inputs
                   if node.attrs["name"] not in graph.weights)  # fmt: skip
     return TrainingStep(
-        source,
-        gradient_graph(program, graph, weights),
+        graph.model,
+        GradientGraph(gradient_graph(program, graph, weights)),
         training_graph(program, update, graph, weights),
         evaluation_graph(program, graph, weights),
         parameters,

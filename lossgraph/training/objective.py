@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
+from ..catalogue import entry_of
 from ..compiler.program import Program
 from ..compiler.trace import Traced, make_traced
 from ..errors import GradientError, InputError
@@ -55,6 +56,13 @@ def objective(
     fresh = [replaced[node] for node in program.inputs if node in own]
     everything = (*graph.inputs.values(), *fresh, *graph.weights.values())
     return make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+
+
+def optional_inputs(block: Block, given: Collection[str]) -> frozenset[str]:
+    """The inputs that a loss of the catalogue need not have, and that are not spoken of."""
+    entry = entry_of(block)
+    declared = entry.declared if entry is not None else {}
+    return frozenset(n for n, needed in declared.items() if not needed and n not in given)
 
 
 def _places(

@@ -12,8 +12,9 @@ from lossgraph.ir.batching import pointwise
 from lossgraph.ir.dims import evaluate as evaluate_dim
 from lossgraph.ir.dims import named
 from lossgraph.ir.evaluate import evaluate
-from lossgraph.ir.expr import inputs_of, registered, substitute
+from lossgraph.ir.expr import const, inputs_of, registered, substitute
 from lossgraph.ir.ops import convolution
+from lossgraph.ir.ops.item import results_of
 from lossgraph.ir.types import TensorType
 from lossgraph.passes import factorizations
 from support import sample, symbol
@@ -53,8 +54,22 @@ def definite(x):
     return ops.where(diagonal, 4.0, x * 0.25)
 
 
-ALONG = convolution.Window((3,), (2,), (1,), (1,), 2)
-OVER = convolution.Window((2, 3), (1, 2), (1, 2), (1, 2), 1)
+ALONG = convolution.Window((3,), (2,), (1,), (1,), (1,), 2)
+OVER = convolution.Window((2, 3), (1, 2), (1, 2), (1, 2), (1, 1), 1)
+
+
+AT_ENDS = ops.Pool((3,), (2,), (1,), (1,), (1,), beyond=True)
+OVERLAPPING = ops.Pool((3, 2), (2, 2), (1, 1), (1, 0), (0, 1))
+APART = ops.Pool((2, 2), (2, 2), (1, 1), (0, 0), (0, 0))
+DILATED = ops.Pool((3, 2), (1, 1), (2, 2), (0, 0), (0, 0))
+
+
+def unpooled(y, pool, lengths):
+    """Numbers put where the maxima of another array stand."""
+    shape = (*y.shape[:2], *lengths)
+    other = np.random.default_rng(3).permutation(int(np.prod(shape))).reshape(shape)
+    index = results_of(ops.max_pool(const(other, y.dtype), pool))[1]
+    return ops.max_unpool(y, index, pool, lengths)
 
 
 def ints(*shape):
@@ -123,6 +138,34 @@ EXAMPLES = {
         (floats((3, 4), (2, 4), (3, 1)), lambda x, y, z: ops.gemm(x, y, z, transpose_b=True)),
         (floats((4, 3), (2, 4), ()), lambda x, y, z: ops.gemm(x, y, z, True, True)),
         (floats((0, 4), (4, 2), (1, 2)), ops.gemm),
+    ],
+    "GatherND": [
+        ([X, ints(2, 1)], lambda x, i: ops.gather_nd(x, i)),
+        ([floats((4, 4, 3))[0], ints(5, 2, 2)], lambda x, i: ops.gather_nd(x, i)),
+        ([floats((2, 4, 3))[0], ints(2, 5, 1)], lambda x, i: ops.gather_nd(x, i, 1)),
+    ],
+    "ScatterND": [
+        ([X, ints(1, 1), *floats((1, 4))], ops.scatter_nd),
+        (
+            [*floats((4, 4, 2)), ints(3, 2), *floats((3, 2))],
+            lambda *a: ops.scatter_nd(*a, unique_indices=False),
+        ),
+    ],
+    "ScatterElements": [
+        ([X, ints(2, 3), *floats((2, 3))], lambda *a: ops.scatter_elements(*a, 1, "add")),
+        (
+            [X, ints(2, 1), *floats((2, 1))],
+            lambda *a: ops.scatter_elements(*a, 1, unique_indices=True),
+        ),
+    ],
+    "PadWith": [(floats((3, 4), ()), lambda x, v: ops.pad_with(x, v, (1, 0), (2, 3)))],
+    "PadEdges": [
+        ([X], lambda x: ops.pad_edges(x, (1, 0), (2, 3), "reflect")),
+        ([X], lambda x: ops.pad_edges(x, (0, 2), (2, 5), "edge")),
+    ],
+    "Resize": [
+        (floats((2, 3)), lambda x: ops.resize(x, (4, 6), ops.Resampling((0, 1), (2.0, 2.0)))),
+        (floats((2, 5)), lambda x: ops.resize(x, (2, 3), ops.Resampling((1,), None, "linear"))),
     ],
     "Pick": [
         ([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1)),
@@ -218,6 +261,10 @@ EXAMPLES = {
     "Convolution": [
         (floats((2, 4, 7), (6, 2, 3)), lambda x, w: convolution.convolve(x, w, ALONG)),
         (floats((2, 2, 5, 6), (3, 2, 2, 3)), lambda x, w: convolution.convolve(x, w, OVER)),
+        (
+            floats((2, 4, 7), (6, 2, 3), (6,)),
+            lambda x, w, b: convolution.convolve(x, w, ALONG, b),
+        ),
     ],
     "ConvolutionTransposed": [
         (
@@ -232,6 +279,30 @@ EXAMPLES = {
     "ConvolutionByWeights": [
         (floats((2, 4, 7), (2, 6, 4)), lambda x, y: convolution.correlate(x, y, ALONG)),
         (floats((2, 2, 5, 6), (2, 3, 6, 3)), lambda x, y: convolution.correlate(x, y, OVER)),
+    ],
+    "MaxPool": [
+        (floats((2, 3, 7)), lambda x: results_of(ops.max_pool(x, AT_ENDS))[0]),
+        (floats((2, 3, 6, 5)), lambda x: results_of(ops.max_pool(x, OVERLAPPING))[0]),
+        (floats((2, 1, 4, 6)), lambda x: results_of(ops.max_pool(x, APART))[0]),
+    ],
+    "MaxUnpool": [
+        (floats((2, 3, 4)), lambda y: unpooled(y, AT_ENDS, (7,))),
+        (floats((2, 3, 3, 3)), lambda y: unpooled(y, OVERLAPPING, (6, 5))),
+        (floats((2, 1, 2, 3)), lambda y: unpooled(y, APART, (4, 6))),
+    ],
+    "AveragePool": [
+        (floats((2, 3, 7)), lambda x: ops.average_pool(x, AT_ENDS)),
+        (floats((2, 3, 7)), lambda x: ops.average_pool(x, AT_ENDS, padding=True)),
+        (floats((2, 3, 6, 5)), lambda x: ops.average_pool(x, OVERLAPPING)),
+        (floats((2, 1, 4, 6)), lambda x: ops.average_pool(x, APART)),
+        (floats((2, 3, 8, 5)), lambda x: ops.average_pool(x, DILATED)),
+    ],
+    "PoolSpread": [
+        (floats((2, 3, 4)), lambda y: ops.spread(y, AT_ENDS, (7,))),
+        (floats((2, 3, 3, 3)), lambda y: ops.spread(y, OVERLAPPING, (6, 5))),
+        (floats((2, 1, 2, 3)), lambda y: ops.spread(y, APART, (4, 6))),
+        (floats((2, 1, 2, 3)), lambda y: ops.spread(y, APART, (5, 6))),
+        (floats((2, 3, 4, 3)), lambda y: ops.spread(y, DILATED, (8, 5))),
     ],
     "CumSum": [([X], lambda x: ops.cumsum(x, 1)), ([X], lambda x: ops.cumsum(x, 0))],
     "ArgExtremum": [

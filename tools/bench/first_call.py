@@ -2,7 +2,7 @@
 
 Each way runs in processes of its own, which import a library, make a softmax cross-entropy with its
 gradient at 256 x 1000 in float32 and call it once. "cold" has empty caches, "cached" those that the
-run before has filled. What is told is the time from the start of the process to the end of the call.
+run before has filled. What is told is the time from the start of a process to the end of the call.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import elementwise, gather, linear, reduce, shape
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["elementwise", "gather", "linear", "reduce", "shape"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .along_axis import arg_extremum, arg_sort, cumsum
-from .convolution import Window, convolve
+from .convolution import Window, convolve, correlate, unconvolve
 from .elementwise import (
     absolute,
     add,
@@ -67,6 +67,8 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
+from .padding import pad_edges, pad_with
+from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -90,6 +92,8 @@ from .reduce import (
     softmax,
     sum_log1p_exp_neg_abs,
 )
+from .resampling import Resampling, resize
+from .scattering import gather_nd, scatter_elements, scatter_nd, scatter_nd_reduced
 from .shape import (
     broadcast_to,
     concat,
@@ -120,6 +124,8 @@ from .smooth import (
 )
 
 __all__ = [
+    "Pool",
+    "Resampling",
     "Window",
     "absolute",
     "add",
@@ -131,6 +137,7 @@ __all__ = [
     "assume_valid_labels",
     "atan",
     "atan_quotient",
+    "average_pool",
     "broadcast_to",
     "cast",
     "ceil",
@@ -139,6 +146,7 @@ __all__ = [
     "clip",
     "concat",
     "convolve",
+    "correlate",
     "cos",
     "cosh",
     "count_outside",
@@ -158,6 +166,7 @@ __all__ = [
     "floor",
     "full",
     "gammaln",
+    "gather_nd",
     "gemm",
     "greater",
     "greater_equal",
@@ -186,6 +195,8 @@ __all__ = [
     "masked_mul",
     "matmul",
     "matrix_transpose",
+    "max_pool",
+    "max_unpool",
     "maximum",
     "mean_of_some",
     "minimum",
@@ -198,6 +209,8 @@ __all__ = [
     "only_select",
     "own_gradient",
     "pad",
+    "pad_edges",
+    "pad_with",
     "pick",
     "polygamma",
     "power",
@@ -210,10 +223,14 @@ __all__ = [
     "relative_entropy",
     "relu",
     "reshape",
+    "resize",
     "resolve_custom_vjp",
     "rint",
     "scatter",
     "scatter_add",
+    "scatter_elements",
+    "scatter_nd",
+    "scatter_nd_reduced",
     "scatter_rows",
     "sigmoid",
     "sign",
@@ -225,6 +242,7 @@ __all__ = [
     "slice_",
     "softmax",
     "softplus",
+    "spread",
     "sqrt",
     "sqrt1p_minus1",
     "squeeze",
@@ -232,11 +250,13 @@ __all__ = [
     "stop_gradient",
     "sub",
     "sum_log1p_exp_neg_abs",
+    "sum_pool",
     "take",
     "take_range",
     "tanh",
     "tanh_quotient",
     "transpose",
+    "unconvolve",
     "where",
     "xlog1py",
     "xlogy",

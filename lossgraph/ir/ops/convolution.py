@@ -26,7 +26,8 @@ from ..expr import Array, Expr, Op, register
 from ..types import TensorType, require_equal
 from .elementwise import add
 from .linalg import matmul, matrix_transpose
-from .shape import concat, pad, reshape, slice_, transpose
+from .reduce import reduce_sum
+from .shape import concat, expand_dims, pad, reshape, slice_, squeeze, transpose
 from .type_rules import float_only
 
 Ints = tuple[int, ...]
@@ -40,22 +41,24 @@ class Window:
         kernel: how many places it has.
         stride: how far it moves.
         dilation: how far its places are apart.
-        padding: the zeros on either side.
+        before: the zeros before the signal.
+        after: the zeros after it.
         groups: into how many parts the channels are split, each with kernels of its own.
     """
 
     kernel: Ints
     stride: Ints
     dilation: Ints
-    padding: Ints
-    groups: int
+    before: Ints
+    after: Ints
+    groups: int = 1
 
     def __str__(self) -> str:
         return f"kernel {self.kernel}"
 
     def count(self, axis: int, length: Dim) -> Dim:
         """How many places along an axis the kernel has in a signal of a length."""
-        room = length + (2 * self.padding[axis] - self.span(axis))
+        room = length + (self.before[axis] + self.after[axis] - self.span(axis))
         if isinstance(room, int) and room < 0:
             raise InputError(f"a kernel of {self.span(axis)} places does not fit {length}")
         return floordiv(room, self.stride[axis]) + 1
@@ -72,8 +75,12 @@ class Window:
 # --- types --------------------------------------------------------------------------------------
 
 
-def _convolve_infer(x: TensorType, w: TensorType, *, window: Window) -> TensorType:
+def _convolve_infer(x: TensorType, w: TensorType, *bias: TensorType, window: Window) -> TensorType:
     _check(float_only(x), w, window)
+    for b in bias:
+        if b.rank != 1 or b.dtype != x.dtype:
+            raise InputError(f"expected a bias for each kernel, got {b}")
+        require_equal(b.shape[0], w.shape[0])
     if w.shape[2:] != window.kernel:
         raise InputError(f"a kernel {window.kernel} for weights {w}")
     require_equal(x.shape[1], w.shape[1] * window.groups)
@@ -105,8 +112,7 @@ def _correlate_infer(x: TensorType, y: TensorType, *, window: Window) -> TensorT
 
 
 def _padded(x: Expr, window: Window) -> Expr:
-    around = (0, 0, *window.padding)
-    return pad(x, around, around)
+    return pad(x, (0, 0, *window.before), (0, 0, *window.after))
 
 
 def _seen(x: Expr, window: Window, place: Ints, counts: Sequence[Dim]) -> Expr:
@@ -139,14 +145,15 @@ def _sum(terms: Sequence[Expr]) -> Expr:
     return terms[0]
 
 
-def _convolve_by_places(x: Expr, w: Expr, window: Window) -> Expr:
+def _convolve_by_places(x: Expr, w: Expr, *bias: Expr, window: Window) -> Expr:
     counts = [window.count(axis, length) for axis, length in enumerate(x.shape[2:])]
     wide = _padded(x, window)
     terms = [
         matmul(_at(w, window, place), _seen(wide, window, place, counts))
         for place in window.places()
     ]
-    return reshape(_sum(terms), (x.shape[0], w.shape[0], *counts))
+    made = reshape(_sum(terms), (x.shape[0], w.shape[0], *counts))
+    return _sum([made, *(expand_dims(b, range(1, made.rank - 1)) for b in bias)])
 
 
 def _unconvolve_by_places(w: Expr, y: Expr, window: Window, lengths: tuple[Dim, ...]) -> Expr:
@@ -164,14 +171,14 @@ def _unconvolve_by_places(w: Expr, y: Expr, window: Window, lengths: tuple[Dim, 
 def _spread(part: Expr, window: Window, place: Ints, lengths: Sequence[Dim]) -> Expr:
     """What the slice of a place in ``_seen`` is the transpose of, without the padding."""
     for axis, (k, length) in enumerate(zip(place, lengths, strict=True), start=2):
-        stride, padding = window.stride[axis - 2], window.padding[axis - 2]
+        stride, before = window.stride[axis - 2], window.before[axis - 2]
         if stride > 1:
             part = _with_gaps(part, axis, stride)
         start, count = k * window.dilation[axis - 2], part.shape[axis]
-        after = maximum(length + 2 * padding - start - count, 0)
+        after = maximum(length + (before + window.after[axis - 2] - start) - count, 0)
         sides = [[side if i == axis else 0 for i in range(part.rank)] for side in (start, after)]
         part = pad(part, *sides)
-        starts = [padding if i == axis else 0 for i in range(part.rank)]
+        starts = [before if i == axis else 0 for i in range(part.rank)]
         sizes = [length if i == axis else dim for i, dim in enumerate(part.shape)]
         part = slice_(part, starts, [1] * part.rank, sizes)
     return part
@@ -210,40 +217,48 @@ def _attributes(window: Window) -> dict[str, Any]:
         "kernel_shape": window.kernel,
         "strides": window.stride,
         "dilations": window.dilation,
-        "pads": (*window.padding, *window.padding),
+        "pads": (*window.before, *window.after),
         "group": window.groups,
     }
 
 
-def _lower_convolve(b: Any, node: Expr, x: str, w: str) -> str:
+def _lower_convolve(b: Any, node: Expr, *names: str) -> str:
     window = node.attrs["window"]
     if node.dtype == "float64":
-        return str(b.lower(_convolve_by_places(node.args[0], node.args[1], window)))
-    return str(b.add("Conv", x, w, **_attributes(window)))
+        return str(b.lower(_convolve_by_places(*node.args, window=window)))
+    return str(b.add("Conv", *names, **_attributes(window)))
 
 
 def _lower_unconvolve(b: Any, node: Expr, w: str, y: str) -> str:
-    """ONNX's ConvTranspose without padding, cut or filled with zeros to the lengths."""
+    """ONNX's ConvTranspose, to lengths that its stride leaves open."""
     window, lengths = node.attrs["window"], node.attrs["lengths"]
     if node.dtype == "float64":
         return str(b.lower(_unconvolve_by_places(node.args[0], node.args[1], window, lengths)))
-    attributes = {**_attributes(window), "pads": (0,) * (2 * len(lengths))}
-    full = b.add("ConvTranspose", y, w, **attributes)
     made = [
-        (count - 1) * stride + window.span(axis)
+        (count - 1) * stride + (window.span(axis) - window.before[axis] - window.after[axis])
         for axis, (count, stride) in enumerate(
             zip(node.args[1].shape[2:], window.stride, strict=True)
         )
     ]
-    missing = [
-        maximum(length + padding - size, 0)
-        for length, padding, size in zip(lengths, window.padding, made, strict=True)
-    ]
-    if any(size != 0 for size in missing):
-        sides = b.sizes((*(0,) * (len(lengths) + 4), *missing))
+    missing = [length - size for length, size in zip(lengths, made, strict=True)]
+    if all(size == 0 for size in missing):
+        return str(b.add("ConvTranspose", y, w, **_attributes(window)))
+    if all(isinstance(n, int) and 0 <= n < s for n, s in zip(missing, window.stride, strict=True)):
+        return str(b.add("ConvTranspose", y, w, **_attributes(window), output_padding=missing))
+    return _lower_unconvolve_exactly(b, node, w, y, missing)
+
+
+def _lower_unconvolve_exactly(b: Any, node: Expr, w: str, y: str, missing: Sequence[Dim]) -> str:
+    """Without padding, filled with zeros and cut to lengths that are found out at run time."""
+    window, lengths = node.attrs["window"], node.attrs["lengths"]
+    attributes = {**_attributes(window), "pads": (0,) * (2 * len(lengths))}
+    full = b.add("ConvTranspose", y, w, **attributes)
+    fill = [maximum(m - after, 0) for m, after in zip(missing, window.after, strict=True)]
+    if any(size != 0 for size in fill):
+        sides = b.sizes((*(0,) * (len(lengths) + 4), *fill))
         full = b.add("Pad", full, sides, b.const(0, node.dtype))
-    starts = b.const(list(window.padding), "int64")
-    ends = b.sizes([p + length for p, length in zip(window.padding, lengths, strict=True)])
+    starts = b.const(list(window.before), "int64")
+    ends = b.sizes([p + length for p, length in zip(window.before, lengths, strict=True)])
     axes = b.const(list(range(2, 2 + len(lengths))), "int64")
     return str(b.add("Slice", full, starts, ends, axes))
 
@@ -261,7 +276,7 @@ def _lower_correlate(b: Any, node: Expr, x: str, y: str) -> str:
         y,
         strides=window.dilation,
         dilations=window.stride,
-        pads=(*window.padding, *window.padding),
+        pads=(*window.before, *window.after),
     )
     zeros, axes = [0] * len(window.kernel), list(range(2, node.rank))
     ends = b.const(list(window.kernel), "int64")
@@ -292,14 +307,14 @@ def _index(last: Sequence[Any]) -> Any:
 
 
 def _wide(x: Array, window: Window) -> Array:
-    return np.pad(x, [(0, 0), (0, 0), *((p, p) for p in window.padding)])
+    return np.pad(x, [(0, 0), (0, 0), *zip(window.before, window.after, strict=True)])
 
 
 def _split(x: Array, groups: int) -> Array:
     return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
 
 
-def _convolve_ref(x: Array, w: Array, window: Window) -> Array:
+def _convolve_ref(x: Array, w: Array, *bias: Array, window: Window) -> Array:
     counts = [int(window.count(axis, n)) for axis, n in enumerate(x.shape[2:])]  # type: ignore[arg-type]
     wide = _split(_wide(x, window), window.groups)
     weights = w.reshape(window.groups, -1, *w.shape[1:])
@@ -307,16 +322,17 @@ def _convolve_ref(x: Array, w: Array, window: Window) -> Array:
     for place, index in _windows(x, window, counts):
         seen = wide[_index(index)]
         out += np.einsum("goc,ngc...->ngo...", weights[_index(place)], seen)
-    return out.reshape(x.shape[0], -1, *counts)
+    made = out.reshape(x.shape[0], -1, *counts)
+    return made + sum(b.reshape(-1, *(1,) * len(counts)) for b in bias)
 
 
 def _unconvolve_ref(w: Array, y: Array, window: Window, lengths: Sequence[int]) -> Array:
-    around = [n + 2 * p for n, p in zip(lengths, window.padding, strict=True)]
+    around = [sum(n) for n in zip(lengths, window.before, window.after, strict=True)]
     weights, given = w.reshape(window.groups, -1, *w.shape[1:]), _split(y, window.groups)
     out = np.zeros((y.shape[0], window.groups, w.shape[1], *around), y.dtype)
     for place, index in _windows(y, window, y.shape[2:]):
         out[_index(index)] += np.einsum("goc,ngo...->ngc...", weights[_index(place)], given)
-    inside = [slice(p, p + n) for p, n in zip(window.padding, lengths, strict=True)]
+    inside = [slice(p, p + n) for p, n in zip(window.before, lengths, strict=True)]
     return out.reshape(y.shape[0], -1, *around)[_index(inside)]
 
 
@@ -334,10 +350,10 @@ def _correlate_ref(x: Array, y: Array, window: Window) -> Array:
 
 
 def _samples_of(position: int) -> Any:
-    """The samples are those of one argument, along its first axis; all share the other one."""
+    """The samples are those of one argument, along its first axis; all share the others."""
 
     def batching(node: Expr, batch_dims: Sequence[BatchDim | None], batch: str) -> BatchDim | None:
-        if batch_dims[1 - position] is not None:
+        if any(dim is not None for i, dim in enumerate(batch_dims) if i != position):
             raise NotBatchableError
         found = batch_dims[position]
         if found is not None and found.axis != 0:
@@ -347,16 +363,21 @@ def _samples_of(position: int) -> Any:
     return batching
 
 
-BOTH = ((-3.0, 3.0), (-3.0, 3.0))
+def _convolve_vjp(
+    ct: Expr, out: Expr, x: Expr, w: Expr, *bias: Expr, window: Window
+) -> tuple[Expr, ...]:
+    over = (0, *range(2, ct.rank))
+    by_bias = (squeeze(reduce_sum(ct, axes=over), over) for _ in bias)
+    return (unconvolve(w, ct, window, x.shape[2:]), correlate(x, ct, window), *by_bias)
+
+
+BOTH = ((-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0))
 _convolve: Op = register(
     Op(
         "Convolution",
         _convolve_infer,
         _convolve_ref,
-        lambda ct, out, x, w, window: (
-            unconvolve(w, ct, window, x.shape[2:]),
-            correlate(x, ct, window),
-        ),
+        _convolve_vjp,
         _lower_convolve,
         BOTH,
         batching=_samples_of(0),
@@ -370,7 +391,7 @@ _unconvolve: Op = register(
         _unconvolve_ref,
         lambda ct, out, w, y, window, lengths: (correlate(ct, y, window), convolve(ct, w, window)),
         _lower_unconvolve,
-        BOTH,
+        BOTH[:2],
         batching=_samples_of(1),
         linear_in=(0, 1),
     )
@@ -385,15 +406,18 @@ _correlate: Op = register(
             convolve(x, ct, window),
         ),
         _lower_correlate,
-        BOTH,
+        BOTH[:2],
         linear_in=(0, 1),
     )
 )
 
 
-def convolve(x: Expr, w: Expr, window: Window) -> Expr:
-    """Cross-correlation, as networks have it: at each place the sum of products with a kernel."""
-    return _convolve(x, w, window=window)
+def convolve(x: Expr, w: Expr, window: Window, bias: Expr | None = None) -> Expr:
+    """Cross-correlation, as networks have it: at each place the sum of products with a kernel.
+
+    ``bias``, (O,), is added to each kernel's results.
+    """
+    return _convolve(x, w, *(() if bias is None else (bias,)), window=window)
 
 
 def unconvolve(w: Expr, y: Expr, window: Window, lengths: Sequence[Dim]) -> Expr:

@@ -1,0 +1,62 @@
+"""Operators whose choice of elements depends on values: what is chosen has a derivative."""
+
+from __future__ import annotations
+
+from ...ir import ops
+from ...ir.dims import product
+from ...ir.expr import Expr, const
+from ...ir.types import canonical_axis
+from ..node import Node
+from ..translations import NotTranslatedError, translates
+
+
+@translates("TopK", since=10)
+def _top_k(node: Node) -> list[Expr]:
+    """The engine finds the places; the values are those of the array there."""
+    x, k = node[0], node[1]
+    _require_float(x)
+    axis = canonical_axis(node.attribute("axis", -1), x.rank)
+    options = {"largest": node.attribute("largest", 1), "sorted": node.attribute("sorted", 1)}
+    if node.version < 11:
+        options = {}
+    _, places = node.native("TopK", x, k, outputs=2, axis=axis, **options)
+    return [ops.pick(x, places, axis), places]
+
+
+@translates("TopK")
+def _top_k_by_attribute(node: Node) -> list[Expr]:
+    x = node[0]
+    _require_float(x)
+    axis, k = canonical_axis(node.attribute("axis", -1), x.rank), node.attribute("k")
+    _, places = node.native("TopK", x, const([k], "int64"), outputs=2, axis=axis)
+    return [ops.pick(x, places, axis), places]
+
+
+@translates("Compress", since=9)
+def _compress(node: Node) -> Expr:
+    """The slices whose condition is true; further slices than there are conditions are not."""
+    x, condition, axis = node[0], node[1], node.attribute("axis")
+    if axis is None:
+        x, axis = ops.reshape(x, (product(x.shape),)), 0
+    axis = canonical_axis(axis, x.rank)
+    (places,) = node.native("NonZero", condition)
+    return ops.take(x, ops.reshape(places, (places.shape[1],)), axis)
+
+
+@translates("Unique", since=11)
+def _unique(node: Node) -> list[Expr]:
+    """The first of those that are equal is taken."""
+    x, axis = node[0], node.attribute("axis")
+    _require_float(x)
+    given = {"sorted": node.attribute("sorted", 1)}
+    if axis is not None:
+        given["axis"] = axis = canonical_axis(axis, x.rank)
+    _, first, back, counts = node.native("Unique", x, outputs=4, **given)
+    if axis is None:
+        x, axis = ops.reshape(x, (product(x.shape),)), 0
+    return [ops.take(x, first, axis), first, back, counts]
+
+
+def _require_float(x: Expr) -> None:
+    if not x.type.is_float:
+        raise NotTranslatedError("it takes what is no float")
