@@ -187,11 +187,25 @@ class Reader:
             self.opsets, self.functions, self.dims, self.model, dict(scope), self, self.shared
         )
 
-    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
-        """The outputs of a graph inside a node, of its inputs."""
+    def graph(
+        self,
+        graph: onnx.GraphProto,
+        inputs: Sequence[Expr],
+        captured: Mapping[str, Expr] | None = None,
+    ) -> list[Expr]:
+        """The outputs of a graph inside a node, of its inputs.
+
+        Args:
+            graph: the graph.
+            inputs: what its inputs are.
+            captured: what values outside are that it reads; their own expressions by default.
+        """
         names = [info.name for info in graph.input]
-        inner = self.inside(dict(zip(names, inputs, strict=True)))
-        inner.weights(graph, frozenset())
+        inner = self.inside({**(captured or {}), **dict(zip(names, inputs, strict=True))})
+        for tensor in graph.initializer:  # constants, however large: no weights of the model
+            inner.scope[tensor.name] = inner.constant(tensor)
+        for sparse in graph.sparse_initializer:
+            inner.scope[sparse.values.name] = const(_dense(sparse))
         inner.nodes(graph.node)
         return [inner.value(info.name) for info in graph.output]
 
@@ -211,14 +225,18 @@ class Reader:
                     self.scope[name] = value
                     self.shared.labels.setdefault(value, self._label(node))
 
+    def constant(self, tensor: onnx.TensorProto) -> Expr:
+        """A tensor that stands in the model, as part of the expressions."""
+        dtype = DTYPE_NAMES.get(tensor.data_type)
+        if dtype is not None:
+            return const(numpy_helper.to_array(tensor), dtype)
+        holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
+        return self._as_it_is(holder, "is no number")[0]
+
     def _weight(self, tensor: onnx.TensorProto, is_variable: bool) -> Expr:
         dtype = DTYPE_NAMES.get(tensor.data_type)
-        if dtype is None:
-            holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
-            return self._as_it_is(holder, "is no number")[0]
-        count = math.prod(tensor.dims)
-        if count <= _SMALL and not is_variable:
-            return const(numpy_helper.to_array(tensor), dtype)
+        if dtype is None or (math.prod(tensor.dims) <= _SMALL and not is_variable):
+            return self.constant(tensor)
         made = foreign_variable(tensor.name, TensorType(dtype, tuple(tensor.dims)))
         self.shared.weights[tensor.name] = made
         return made
@@ -321,7 +339,9 @@ class Reader:
         if types:
             proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
             reason = f"{operator} has no derivative"
-            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
         return read_as_it_is(
             node,
             dict(zip(names, args, strict=True)).__getitem__,

@@ -149,7 +149,7 @@ def unify(left: Dim, right: Dim) -> Dim:
             f"dims {plain[0]!r} and {plain[1]!r} are not known to be equal", (left, right)
         )
     if plain and (isinstance(left, int) or isinstance(right, int)):
-        number = left if isinstance(left, int) else right
+        number = next(dim for dim in (left, right) if isinstance(dim, int))
         raise SpecializationError((plain[0],), f"dim {plain[0]!r} must be {number}", number)
     constraints = _CONSTRAINTS.get()
     if constraints is not None:

@@ -20,8 +20,9 @@ from ..ir.expr import Array, Expr, Op, const, register, variable
 from ..ir.ops.item import item, results_of
 from ..ir.types import TensorType, TupleType, require_equal, tensor_type
 from .autodiff import pull_back
+from .bodies import apart
 from .cells import DEFAULTS, Cell
-from .scan import apart, scan
+from .scan import scan
 
 PLACES = ("x", "w", "r", "b", "lengths", "h", "c", "p")
 
@@ -279,7 +280,9 @@ def _vjp(
         }
         hidden = item(out, 0)
         hidden = ops.reshape(ops.take_range(hidden, 1, k, 1), (hidden.shape[0], *hidden.shape[2:]))
-        for name, ct in _pulled(direction, own, hidden).items():
+        with apart():  # it may stand in the body of a loop
+            pulled = _pulled(direction, own, hidden)
+        for name, ct in pulled.items():
             parts.setdefault(name, []).append(ct)
     places = [place for place, is_given in zip(PLACES, given, strict=True) if is_given]
     joined = {
