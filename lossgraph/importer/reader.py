@@ -339,7 +339,9 @@ class Reader:
         if types:
             proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
             reason = f"{operator} has no derivative"
-            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
         return read_as_it_is(
             node,
             dict(zip(names, args, strict=True)).__getitem__,
