@@ -13,6 +13,7 @@ from ..errors import InputError, LossgraphError
 from ..ir.dims import Dim
 from ..ir.expr import Expr
 from .known import Known
+from .types import Dims
 
 
 class NotTranslatedError(LossgraphError):
@@ -22,8 +23,31 @@ class NotTranslatedError(LossgraphError):
 class GraphReader(Protocol):
     """What a translation needs of the reader: that it reads graphs inside a node."""
 
-    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
+    dims: Dims
+
+    def value(self, name: str) -> Expr:
+        """The expression of a value around a graph inside the node."""
+
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+
+    def graph(
+        self,
+        graph: onnx.GraphProto,
+        inputs: Sequence[Expr],
+        captured: Mapping[str, Expr] | None = None,
+    ) -> list[Expr]:
         """The outputs of a graph inside a node, of its inputs."""
+
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+    ) -> list[Expr]:
+        """The outputs of a node of another operator, kept as it is."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +93,20 @@ class Node:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
 
+    @property
+    def around(self) -> GraphReader:
+        """The reader of the graph that it stands in."""
+        assert self.reader is not None
+        return self.reader
+
+    def new_dim(self, output: int, axis: int) -> tuple[str, Dim]:
+        """A name for a length of an output that is known when the model runs, and the dim."""
+        name = self.around.dims.fresh(f"{self.label}_{output}", axis)
+        return name, self.around.dims.named(name)
+
     def native(self, operator: str, *args: Expr, outputs: int = 1, **attrs: Any) -> list[Expr]:
         """The outputs of another operator of ONNX, which has no derivative, of these arguments."""
-        assert self.reader is not None
-        return self.reader.native(operator, args, outputs, attrs, self.label)
+        return self.around.native(operator, args, outputs, attrs, self.label)
 
     def ints(self, place: int, attribute: str = "", default: Any = None) -> Any:
         """Integers that an input holds, or in other versions an attribute; of a scalar one.
