@@ -103,7 +103,7 @@ def export_training(
     models = {
         TRAIN: step.train,
         EVALUATE: step.evaluate,
-        GRADIENTS: step.gradients,
+        GRADIENTS: step.gradients.model,
         PREDICT: prediction_model(step, places),
         TRAINED: trained_model(step, places),
         INITIAL: initial_model(places, step.train),
@@ -186,7 +186,7 @@ def _said(
         left_out=step.left_out,
         batch=batch,
         state={name: types[name] for name in (*step.state, *step.hyper)},
-        hyper=step.hyper,
+        hyper={name: float(str(value)) for name, value in step.hyper.items()},  # 0.1, if float32
         loss=output_dtypes(step.train)["loss"],
         size=sum(place.length for place in places.values()),
         frozen=frozen,

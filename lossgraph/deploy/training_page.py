@@ -240,7 +240,7 @@ def _rate(said: Said) -> dict[str, str]:
     return {
         "python_rate": f'\n    state["learning_rate"].fill({rate:g})  # or what a schedule says',
         "cpp_rate": '\n    *tensors.at("learning_rate").GetTensorMutableData<float>() = '
-        f"{float(rate)!r}f;  // or what a schedule says",
+        f"{rate!r}f;  // or what a schedule says",
         "js_rate": f"\n  state.learning_rate.data[0] = {rate:g}; // or what a schedule says",
     }
 

@@ -48,8 +48,7 @@ def initial_arrays(step: TrainingStep) -> dict[str, Array]:
     The widest types come first: so each tensor stands at a multiple of the size of its elements,
     as an engine that maps the file into memory has to find it.
     """
-    hyper = {name: np.asarray(value, np.float32) for name, value in step.hyper.items()}
-    arrays = {**step.state, **step.parameters, **hyper}
+    arrays = {**step.state, **step.parameters, **step.hyper}
     found = {name: np.asarray(array) for name, array in arrays.items()}
     return dict(sorted(found.items(), key=lambda item: -item[1].dtype.itemsize))
 

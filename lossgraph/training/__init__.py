@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import schedules
 from .build import build
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
+from .scaling import LossScale
 from .step import TrainingStep
 from .trainer import Trainer
 
@@ -18,6 +19,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Lion",
+    "LossScale",
     "Optimizer",
     "RMSprop",
     "Trainer",

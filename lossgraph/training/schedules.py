@@ -16,11 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, TypeAlias
 
 from ..errors import InputError
-from ..symbolic.arguments import Check, checked, is_int
-from .optimizers.options import Rate, is_rate
-
-Count: TypeAlias = Annotated[int, Check(lambda v: is_int(v) and v > 0, "an int above 0")]
-Above: TypeAlias = Annotated[float, Check(lambda v: is_rate(v) and v > 0, "a number above 0")]
+from ..symbolic.arguments import Check, checked
+from .optimizers.options import Above, Count, Rate, is_rate
 
 
 def _is_share(value: Any) -> bool:

@@ -347,7 +347,7 @@ def test_labels_that_are_drawn_are_classes_and_sizes_are_taken(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--optimizer", "newton"), "no optimizer is called 'newton': there are adamw"),
+        (("--optimizer", "newton"), "no optimizer is called 'newton': there are ada"),
         (("--optimizer-set", "speed=3"), "speed"),
         (("--batch", "none.npz"), "expected an .npz of NumPy"),
         (("--size", "M=3"), "no dim is called 'M'"),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
-from ...symbolic.arguments import check_of
+from .options import check_fields
 
 
 class Optimizer:
@@ -32,10 +31,7 @@ class Optimizer:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self), include_extras=True)
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # called by dataclasses
-            if (check := check_of(hints[field.name])) is not None:
-                check.require(f"{type(self).__name__}: {field.name}", getattr(self, field.name))
+        check_fields(self)
 
     @property
     def start(self) -> dict[str, float]:
