@@ -181,6 +181,10 @@ class Reader:
             return self.scope[name]
         return self.outer.optional(name) if self.outer is not None and name else None
 
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+        return self.shared.labels.get(value, "a graph")
+
     def inside(self, scope: Mapping[str, Expr]) -> Reader:
         """A reader for a graph inside a node, which may read what is outside."""
         return Reader(
