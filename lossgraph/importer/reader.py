@@ -85,10 +85,8 @@ def _take_for_equal(
 ) -> None:
     """Note what a dim has to be, where its name and another's were given by chance."""
     if isinstance(error, UnequalDimsError):
-        one, other = error.dims
-        if dims.is_fresh(str(other)):  # what an input has keeps its name
-            one, other = other, one
-        sizes[str(one)] = other  # type: ignore[assignment]
+        name, stays = dims.older_first(*error.dims)
+        sizes[name] = stays  # type: ignore[assignment]
     elif error.number is not None and error.names[0] not in sizes:
         sizes[error.names[0]] = error.number
     else:
