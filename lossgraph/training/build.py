@@ -97,4 +97,5 @@ def build(
         batch,
         selection.left_out,
         optimizer,
+        (*program.labels, *program.derived),
     )

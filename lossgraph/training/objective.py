@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..authoring.block import Block
@@ -13,7 +14,7 @@ from ..compiler.trace import Traced, make_traced
 from ..errors import GradientError, InputError
 from ..importer.graph import Graph
 from ..ir import ops
-from ..ir.expr import Expr, foreign_variable, substitute
+from ..ir.expr import Expr, foreign_variable, inputs_of, substitute
 from ..ir.types import TensorType
 from ..models.loss_types import Types, guesses, stated_types
 
@@ -53,7 +54,21 @@ def objective(
     (value,) = substitute([_scalar(program)], replaced)
     fresh = [replaced[node] for node in program.inputs if node in own]
     everything = (*graph.inputs.values(), *fresh, *graph.weights.values())
-    return make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+    traced = make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+    # What its value, simplified by now, does not tell any more.
+    return replace(traced, **_labels(program, replaced, own))
+
+
+def _labels(
+    program: Program, replaced: Mapping[Expr, Expr], own: Mapping[Expr, str]
+) -> dict[str, Any]:
+    """The class labels among the inputs that the loss has of its own."""
+    names = {node.attrs["name"]: name for node, name in own.items()}
+    labels = ((names[name], count) for name, count in program.labels if name in names)
+    derived = [(x, count) for x, count in program.derived if set(inputs_of([x])) <= own.keys()]
+    moved = substitute([label for label, _ in derived], replaced)
+    counts = (count for _, count in derived)
+    return {"labels": tuple(labels), "derived": tuple(zip(moved, counts, strict=True))}
 
 
 def _places(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 
+from ..ir.dims import Dim
+from ..ir.expr import Expr
 from .optimizers.optimizer import Optimizer
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
@@ -34,6 +36,8 @@ class TrainingStep:
         batch: the names of what a batch consists of: the inputs of the model and of the loss.
         left_out: the floating initializers that are not trained, with the reason.
         optimizer: the optimizer.
+        labels: what is a class label, an input or an expression of inputs, with the number of
+            classes.
     """
 
     model: onnx.ModelProto
@@ -46,6 +50,7 @@ class TrainingStep:
     batch: tuple[str, ...]
     left_out: Mapping[str, str]
     optimizer: Optimizer
+    labels: Sequence[tuple[str | Expr, Dim]] = ()
 
     @property
     def trainable(self) -> tuple[str, ...]:
