@@ -6,7 +6,8 @@ other; when its results are accepted the sets change places.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+# Each resident has two buffers; sums of gradients change places at other times than all else.
+_MOST_BINDINGS = 4
 _DEVICES = {"cuda": "cuda", "tensorrt": "cuda", "rocm": "cuda", "dml": "dml"}
 
 
@@ -50,9 +53,6 @@ class Cell(NamedTuple):
         return numpy_of(self.value, self.dtype) if self.array is None else self.array
 
 
-Cells = dict[str, Cell]
-
-
 def device_for(providers: Any) -> str:
     """The device of the provider that is tried first, by the engine's name."""
     return _DEVICES.get(first_provider(providers), "cpu")
@@ -65,41 +65,42 @@ def shared_cell(array: Array) -> Cell:
 
 
 class Residents:
-    """Arrays by name in two sets of buffers in turn.
+    """Arrays by name, each in two buffers in turn.
 
     Args:
         arrays: what they are in the beginning; they are read where they lie, and never written.
         device: where they stay.
-
-    Attributes:
-        now: the arrays that a run reads.
     """
 
     def __init__(self, arrays: Mapping[str, Array], device: str = "cpu") -> None:
         self._device = device
-        self.now: Cells = {name: self._cell(array) for name, array in arrays.items()}
-        self._next: Cells | None = None
-        self._owned = False  # whether ``now`` may be written when its turn comes
+        self._now = {name: self._cell(array) for name, array in arrays.items()}
+        self._spare: dict[str, Cell] = {}
+        self._given = dict(self._now)  # what may not be written
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.now)
+        return iter(self._now)
 
-    @property
-    def following(self) -> Cells:
+    def now(self, name: str) -> Cell:
+        """What a run reads."""
+        return self._now[name]
+
+    def following(self, name: str) -> Cell:
         """What a run writes; undefined before."""
-        if self._next is None:
-            self._next = {name: self._like(cell) for name, cell in self.now.items()}
-        return self._next
+        if name not in self._spare:
+            self._spare[name] = self._like(self._now[name])
+        return self._spare[name]
 
-    def advance(self) -> None:
-        """Accept what was written: it is what is read from now on."""
-        before, self.now = self.now, self.following
-        self._next = before if self._owned else None
-        self._owned = True
+    def accept(self, names: Iterable[str]) -> None:
+        """What was written of these is what is read from now on."""
+        for name in names:
+            before, self._now[name] = self._now[name], self._spare.pop(name)
+            if self._given.pop(name, None) is None:
+                self._spare[name] = before
 
     def view(self, name: str) -> Array:
         """An array as it is now, to be read at once: the next run but one writes over it."""
-        return self.now[name].view()
+        return self._now[name].view()
 
     def _cell(self, array: Array) -> Cell:
         if self._device == "cpu":
@@ -119,8 +120,8 @@ class ResidentSession:
     Args:
         model: the model.
         residents: the arrays that are inputs of it, of the same names; others are left alone.
-        written: the residents that outputs are written to, by the names of those.
-        outputs: the outputs that a run gives, with their types.
+        outputs: the types of the outputs that are asked for, tensors.
+        written: those of them that are written over residents, with the names of these.
         providers: as ``make_session`` takes them.
         threads: how many threads an operator may use on the CPU.
     """
@@ -129,25 +130,26 @@ class ResidentSession:
         self,
         model: onnx.ModelProto,
         residents: Residents,
-        written: Mapping[str, str],
         outputs: Mapping[str, TensorType],
+        written: Mapping[str, str] = MappingProxyType({}),
         providers: Any = None,
         threads: int | None = None,
     ) -> None:
         self._session = make_session(model, providers, threads)
         self._residents, self._written = residents, written
-        inputs = {info.name for info in self._session.get_inputs()}
+        inputs = {info.name for info in model.graph.input}
         self._read = [name for name in residents if name in inputs]
-        self._outputs = outputs
-        self._scalars = {name: _scalar(type_) for name, type_ in outputs.items() if not type_.rank}
-        self._arrays = [name for name in outputs if name not in self._scalars]
-        self._bindings: list[tuple[Cells, Any]] = []
+        self._used = list(dict.fromkeys([*self._read, *written.values()]))
+        own = {name: type_ for name, type_ in outputs.items() if name not in written}
+        self._scalars = {name: _scalar(type_) for name, type_ in own.items() if not type_.rank}
+        self._arrays = {name: type_.dtype for name, type_ in own.items() if type_.rank}
+        self._bindings: dict[tuple[int, ...], tuple[Any, Any]] = {}
         self._errors = engine_errors()
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
         """The outputs of further inputs: numpy arrays, or tensors on the device.
 
-        What was written counts only when the residents ``advance``.
+        What was written over residents counts only after ``accept``.
 
         Raises:
             InputError: with what the engine says of inputs that it cannot compute with.
@@ -161,26 +163,35 @@ class ResidentSession:
         del held
         made = {name: cell.view().copy() for name, cell in self._scalars.items()}
         if self._arrays:
-            values = dict(zip(self._arrays, binding.get_outputs(), strict=False))
-            made |= {name: numpy_of(v, self._outputs[name].dtype) for name, v in values.items()}
+            pairs = zip(self._arrays.items(), binding.get_outputs(), strict=False)
+            made |= {name: numpy_of(value, dtype) for (name, dtype), value in pairs}
         return made
 
+    def accept(self) -> None:
+        """Let the next run, of any session, read what was written."""
+        self._residents.accept(self._written.values())
+
     def _binding(self) -> Any:
-        """The binding for the set of buffers that is read now."""
-        now = self._residents.now
-        for cells, binding in self._bindings:
-            if cells is now:
-                return binding
+        """The binding for the buffers that are read now."""
+        cells = [self._residents.now(name) for name in self._used]
+        key = tuple(map(id, cells))
+        found = self._bindings.get(key)
+        if found is None:
+            while len(self._bindings) >= _MOST_BINDINGS:  # those of the beginning come no more
+                del self._bindings[next(iter(self._bindings))]
+            found = self._bindings[key] = self._bind_residents(), cells
+        return found[0]
+
+    def _bind_residents(self) -> Any:
         binding = self._session.io_binding()
         for name in self._read:
-            binding.bind_ortvalue_input(name, now[name].value)
+            binding.bind_ortvalue_input(name, self._residents.now(name).value)
         for name in self._arrays:
             binding.bind_output(name, "cpu")
         for name, cell in self._scalars.items():
             binding.bind_ortvalue_output(name, cell.value)
         for output, name in self._written.items():
-            binding.bind_ortvalue_output(output, self._residents.following[name].value)
-        self._bindings = [*self._bindings[-1:], (now, binding)]  # that of the beginning goes
+            binding.bind_ortvalue_output(output, self._residents.following(name).value)
         return binding
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,10 @@ import numpy as np
 import onnx
 
 from ..errors import InputError
-from ..ir.types import numpy_dtype
-from ..models.declared_types import input_types, output_types
-from ..runtime.resident import Residents, ResidentSession, device_for
-from .batches import BatchReader
+from ..runtime.resident import Residents, device_for
 from .exporting import exported
-from .step import TrainingStep
-
-LOSS = "loss"
-_NEXT = "next_"
+from .runs import LOSS, StepRuns, as_arrays
+from .step import Arrays, TrainingStep
 
 Array = np.ndarray[Any, Any]
 
@@ -49,37 +43,42 @@ class Trainer:
     def __init__(
         self, step: TrainingStep, providers: Any = "cpu", threads: int | None = None
     ) -> None:
+        self._begin(step, {**step.parameters, **step.state}, providers, threads)
+
+    def _begin(self, step: TrainingStep, arrays: Arrays, providers: Any, threads: Any) -> None:
         self._step = step
         self._engine = {"providers": providers, "threads": threads}
         self.hyper: dict[str, float] = {name: float(value) for name, value in step.hyper.items()}
         self.steps = 0
-        types = input_types(step.train)
-        self._dtypes = {name: numpy_dtype(types[name].dtype) for name in step.hyper}
-        self._residents = Residents({**step.parameters, **step.state}, device_for(providers))
-        self._reader = BatchReader(step)
-        outputs = output_types(step.train)
-        written = {name: name.removeprefix(_NEXT) for name in outputs if name.startswith(_NEXT)}
-        others = {name: type_ for name, type_ in outputs.items() if name not in written}
-        self._session = ResidentSession(
-            step.train, self._residents, written, others, providers, threads
-        )
+        self._batches = 0  # since the last step
+        self._residents = Residents(arrays, device_for(providers))
+        self._runs: dict[int, StepRuns] = {}
+        self._runs_of(step)
 
     def step(self, batch: Mapping[str, Any]) -> float:
         """One step on a batch: a dict of arrays or tensors by input name.
 
+        Where several batches make a step, their gradients are added until there are enough.
+
         Returns:
-            The loss before the step. Where it is NaN no step is made.
+            The loss before the step. Where it is NaN, nothing is changed.
 
         Raises:
             InputError: for a batch that does not fit; parameters and state are as they were.
         """
-        feeds = self._reader.read(batch)
-        loss = float(self._session.run({**feeds, **self._scalars()})[LOSS])
-        if math.isnan(loss):
-            self._reader.check_labels(feeds)
+        runs, feeds = self._prepared(batch)
+        moves = self._batches + 1 >= self._step.accumulation
+        if moves:
+            session, scalars = runs.train, self._scalars()
         else:
-            self._residents.advance()
-            self.steps += 1
+            session, scalars = runs.accumulate, {}
+        loss = float(session.run({**feeds, **scalars})[LOSS])
+        if math.isnan(loss):
+            runs.check_labels(feeds)
+            return loss
+        session.accept()
+        self.steps += moves
+        self._batches = 0 if moves else self._batches + 1
         return loss
 
     def evaluate(self, batch: Mapping[str, Any]) -> float:
@@ -96,11 +95,26 @@ class Trainer:
         Raises:
             InputError: for a batch that does not fit.
         """
-        feeds = self._reader.read(batch)
-        made = self._evaluation.run(feeds)
+        runs, feeds = self._prepared(batch)
+        made = runs.evaluation.run(feeds)
         if math.isnan(made[LOSS]):
-            self._reader.check_labels(feeds)
+            runs.check_labels(feeds)
         return made
+
+    def _prepared(self, batch: Mapping[str, Any]) -> tuple[StepRuns, dict[str, Any]]:
+        """What runs a batch, and its arrays, which were checked."""
+        arrays, step = as_arrays(batch, self._step.batch), self._step
+        if arrays.keys() > set(step.batch):  # it has optional inputs too, or what is unknown
+            step = step.for_batch(arrays)
+        runs = self._runs_of(step)
+        runs.check(arrays)
+        return runs, arrays
+
+    def _runs_of(self, step: TrainingStep) -> StepRuns:
+        """The sessions of a step; there is one for each choice of optional inputs."""
+        if id(step) not in self._runs:
+            self._runs[id(step)] = StepRuns(step, self._residents, **self._engine)
+        return self._runs[id(step)]
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -128,13 +142,8 @@ class Trainer:
         written whole or not at all; weights are in another file beside it where they were so, or
         where a file cannot hold them.
         """
-        names = (*self._step.parameters, *self._step.state)
-        return exported(self._step.model, {n: self._residents.view(n) for n in names}, path)
-
-    @cached_property
-    def _evaluation(self) -> ResidentSession:
-        outputs = output_types(self._step.evaluate)
-        return ResidentSession(self._step.evaluate, self._residents, {}, outputs, **self._engine)
+        arrays = {name: self._residents.view(name) for name in self._residents}
+        return exported(self._step.model, self._step.initializers(arrays), path)
 
     def _scalars(self) -> dict[str, Array]:
         """The scalars of a step, as arrays.
@@ -142,7 +151,8 @@ class Trainer:
         Raises:
             InputError: for one that the step has not.
         """
-        if self.hyper.keys() != self._dtypes.keys():
-            unknown = [name for name in self.hyper if name not in self._dtypes]
-            raise InputError(f"hyper: {unknown} is none of {list(self._dtypes)}")
-        return {name: np.asarray(v, self._dtypes[name]) for name, v in self.hyper.items()}
+        known = self._step.hyper
+        if self.hyper.keys() != known.keys():
+            unknown = [name for name in self.hyper if name not in known]
+            raise InputError(f"hyper: {unknown} is none of {list(known)}")
+        return {name: np.asarray(v, known[name].dtype) for name, v in self.hyper.items()}

@@ -96,7 +96,7 @@ def test_the_learning_rate_is_that_of_the_step(step):
         np.testing.assert_array_equal(array, step.parameters[name])
     trainer.learning_rate = 0.1
     trainer.step(batch)
-    assert np.abs(trainer.parameters["w0"] - step.parameters["w0"]).max() > 0.05
+    assert np.abs(trainer.parameters["0.weight"] - step.parameters["0.weight"]).max() > 0.05
     trainer.hyper["rate"] = 1.0
     with pytest.raises(lg.InputError, match=r"\['rate'\] is none of \['learning_rate'\]"):
         trainer.step(batch)
@@ -123,12 +123,12 @@ def test_the_model_comes_back_with_new_weights_and_nothing_else_changed(step, tm
 
 def test_frozen_weights_are_exported_as_they_were():
     model = mlp()
-    trainer = lg.training.Trainer(step_of(model, trainable=["w1", "b1"]))
+    trainer = lg.training.Trainer(step_of(model, trainable=["2.weight", "2.bias"]))
     for batch in batches(2):
         trainer.step(batch)
     new = {t.name: t.raw_data for t in trainer.export().graph.initializer}
     old = {t.name: t.raw_data for t in model.graph.initializer}
-    assert [name for name in old if new[name] != old[name]] == ["w1", "b1"]
+    assert [name for name in old if new[name] != old[name]] == ["2.weight", "2.bias"]
 
 
 # --- batches --------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def bad_batches():
     yield {"x": x}, lg.InputError, r"\['x', 'target'\]: missing \['target'\]"
     yield {**batch, "y": x}, lg.InputError, r"unknown \['y'\]"
     yield {**batch, "x": x.astype(np.float64)}, lg.DtypeError, "x: expected float32"
-    yield {**batch, "x": x[:, :3]}, lg.InputError, r"x: axis 1 of float32\[N,4\] is 4, got"
+    yield {**batch, "x": x[:, :3]}, lg.InputError, r"x: axis 1 of float32\[N,6\] is 6, got"
     yield {**batch, "x": x[0]}, lg.InputError, "x: expected .* of rank 2"
     yield {**batch, "x": x[:5]}, lg.InputError, "target: axis 0 has length 16"
     yield {**batch, "x": "text"}, lg.InputError, "x"
@@ -180,7 +180,7 @@ def test_no_step_is_made_where_the_loss_is_nan(step):
 def test_arrays_in_any_layout_are_read_right(step):
     (batch,) = batches(1)
     right = lg.training.Trainer(step).step(batch)
-    wide = np.zeros((16, 8), np.float32)
+    wide = np.zeros((16, 12), np.float32)
     wide[:, ::2] = batch["x"]
     frozen = batch["x"].copy()
     frozen.setflags(write=False)
@@ -224,3 +224,34 @@ def test_arrays_of_batches_are_not_kept(step):
     gc.collect()
     trainer.step(next(batches(1)))
     assert gone() is None
+
+
+# --- several batches in a step, and optional inputs -----------------------------------------
+
+
+def test_gradients_of_several_batches_make_one_step():
+    several = lg.training.Trainer(step_of(accumulate=3))
+    whole = lg.training.Trainer(step_of())
+    for _ in range(4):
+        given = list(batches(3))
+        before = several.parameters
+        losses = []
+        for batch in given:
+            for name, array in several.parameters.items():
+                np.testing.assert_array_equal(array, before[name])
+            losses.append(several.step(batch))
+        joined = {name: np.concatenate([batch[name] for batch in given]) for name in given[0]}
+        np.testing.assert_allclose(np.mean(losses), whole.step(joined), rtol=1e-5)
+        for name, array in several.parameters.items():
+            np.testing.assert_allclose(array, whole.parameters[name], rtol=1e-4, atol=1e-5)
+    assert several.steps == whole.steps == 4
+
+
+def test_a_batch_may_bring_optional_inputs_of_the_loss(step):
+    trainer, (batch,) = lg.training.Trainer(step), batches(1)
+    weighted = {**batch, "weight": np.array([1, 2, 0.5], np.float32)}
+    assert trainer.evaluate(weighted) != trainer.evaluate(batch)
+    first = trainer.step(weighted)
+    assert trainer.step(batch) != first
+    assert trainer.steps == 2
+    assert trainer.state["step"] == 2

@@ -64,12 +64,11 @@ def _conv(node: Node) -> Expr:
     stride, dilation = along_axes(node, "strides", count), along_axes(node, "dilations", count)
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     before, after = padding_of(node, x.shape[2:], spans, stride)
-    sides = fixed(before), fixed(after)
-    if sides[0] is None or sides[1] is None or min((*sides[0], *sides[1]), default=0) < 0:
+    starts, ends = fixed(before), fixed(after)
+    if starts is None or ends is None or min((*starts, *ends), default=0) < 0:
         x = _padded(x, before, after)
-        sides = (0,) * count, (0,) * count
-    groups = node.attribute("group", 1)
-    window = ops.Window(kernel, stride, dilation, sides[0], sides[1], groups)
+        starts = ends = (0,) * count
+    window = ops.Window(kernel, stride, dilation, starts, ends, node.attribute("group", 1))
     return ops.convolve(x, w, window, node.optional(2))
 
 
@@ -128,12 +127,11 @@ def _cut(
         lengths = [n * s for n, s in zip(given, stride, strict=True)]
     else:
         before, after = padding_of(node, whole, (), stride)
-        return tuple(before), [  # type: ignore[return-value]
-            n - p - q for n, p, q in zip(whole, before, after, strict=True)
-        ]
-    total = [maximum(size - n, 0) for size, n in zip(whole, lengths, strict=True)]
-    half = [floordiv(size + (mode != "SAME_UPPER"), 2) for size in total]
-    begins = fixed(half)
+        lengths = [n - p - q for n, p, q in zip(whole, before, after, strict=True)]
+    if shape or mode.startswith("SAME"):
+        total = [maximum(size - n, 0) for size, n in zip(whole, lengths, strict=True)]
+        before = [floordiv(size + (mode != "SAME_UPPER"), 2) for size in total]
+    begins = fixed(before)
     if begins is None:
         raise NotTranslatedError("where its result begins is known at run time")
     return begins, lengths

@@ -66,14 +66,14 @@ def _global_average_pool(node: Node) -> Expr:
 
 @translates("GlobalMaxPool")
 def _global_max_pool(node: Node) -> Expr:
-    return ops.reduce_max(node[0], axes=_all_places(node[0]))
+    return ops.reduce_max(node[0], _all_places(node[0]))
 
 
 @translates("GlobalLpPool")
 def _global_lp_pool(node: Node) -> Expr:
     x, p = node[0], node.attribute("p", 2)
     if p == 2:
-        return ops.norm(x, axes=_all_places(x))
+        return ops.norm(x, _all_places(x))
     total = ops.absolute(x) if p == 1 else ops.power(ops.absolute(x), const(p, x.dtype))
-    total = ops.reduce_sum(total, axes=_all_places(x))
+    total = ops.reduce_sum(total, _all_places(x))
     return total if p == 1 else ops.power(total, const(1 / p, x.dtype))

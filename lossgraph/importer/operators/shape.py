@@ -132,7 +132,8 @@ def _sliced(
 ) -> Expr:
     axes = list(range(len(starts))) if axes is None else [canonical_axis(a, x.rank) for a in axes]
     steps = [1] * len(starts) if steps is None else steps
-    begin, stride, size = [0] * x.rank, [1] * x.rank, list(x.shape)
+    begin: list[Dim] = [0] * x.rank
+    stride, size = [1] * x.rank, list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         dim = x.shape[axis]
         low, high = (0, dim) if step > 0 else (-1, dim - 1)

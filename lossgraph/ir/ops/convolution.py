@@ -367,7 +367,7 @@ def _convolve_vjp(
     ct: Expr, out: Expr, x: Expr, w: Expr, *bias: Expr, window: Window
 ) -> tuple[Expr, ...]:
     over = (0, *range(2, ct.rank))
-    by_bias = (squeeze(reduce_sum(ct, axes=over), over) for _ in bias)
+    by_bias = (squeeze(reduce_sum(ct, over), over) for _ in bias)
     return (unconvolve(w, ct, window, x.shape[2:]), correlate(x, ct, window), *by_bias)
 
 

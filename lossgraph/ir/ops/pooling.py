@@ -10,7 +10,7 @@ is linear: its derivative spreads each number over what its window saw.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,13 +116,15 @@ def _seen(x: Expr, pool: Pool, place: Ints, counts: Sequence[Dim]) -> Expr:
 
 def _index(pool: Pool, place: Ints, counts: Sequence[int]) -> Any:
     """The same as an index into an array."""
-    return (
-        ...,
-        *(
-            slice(k * d, k * d + (count - 1) * s + 1, s)
-            for k, d, s, count in zip(place, pool.dilation, pool.stride, counts, strict=True)
-        ),
+    return _last(
+        slice(k * d, k * d + (count - 1) * s + 1, s)
+        for k, d, s, count in zip(place, pool.dilation, pool.stride, counts, strict=True)
     )
+
+
+def _last(slices: Iterable[slice]) -> Any:
+    """An index of the last axes."""
+    return (..., *slices)
 
 
 def _wide(x: Array, pool: Pool, value: float) -> Array:
@@ -232,9 +234,9 @@ def _unpool_by_classes(node: Expr) -> Expr:
     sparse = Pool(pool.kernel, stride, pool.dilation, pool.before, pool.after)
     terms = []
     for first in itertools.product(*map(range, apart)):
-        of_class = [_every(x, first, apart) for x in (y, index)]
-        if 0 not in of_class[0].shape:
-            terms.append(max_unpool(*of_class, sparse, node.attrs["lengths"]))
+        some, places = (_every(x, first, apart) for x in (y, index))
+        if 0 not in some.shape:
+            terms.append(max_unpool(some, places, sparse, node.attrs["lengths"]))
     return _sum(terms)
 
 
@@ -317,9 +319,8 @@ def _average_ref(x: Array, pool: Pool, padding: bool) -> Array:
     wide = _wide(x, pool, 0.0)
     counted = _wide(np.ones_like(x), pool, 0.0)
     if padding:
-        inside = [slice(0, n + p + q) for n, p, q in
-                  zip(x.shape[2:], pool.before, pool.after, strict=True)]  # fmt: skip
-        counted[(..., *inside)] = 1
+        ends = [sum(n) for n in zip(x.shape[2:], pool.before, pool.after, strict=True)]
+        counted[_last([slice(0, end) for end in ends])] = 1
     total, seen = (
         sum(array[_index(pool, place, counts)] for place in pool.places())
         for array in (wide, counted)
@@ -384,8 +385,7 @@ def _spread_ref(y: Array, pool: Pool, lengths: Sequence[int]) -> Array:
     wide = _wide(np.zeros((*y.shape[:2], *lengths), y.dtype), pool, 0.0)
     for place in pool.places():
         wide[_index(pool, place, y.shape[2:])] += y
-    inside = [slice(p, p + n) for p, n in zip(pool.before, lengths, strict=True)]
-    return wide[(..., *inside)]
+    return wide[_last([slice(p, p + n) for p, n in zip(pool.before, lengths, strict=True)])]
 
 
 def _lower_spread(b: Any, node: Expr, y: str) -> str:
