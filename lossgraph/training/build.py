@@ -171,4 +171,5 @@ def _step(
         plan.main,
         accumulation_graph(scaled, update, graph, weights) if update.sums else None,
         plan.accumulate,
+        labels=(*program.labels, *program.derived),
     )
