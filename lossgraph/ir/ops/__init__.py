@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .along_axis import arg_extremum, arg_sort, cumsum
-from .convolution import Window, convolve, correlate, unconvolve
+from .convolution import convolve, correlate, unconvolve
 from .elementwise import (
     absolute,
     add,
@@ -67,7 +67,7 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
-from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
+from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -119,6 +119,7 @@ from .smooth import (
     sqrt,
     tanh,
 )
+from .windows import Pool, Window
 
 __all__ = [
     "Pool",
