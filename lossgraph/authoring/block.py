@@ -32,6 +32,7 @@ from .inputs import Input, numbers_as_arrays, with_scalar_types
 from .shapes import shown
 from .signature import Signature, with_scalars
 from .state import Holder, frozen, frozen_attributes
+from .untyped import require_types
 
 if TYPE_CHECKING:
     import onnx
@@ -166,6 +167,7 @@ class Block(Holder):
         held = held_by(self)
         arrays, constants = bind_call(self.signature, self.name, args, kwargs)
         if any(isinstance(value, Symbol) for value in arrays.values()):
+            require_types(self, arrays)
             return self._forward(symbolic, **arrays, **constants)
         if any(isinstance(value, reference.Array) for value in arrays.values()):
             return self._forward(reference, **arrays, **constants)

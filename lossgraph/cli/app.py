@@ -17,6 +17,7 @@ from . import (
     compare,
     doctor,
     export,
+    export_training,
     inspect,
     listing,
     plot,
@@ -75,7 +76,8 @@ def _main(
 
 
 _COMMANDS = (
-    listing, show, plot, export, attach, inspect, run, check, compare, bench, serve, doctor, cache,
+    listing, show, plot, export, attach, export_training, inspect, run, check, compare, bench,
+    serve, doctor, cache,
 )  # fmt: skip
 for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

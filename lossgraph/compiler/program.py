@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GradientError, InputError
 from ..ir import html, text
 from ..ir.dims import Dim, plain_sizes
-from ..ir.expr import Expr, variable
+from ..ir.expr import Expr, inputs_of, variable
 from ..ir.ops import (
     any_negative,
     assume_valid_labels,
@@ -60,10 +60,10 @@ from ..passes import autodiff
 from ..passes.assumptions import speculate
 from ..passes.batch_partition import independent_batch_dim
 from ..passes.costs import PORTABLE, Target
+from ..passes.fewer_results import merge_scans, prune_scans
 from ..passes.mixed_precision import widen
 from ..passes.rewrite import rewrite
 from ..passes.rules import NARROW, SIMPLIFY, STABILIZE
-from ..passes.scan import merge_scans, prune_scans
 from ..symbolic.arguments import checked
 from .outputs import (
     Output,
@@ -129,25 +129,29 @@ def assemble(
     *,
     grad: Sequence[str] = (),
     with_ct: bool = False,
+    cotangents: Sequence[Expr] = (),
     name: str = "loss",
     options: Mapping[str, Any] | None = None,
 ) -> Program:
-    """The program of what was traced: all stages after the first."""
-    cotangents = _cotangents(traced) if with_ct else ()
+    """The program of what was traced: all stages after the first.
+
+    The values are weighed by ``cotangents``, expressions of further inputs, if there are any.
+    """
+    cotangents = tuple(cotangents) or (_cotangents(traced) if with_ct else ())
     *_, (_, differentiable) = _before_and_with_derivatives(traced, grad, cotangents)
-    return _program_of(traced, differentiable, cotangents, name, options)
+    return _program_of(traced, differentiable, tuple(inputs_of(cotangents)), name, options)
 
 
 def _program_of(
     traced: Traced,
     differentiable: tuple[Output, ...],
-    cotangents: tuple[Expr, ...] = (),
+    further: tuple[Expr, ...] = (),
     name: str = "loss",
     options: Mapping[str, Any] | None = None,
 ) -> Program:
     return Program(
         name,
-        (*traced.inputs, *cotangents),
+        (*traced.inputs, *further),
         finished(differentiable),
         traced.several,
         traced.constraints,

@@ -23,8 +23,12 @@ _DIGEST = "sha256"
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """The content of the manifest of some files, by path below the folder."""
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return (json.dumps({_DIGEST: digests}, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(digests_of(files), indent=1, sort_keys=True) + "\n").encode()
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+    """What a manifest says of files, by path below the folder."""
+    return {_DIGEST: {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
 
 
 def load_exported(path: Path) -> onnx.ModelProto:

@@ -64,9 +64,9 @@ def page(
         f"```math\n{github_math(formula)}\n```" if (formula := formula_of(loss.block)) else "",
         " ".join([_made_of(opset, as_function), *(_MODELS[m] for m in models)]),
         _fused_remark(models) if kernels else "",
-        _table(("input", "type", "values"), _inputs(loss)),
-        _table(("output", "type", "meaning"), _outputs(program)),
-        _table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
+        table(("input", "type", "values"), _inputs(loss)),
+        table(("output", "type", "meaning"), _outputs(program)),
+        table(("option", "value"), [_option(*item, entry) for item in program.options.items()]),
         "\n".join(_remarks(loss)),
         "\n".join([_USE, *([_AGAIN] if len(commands) > 2 else [])]),
         "\n".join(["```console", *commands, "```"]),
@@ -137,7 +137,8 @@ def described(name: str, example: Example) -> str:
     return f"`{name}` {dtype}[{', '.join(map(str, shape))}]{values}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; nothing without rows."""
     lines = [head, ["---"] * len(head), *rows] if rows else []
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -52,7 +52,7 @@ def read_as_it_is(
     types: list[AnyType] = []
     defines = []
     for place, name in enumerate(node.output):
-        found, new = _best(protos.get(name), declared.get(name), dims)
+        found, new = _best(protos.get(name), declared.get(name), dims, name)
         types.append(found)
         defines += [(dim, place, axis) for dim, axis in new]
     return opaque(
@@ -122,12 +122,12 @@ def _inferred(
 
 
 def _best(
-    inferred: onnx.TypeProto | None, declared: onnx.TypeProto | None, dims: Dims
+    inferred: onnx.TypeProto | None, declared: onnx.TypeProto | None, dims: Dims, name: str
 ) -> tuple[AnyType, list[tuple[str, int]]]:
     """The type that says most: that of inference, which does not lie as declarations may."""
     for proto in (inferred, declared):
         if proto is not None and proto.WhichOneof("value"):
-            found, new = type_of(proto, dims)
+            found, new = type_of(proto, dims, name)
             if not isinstance(found, OpaqueType) or proto is declared or declared is None:
                 return found, new
     return (_UNKNOWN, [])

@@ -30,8 +30,10 @@ import onnx
 from onnx import defs, shape_inference
 
 from ..errors import InputError, SpecializationError, UnequalDimsError
-from ..ir.dims import Dim
+from ..ir import ops
+from ..ir.dims import Dim, named
 from ..ir.expr import Expr, const, foreign_variable
+from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
 from ..models.light_copy import without_weights
@@ -43,7 +45,7 @@ from .graph import Graph
 from .known import Known
 from .node import Node
 from .opaque_nodes import read_as_it_is
-from .translations import NotTranslatedError, translation_of
+from .translations import NotTranslatedError, Translation, translation_of
 from .types import DTYPE_NAMES, Dims, proto_of, type_of
 
 _SMALL = 1024  # elements of a constant that is part of the expressions
@@ -70,17 +72,22 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     sizes: dict[str, Dim] = {}
     for _ in range(_ATTEMPTS):
+        dims = Dims(dict(sizes))
         try:
-            return _read(read, frozenset(variables), dict(sizes))
+            return _read(read, frozenset(variables), dims)
         except (UnequalDimsError, SpecializationError) as error:
-            _take_for_equal(sizes, error)
+            _take_for_equal(sizes, error, dims)
     raise InputError("the model's dims do not settle: too many of them have to be equal")
 
 
-def _take_for_equal(sizes: dict[str, Dim], error: UnequalDimsError | SpecializationError) -> None:
+def _take_for_equal(
+    sizes: dict[str, Dim], error: UnequalDimsError | SpecializationError, dims: Dims
+) -> None:
     """Note what a dim has to be, where its name and another's were given by chance."""
     if isinstance(error, UnequalDimsError):
         one, other = error.dims
+        if dims.is_fresh(str(other)):  # what an input has keeps its name
+            one, other = other, one
         sizes[str(one)] = other  # type: ignore[assignment]
     elif error.number is not None and error.names[0] not in sizes:
         sizes[error.names[0]] = error.number
@@ -91,12 +98,14 @@ def _take_for_equal(sizes: dict[str, Dim], error: UnequalDimsError | Specializat
             sizes[name] = sizes[str(dim)]
 
 
-def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Dim]) -> Graph:
-    graph, dims = model.graph, Dims(sizes)
+def _read(model: onnx.ModelProto, variables: frozenset[str], dims: Dims) -> Graph:
+    graph = model.graph
     given = {tensor.name for tensor in graph.initializer}
     given |= {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = {
-        info.name: foreign_variable(info.name, type_of(info.type, dims, info.name)[0])
+        info.name: foreign_variable(
+            info.name, type_of(info.type, dims, info.name, is_input=True)[0]
+        )
         for info in graph.input
         if info.name not in given
     }
@@ -114,7 +123,7 @@ def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Di
         inputs,
         reader.shared.weights,
         outputs,
-        reader.scope,
+        {name: value for name, value in reader.scope.items() if value is not None},
         reader.shared.labels,
         dims.spelled,
         model,
@@ -129,6 +138,7 @@ class Shared:
     weights: dict[str, Expr] = field(default_factory=dict)
     labels: dict[Expr, str] = field(default_factory=dict)
     count: int = 0
+    measured: dict[Expr, str] = field(default_factory=dict)  # names of dims that integers are
 
 
 @dataclass
@@ -152,6 +162,7 @@ class Reader:
     scope: dict[str, Expr | None]
     outer: Reader | None = None
     shared: Shared = field(default_factory=Shared)
+    _lengths: dict[str, Expr] = field(default_factory=dict)  # that a translation has asked for
 
     def value(self, name: str) -> Expr:
         """The expression of a value.
@@ -170,17 +181,35 @@ class Reader:
             return self.scope[name]
         return self.outer.optional(name) if self.outer is not None and name else None
 
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+        return self.shared.labels.get(value, "a graph")
+
     def inside(self, scope: Mapping[str, Expr]) -> Reader:
         """A reader for a graph inside a node, which may read what is outside."""
         return Reader(
             self.opsets, self.functions, self.dims, self.model, dict(scope), self, self.shared
         )
 
-    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
-        """The outputs of a graph inside a node, of its inputs."""
+    def graph(
+        self,
+        graph: onnx.GraphProto,
+        inputs: Sequence[Expr],
+        captured: Mapping[str, Expr] | None = None,
+    ) -> list[Expr]:
+        """The outputs of a graph inside a node, of its inputs.
+
+        Args:
+            graph: the graph.
+            inputs: what its inputs are.
+            captured: what values outside are that it reads; their own expressions by default.
+        """
         names = [info.name for info in graph.input]
-        inner = self.inside(dict(zip(names, inputs, strict=True)))
-        inner.weights(graph, frozenset())
+        inner = self.inside({**(captured or {}), **dict(zip(names, inputs, strict=True))})
+        for tensor in graph.initializer:  # constants, however large: no weights of the model
+            inner.scope[tensor.name] = inner.constant(tensor)
+        for sparse in graph.sparse_initializer:
+            inner.scope[sparse.values.name] = const(_dense(sparse))
         inner.nodes(graph.node)
         return [inner.value(info.name) for info in graph.output]
 
@@ -200,14 +229,18 @@ class Reader:
                     self.scope[name] = value
                     self.shared.labels.setdefault(value, self._label(node))
 
+    def constant(self, tensor: onnx.TensorProto) -> Expr:
+        """A tensor that stands in the model, as part of the expressions."""
+        dtype = DTYPE_NAMES.get(tensor.data_type)
+        if dtype is not None:
+            return const(numpy_helper.to_array(tensor), dtype)
+        holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
+        return self._as_it_is(holder, "is no number")[0]
+
     def _weight(self, tensor: onnx.TensorProto, is_variable: bool) -> Expr:
         dtype = DTYPE_NAMES.get(tensor.data_type)
-        if dtype is None:
-            holder = helper.make_node("Constant", [], [tensor.name], value=tensor)
-            return self._as_it_is(holder, "is no number")[0]
-        count = math.prod(tensor.dims)
-        if count <= _SMALL and not is_variable:
-            return const(numpy_helper.to_array(tensor), dtype)
+        if dtype is None or (math.prod(tensor.dims) <= _SMALL and not is_variable):
+            return self.constant(tensor)
         made = foreign_variable(tensor.name, TensorType(dtype, tuple(tensor.dims)))
         self.shared.weights[tensor.name] = made
         return made
@@ -225,10 +258,11 @@ class Reader:
         reason = "lossgraph has no derivative of it"
         if translation is not None:
             try:
-                made = translation(self._described(node, inputs, version))
-                return [made] if isinstance(made, Expr) else made
-            except (UnequalDimsError, SpecializationError):
-                raise
+                return self._translated(translation, self._described(node, inputs, version))
+            except (UnequalDimsError, SpecializationError) as error:
+                if not self.dims.at_run_time(error):
+                    raise
+                reason = str(error)
             except NotTranslatedError as error:
                 reason = str(error)
             except InputError as error:
@@ -238,6 +272,26 @@ class Reader:
             return self._inlined(body, node, inputs, self.opsets_of(body))
         return self._as_it_is(node, reason)
 
+    def _translated(self, translation: Translation, node: Node) -> list[Expr]:
+        """The results of a translation, which carry the lengths that it asked for."""
+        before, self._lengths = self._lengths, {}
+        try:
+            made = translation(node)
+            results = [made] if isinstance(made, Expr) else made
+            return [ops.measured(result, self._lengths) for result in results]
+        finally:
+            self._lengths = before
+
+    def length(self, value: Expr, name: str) -> Dim:
+        """The dim that an int64 is when the model runs, for a value of a name."""
+        if value not in self.shared.measured:
+            self.shared.measured[value] = self.dims.fresh(name, len(self._lengths))
+        called = self.shared.measured[value]
+        dim = self.dims.named(called)
+        if dim == named(called):
+            self._lengths[called] = value
+        return dim
+
     def _described(self, node: onnx.NodeProto, inputs: Sequence[Expr | None], version: int) -> Node:
         return Node(
             node.op_type,
@@ -246,6 +300,7 @@ class Reader:
             attributes_of(node),
             tuple(bool(name) for name in node.output),
             self._label(node),
+            node.output[0] if node.output else "",
             self.shared.known,
             self,
         )
@@ -271,6 +326,35 @@ class Reader:
     def opsets_of(function: onnx.FunctionProto) -> dict[str, int]:
         """The versions of domains in a function."""
         return {entry.domain or "": entry.version for entry in function.opset_import}
+
+    def native(
+        self,
+        operator: str,
+        args: Sequence[Expr],
+        outputs: int,
+        attrs: Mapping[str, Any],
+        label: str,
+        types: Sequence[TensorType] = (),
+    ) -> list[Expr]:
+        """The outputs of a node that a translation is made of."""
+        names = [str(place) for place in range(len(args))]
+        made = [f"out_{place}" for place in range(outputs)]
+        node = helper.make_node(operator, names, made, **attrs)
+        if types:
+            proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
+            reason = f"{operator} has no derivative"
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
+        return read_as_it_is(
+            node,
+            dict(zip(names, args, strict=True)).__getitem__,
+            self.dims,
+            opsets=self.opsets,
+            declared={},
+            label=label,
+            reason=f"{operator} has no derivative",
+        )
 
     def _as_it_is(self, node: onnx.NodeProto, reason: str) -> list[Expr]:
         self.shared.count += 1
@@ -306,7 +390,7 @@ def _body_of(
     """The definition of an operator by others in ONNX's own schema, if it has one."""
     if not version or not defs.has(node.op_type, version, ""):
         return None
-    schema = defs.get_schema(node.op_type, version, "")
+    schema: Any = defs.get_schema(node.op_type, version, "")  # its stubs lack methods
     data = None
     if schema.has_function:
         since = [v for v in schema.function_opset_versions if v <= version]

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..errors import LossgraphError
 from ..ir.expr import Expr
-from .node import Node
+from .node import Node, NotTranslatedError
+
+__all__ = [
+    "NotTranslatedError",
+    "Translation",
+    "translated_operators",
+    "translates",
+    "translation_of",
+]
 
 Translation = Callable[[Node], "Expr | Sequence[Expr]"]
 
 _TRANSLATIONS: dict[tuple[str, str], dict[int, Translation]] = {}
-
-
-class NotTranslatedError(LossgraphError):
-    """A node that a translation does not hold for; the text says why."""
 
 
 def translates(

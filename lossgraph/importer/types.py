@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import onnx
 
-from ..ir.dims import Dim, named
+from ..errors import SpecializationError, UnequalDimsError
+from ..ir.dims import Dim, as_dim, named, names
 from ..ir.types import DTYPES, OpaqueType, TensorType
 from ..lowering.onnx_api import dtype_code, value_info
 from ..models.declared_types import identifier
@@ -21,7 +25,7 @@ class Dims:
         self.spelled: dict[str, str] = {}  # the model's own names, by ours
         self._sizes = sizes or {}  # what a dim is taken for, by our name
         self._derived: dict[str, Dim] = {}
-        self._fresh = 0
+        self._fresh: set[str] = set()
 
     def named(self, name: str) -> Dim:
         """The dim that a model calls so."""
@@ -32,10 +36,38 @@ class Dims:
         found = self._sizes.get(plain)
         return named(plain) if found is None else found
 
-    def fresh(self) -> str:
-        """A name for a dim that is known when the model runs."""
-        self._fresh += 1
-        return f"dim_{self._fresh}"
+    def knows(self, name: str) -> bool:
+        """Whether something that was read before has a dim of this name."""
+        return name in self._derived or identifier(name) in self.spelled
+
+    def fresh(self, value: str, axis: int) -> str:
+        """A name for a dim of a value that is known when the model runs.
+
+        It is the same when the model is read again.
+        """
+        stem = identifier(f"{value}_dim_{axis}")
+        numbered = (stem if number < 2 else f"{stem}_{number}" for number in itertools.count(1))
+        name = next(name for name in numbered if not self.knows(name))
+        self._fresh.add(name)
+        return name
+
+    def is_fresh(self, name: str) -> bool:
+        """Whether a name was given to a dim that is known when the model runs."""
+        return name in self._fresh
+
+    def at_run_time(self, error: UnequalDimsError | SpecializationError) -> bool:
+        """Whether a dim that should be another is known when the model runs, where it may be 1."""
+        if not error.broadcasts:  # they have to be equal, whatever they are
+            return False
+        if isinstance(error, UnequalDimsError):
+            found = frozenset[str]().union(*(names(as_dim(dim)) for dim in error.dims))
+        else:
+            found = frozenset(error.names)
+        return not self._fresh.isdisjoint(found)
+
+    def are_late(self, dims: Iterable[Dim]) -> bool:
+        """Whether any of some dims is known when the model runs, and not by its inputs."""
+        return any(not self._fresh.isdisjoint(names(dim)) for dim in dims)
 
     def text(self, dim: Dim) -> str | int:
         """What ONNX's inference is told of a dim; ``named`` finds it again."""
@@ -46,14 +78,15 @@ class Dims:
 
 
 def type_of(
-    proto: onnx.TypeProto, dims: Dims, unnamed: str = ""
+    proto: onnx.TypeProto, dims: Dims, name: str, is_input: bool = False
 ) -> tuple[AnyType, list[tuple[str, int]]]:
-    """A declared type, and the new dims in it, with their axes, where one has no name.
+    """A declared type, and the dims in it that nothing before has, with their axes.
 
     Args:
         proto: the declaration.
         dims: the dims of the model.
-        unnamed: what a dim without a name is called, with its axis; a new name by default.
+        name: the value's name.
+        is_input: whether it is an input of the model, whose dims are its own.
     """
     tensor = proto.tensor_type
     kind = proto.WhichOneof("value")
@@ -64,14 +97,11 @@ def type_of(
     for axis, dim in enumerate(tensor.shape.dim):
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             shape.append(dim.dim_value)
-        elif dim.dim_param:
-            shape.append(dims.named(dim.dim_param))
-        elif unnamed:
-            shape.append(dims.named(f"{unnamed}_{axis}"))
-        else:
-            name = dims.fresh()
-            new.append((name, axis))
-            shape.append(dims.named(name))
+        elif is_input or dims.knows(dim.dim_param):
+            shape.append(dims.named(dim.dim_param or f"{name}_{axis}"))
+        else:  # inference numbers what it does not know, anew for each node
+            new.append((dims.fresh(name, axis), axis))
+            shape.append(dims.named(new[-1][0]))
     return TensorType(DTYPE_NAMES[tensor.elem_type], tuple(shape)), new
 
 

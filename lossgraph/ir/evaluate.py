@@ -24,10 +24,15 @@ def evaluate(
         sizes: values of dim names that no input carries.
     """
     known = {**(sizes or {}), **bind_sizes(inputs_of(roots), arrays)}
-    values: dict[Expr, Array] = {}
+    values: dict[Expr, Any] = {}
+    order = toposort(roots)
+    defined = [definition for node in order if node.op.defines is not None
+               for definition in node.op.defines(node).items()]  # fmt: skip
     with np.errstate(all="ignore"):
-        for node in toposort(roots):
-            values[node] = _value(node, values, arrays, known)
+        for node in toposort([source for _, (source, _) in defined]) + order:
+            if node not in values:
+                values[node] = _value(node, values, arrays, known)
+                known |= {n: values[s].shape[axis] for n, (s, axis) in defined if s is node}
     return [values[root] for root in roots]
 
 

@@ -1,4 +1,4 @@
-"""Graphs inside graphs: scans and choices.
+"""Graphs inside graphs: scans, loops and choices.
 
 A body is lowered by a builder of its own, inside the one of the graph around it. In a portable
 model it reads nothing outside, which some engines cannot do: what it would read (its captures)
@@ -43,6 +43,46 @@ class Builder(ExpressionBuilder):
         self._tuples[node] = outputs
         return ""
 
+    def while_loop(self, node: Expr, names: Sequence[str]) -> str:
+        """A loop that ends by a condition: ONNX's Loop, whose states but the first are carried."""
+        states, body = node.attrs["num_carry"], node.attrs["body"]
+        made = [self._fresh("loop") for _ in node.type.items[1:]]
+        inner = self._reading_outside(body)
+        inputs = [inner._fresh("in") for _ in range(states)]
+        step = inner._fresh("step")
+        inner._lowered.update(zip(body.inputs, [*inputs, *names[states:]], strict=True))
+        outputs = inner._copies(body.outputs)
+        declared = [value_info(n, v.type) for n, v in zip(inputs, body.inputs, strict=False)]
+        graph = subgraph(
+            "body",
+            inner.live_nodes(outputs),
+            [value_info(step, TensorType("int64", ())), *declared],
+            outputs,
+            [output.type for output in body.outputs],
+        )
+        label = f"{made[0]}/Loop" if made else "Loop"
+        given = ["", *names[:states]]
+        self._nodes.append(helper.make_node("Loop", given, made, name=label, body=graph))
+        self.give(node, [self.const(False, "bool"), *made])
+        return ""
+
+    def cond(self, node: Expr, names: Sequence[str]) -> str:
+        """A choice between two bodies, which read what they need from outside."""
+        body, count = node.attrs["body"], len(node.type.items)
+        made = [self._fresh("if") for _ in node.type.items]
+        branches = {}
+        for name, values in (("then", body.outputs[:count]), ("else", body.outputs[count:])):
+            inner = self._reading_outside(Body(body.inputs, values, body.depth))
+            inner._lowered.update(zip(body.inputs, names[1:], strict=True))
+            outputs = inner._copies(values)
+            nodes = inner.live_nodes(outputs)
+            types = [value.type for value in values]
+            branches[f"{name}_branch"] = subgraph(name, nodes, [], outputs, types)
+        label = f"{made[0]}/If"
+        self._nodes.append(helper.make_node("If", [names[0]], made, name=label, **branches))
+        self.give(node, made)
+        return ""
+
     def choose(
         self,
         condition: str,
@@ -59,6 +99,24 @@ class Builder(ExpressionBuilder):
         label = f"{output}/If"
         self._nodes.append(helper.make_node("If", [condition], [output], name=label, **branches))
         return output
+
+    def _reading_outside(self, body: Body | None = None) -> Builder:
+        """A builder inside this one, which reads what is around it, as every engine lets it.
+
+        What only it needs is computed in it, unless a body is around that reads nothing outside.
+        """
+        inner = Builder((), self.opset, self._target, outer=self)
+        inner._reads_outside, inner._reads_inputs = True, self._reads_inputs
+        inner.define_sizes(body.outputs if body is not None else ())
+        return inner
+
+    def _copies(self, values: Sequence[Expr]) -> list[str]:
+        """New names for values, each once."""
+        lowered = [self.lower(value) for value in values]
+        made = [self._fresh("out") for _ in values]
+        for name, copy in zip(lowered, made, strict=True):
+            self._copy(name, copy)
+        return made
 
     def _scan_node(self, node: Expr, names: Sequence[str], made: Sequence[str]) -> onnx.NodeProto:
         """What the body captures becomes states that stay as they are."""
@@ -80,6 +138,7 @@ class Builder(ExpressionBuilder):
     ) -> tuple[onnx.GraphProto, list[str]]:
         """A body as a graph of its own, and the names outside of what it takes beside its own."""
         inner = Builder((), self.opset, self._target, outer=self)
+        inner.define_sizes(body.outputs)
         inputs = [inner._fresh("in") for _ in range(states + read)]
         fixed = body.inputs[states + read :]
         beside = [inner._capture(n, v.type) for n, v in zip(outside, fixed, strict=True)]
@@ -130,13 +189,8 @@ class Builder(ExpressionBuilder):
     def _branch(
         self, name: str, value: Callable[[Builder], str]
     ) -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto], list[str]]:
-        """A graph of one value, which reads what it needs from outside: every engine can do that.
-
-        What only it needs is computed in it, unless a body is around that reads nothing outside.
-        """
-        inner = Builder((), self.opset, self._target, outer=self)
-        inner._reads_outside, inner._reads_inputs = True, self._reads_inputs
-        inner._sources = self._sources
+        """A graph of one value, which reads what it needs from outside."""
+        inner = self._reading_outside()
         output = inner._fresh(name)
         inner._copy(value(inner), output)
         return inner.live_nodes([output]), [], [output]

@@ -60,6 +60,7 @@ def lower_wide(
     from .. import __version__
 
     builder = Builder(inputs, opset, target)
+    builder.reserve(outputs)
     builder.define_sizes(list(outputs.values()))
     for output, value in outputs.items():
         builder.output(output, value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from ..errors import LoweringError
-from ..ir.dims import Apply, Dim, Size, names
+from ..ir.dims import Apply, Dim, Size, named, names
 from ..ir.expr import Expr, toposort
 from ..ir.types import TensorType
 from ..passes.costs import Target
@@ -22,15 +22,15 @@ class SizeBuilder(NodeBuilder):
         self, inputs: Sequence[Expr], opset: int, target: Target, outer: Self | None = None
     ) -> None:
         super().__init__([node.attrs["name"] for node in inputs], opset, target, outer)
-        self._sources: dict[str, tuple[str, int]] = _size_sources(inputs)
+        self._sources: dict[str, tuple[str, int | None]] = _size_sources(inputs)
         self._reads_inputs = outer is None  # those of the whole graph
-        self._definitions: dict[str, tuple[Expr, int]] = {}
+        self._definitions: dict[str, tuple[Expr, int | None]] = {}
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """Sizes as a vector of int64."""
         if all(isinstance(dim, int) for dim in dims):
             return self.const(list(dims), "int64")
-        if self._outer is not None and not self._reads_inputs:
+        if self._outer is not None and not self._computes(dims):
             type_ = TensorType("int64", (len(dims),))
             return self._capture(self._outer.sizes(dims), type_)
         parts = [self._size(dim) for dim in dims]
@@ -40,7 +40,7 @@ class SizeBuilder(NodeBuilder):
         """A size as an int64 scalar."""
         if isinstance(dim, int):
             return self.const(dim, "int64")
-        if self._outer is not None and not self._reads_inputs:
+        if self._outer is not None and not self._computes([dim]):
             return self._capture(self._outer.scalar_size(dim), TensorType("int64", ()))
         return self.add("Squeeze", self._size(dim), self.const([0], "int64"))
 
@@ -97,7 +97,12 @@ class SizeBuilder(NodeBuilder):
 
     def _atom(self, atom: str | Apply) -> str:
         if isinstance(atom, str):
+            if self._outer is not None and not self._computes([named(atom)]):
+                type_ = TensorType("int64", (1,))
+                return self._capture(self._outer.sizes([named(atom)]), type_)
             source, axis = self._source(atom)
+            if axis is None:  # the length itself
+                return self.add("Reshape", source, self.const([1], "int64"))
             shape = self.add("Shape", source)
             return self.add("Gather", shape, self.const([axis], "int64"), axis=0)
         operator = {"//": "Div", "min": "Min", "max": "Max"}[atom.function]
@@ -106,17 +111,24 @@ class SizeBuilder(NodeBuilder):
             right = self.add("Max", right, self.const([1], "int64"))
         return self.add(operator, left, right)
 
+    def _computes(self, dims: Sequence[Dim]) -> bool:
+        """Whether sizes are computed here: a body that reads nothing outside is given them."""
+        own = self._definitions.keys()
+        return self._reads_inputs or any(not names(dim).isdisjoint(own) for dim in dims)
+
     def define_sizes(self, roots: Sequence[Expr]) -> None:
         """Note where dims that no input has can be read off."""
         for node in toposort(roots):
             if node.op.defines is not None:
                 self._definitions.update(node.op.defines(node))
 
-    def _source(self, name: str) -> tuple[str, int]:
-        """The value that has a dim, and its axis."""
+    def _source(self, name: str) -> tuple[str, int | None]:
+        """The value that has a dim, and its axis; or that is it."""
         if name not in self._sources and name in self._definitions:
             value, axis = self._definitions[name]
             self._sources[name] = (self.lower(value), axis)
+        if name not in self._sources and self._outer is not None:
+            return self._outer._source(name)
         if name not in self._sources:
             raise LoweringError(f"no input of the graph has the dim {name!r}: add one")
         return self._sources[name]
@@ -126,9 +138,9 @@ class SizeBuilder(NodeBuilder):
         """The name of the value of an expression."""
 
 
-def _size_sources(inputs: Sequence[Expr]) -> dict[str, tuple[str, int]]:
+def _size_sources(inputs: Sequence[Expr]) -> dict[str, tuple[str, int | None]]:
     """Where to read each named dim: the first input that has it."""
-    sources: dict[str, tuple[str, int]] = {}
+    sources: dict[str, tuple[str, int | None]] = {}
     for node in inputs:
         for axis, dim in enumerate(node.shape):
             for name in names(dim):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from ..errors import LoweringError
@@ -28,6 +28,8 @@ class ExpressionBuilder(SizeBuilder):
         """The name of the value of an expression."""
         before = self._stem
         for node in toposort([root], known=self._lowered):
+            if node in self._lowered:  # meanwhile, for a length that it says
+                continue
             self._stem = node.op.stem or snake_case(node.op.name)
             self._lowered[node] = self._lower_node(node)
         self._stem = before
@@ -37,6 +39,10 @@ class ExpressionBuilder(SizeBuilder):
         """One node with as many outputs as an operation has results, which ``item`` finds."""
         self._tuples[node] = self.add_many(operator, len(node.type.items), *inputs, **attrs)
         return ""
+
+    def give(self, node: Expr, names: Sequence[str]) -> None:
+        """Say what the results of an operation with several are, which ``item`` finds."""
+        self._tuples[node] = list(names)
 
     def item(self, node: Expr) -> str:
         """One result of an operation with several."""
@@ -57,9 +63,13 @@ class ExpressionBuilder(SizeBuilder):
         """ONNX's number for a dtype."""
         return dtype_code(dtype)
 
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names for outputs, before any value is called so."""
+        for name in names:
+            self._names.take(name)
+
     def output(self, name: str, value: Expr) -> None:
-        """Give a value the name of an output."""
-        self._names.take(name)
+        """Give a value the name of an output, which is reserved."""
         self._copy(self.lower(value), name)
 
     def _lower_node(self, node: Expr) -> str:

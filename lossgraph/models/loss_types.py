@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..authoring.block import Block
 from ..authoring.input_types import InputTypes, as_types
+from ..authoring.signature import Kind
+from ..authoring.untyped import TypesNeeded, run_body
 from ..catalogue import entry_of
+from ..catalogue.entry import Entry
+from ..errors import InputError
 from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
+from ..symbolic.symbol import Symbol
 
 Types = dict[str, TensorType]
 Shape = tuple[Dim, ...]
@@ -30,7 +35,13 @@ def stated_types(inputs: InputTypes) -> Types:
     return as_types({name: plain(given) for name, given in inputs.items()})
 
 
-def guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -> Iterator[Types]:
+def guesses(
+    block: Block,
+    bound: Types,
+    stated: Types,
+    taken: Collection[str],
+    wanted: Collection[str] = (),
+) -> Iterator[Types]:
     """Types of all inputs that a loss must have: one guess, several where ranks leave a choice.
 
     Args:
@@ -38,16 +49,30 @@ def guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -
         bound: types of the inputs that the model gives.
         stated: types that the user gave, with dims of the model or of the catalogue.
         taken: names of dims of the model.
+        wanted: inputs that the loss need not have, and has here.
     """
     entry = entry_of(block)
-    examples, needed = (entry.examples(block), entry.declared) if entry else ({}, {})
+    if entry is None:
+        return _of_body(block, bound, stated, taken, wanted)
+    return _of_entry(block, entry, bound, stated, taken, wanted)
+
+
+def _of_entry(
+    block: Block,
+    entry: Entry,
+    bound: Types,
+    stated: Types,
+    taken: Collection[str],
+    wanted: Collection[str],
+) -> Iterator[Types]:
+    """What the catalogue says of its own losses, with the dims and the floats of the model."""
+    needed = {**entry.declared, **dict.fromkeys(wanted, True)}
+    examples = entry.examples(block)
     usual = {name: tensor_type(*example.type) for name, example in examples.items()}
     given = {**bound, **stated}
     missing = [name for name in usual if needed.get(name, True) and name not in given]
     dims = _meanings(usual, bound) | _meanings(stated, bound)
-    own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
-    known = {name: dim for name, dim in dims.items() if name not in own}
-    fixed = {name: _substituted(type_, known) for name, type_ in stated.items()} | bound
+    fixed = _in_dims_of_the_model(stated, dims, bound)
     for name in missing:
         for dim in shape_names(usual[name].shape) - set(dims):
             dims[dim] = named(f"{name}_{dim}" if dim in taken else dim)
@@ -60,6 +85,58 @@ def guesses(block: Block, bound: Types, stated: Types, taken: Collection[str]) -
     for chosen in itertools.product(*choices):
         found = {**fixed, **dict(zip(missing, chosen, strict=True))}
         yield {name: found[name] for name in (*block.arguments, *found) if name in found}
+
+
+def _of_body(
+    block: Block, bound: Types, stated: Types, taken: Collection[str], wanted: Collection[str]
+) -> Iterator[Types]:
+    """What the body of a user's loss does with its inputs.
+
+    One that it hands to a loss has the type that it has there; any other that of the prediction.
+    """
+    fixed = _in_dims_of_the_model(stated, _meanings(stated, bound), bound)
+    fixed |= {name: TensorType("float32", ()) for name in block.scalar_inputs if name not in fixed}
+    needed = [p.name for p in block.signature.parameters if p.kind is Kind.ARRAY and p.required]
+    missing = [name for name in dict.fromkeys((*needed, *wanted)) if name not in fixed]
+    for found in _used_by(block, fixed, missing, taken):
+        yield {name: found[name] for name in (*block.arguments, *found) if name in found}
+
+
+def _used_by(
+    block: Block, known: Types, missing: Sequence[str], taken: Collection[str]
+) -> Iterator[Types]:
+    """The types of a body's inputs, found one after the other by tracing it."""
+    try:
+        run_body(block, known, missing)
+    except TypesNeeded as needed:
+        for types in _asked_for(needed, known, block.arguments[0], taken):
+            left = [name for name in missing if name not in types]
+            yield from _used_by(block, known | types, left, taken)
+    except InputError:  # it is said when the loss is compiled
+        yield known | dict.fromkeys(missing, known[block.arguments[0]])
+    else:
+        yield known | dict.fromkeys(missing, known[block.arguments[0]])
+
+
+def _asked_for(
+    needed: TypesNeeded, known: Types, first: str, taken: Collection[str]
+) -> Iterator[Types]:
+    """The types that a use of inputs leaves them."""
+    loss, names = needed.loss, needed.names
+    if loss is None or loss.arguments[0] in names:
+        yield dict.fromkeys(names.values(), known[first])
+        return
+    symbols = {key: value for key, value in needed.given.items() if key not in names}
+    bound = {key: value.expr.type for key, value in symbols.items() if isinstance(value, Symbol)}
+    for types in guesses(loss, bound, {}, taken, tuple(names)):
+        yield {own: types[name] for name, own in names.items()}
+
+
+def _in_dims_of_the_model(stated: Types, dims: Mapping[str, Dim], bound: Types) -> Types:
+    """Stated types with the dims that they mean in the model, and the bound ones."""
+    own = frozenset().union(*(shape_names(type_.shape) for type_ in bound.values()))
+    meant = {name: dim for name, dim in dims.items() if name not in own}
+    return {name: _substituted(type_, meant) for name, type_ in stated.items()} | bound
 
 
 def _meanings(other: Types, bound: Types) -> dict[str, Dim]:

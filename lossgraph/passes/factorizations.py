@@ -23,7 +23,8 @@ from ..ir import ops
 from ..ir.batching import BatchDim, common, not_over
 from ..ir.expr import Array, Expr, Op, const, no_gradient, register
 from ..ir.types import TensorType, require_equal
-from .scan import apart, scan
+from .bodies import apart
+from .scan import scan
 
 # --- types, batches, helpers ------------------------------------------------------------------
 

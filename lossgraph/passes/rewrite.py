@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..errors import LossgraphError
+from ..errors import LossgraphError, SpecializationError
 from ..ir import ops
 from ..ir.expr import Expr, Op, rebuild, scalar_value, transform
 
@@ -212,7 +212,10 @@ class RuleSet:
             for bindings in match(rule.pattern, node, {}):
                 if rule.check is not None and not rule.check(**bindings):
                     continue
-                result = rule.build(rule.right, bindings)
+                try:
+                    result = rule.build(rule.right, bindings)
+                except SpecializationError:
+                    continue  # it would need the value of a named dim, which the node does not
                 if result is not node and result.type == node.type:
                     return result, rule.law
         return None

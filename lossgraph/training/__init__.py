@@ -6,9 +6,24 @@ executes, and a trainer around them. Read ``build`` first.
 
 from __future__ import annotations
 
+from . import schedules
 from .build import build
-from .optimizers import SGD, AdamW
+from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
+from .scaling import LossScale
 from .step import TrainingStep
 from .trainer import Trainer
 
-__all__ = ["SGD", "AdamW", "Trainer", "TrainingStep", "build"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "LossScale",
+    "Optimizer",
+    "RMSprop",
+    "Trainer",
+    "TrainingStep",
+    "build",
+    "schedules",
+]

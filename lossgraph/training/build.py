@@ -8,30 +8,45 @@ read                     the model as expressions, the trained ones as inputs ``
 attach                   the loss of its outputs, as one number               ``objective``
 differentiate            the gradients by what is trained                     ``compiler``
 update                   the optimizer's body, for each parameter             ``updates``
-write                    three models of standard operators                   ``graphs``
+write                    models of standard operators                         ``graphs``
 ======================== ==================================================== =====================
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx import numpy_helper
 
+from ..authoring.functions import as_loss
 from ..authoring.input_types import InputTypes
 from ..compiler.program import assemble
+from ..compiler.trace import Traced
+from ..importer.graph import Graph
 from ..importer.reader import from_onnx
+from ..ir import ops
+from ..ir.evaluate import bind_sizes
+from ..ir.types import TensorType
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
-from .graphs import evaluation_graph, gradient_graph, training_graph
-from .objective import objective
+from .gradient_graph import GradientGraph
+from .graphs import accumulation_graph, evaluation_graph, gradient_graph, training_graph
+from .groups import by_parameter, freeze
+from .objective import objective, optional_inputs, types_of_optional
 from .optimizers import SGD, Optimizer
-from .paths import require_derivatives
-from .selection import select
+from .optimizers.options import Above, Count
+from .paths import with_derivatives
+from .plan import Plan
+from .scaling import LossScale, as_loss_scale
+from .selection import Selection, select
+from .statistics import with_own_statistics
 from .step import TrainingStep
-from .updates import updates
+from .tying import tied, ties, without_copies
+from .updates import loss_scale_variable, updates
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +62,14 @@ def build(
     inputs: InputTypes | None = None,
     rename: Mapping[str, str] | None = None,
     optimizer: Optimizer | None = None,
+    groups: Mapping[str, Optimizer] | None = None,
     trainable: str | Sequence[str] | None = None,
+    frozen: str | Sequence[str] = (),
+    tie: bool | Sequence[Sequence[str]] = False,
+    clip_value: Above | None = None,
+    clip_norm: Above | None = None,
+    accumulate: Count = 1,
+    loss_scale: LossScale | float | None = None,
 ) -> TrainingStep:
     """The graphs of a training step of a model.
 
@@ -61,8 +83,18 @@ def build(
         inputs: types of the loss's inputs, where the typical ones are not meant.
         rename: other names for inputs of the loss, ``{"label": "target"}``.
         optimizer: how parameters move; gradient descent by default.
+        groups: other optimizers for some of them, by patterns of names; the first that fits
+            counts. Their learning rates keep their proportion to that of ``optimizer``.
         trainable: names of initializers, or patterns like ``"layer4.*"``, that are trained; by
             default all that a person would train.
+        frozen: names or patterns of those that are not.
+        tie: initializers that are copies of one parameter, as they are or transposed: names that
+            belong together, that of the parameter first, or True for all trained matrices with
+            the same elements. By default each is trained on its own, as the model has them.
+        clip_value: the largest size of an element of a gradient.
+        clip_norm: the largest norm of all gradients together, after ``clip_value``.
+        accumulate: the number of batches whose mean gradients make a step.
+        loss_scale: how the loss is scaled for gradients of few bits; a number stays as it is.
 
     Returns:
         The graphs, as a ``TrainingStep``.
@@ -74,27 +106,69 @@ def build(
     """
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    selection = freeze(select(source, trainable), frozen)
+    source = with_own_statistics(source, selection.trainable)
+    copies = ties(source, tie, selection)
+    graph = tied(from_onnx(source, {*selection.trainable, *copies}), copies)
+    selection = without_copies(selection, copies)
     optimizer = SGD() if optimizer is None else optimizer
-    selection = select(source, trainable)
-    graph = from_onnx(source, selection.trainable)
-    traced = objective(graph, loss, output, bind or {}, rename or {}, inputs or {})
-    require_derivatives(graph, traced.values[0], selection.trainable)
+    scale = as_loss_scale(loss_scale)
+
+    def planned(names: Sequence[str]) -> Plan:
+        chosen = by_parameter(names, optimizer, groups or {})
+        return Plan(optimizer, chosen, clip_value, clip_norm, accumulate, scale)
+
+    block, named = as_loss(loss), dict(rename or {})
+
+    given = (graph, block, output, bind or {})
+
+    @cache
+    def made(optional: frozenset[tuple[str, TensorType]]) -> TrainingStep:
+        types = {name: (type_.dtype, type_.shape) for name, type_ in sorted(optional, key=str)}
+        names = {**named, **{name: name for name in types}}
+        traced = objective(*given, names, {**(inputs or {}), **types})
+        return replace(_step(graph, traced, selection, planned), tied=copies)
+
+    def variant(arrays: Mapping[str, Any]) -> TrainingStep:
+        sizes = bind_sizes([x for x in graph.inputs.values() if x.rank], arrays)
+        asked = {name: arrays[name] for name in sorted(left & arrays.keys())}
+        types = types_of_optional(*given, inputs or {}, asked, sizes)
+        return made(frozenset(types.items()))
+
+    left = optional_inputs(block, {*(bind or {}), *(inputs or {}), *named, *graph.values})
+    plain = made(frozenset())
+    gradients = GradientGraph(plain.gradients.model, left, lambda x: variant(x).gradients)
+    return replace(plain, gradients=gradients, optional=left, variant=variant)
+
+
+def _step(
+    graph: Graph, traced: Traced, selection: Selection, planned: Callable[[Sequence[str]], Plan]
+) -> TrainingStep:
+    selection = with_derivatives(graph, traced.values[0], selection)
+    plan = planned(selection.trainable)
     program = assemble(traced, grad=selection.trainable)
-    update = updates(program, optimizer)
-    tensors = {tensor.name: tensor for tensor in source.graph.initializer}
+    scaled, scale = program, None
+    if plan.scale is not None:
+        scale = loss_scale_variable()
+        seed = ops.cast(scale, traced.values[0].dtype)
+        scaled = assemble(traced, grad=selection.trainable, cotangents=[seed])
+    update = updates(scaled, plan, scale)
+    tensors = {tensor.name: tensor for tensor in graph.model.graph.initializer}
     parameters = {name: numpy_helper.to_array(tensors[name]) for name in selection.trainable}
     weights = [node for name, node in graph.weights.items() if name in parameters]
     batch = tuple(node.attrs["name"] for node in program.inputs
                   if node.attrs["name"] not in graph.weights)  # fmt: skip
     return TrainingStep(
-        source,
-        gradient_graph(program, graph, weights),
-        training_graph(program, update, graph, weights),
+        graph.model,
+        GradientGraph(gradient_graph(program, graph, weights)),
+        training_graph(scaled, update, graph, weights),
         evaluation_graph(program, graph, weights),
         parameters,
-        update.state(parameters),
+        update.start(parameters),
         update.hyper,
         batch,
         selection.left_out,
-        optimizer,
+        plan.main,
+        accumulation_graph(scaled, update, graph, weights) if update.sums else None,
+        plan.accumulate,
     )

@@ -25,17 +25,31 @@ def training_graph(
     program: Program, updates: Updates, graph: Graph, weights: Sequence[Expr]
 ) -> onnx.ModelProto:
     """The loss, and what follows a step, of the batch, the parameters and the state."""
-    loss = {name: program.outputs[name] for name in program.values}
-    names = [f"next_{name}" for name in updates.following]
-    roots = finished(value_outputs(list(updates.following.values()), several=True))
-    following = dict(zip(names, (output.expr for output in roots), strict=True))
-    return _model((*program.inputs, *updates.inputs), {**loss, **following}, graph, weights)
+    following = _following(updates.following)
+    inputs = dict.fromkeys([*program.inputs, *updates.inputs])
+    return _model(list(inputs), {**_loss(program), **following}, graph, weights)
+
+
+def accumulation_graph(
+    program: Program, updates: Updates, graph: Graph, weights: Sequence[Expr]
+) -> onnx.ModelProto:
+    """The loss, and the sums of gradients with those of a batch, of the batch and the sums."""
+    inputs = dict.fromkeys([*program.inputs, *updates.summing])
+    return _model(list(inputs), {**_loss(program), **_following(updates.sums)}, graph, weights)
 
 
 def evaluation_graph(program: Program, graph: Graph, weights: Sequence[Expr]) -> onnx.ModelProto:
     """The loss and the outputs of the model."""
-    loss = {name: program.outputs[name] for name in program.values}
-    return _model(program.inputs, {**loss, **graph.outputs}, graph, weights)
+    return _model(program.inputs, {**_loss(program), **graph.outputs}, graph, weights)
+
+
+def _loss(program: Program) -> dict[str, Expr]:
+    return {name: program.outputs[name] for name in program.values}
+
+
+def _following(values: Mapping[str, Expr]) -> dict[str, Expr]:
+    roots = finished(value_outputs(list(values.values()), several=True))
+    return {f"next_{name}": output.expr for name, output in zip(values, roots, strict=True)}
 
 
 def _model(

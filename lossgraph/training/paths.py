@@ -2,39 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
-from ..errors import GradientError
+from ..errors import GradientError, LossgraphWarning
 from ..importer.graph import Graph
+from ..ir import ops
 from ..ir.expr import Expr, no_gradient, toposort
+from ..ir.ops.opaque import is_opaque
+from .selection import Selection
+
+Users = Mapping[Expr, Collection[Expr]]
 
 
-def require_derivatives(graph: Graph, loss: Expr, names: Sequence[str]) -> None:
-    """Refuse parameters to which no derivative leads from the loss.
+@dataclass(frozen=True)
+class Barrier:
+    """What ends the ways of a parameter to the loss.
+
+    Attributes:
+        text: what is said of it.
+        is_unknown: whether a derivative may exist that lossgraph does not have.
+    """
+
+    text: str
+    is_unknown: bool
+
+
+def with_derivatives(graph: Graph, loss: Expr, selection: Selection) -> Selection:
+    """What can be trained of a selection.
+
+    Of parameters that nobody named those are left out that the loss does not depend on, or only by
+    values that have no slope, like class indices.
 
     Raises:
         GradientError: naming the parameter, and the operator and node that stand in the way.
     """
+    barriers = _barriers(graph, loss, selection.trainable)
+    for name, barrier in barriers.items():
+        if selection.asked or (barrier and barrier.is_unknown):
+            said = barrier.text if barrier else "the loss does not depend on it"
+            raise GradientError(f"{name!r} cannot be trained: {said}")
+    left = tuple(name for name in selection.trainable if name not in barriers)
+    stopped = {name: barrier.text for name, barrier in barriers.items() if barrier}
+    unused = {name: "the loss does not depend on it" for name in barriers if name not in stopped}
+    if not left:
+        said = "; ".join(f"{name}: {text}" for name, text in (stopped | unused).items())
+        raise GradientError(f"nothing of the model can be trained: {said}")
+    if stopped:
+        listed = "; ".join(f"{name!r}: {text}" for name, text in stopped.items())
+        warnings.warn(f"not trained: {listed}", LossgraphWarning, stacklevel=5)
+    return replace(selection, trainable=left, left_out={**selection.left_out, **stopped, **unused})
+
+
+def _barriers(graph: Graph, loss: Expr, names: Collection[str]) -> dict[str, Barrier | None]:
+    """The parameters that no derivative leads to; None where the loss does not depend on one."""
     users: dict[Expr, list[Expr]] = {}
     for node in toposort([loss]):
-        for arg in node.args:
+        for arg in dict.fromkeys(node.args):
             users.setdefault(arg, []).append(node)
+    found: dict[str, Barrier | None] = {}
     for name in names:
         parameter = graph.weights[name]
-        reached, barriers = _follow(parameter, users)
-        if loss in reached:
-            continue
-        if not barriers:
-            raise GradientError(f"{name!r} cannot be trained: the loss does not depend on it")
-        node = barriers[0]
-        raise GradientError(
-            f"{name!r} cannot be trained: {_described(graph, node)} stands between it and the "
-            "loss, and has no derivative"
-        )
+        reached, stopped = _follow(parameter, users)
+        if loss not in reached:
+            stopped.sort(key=lambda pair: not is_opaque(pair[0]))
+            found[name] = _described(graph, users, *stopped[0]) if stopped else None
+    return found
 
 
-def _follow(start: Expr, users: dict[Expr, list[Expr]]) -> tuple[set[Expr], list[Expr]]:
-    """The values that depend on another by derivatives, and what ends such ways."""
+def _follow(start: Expr, users: Users) -> tuple[set[Expr], list[tuple[Expr, int]]]:
+    """The values that depend on another by derivatives; the nodes that end such ways, and where."""
     reached, waiting, barriers = {start}, [start], []
     while waiting:
         node = waiting.pop()
@@ -43,8 +81,9 @@ def _follow(start: Expr, users: dict[Expr, list[Expr]]) -> tuple[set[Expr], list
                 continue
             places = [place for place, arg in enumerate(user.args) if arg is node]
             selects = all(place in user.op.index_args for place in places)
-            if user.op.vjp is no_gradient or selects or not _is_float(user):
-                barriers.append(user)
+            opaque = is_opaque(user)
+            if opaque or user.op.vjp is no_gradient or selects or not _is_float(user):
+                barriers.append((user, places[0]))
             else:
                 reached.add(user)
                 waiting.append(user)
@@ -55,5 +94,29 @@ def _is_float(node: Expr) -> bool:
     return node.type.is_float or node.dtype == "tuple"
 
 
-def _described(graph: Graph, node: Expr) -> str:
-    return graph.labels.get(node, node.op.name)
+def _described(graph: Graph, users: Users, node: Expr, place: int) -> Barrier:
+    if is_opaque(node):
+        names = {value: name for name, value in graph.values.items()}
+        read = names.get(node.args[place])
+        at = f", which reads {read!r}," if read else ""
+        may_have = any(type_.is_float or type_.dtype == "opaque" for type_ in node.type.items)
+        label, _, _ = node.attrs["label"].rpartition(" #")
+        reason = node.attrs["reason"]
+        return Barrier(f"{label}{at} stands between it and the loss: {reason}", may_have)
+    label = _label(graph, users, node)
+    if node.op is ops.cast.op:
+        label = label.replace("Cast (", f"Cast to {node.dtype} (")
+    return Barrier(f"{label} stands between it and the loss, and has no derivative", False)
+
+
+def _label(graph: Graph, users: Users, node: Expr) -> str:
+    """The node of the model that an expression is part of: the next one that has a name."""
+    waiting, seen = [node], {node}
+    while waiting:
+        found = waiting.pop(0)
+        if found in graph.labels:
+            return graph.labels[found]
+        new = [user for user in users.get(found, ()) if user not in seen]
+        seen.update(new)
+        waiting.extend(new)
+    return node.op.name

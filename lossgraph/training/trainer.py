@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from .step import TrainingStep
@@ -26,8 +25,9 @@ class Trainer:
 
     def step(self, batch: Mapping[str, Any]) -> float:
         """One step on a batch; the loss before it."""
-        hyper = {k: np.asarray(v, np.float32) for k, v in self._step.hyper.items()}
-        made = self._session.run(None, {**batch, **self._parameters, **self._state, **hyper})
+        made = self._session.run(
+            None, {**batch, **self._parameters, **self._state, **self._step.hyper}
+        )
         following = dict(zip(self._outputs, made, strict=True))
         self._parameters = {name: following[f"next_{name}"] for name in self._parameters}
         self._state = {name: following[f"next_{name}"] for name in self._state}

@@ -1,68 +1,218 @@
-"""How parameters and the state of an optimizer change in a step, as expressions."""
+"""How parameters and the state change in a step, as expressions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import symbolic
 from ..compiler.program import Program
-from ..ir.expr import Expr, foreign_variable
-from ..ir.types import TensorType
+from ..errors import InputError
+from ..ir import ops
+from ..ir.expr import Array, Expr, foreign_variable
+from ..ir.types import TensorType, numpy_dtype
+from ..passes.mixed_precision import HALF
 from ..symbolic.symbol import Symbol, as_expr
+from .gradients import all_finite, clipped_by_norm, clipped_by_value, multiplied
 from .optimizers import Optimizer
+from .plan import Plan
 
-STEP, LEARNING_RATE = "step", "learning_rate"
+STEP, LEARNING_RATE, SCALE, FINITE_STEPS = "step", "learning_rate", "loss_scale", "finite_steps"
+MASTER, SUM = "master", "gradient_sum"
 
 
 @dataclass(frozen=True)
+class Slot:
+    """A part of the state that has the shape of a parameter.
+
+    Attributes:
+        parameter: the parameter's name.
+        dtype: of its elements.
+        start: what it is full of in the beginning; None for the parameter itself.
+    """
+
+    parameter: str
+    dtype: str
+    start: float | None
+
+    def array(self, parameters: Mapping[str, Any]) -> Array:
+        """The slot in the beginning."""
+        parameter = parameters[self.parameter]
+        if self.start is None:
+            return parameter.astype(numpy_dtype(self.dtype))
+        return np.full(parameter.shape, self.start, numpy_dtype(self.dtype))
+
+
+@dataclass
 class Updates:
     """What follows a step.
 
     Attributes:
-        inputs: the state before the step, and the scalars that may differ from step to step.
+        parameters: the parameters before it, by name.
+        state: the parts of the state before it, by name.
+        rate: the learning rate.
         following: the expression of each parameter and of each part of the state after it.
-        hyper: the scalars, as they are in the beginning.
-        slots: the parts of the state that have the shape of a parameter, with its name.
+        sums: the sums of gradients after a batch that is no step yet, by the name in the state.
+        hyper: the scalars that may differ from step to step, as they are in the beginning.
+        numbers: the parts of the state that are numbers, as they are in the beginning.
+        slots: the other parts of the state.
     """
 
-    inputs: tuple[Expr, ...]
-    following: Mapping[str, Expr]
-    hyper: Mapping[str, float]
-    slots: Mapping[str, str]
+    parameters: Mapping[str, Expr]
+    rate: Expr
+    state: dict[str, Expr] = field(default_factory=dict)
+    following: dict[str, Expr] = field(default_factory=dict)
+    sums: dict[str, Expr] = field(default_factory=dict)
+    hyper: dict[str, Array] = field(default_factory=dict)
+    numbers: dict[str, Array] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
 
-    def state(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The state in the beginning: zeros, and no step made."""
-        zeros = {slot: np.zeros_like(parameters[name]) for slot, name in self.slots.items()}
-        return {STEP: np.zeros((), np.int64), **zeros}
+    @property
+    def inputs(self) -> list[Expr]:
+        """The state before the step, and the learning rate."""
+        return [*self.state.values(), self.rate]
+
+    @property
+    def summing(self) -> list[Expr]:
+        """The state that sums of gradients are made of."""
+        return [self.state[name] for name in self.sums]
+
+    def start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The state in the beginning."""
+        return {**self.numbers, **{k: slot.array(parameters) for k, slot in self.slots.items()}}
+
+    def number(self, name: str, start: Any) -> Expr:
+        """A part of the state that is a number, which begins so."""
+        self.numbers[name] = array = np.asarray(start)
+        return self._kept(name, TensorType(array.dtype.name, ()))
+
+    def slot(self, parameter: str, name: str, start: float | None) -> Expr:
+        """A part of the state of a parameter's shape; at least of 32 bits."""
+        type_ = _wide(self.parameters[parameter].type)
+        self.slots[f"{parameter}.{name}"] = Slot(parameter, type_.dtype, start)
+        return self._kept(f"{parameter}.{name}", type_)
+
+    def _kept(self, name: str, type_: TensorType) -> Expr:
+        self.state[name] = foreign_variable(name, type_)
+        return self.state[name]
+
+    def skip_unless(self, finite: Expr) -> None:
+        """Leave everything as it is unless a condition holds, but the sums, which begin again."""
+        before = {**self.parameters, **self.state}
+        for name, value in self.following.items():
+            if name not in self.sums:
+                self.following[name] = ops.where(finite, value, before[name])
 
 
-def updates(program: Program, optimizer: Optimizer) -> Updates:
-    """The optimizer's body applied to each parameter and its gradient."""
-    gradients = {out.key: out.expr for out in program.typed_outputs if out.kind == "gradient"}
-    parameters = {node.attrs["name"]: node for node in program.inputs}
-    step = foreign_variable(STEP, TensorType("int64", ()))
-    rate = foreign_variable(LEARNING_RATE, TensorType("float32", ()))
-    number = symbolic.cast(Symbol(step), "float32") + 1
-    following: dict[str, Expr] = {STEP: as_expr(Symbol(step) + 1)}
-    inputs, slots = [step, rate], {}
+def loss_scale_variable() -> Expr:
+    """What the loss is multiplied by, an input of the graph."""
+    return foreign_variable(SCALE, TensorType("float32", ()))
+
+
+def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
+    """The bodies of optimizers applied to parameters and the gradients of a program.
+
+    Args:
+        program: the loss and its gradients.
+        plan: what happens to them.
+        scale: the variable that the loss was multiplied by.
+    """
+    found = {out.key: out.expr for out in program.typed_outputs if out.kind == "gradient"}
+    by_name = {node.attrs["name"]: node for node in program.inputs}
+    gradients = {name: ops.cast(g, _wide(g.type).dtype) for name, g in found.items()}
+    widest = "float64" if any(g.dtype == "float64" for g in gradients.values()) else "float32"
+    rate = foreign_variable(LEARNING_RATE, TensorType(widest, ()))
+    made = Updates({name: by_name[name] for name in found}, rate)
+    made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(widest))
+    made.following[STEP] = made.number(STEP, np.int64(0)) + 1
+    gradients = _mean(made, gradients, plan.accumulate)
+    finite = None if scale is None else all_finite(gradients)
+    if scale is not None:
+        gradients = multiplied(gradients, ops.div(1.0, scale))
+    if plan.clip_value is not None:
+        gradients = clipped_by_value(gradients, plan.clip_value)
+    if plan.clip_norm is not None:
+        gradients = clipped_by_norm(gradients, plan.clip_norm)
     for name, gradient in gradients.items():
-        kept = {slot: foreign_variable(f"{name}.{slot}", gradient.type) for slot in optimizer.slots}
-        inputs.extend(kept.values())
-        slots |= {f"{name}.{slot}": name for slot in kept}
-        made = optimizer.update(
-            symbolic,
-            Symbol(parameters[name]),
-            Symbol(gradient),
-            symbolic.cast(number, gradient.dtype),
-            symbolic.cast(Symbol(rate), gradient.dtype),
-            **{slot: Symbol(node) for slot, node in kept.items()},
+        optimizer = plan.optimizers[name]
+        _move(made, name, gradient, optimizer, _proportion(optimizer, plan.main))
+    if finite is not None and scale is not None and plan.scale is not None:
+        made.skip_unless(finite)
+        _rescale(made, plan, scale, finite)
+    return made
+
+
+def _mean(made: Updates, gradients: Mapping[str, Expr], batches: int) -> dict[str, Expr]:
+    """The mean of the gradients of this batch and of those before, whose sums are kept."""
+    if batches == 1:
+        return dict(gradients)
+    sums = {name: made.slot(name, SUM, 0.0) + gradient for name, gradient in gradients.items()}
+    for name, total in sums.items():
+        made.sums[f"{name}.{SUM}"] = total
+        made.following[f"{name}.{SUM}"] = ops.full(0.0, total.dtype, total.shape)
+    return {name: total * (1 / batches) for name, total in sums.items()}
+
+
+def _rescale(made: Updates, plan: Plan, scale: Expr, finite: Expr) -> None:
+    """Add what the scale of the loss becomes."""
+    assert plan.scale is not None
+    made.state[SCALE], made.numbers[SCALE] = scale, np.asarray(plan.scale.start, np.float32)
+    row = made.number(FINITE_STEPS, np.int64(0))
+    after = plan.scale.following(scale, row, finite)
+    made.following[SCALE], made.following[FINITE_STEPS] = after
+
+
+def _move(
+    made: Updates, name: str, gradient: Expr, optimizer: Optimizer, proportion: float
+) -> None:
+    """Add what follows one parameter; one of 16 bits moves by its master copy of 32."""
+    parameter = made.parameters[name]
+    has_master = parameter.dtype in HALF
+    current = made.slot(name, MASTER, None) if has_master else parameter
+    kept = {slot: made.slot(name, slot, start) for slot, start in optimizer.start.items()}
+    results = optimizer.update(
+        symbolic,
+        Symbol(current),
+        Symbol(gradient),
+        Symbol(ops.cast(made.following[STEP], gradient.dtype)),
+        Symbol(ops.cast(made.rate * proportion, gradient.dtype)),
+        **{slot: Symbol(node) for slot, node in kept.items()},
+    )
+    moved, *others = _checked(optimizer, results, ("parameter", *kept), current.type)
+    if has_master:
+        made.following[f"{name}.{MASTER}"] = moved
+    made.following[name] = ops.cast(moved, parameter.dtype)
+    made.following |= {f"{name}.{slot}": e for slot, e in zip(kept, others, strict=True)}
+
+
+def _checked(
+    optimizer: Optimizer, results: Any, names: tuple[str, ...], type_: TensorType
+) -> list[Expr]:
+    """What an optimizer's body gave, or an error that says what it should have given."""
+    owner = type(optimizer).__name__
+    given = list(results) if isinstance(results, (tuple, list)) else [results]
+    if len(given) != len(names):
+        raise InputError(f"{owner}.update gave {len(given)} results, it has to give {names}")
+    for name, value in zip(names, given, strict=True):
+        found = as_expr(value).type
+        if found != type_:
+            raise InputError(f"{owner}.update: {name} became {found}, it has to stay {type_}")
+    return [as_expr(value) for value in given]
+
+
+def _proportion(optimizer: Optimizer, main: Optimizer) -> float:
+    """How many times the main learning rate an optimizer's is."""
+    if optimizer.learning_rate == main.learning_rate:
+        return 1
+    if not main.learning_rate:
+        raise InputError(
+            "optimizer: the learning rates of groups follow its own in proportion, which is 0 here"
         )
-        made = made if isinstance(made, tuple) else (made,)
-        names = [name, *(f"{name}.{slot}" for slot in kept)]
-        following |= {key: as_expr(value) for key, value in zip(names, made, strict=True)}
-    hyper = {LEARNING_RATE: optimizer.learning_rate}
-    return Updates(tuple(inputs), following, hyper, slots)
+    return optimizer.learning_rate / main.learning_rate
+
+
+def _wide(type_: TensorType) -> TensorType:
+    return type_.with_dtype("float32") if type_.dtype in HALF else type_

@@ -30,7 +30,7 @@ def offered(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "completed"),
     [
-        ("lossgraph exp", ["export"]),
+        ("lossgraph exp", ["export", "export-training"]),
         ("lossgraph ins", ["inspect"]),
         ("lossgraph export hub", ["huber"]),
         ("lossgraph show gluon.H", ["gluon.HingeLoss", "gluon.HuberLoss"]),

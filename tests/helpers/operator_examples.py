@@ -144,6 +144,34 @@ EXAMPLES = {
         (floats((4, 3), (2, 4), ()), lambda x, y, z: ops.gemm(x, y, z, True, True)),
         (floats((0, 4), (4, 2), (1, 2)), ops.gemm),
     ],
+    "GatherND": [
+        ([X, ints(2, 1)], lambda x, i: ops.gather_nd(x, i)),
+        ([floats((4, 4, 3))[0], ints(5, 2, 2)], lambda x, i: ops.gather_nd(x, i)),
+        ([floats((2, 4, 3))[0], ints(2, 5, 1)], lambda x, i: ops.gather_nd(x, i, 1)),
+    ],
+    "ScatterND": [
+        ([X, ints(1, 1), *floats((1, 4))], ops.scatter_nd),
+        (
+            [*floats((4, 4, 2)), ints(3, 2), *floats((3, 2))],
+            lambda *a: ops.scatter_nd(*a, unique_indices=False),
+        ),
+    ],
+    "ScatterElements": [
+        ([X, ints(2, 3), *floats((2, 3))], lambda *a: ops.scatter_elements(*a, 1, "add")),
+        (
+            [X, ints(2, 1), *floats((2, 1))],
+            lambda *a: ops.scatter_elements(*a, 1, unique_indices=True),
+        ),
+    ],
+    "PadWith": [(floats((3, 4), ()), lambda x, v: ops.pad_with(x, v, (1, 0), (2, 3)))],
+    "PadEdges": [
+        ([X], lambda x: ops.pad_edges(x, (1, 0), (2, 3), "reflect")),
+        ([X], lambda x: ops.pad_edges(x, (0, 2), (2, 5), "edge")),
+    ],
+    "Resize": [
+        (floats((2, 3)), lambda x: ops.resize(x, (4, 6), ops.Resampling((0, 1), (2.0, 2.0)))),
+        (floats((2, 5)), lambda x: ops.resize(x, (2, 3), ops.Resampling((1,), None, "linear"))),
+    ],
     "Pick": [
         ([X, ints(3, 1)], lambda x, i: ops.pick(x, i, 1)),
         (

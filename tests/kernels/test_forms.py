@@ -33,6 +33,10 @@ WITHOUT = {
     "Const": "no operation",
     "ArgSort": "sorting",
     "ScatterRows": "any number of rows may have one index",
+    **dict.fromkeys(
+        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize"),
+        "an operation of networks, which run as graphs",
+    ),
     **dict.fromkeys(("CustomVjp", "OwnGradient"), "resolved before kernels are made"),
     **dict.fromkeys(("MatMul", "Gemm"), "a product of matrices"),
     **dict.fromkeys(

@@ -17,6 +17,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 import lossgraph as lg
 from command_line import call
 from lossgraph import gluon, losses, nn
+from lossgraph.authoring.functions import as_loss
 from lossgraph.lowering.opsets import MAX_OPSET
 from lossgraph.lowering.releases import RELEASES
 from lossgraph.models.attach import attach_file
@@ -153,16 +154,37 @@ def test_parts_of_a_loss_are_outputs_too() -> None:
     assert_close(got["loss"], got["loss_ce"] + 0.1 * got["loss_z"], "float32")
 
 
-def test_a_function_of_f_needs_the_types_of_what_the_model_has_not() -> None:
+def test_other_inputs_of_a_function_of_f_have_the_type_of_the_prediction() -> None:
     def absolute(F: Any, pred: Any, label: Any) -> Any:
         return F.abs(pred - label)
 
-    with pytest.raises(lg.InputError, match=r"absolute takes .* missing \['label'\]"):
-        lg.attach(classifier(), absolute)
-    made = lg.attach(classifier(), absolute, inputs={"label": ("float32", ("batch", 3))})
+    made = lg.attach(classifier(), absolute)
+    assert types(made)["label"] == (CODES["float32"], "batch", 3)
     zero = np.zeros((5, 3), np.float32)
     got = outputs(made, x=X, label=zero)
-    assert_close(got["loss"], got["logits"])
+    assert_close(got["loss"], np.abs(got["logits"]))
+
+
+def test_inputs_that_a_function_of_f_hands_to_a_loss_have_their_types_there() -> None:
+    def inner(F: Any, pred: Any, label: Any, smooth: Any) -> Any:
+        return F.mean(CE(pred, label) + F.mean(F.square(pred - smooth), axis=-1))
+
+    def outer(F: Any, pred: Any, label: Any, smooth: Any, weight: Any) -> Any:
+        squared = nn.CrossEntropyLoss(reduction="none")(pred, label, weight=weight)
+        return as_loss(inner)(pred, label, smooth) + F.mean(squared)
+
+    found = types(lg.attach(classifier(), outer))
+    assert found["label"] == (CODES["int64"], "batch")
+    assert found["smooth"] == (CODES["float32"], "batch", 3)
+    assert found["weight"] == (CODES["float32"], 3)
+
+
+def test_a_function_of_f_that_refuses_its_inputs_says_so() -> None:
+    def cut(F: Any, pred: Any, label: Any) -> Any:
+        return F.dot(pred, label)
+
+    with pytest.raises(lg.InputError, match=r"cut of pred float32\[batch,3\], label float32"):
+        lg.attach(classifier(), cut)
 
 
 def test_inputs_that_a_loss_of_one_s_own_counts() -> None:

@@ -311,3 +311,11 @@ def test_a_sum_over_nothing_has_no_largest_term():
     run = lg.compile(lg.grad(symbolic.sum(first), [x]))
     (second,) = run(x=np.zeros((0, 0), "float32"))
     assert second.shape == (0, 0)
+
+
+def test_what_is_multiplied_by_zero_is_no_term_of_a_sum():
+    y = lg.symbol("y", "float32", (2, 2))
+    (first,) = lg.grad(symbolic.erf(symbolic.square(y * 0)), [y])
+    run = lg.compile(lg.grad(symbolic.sum(first), [y]))
+    (second,) = run(y=np.ones((2, 2), "float32"))
+    assert_close(second, np.zeros((2, 2)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import lossgraph as lg
 from lossgraph.errors import InputError
 from lossgraph.ir import ops
 from lossgraph.ir.dims import evaluate as evaluate_dim
@@ -72,3 +73,14 @@ def test_a_rule_keeps_type_and_value_whatever_broadcasts(law):
             assert rewritten.type == left.type, f"{name} of shape {shape}"
             found = evaluate([rewritten], arrays, SIZES)[0]
             assert_close(found, expected, tolerance=(1e-9, 1e-11))
+
+
+def test_a_rule_does_not_hold_where_it_needs_the_value_of_a_named_dim():
+    def body(F, x, y):
+        return F.reshape_like(F.reshape(x, shape=(-4, 2, -1, -2)), y)
+
+    types = {"x": ("float32", ("C",)), "y": ("float32", (4,))}
+    x = np.arange(4, dtype="float32")
+    value, gradients = lg.compile(body, types, grad=("x",))(x, x)
+    assert np.array_equal(value, x)
+    assert np.array_equal(gradients["x"], np.ones(4))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
 import time
 import urllib.parse
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +15,7 @@ from lossgraph.deploy.export import export_folder
 from lossgraph.view.curves import curve
 from lossgraph.view.sweeps import sweep_of
 from support import ROOT, load_from
+from web_server import served
 
 pytestmark = pytest.mark.once
 
@@ -150,23 +147,6 @@ def assert_drawn(page, name, label=None, what="curve", **options):
         numbers = getattr(expected, kind)
         size = np.abs(numbers).max()
         np.testing.assert_allclose(actual[kind], numbers, rtol=1e-4, atol=1e-5 * size, err_msg=kind)
-
-
-@contextmanager
-def served(folder):
-    """The address of a web server that has a folder."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
 
 
 @pytest.mark.parametrize("kind", ["file", "http"])

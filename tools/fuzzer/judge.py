@@ -63,8 +63,9 @@ def _wrong(
         close = np.abs(found - exact) <= allowed
         # Near the largest number a rounding makes it infinite.
         close |= np.isinf(found) & (np.abs(exact) + allowed >= float(limits.max))
-        if mirror.overflows:  # and a quotient of it is finite again
+        if mirror.overflows:  # and a quotient of it is finite again, or 0 where it is small
             close |= np.abs(found - plain) <= 64 * EPS[dtype] * np.abs(plain)
+            close |= (exact == 0) & (np.abs(found) <= float(limits.max) ** -0.25)
     unclear = ~np.isfinite(spread) | ~np.isfinite(plain) & ~np.isfinite(found)
     ordinary = np.isfinite(exact) & np.isfinite(plain)
     wrong = np.isfinite(exact) & ~close & ~unclear

@@ -91,9 +91,21 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     plain = dict(zip(nodes, evaluate(nodes, arrays), strict=True))
     overflows = not all(np.all(np.isfinite(value)) for value in plain.values())
     shown = [plain[root] for root in roots]
+    if _rounds_to_indices(roots):  # which one it is lies in the last bit
+        with np.errstate(all="ignore"):
+            pairs = zip(spread, exact, shown, strict=True)
+            spread = [np.maximum(s, np.nan_to_num(np.abs(a - b))) for s, a, b in pairs]
     meets_nan = any(np.any(np.isnan(value)) for value in plain.values())
     empty = not all(np.size(value) for value in plain.values())
     return Mirror(exact, shown, spread, _clean(roots, arrays), meets_nan, empty, overflows)
+
+
+def _rounds_to_indices(roots: Sequence[Expr]) -> bool:
+    """Whether numbers that were computed, and rounded, decide which elements are taken."""
+    order = toposort(roots)
+    chosen = [node.args[place] for node in order for place in node.op.index_args]
+    rounded = (node for node in toposort(chosen) if node.op is ops.cast.op)
+    return any(node.args[0].type.is_float and not is_input(node.args[0]) for node in rounded)
 
 
 def _clean(roots: Sequence[Expr], arrays: Mapping[str, Array]) -> bool:

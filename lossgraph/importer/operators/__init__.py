@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import convolution, elementwise, gather, linear, pooling, reduce, shape
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["convolution", "elementwise", "gather", "linear", "pooling", "reduce", "shape"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

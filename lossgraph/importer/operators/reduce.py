@@ -12,16 +12,16 @@ from ..node import Node
 from ..translations import translates
 
 _REDUCTIONS: dict[str, Callable[[Expr, Sequence[int]], Expr]] = {
-    "ReduceL1": lambda x, axes: ops.reduce_sum(ops.absolute(x), axes=tuple(axes)),
-    "ReduceL2": lambda x, axes: ops.norm(x, axes=tuple(axes)),
-    "ReduceLogSum": lambda x, axes: ops.log(ops.reduce_sum(x, axes=tuple(axes))),
-    "ReduceLogSumExp": lambda x, axes: ops.logsumexp(x, axes=tuple(axes)),
-    "ReduceMax": lambda x, axes: ops.reduce_max(x, axes=tuple(axes)),
+    "ReduceL1": lambda x, axes: ops.reduce_sum(ops.absolute(x), tuple(axes)),
+    "ReduceL2": lambda x, axes: ops.norm(x, tuple(axes)),
+    "ReduceLogSum": lambda x, axes: ops.log(ops.reduce_sum(x, tuple(axes))),
+    "ReduceLogSumExp": lambda x, axes: ops.logsumexp(x, tuple(axes)),
+    "ReduceMax": lambda x, axes: ops.reduce_max(x, tuple(axes)),
     "ReduceMean": lambda x, axes: ops.reduce_mean(x, axes),
-    "ReduceMin": lambda x, axes: ops.reduce_min(x, axes=tuple(axes)),
-    "ReduceProd": lambda x, axes: ops.reduce_prod(x, axes=tuple(axes)),
-    "ReduceSum": lambda x, axes: ops.reduce_sum(x, axes=tuple(axes)),
-    "ReduceSumSquare": lambda x, axes: ops.reduce_sum(ops.mul(x, x), axes=tuple(axes)),
+    "ReduceMin": lambda x, axes: ops.reduce_min(x, tuple(axes)),
+    "ReduceProd": lambda x, axes: ops.reduce_prod(x, tuple(axes)),
+    "ReduceSum": lambda x, axes: ops.reduce_sum(x, tuple(axes)),
+    "ReduceSumSquare": lambda x, axes: ops.reduce_sum(ops.mul(x, x), tuple(axes)),
 }
 
 
@@ -48,7 +48,7 @@ def _reduced(node: Node, function: Callable[[Expr, Sequence[int]], Expr]) -> Exp
 @translates("Softmax", "LogSoftmax", since=13)
 def _softmax(node: Node) -> Expr:
     axis = canonical_axis(node.attribute("axis", -1), node[0].rank)
-    return _function(node)(node[0], axes=(axis,))
+    return _softmax_or_its_log(node)(node[0], (axis,))
 
 
 @translates("Softmax", "LogSoftmax")
@@ -58,8 +58,8 @@ def _softmax_of_matrix(node: Node) -> Expr:
     axis = node.attribute("axis", 1)
     axis = axis + x.rank if axis < 0 else axis
     rows = ops.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))
-    return ops.reshape(_function(node)(rows, axes=(1,)), x.shape)
+    return ops.reshape(_softmax_or_its_log(node)(rows, (1,)), x.shape)
 
 
-def _function(node: Node) -> Callable[..., Expr]:
+def _softmax_or_its_log(node: Node) -> Callable[..., Expr]:
     return ops.softmax if node.operator == "Softmax" else ops.log_softmax

@@ -67,6 +67,8 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
+from .measured import measured
+from .padding import pad_edges, pad_with
 from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
@@ -91,6 +93,8 @@ from .reduce import (
     softmax,
     sum_log1p_exp_neg_abs,
 )
+from .resampling import Resampling, resize
+from .scattering import gather_nd, scatter_elements, scatter_nd, scatter_nd_reduced
 from .shape import (
     broadcast_to,
     concat,
@@ -123,6 +127,7 @@ from .windows import Pool, Window
 
 __all__ = [
     "Pool",
+    "Resampling",
     "Window",
     "absolute",
     "add",
@@ -163,6 +168,7 @@ __all__ = [
     "floor",
     "full",
     "gammaln",
+    "gather_nd",
     "gemm",
     "greater",
     "greater_equal",
@@ -195,6 +201,7 @@ __all__ = [
     "max_unpool",
     "maximum",
     "mean_of_some",
+    "measured",
     "minimum",
     "mod",
     "mul",
@@ -205,6 +212,8 @@ __all__ = [
     "only_select",
     "own_gradient",
     "pad",
+    "pad_edges",
+    "pad_with",
     "pick",
     "polygamma",
     "power",
@@ -217,10 +226,14 @@ __all__ = [
     "relative_entropy",
     "relu",
     "reshape",
+    "resize",
     "resolve_custom_vjp",
     "rint",
     "scatter",
     "scatter_add",
+    "scatter_elements",
+    "scatter_nd",
+    "scatter_nd_reduced",
     "scatter_rows",
     "sigmoid",
     "sign",

@@ -124,10 +124,10 @@ def _lower_unconvolve_exactly(b: Any, node: Expr, w: str, y: str, missing: Seque
 
 def _lower_correlate(b: Any, node: Expr, x: str, y: str) -> str:
     """The fastest way for its shapes, else a Conv with other roles: samples are its channels."""
-    window = node.attrs["window"]
-    way = way_of(*node.args, window)
+    window, (signal, given) = node.attrs["window"], node.args
+    way = way_of(signal, given, window)
     if way is not None:
-        return str(b.lower(way(*node.args, window)))
+        return str(b.lower(way(signal, given, window)))
     order = (1, 0, *range(2, node.rank))
     x, y = (b.add("Transpose", name, perm=order) for name in (x, y))
     full = b.add(

@@ -14,12 +14,13 @@ very wide matrices with few columns; these are faster, each somewhere (``tools/b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..dims import Dim, floordiv, product
-from ..expr import Expr, const
+from ..expr import Array, Expr, const
 from .elementwise import mul
 from .index import take
 from .linalg import gemm, matmul, matrix_transpose
@@ -37,7 +38,7 @@ _LARGE_KERNEL = 36
 
 def way_of(x: Expr, y: Expr, window: Window) -> Way | None:
     """The fastest way for shapes, in ONNX Runtime on a CPU; None for roles."""
-    channels, size = x.shape[1], product(window.kernel)
+    channels, size = x.shape[1], math.prod(window.kernel)
     places, strided = product(y.shape[2:]), any(stride > 1 for stride in window.stride)
     if x.dtype == "float64" or not isinstance(channels, int):
         return by_places
@@ -64,7 +65,7 @@ def by_rows(x: Expr, y: Expr, window: Window) -> Expr:
 
 def gathered(x: Expr, window: Window) -> Expr:
     """What the kernel meets at each place of each sample, channels last: (N*M, K*C)."""
-    lengths = [int(length) for length in x.shape[2:]]  # type: ignore[arg-type]
+    lengths = [length for length in x.shape[2:] if isinstance(length, int)]
     index, outside = _places_met(window, lengths)
     rows = transpose(x, (0, *range(2, x.rank), 1))
     rows = reshape(rows, (x.shape[0], product(lengths), x.shape[1]))
@@ -74,19 +75,20 @@ def gathered(x: Expr, window: Window) -> Expr:
     return reshape(rows, (x.shape[0] * len(index), index.shape[1] * x.shape[1]))
 
 
-def _places_met(window: Window, lengths: Sequence[int]) -> tuple[np.ndarray, bool]:  # type: ignore[type-arg]
+def _places_met(window: Window, lengths: Sequence[int]) -> tuple[Array, bool]:
     """For each place of the kernel in a signal what its places meet; padding is past the end."""
-    total = np.zeros((1, 1), np.int64)
-    inside = np.ones((1, 1), bool)
+    total: Array = np.zeros((1, 1), np.int64)
+    inside: Array = np.ones((1, 1), bool)
     for axis, length in enumerate(lengths):
-        starts = np.arange(window.count(axis, length)) * window.stride[axis] - window.before[axis]
+        count = int(window.count(axis, length))  # type: ignore[arg-type]
+        starts = np.arange(count) * window.stride[axis] - window.before[axis]
         met = starts[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
         total = _outer(total * length, met, np.add)
         inside = _outer(inside, (met >= 0) & (met < length), np.logical_and)
-    return np.where(inside, total, product(lengths)), not inside.all()
+    return np.where(inside, total, math.prod(lengths)), not inside.all()
 
 
-def _outer(left: np.ndarray, right: np.ndarray, function: np.ufunc) -> np.ndarray:  # type: ignore[type-arg]
+def _outer(left: Array, right: Array, function: np.ufunc) -> Array:
     """Of all pairs of rows and all pairs of columns."""
     pairs = function(left[:, None, :, None], right[None, :, None, :])
     return pairs.reshape(len(left) * len(right), -1)

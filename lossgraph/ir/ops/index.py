@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import DtypeError, InputError, SpecializationError
 from .. import batching
-from ..dims import Dim
+from ..dims import Dim, product
 from ..expr import (
     Array,
     Expr,
@@ -28,7 +28,7 @@ from .elementwise import (
     equal,
 )
 from .linalg import matmul
-from .shape import expand_dims, full, iota, reshape, transpose
+from .shape import broadcast_to, expand_dims, full, iota, reshape, transpose
 
 
 def _int64(index: TensorType) -> None:
@@ -352,26 +352,28 @@ def _scatter_rows_ref(rows: Array, index: Array, size: int) -> Array:
 
 
 def _lower_scatter_rows(b: Any, node: Expr, rows: str, index: str) -> str:
-    if b.opset < 16:  # ScatterND cannot add yet: the builder asks for a product instead
+    """By elements: ONNX Runtime's ScatterND loses additions to one row by several threads."""
+    if b.opset < 16:  # ScatterElements cannot add yet: the builder asks for a product instead
         return str(b.lower(_one_hot_sum(node)))
-    zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
-    place = b.add("Unsqueeze", index, b.const([-1], "int64"))
-    return str(b.add("ScatterND", zero, place, rows, reduction="add"))
+    flat, place = _flat_rows(node)
+    width = flat.shape[1]
+    each = broadcast_to(expand_dims(place, (1,)), (place.shape[0], width))
+    summed = scatter_add(flat, each, 0, node.shape[0], unique_indices=False)
+    return str(b.lower(reshape(summed, node.shape)))
+
+
+def _flat_rows(node: Expr) -> tuple[Expr, Expr]:
+    """The rows of ``scatter_rows`` as a matrix, and their indices as a vector."""
+    rows, index = node.args
+    count, width = product(index.shape), product(node.shape[1:])
+    return reshape(rows, (count, width)), reshape(index, (count,))
 
 
 def _one_hot_sum(node: Expr) -> Expr:
     """``scatter_rows`` as one_hot(index)^T @ rows."""
-    rows, index = node.args
-    count = 1
-    for dim in index.shape:
-        count = dim * count  # type: ignore[assignment]
-    rest = node.shape[1:]
-    width: Dim = 1
-    for dim in rest:
-        width = dim * width
-    hot = one_hot(reshape(index, (count,)), node.shape[0], node.dtype)
-    flat = matmul(transpose(hot, (1, 0)), reshape(rows, (count, width)))
-    return reshape(flat, node.shape)
+    flat, place = _flat_rows(node)
+    hot = one_hot(place, node.shape[0], node.dtype)
+    return reshape(matmul(transpose(hot, (1, 0)), flat), node.shape)
 
 
 _scatter_rows: Op = register(

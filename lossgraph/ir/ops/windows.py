@@ -39,7 +39,7 @@ class Window:
     @property
     def is_plain(self) -> bool:
         """Whether it sees each element of the signal alone, and once."""
-        once = set((*self.kernel, *self.stride)) == {1}
+        once = {*self.kernel, *self.stride} == {1}
         return once and not any((*self.before, *self.after))
 
     def count(self, axis: int, length: Dim) -> Dim:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .adam import AdamW
+from .adagrad import Adagrad, RMSprop
+from .adam import Adam, AdamW
+from .lion import Lion
 from .optimizer import Optimizer
 from .sgd import SGD
 
-__all__ = ["SGD", "AdamW", "Optimizer"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "Optimizer", "RMSprop"]

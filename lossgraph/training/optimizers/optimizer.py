@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .options import check_fields
 
 
 class Optimizer:
@@ -11,20 +14,29 @@ class Optimizer:
     A new one says which arrays it keeps beside each parameter, and writes ``update``:
 
     >>> class Signs(Optimizer):
-    ...     slots = ("average",)
-    ...     def __init__(self, learning_rate=1e-4, momentum=0.9):
-    ...         self.learning_rate, self.momentum = learning_rate, momentum
+    ...     learning_rate, momentum, slots = 1e-4, 0.9, ("average",)
     ...     def update(self, F, parameter, gradient, step, learning_rate, average):
     ...         average = self.momentum * average + (1 - self.momentum) * gradient
     ...         return parameter - learning_rate * F.sign(average), average
 
+    One with options is best a frozen dataclass: they are checked by their annotations.
+
     Attributes:
-        slots: the names of what it keeps for each parameter: arrays of its shape, zeros at first.
+        slots: the names of what it keeps for each parameter, arrays of its shape: zeros at first,
+            or full of a number in a mapping.
         learning_rate: the rate that a trainer begins with; it is an input of the graph.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: Sequence[str] | Mapping[str, float] = ()
     learning_rate: float
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def start(self) -> dict[str, float]:
+        """What each slot is full of in the beginning."""
+        return dict(self.slots) if isinstance(self.slots, Mapping) else dict.fromkeys(self.slots, 0)
 
     def update(
         self, F: Any, parameter: Any, gradient: Any, step: Any, learning_rate: Any, **slots: Any

@@ -10,7 +10,7 @@ const OPTIONS = { graphOptimizationLevel: "disabled", logSeverityLevel: 3 };
 const KEPT = 12; // sessions, each a few hundred kilobytes
 const sessions = new Map();
 
-const ready = unpack();
+export const ready = unpack();
 
 async function unpack() {
   const { wasm, glue } = globalThis.lossgraph.engine;

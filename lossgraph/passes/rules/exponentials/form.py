@@ -207,7 +207,7 @@ class Algebra:
 
     def _expanded(self, x: Form) -> dict[Monomial, float] | None:
         """The terms of a product of sums; None if they are many, or no polynomial."""
-        terms = {x.monomial: x.coefficient}
+        terms = {x.monomial: x.coefficient} if x.coefficient else {}
         for one, power in x.sums:
             if power != int(power) or power > 4:
                 return None

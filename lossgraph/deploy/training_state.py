@@ -1,0 +1,167 @@
+"""The initial state of a training step as files that ONNX Runtime alone reads and a loop writes.
+
+No format of arrays is read by Python, C++ and JavaScript without a library of its own, but all of
+them run models. So the state is a model without inputs, ``initial.onnx``, whose outputs are the
+parameters, the state and the scalars by name. Its data are in ``state.bin`` beside it: the tensors
+one after the other, without a header, in the order of the outputs, as little-endian numbers. A
+program that writes its tensors in that order has written a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..ir.types import TensorType
+from ..lowering.onnx_api import dtype_code, helper, numpy_helper, onnx, value_info
+from ..models.light_copy import copy_of
+from ..models.walk import graphs_of
+
+if TYPE_CHECKING:
+    from ..training.step import TrainingStep
+
+INITIAL, STATE = "initial.onnx", "state.bin"
+_LARGE = 2**20  # bytes of weights that are worth a file of their own
+_ALIGNED = 64
+_SMALL = 2**10  # bytes of a weight that stays in its model
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor stands in a file of data: from ``offset``, ``length`` bytes."""
+
+    type: TensorType
+    offset: int
+    length: int
+
+
+def initial_arrays(step: TrainingStep) -> dict[str, Array]:
+    """All that a step begins with, in the order of the file.
+
+    The widest types come first: so each tensor stands at a multiple of the size of its elements,
+    as an engine that maps the file into memory has to find it.
+    """
+    arrays = {**step.state, **step.parameters, **step.hyper}
+    found = {name: np.asarray(array) for name, array in arrays.items()}
+    return dict(sorted(found.items(), key=lambda item: -item[1].dtype.itemsize))
+
+
+def layout(arrays: Mapping[str, Array]) -> dict[str, Place]:
+    """The places of arrays that are written one after the other."""
+    places, offset = {}, 0
+    for name, array in arrays.items():
+        places[name] = Place(TensorType(array.dtype.name, array.shape), offset, array.nbytes)
+        offset += array.nbytes
+    return places
+
+
+def joined_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """The content of a file of data."""
+    return b"".join(numpy_helper.from_array(array).raw_data for array in arrays.values())
+
+
+def external_tensor(name: str, place: Place, location: str) -> onnx.TensorProto:
+    """A tensor whose data are in a file."""
+    dims = [int(str(dim)) for dim in place.type.shape]
+    tensor = onnx.TensorProto(name=name, data_type=dtype_code(place.type.dtype), dims=dims)
+    if math.prod(dims):
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        said = {"location": location, "offset": place.offset, "length": place.length}
+        for key, value in said.items():
+            tensor.external_data.add(key=key, value=str(value))
+    else:
+        tensor.raw_data = b""
+    return tensor
+
+
+def stored_tensors(arrays: Mapping[str, Array]) -> list[onnx.TensorProto]:
+    """Tensors of arrays, with their data."""
+    return [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+
+
+def constants_model(
+    tensors: Sequence[onnx.TensorProto], types: Mapping[str, TensorType], like: onnx.ModelProto
+) -> onnx.ModelProto:
+    """A model without inputs that gives tensors by their names.
+
+    Args:
+        tensors: what it gives; their names are changed.
+        types: their types, by name.
+        like: a model whose versions of operators and format it takes.
+    """
+    nodes = []
+    for tensor in tensors:  # an initializer that is an output itself is refused by some engines
+        stored = f"stored/{tensor.name}"
+        nodes.append(helper.make_node("Identity", [stored], [tensor.name]))
+        tensor.name = stored
+    outputs = [value_info(name, type_) for name, type_ in types.items()]
+    graph = helper.make_graph(nodes, "constants", [], outputs, list(tensors))
+    standard = [entry for entry in like.opset_import if entry.domain in ("", "ai.onnx")]
+    return helper.make_model(graph, opset_imports=standard, ir_version=like.ir_version)
+
+
+def initial_model(places: Mapping[str, Place], like: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without inputs that gives the state, whose data are in its file."""
+    tensors = [external_tensor(name, place, STATE) for name, place in places.items()]
+    return constants_model(tensors, {name: place.type for name, place in places.items()}, like)
+
+
+def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
+    """The inference model, whose trained parameters are those in the file of the state."""
+    model = copy_of(step.model)
+    for tensor in model.graph.initializer:
+        if tensor.name in step.parameters:
+            tensor.CopyFrom(external_tensor(tensor.name, places[tensor.name], STATE))
+    return model
+
+
+def prediction_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
+    """The inference model with the trained parameters as inputs."""
+    model = copy_of(step.model)
+    kept = [t for t in model.graph.initializer if t.name not in step.parameters]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    declared = {info.name for info in model.graph.input}
+    model.graph.input.extend(
+        value_info(name, places[name].type) for name in step.parameters if name not in declared
+    )
+    return model
+
+
+def share_weights(
+    models: Mapping[str, onnx.ModelProto], location: str
+) -> tuple[dict[str, onnx.ModelProto], bytes]:
+    """Models whose large weights are in one file, each once; an empty one if they are few.
+
+    Args:
+        models: the models, by name; they are not changed.
+        location: the name of the file.
+
+    Returns:
+        The models, and the content of the file.
+    """
+    found: dict[bytes, Place] = {}
+    content = bytearray()
+    copies = {name: copy_of(model) for name, model in models.items()}
+    for tensor in (t for m in copies.values() for g in graphs_of(m) for t in g.initializer):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            continue
+        array = numpy_helper.to_array(tensor)
+        if array.nbytes < _SMALL:
+            continue
+        data = numpy_helper.from_array(array).raw_data
+        key = hashlib.sha256(f"{tensor.data_type} {tensor.dims}".encode() + data).digest()
+        if key not in found:
+            content.extend(bytes(-len(content) % _ALIGNED))
+            type_ = TensorType(array.dtype.name, array.shape)
+            found[key] = Place(type_, len(content), len(data))
+            content.extend(data)
+        tensor.CopyFrom(external_tensor(tensor.name, found[key], location))
+    return (copies, bytes(content)) if len(content) >= _LARGE else (dict(models), b"")
