@@ -11,7 +11,7 @@ from ..errors import SpecializationError, UnequalDimsError
 from ..ir.dims import Dim, as_dim, named, names
 from ..ir.types import DTYPES, OpaqueType, TensorType
 from ..lowering.onnx_api import dtype_code, value_info
-from ..models.declared_types import identifier
+from ..models.declared_types import dim_name, identifier
 
 DTYPE_NAMES = {dtype_code(name): name for name in DTYPES}
 
@@ -103,7 +103,7 @@ def type_of(
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             shape.append(dim.dim_value)
         elif is_input or dims.knows(dim.dim_param):
-            shape.append(dims.named(dim.dim_param or f"{name}_{axis}"))
+            shape.append(dims.named(dim_name(dim) or f"{name}_{axis}"))
         else:  # inference numbers what it does not know, anew for each node
             new.append((dims.fresh(name, axis), axis))
             shape.append(dims.named(new[-1][0]))
