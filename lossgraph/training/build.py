@@ -1,6 +1,124 @@
 """The pipeline of training graphs in one page.
 
-======================== ==================================================== ==============    block, named = as_loss(loss), dict(rename or {})
+======================== ==================================================== =====================
+stage                    what it does                                         where
+======================== ==================================================== =====================
+select                   which initializers are trained                       ``selection``
+read                     the model as expressions, the trained ones as inputs ``importer``
+attach                   the loss of its outputs, as one number               ``objective``
+differentiate            the gradients by what is trained                     ``compiler``
+update                   the optimizer's body, for each parameter             ``updates``
+write                    models of standard operators                         ``graphs``
+======================== ==================================================== =====================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnx import numpy_helper
+
+from ..authoring.functions import as_loss
+from ..authoring.input_types import InputTypes
+from ..compiler.program import assemble
+from ..compiler.trace import Traced
+from ..importer.graph import Graph
+from ..importer.reader import from_onnx
+from ..ir import ops
+from ..ir.evaluate import bind_sizes
+from ..ir.types import TensorType
+from ..models.loading import load_model, require_model
+from ..symbolic.arguments import checked
+from .gradient_graph import GradientGraph
+from .graphs import accumulation_graph, evaluation_graph, gradient_graph, training_graph
+from .groups import by_parameter, freeze
+from .objective import objective, optional_inputs, types_of_optional
+from .optimizers import SGD, Optimizer
+from .optimizers.options import Above, Count
+from .paths import with_derivatives
+from .plan import Plan
+from .scaling import LossScale, as_loss_scale
+from .selection import Selection, select
+from .statistics import with_own_statistics
+from .step import TrainingStep
+from .tying import tied, ties, without_copies
+from .updates import loss_scale_variable, updates
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@checked
+def build(
+    model: onnx.ModelProto | str | Path,
+    loss: Any,
+    output: str | None = None,
+    *,
+    bind: Mapping[str, str] | None = None,
+    inputs: InputTypes | None = None,
+    rename: Mapping[str, str] | None = None,
+    optimizer: Optimizer | None = None,
+    groups: Mapping[str, Optimizer] | None = None,
+    trainable: str | Sequence[str] | None = None,
+    frozen: str | Sequence[str] = (),
+    tie: bool | Sequence[Sequence[str]] = False,
+    clip_value: Above | None = None,
+    clip_norm: Above | None = None,
+    accumulate: Count = 1,
+    loss_scale: LossScale | float | None = None,
+) -> TrainingStep:
+    """The graphs of a training step of a model.
+
+    Args:
+        model: an inference model or its file; it is not changed.
+        loss: a loss, or a function of F. What is trained is its value if that is one number, else
+            the sum of its values.
+        output: the output that is the loss's first input, or a value inside the model, like the
+            logits before a softmax; the only output by default.
+        bind: further inputs of the loss, with the values of the model that they are.
+        inputs: types of the loss's inputs, where the typical ones are not meant.
+        rename: other names for inputs of the loss, ``{"label": "target"}``.
+        optimizer: how parameters move; gradient descent by default.
+        groups: other optimizers for some of them, by patterns of names; the first that fits
+            counts. Their learning rates keep their proportion to that of ``optimizer``.
+        trainable: names of initializers, or patterns like ``"layer4.*"``, that are trained; by
+            default all that a person would train.
+        frozen: names or patterns of those that are not.
+        tie: initializers that are copies of one parameter, as they are or transposed: names that
+            belong together, that of the parameter first, or True for all trained matrices with
+            the same elements. By default each is trained on its own, as the model has them.
+        clip_value: the largest size of an element of a gradient.
+        clip_norm: the largest norm of all gradients together, after ``clip_value``.
+        accumulate: the number of batches whose mean gradients make a step.
+        loss_scale: how the loss is scaled for gradients of few bits; a number stays as it is.
+
+    Returns:
+        The graphs, as a ``TrainingStep``.
+
+    Raises:
+        InputError: for names and types that do not fit.
+        GradientError: for a parameter that no derivative leads to, naming the operator and the
+            node that stand in the way.
+    """
+    require_model("model", model)
+    source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    selection = freeze(select(source, trainable), frozen)
+    source = with_own_statistics(source, selection.trainable)
+    copies = ties(source, tie, selection)
+    graph = tied(from_onnx(source, {*selection.trainable, *copies}), copies)
+    selection = without_copies(selection, copies)
+    optimizer = SGD() if optimizer is None else optimizer
+    scale = as_loss_scale(loss_scale)
+
+    def planned(names: Sequence[str]) -> Plan:
+        chosen = by_parameter(names, optimizer, groups or {})
+        return Plan(optimizer, chosen, clip_value, clip_norm, accumulate, scale)
+
+    block, named = as_loss(loss), dict(rename or {})
 
     given = (graph, block, output, bind or {})
 
