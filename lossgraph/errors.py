@@ -53,6 +53,8 @@ class SpecializationError(InputError):
     name is known it reaches the user as the input error that it also is.
     """
 
+    broadcasts = False  # whether it was about axes of which one may be 1 and then is repeated
+
     def __init__(self, names: tuple[str, ...], why: str, number: int | None = None) -> None:
         self.names = names
         self.number = number  # the only value that the first of them can have, if there is one
@@ -65,7 +67,10 @@ class UnequalDimsError(InputError):
 
     Attributes:
         dims: the two; who reads a model in which they were named by chance may take one for both.
+        broadcasts: whether it was about axes of which one may be 1 and then is repeated.
     """
+
+    broadcasts = False
 
     def __init__(self, why: str, dims: tuple[object, object]) -> None:
         self.dims = dims

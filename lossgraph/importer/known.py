@@ -2,12 +2,13 @@
 
 Exporters compute shapes with the same operators as everything else: Shape, Gather, Mul, Concat.
 The elements of such a value are numbers and dims; with them the language says the shape of a
-Reshape, whatever the batch.
+Reshape, whatever the batch. An integer that nothing is known of is itself: an expression.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,14 @@ class Known:
 
     def elements(self, value: Expr) -> Elements | None:
         """The elements, of the shape of the value; None if they are not known."""
+        found = self.parts(value)
+        return None if found is None or any(isinstance(e, Expr) for e in found.flat) else found
+
+    def parts(self, value: Expr) -> Elements | None:
+        """The same; of integers some of which are not known these are scalar expressions."""
         for node in toposort([value]):
             if node not in self._found:
-                self._found[node] = self._elements(node)
+                self._found[node] = self._parts(node)
         return self._found[value]
 
     def never_negative(self, value: Expr) -> bool:
@@ -47,22 +53,45 @@ class Known:
             return all(self.never_negative(arg) for arg in value.args)
         return False
 
-    def _elements(self, node: Expr) -> Elements | None:
+    def _parts(self, node: Expr) -> Elements | None:
         if is_literal(node):
             array = node.attrs["value"]
             return array.astype(object) if array.size <= _MOST else None
-        rule = _RULES.get(node.op.name)
-        size = product(node.shape) if node.dtype != "tuple" else None
-        if rule is None or not isinstance(size, int) or size > _MOST:
+        size = product(node.shape) if node.dtype not in ("tuple", "opaque") else None
+        if not isinstance(size, int) or size > _MOST:
             return None
+        shape = [int(n) for n in node.shape]  # type: ignore[arg-type]  # their product is one
+        found = self._by_rule(node, shape)
+        if found is None and node.dtype == "int64" and size <= _FEW:
+            found = np.full(shape, None, object)
+        if found is None or all(element is not None for element in found.flat):
+            return found
+        return _filled(found, node) if node.dtype == "int64" else None
+
+    def _by_rule(self, node: Expr, shape: list[int]) -> Elements | None:
+        rule = _RULES.get(node.op.name)
         arguments = [self._found[arg] for arg in node.args]
-        if any(argument is None for argument in arguments):
+        if rule is None or any(argument is None for argument in arguments):
             return None
         try:
             found = rule(*arguments, **node.attrs)
         except _Unknown:
             return None
-        return np.asarray(found, dtype=object).reshape(node.shape)
+        return np.asarray(found, dtype=object).reshape(shape)
+
+
+_FEW = 64  # elements of a value of which nothing is known, which may be sizes
+
+
+def _filled(found: Elements, node: Expr) -> Elements:
+    """The elements of which nothing is known are taken out of the value."""
+    flat = ops.reshape(node, (found.size,))
+    made = found.copy()
+    for place in np.ndindex(found.shape):
+        if found[place] is None:
+            number = int(np.ravel_multi_index(place, found.shape)) if place else 0
+            made[place] = ops.reshape(ops.take_range(flat, 0, number, 1), ())
+    return made
 
 
 # What makes places in an array, and what makes no negative number of others that are none.
@@ -75,20 +104,57 @@ class _Unknown(Exception):  # noqa: N818
 
 
 def _elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule for each element by itself, None of what it does not know."""
     count = function.__code__.co_argcount if hasattr(function, "__code__") else 2
-    return lambda *arrays, **_: np.frompyfunc(function, count, 1)(*arrays)
+
+    def of(*values: Any) -> Any:
+        if any(value is None or isinstance(value, Expr) for value in values):
+            return None
+        try:
+            return function(*values)
+        except _Unknown:
+            return None
+
+    return lambda *arrays, **_: np.frompyfunc(of, count, 1)(*arrays)
 
 
 def _is_number(*values: Any) -> bool:
-    return not any(isinstance(value, Size) for value in values)
+    return not any(isinstance(value, (Size, Ratio, Expr)) or value is None for value in values)
+
+
+class Ratio:
+    """A size over a number, before it is rounded."""
+
+    def __init__(self, above: Any, below: int) -> None:
+        self.above, self.below = above, below
+
+
+def _as_ratio(value: Any) -> tuple[Any, int]:
+    """Above and below the line; of a float with many digits the engine's roundings count."""
+    if isinstance(value, Ratio):
+        return value.above, value.below
+    if isinstance(value, (Size, int)):
+        return value, 1
+    if not np.isfinite(value):
+        raise _Unknown
+    fraction = Fraction(float(value))
+    if fraction.denominator > _MOST:
+        raise _Unknown
+    return fraction.numerator, fraction.denominator
+
+
+def _ratio(above: Any, below: Any) -> Any:
+    """A quotient that is rounded later, reduced where it is a size."""
+    if not isinstance(below, int) or below < 1:
+        raise _Unknown
+    exact = floordiv(above, below)
+    return exact if exact * below == above else Ratio(above, below)
 
 
 def _quotient(x: Any, y: Any) -> Any:
     """ONNX's Div: of integers towards zero, which for sizes is what ``//`` is."""
-    if any(isinstance(value, float) for value in (x, y)):
-        if not _is_number(x, y):
-            raise _Unknown
-        return x / y
+    if any(isinstance(value, (float, Ratio)) for value in (x, y)):
+        return x / y if _is_number(x, y) and y else _float_quotient(x, y)
     if _is_number(x, y):
         if y == 0:
             raise _Unknown
@@ -96,6 +162,23 @@ def _quotient(x: Any, y: Any) -> Any:
     if not (is_nonnegative(x) and is_positive(y)):
         raise _Unknown
     return floordiv(x, y)
+
+
+def _float_quotient(x: Any, y: Any) -> Any:
+    (above, below), (other, under) = _as_ratio(x), _as_ratio(y)
+    return _ratio(above * under, below * other)
+
+
+def _floor(x: Any) -> Any:
+    if isinstance(x, Ratio):
+        return floordiv(x.above, x.below)
+    return x if isinstance(x, Size) else np.floor(x)
+
+
+def _ceil(x: Any) -> Any:
+    if isinstance(x, Ratio):
+        return floordiv(x.above + (x.below - 1), x.below)
+    return x if isinstance(x, Size) else np.ceil(x)
 
 
 def _remainder(x: Any, y: Any) -> Any:
@@ -107,6 +190,7 @@ def _remainder(x: Any, y: Any) -> Any:
 def _equal(x: Any, y: Any) -> bool:
     if _is_number(x, y):
         return bool(x == y)
+    _require_sizes(x, y)
     if x == y:
         return True
     if is_positive(x - y) or is_positive(y - x):
@@ -117,6 +201,7 @@ def _equal(x: Any, y: Any) -> bool:
 def _greater(x: Any, y: Any) -> bool:
     if _is_number(x, y):
         return bool(x > y)
+    _require_sizes(x, y)
     if is_positive(x - y):
         return True
     if is_nonnegative(y - x):
@@ -124,27 +209,58 @@ def _greater(x: Any, y: Any) -> bool:
     raise _Unknown
 
 
+def _require_sizes(*values: Any) -> None:
+    if not all(isinstance(value, (Size, int)) for value in values):
+        raise _Unknown
+
+
+def _extremum(function: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+    _require_sizes(x, y)
+    return function(x, y)
+
+
 def _where(condition: Any, x: Any, y: Any) -> Any:
+    if condition is None or isinstance(condition, Expr):
+        return None
     return x if condition else y
 
 
 def _product_of(x: Any, y: Any) -> Any:
-    for number, size in ((x, y), (y, x)):
-        if isinstance(number, float) and isinstance(size, Size):
-            if number != int(number):
-                raise _Unknown
-            return size * int(number)
-    return x * y
+    if _is_number(x, y) or not any(isinstance(value, (float, Ratio)) for value in (x, y)):
+        return x * y
+    (above, below), (other, under) = _as_ratio(x), _as_ratio(y)
+    return _ratio(above * other, below * under)
+
+
+def _total(x: Any, y: Any) -> Any:
+    if _is_number(x, y) or not any(isinstance(value, (float, Ratio)) for value in (x, y)):
+        return x + y
+    (above, below), (other, under) = _as_ratio(x), _as_ratio(y)
+    return _ratio(above * under + other * below, below * under)
 
 
 def _cast(x: Elements, *, to: str) -> Elements:
-    if to.startswith("int") or to.startswith("uint"):
-        return np.frompyfunc(lambda v: v if isinstance(v, Size) else int(v), 1, 1)(x)
-    if to.startswith("float"):
-        return np.frompyfunc(lambda v: v if isinstance(v, Size) else float(v), 1, 1)(x)
     if to == "bool":
-        return np.frompyfunc(lambda v: not _equal(v, 0), 1, 1)(x)
+        return _cast_each(lambda v: not _equal(v, 0))(x)
+    if to.startswith(("int", "uint")):
+        return _cast_each(_whole)(x)
+    if to.startswith("float"):
+        return _cast_each(lambda v: v if isinstance(v, (Size, Ratio)) else float(v))(x)
     raise _Unknown
+
+
+def _cast_each(function: Callable[[Any], Any]) -> Callable[[Elements], Elements]:
+    def of(value: Any) -> Any:
+        return None if value is None or isinstance(value, Expr) else function(value)
+
+    return np.frompyfunc(of, 1, 1)
+
+
+def _whole(value: Any) -> Any:
+    """An integer, as a cast makes it: towards zero."""
+    if isinstance(value, Ratio):
+        return _floor(value) if is_nonnegative(value.above) else None
+    return value if isinstance(value, Size) else int(value)
 
 
 def _rounded(function: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -172,41 +288,53 @@ def _broadcast(x: Elements, *, shape: tuple[Any, ...]) -> Elements:
 
 
 def _reduced(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    ufunc = np.frompyfunc(function, 2, 1)
+    def of(x: Any, y: Any) -> Any:
+        if any(value is None or isinstance(value, Expr) for value in (x, y)):
+            raise _Unknown
+        return function(x, y)
+
+    ufunc = np.frompyfunc(of, 2, 1)
     return lambda x, *, axes: ufunc.reduce(x, axis=tuple(axes), keepdims=True)
+
+
+def _count(*, size: Any) -> Elements:
+    if not isinstance(size, int):
+        raise _Unknown
+    return np.arange(size).astype(object)
 
 
 _RULES: Mapping[str, Callable[..., Any]] = {
     "Abs": _rounded(abs),
-    "Add": _elementwise(lambda x, y: x + y),
+    "Add": _elementwise(_total),
     "And": _elementwise(lambda x, y: x and y),
     "BroadcastTo": _broadcast,
     "Cast": _cast,
-    "Ceil": _rounded(np.ceil),
+    "Ceil": _elementwise(_ceil),
     "Concat": lambda *arrays, axis: np.concatenate(arrays, axis=axis),
     "Div": _elementwise(_quotient),
     "Equal": _elementwise(_equal),
-    "Floor": _rounded(np.floor),
+    "Floor": _elementwise(_floor),
     "Greater": _elementwise(_greater),
     "GreaterOrEqual": _elementwise(lambda x, y: not _greater(y, x)),
+    "Iota": _count,
     "Less": _elementwise(lambda x, y: _greater(y, x)),
     "LessOrEqual": _elementwise(lambda x, y: not _greater(x, y)),
-    "Max": _elementwise(lambda x, y: max(x, y) if _is_number(x, y) else maximum(x, y)),
-    "Min": _elementwise(lambda x, y: min(x, y) if _is_number(x, y) else minimum(x, y)),
+    "Max": _elementwise(lambda x, y: max(x, y) if _is_number(x, y) else _extremum(maximum, x, y)),
+    "Min": _elementwise(lambda x, y: min(x, y) if _is_number(x, y) else _extremum(minimum, x, y)),
     "Mod": _elementwise(_remainder),
     "Mul": _elementwise(_product_of),
-    "Neg": _elementwise(lambda x: -x),
+    "Neg": _elementwise(lambda x: _product_of(x, -1)),
     "Not": _elementwise(lambda x: not x),
     "Or": _elementwise(lambda x, y: x or y),
     "ReduceProd": _reduced(_product_of),
-    "ReduceSum": _reduced(lambda x, y: x + y),
+    "ReduceSum": _reduced(_total),
     "Reshape": lambda x, shape: x.reshape(shape),
     "SizeOf": lambda *, size: np.asarray(size, dtype=object),
     "Slice": _slice,
-    "Sub": _elementwise(lambda x, y: x - y),
+    "Sub": _elementwise(lambda x, y: _total(x, _product_of(y, -1))),
     "Take": _take,
     "Transpose": lambda x, perm: np.transpose(x, perm),
-    "Where": _elementwise(_where),
+    "Where": lambda *arrays: np.frompyfunc(_where, 3, 1)(*arrays),
 }
 
 

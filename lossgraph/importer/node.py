@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 
 from ..errors import InputError, LossgraphError
+from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.expr import Expr
+from ..ir.types import TensorType
 from .known import Known
 
 
@@ -20,7 +22,7 @@ class NotTranslatedError(LossgraphError):
 
 
 class GraphReader(Protocol):
-    """What a translation needs of the reader: graphs inside a node, and nodes in its place."""
+    """What a translation needs of the reader."""
 
     def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
         """The outputs of a graph inside a node, of its inputs."""
@@ -32,8 +34,12 @@ class GraphReader(Protocol):
         outputs: int,
         attrs: Mapping[str, Any],
         label: str,
+        types: Sequence[TensorType] = (),
     ) -> list[Expr]:
         """The outputs of a node that a translation is made of."""
+
+    def length(self, value: Expr, name: str) -> Dim:
+        """The dim that an int64 is when the model runs, for a value of a name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Node:
         attributes: its attributes: numbers, text, lists of them, arrays, ``onnx.GraphProto``.
         outputs: how many outputs it has, and which of them are wanted.
         label: what an error calls it.
+        name: that of its first output.
         known: what is known of values when the model is read.
         reader: the reader of the graph that it stands in, for the graphs inside it.
     """
@@ -57,6 +64,7 @@ class Node:
     attributes: Mapping[str, Any]
     outputs: tuple[bool, ...]
     label: str
+    name: str
     known: Known
     reader: GraphReader | None = field(default=None, compare=False)
 
@@ -79,10 +87,57 @@ class Node:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
 
-    def native(self, operator: str, *args: Expr, outputs: int = 1, **attrs: Any) -> list[Expr]:
-        """The outputs of another operator of ONNX, which has no derivative, of these arguments."""
+    def native(
+        self,
+        operator: str,
+        *args: Expr,
+        outputs: int = 1,
+        types: Sequence[TensorType] = (),
+        **attrs: Any,
+    ) -> list[Expr]:
+        """The outputs of another operator of ONNX, which has no derivative, of these arguments.
+
+        Args:
+            operator: its name; it is one of the model's version.
+            args: what it reads.
+            outputs: how many it has.
+            types: those of the outputs; by default what ONNX's inference says.
+            attrs: its attributes.
+        """
         assert self.reader is not None
-        return self.reader.native(operator, args, outputs, attrs, self.label)
+        return self.reader.native(operator, args, outputs, attrs, self.label, types)
+
+    def parts(self, place: int, attribute: str = "", default: Any = None) -> list[Any] | Any:
+        """Integers that an input holds: numbers, dims, and expressions of what it computes.
+
+        Raises:
+            NotTranslatedError: if it is not known how many they are.
+        """
+        if attribute and attribute in self.attributes:
+            return [int(value) for value in self.attributes[attribute]]
+        given = self.optional(place)
+        if given is None:
+            return default
+        found = self.known.parts(ops.cast(given, "int64"))
+        if found is None:
+            raise NotTranslatedError(f"how many elements its input {place} has is not known")
+        return list(found.flat)
+
+    def length(self, element: Dim | Expr) -> Dim:
+        """A size: what is known of it, else a dim that it is when the model runs.
+
+        Args:
+            element: an int, a dim or an int64 expression, not below zero.
+        """
+        if not isinstance(element, Expr):
+            return element
+        assert self.reader is not None
+        return self.reader.length(element, self.name)
+
+    def lengths(self, place: int, attribute: str = "", default: Any = None) -> list[Dim] | Any:
+        """Sizes that an input holds, of which some may be known only when the model runs."""
+        found = self.parts(place, attribute, default)
+        return found if found is default else [self.length(element) for element in found]
 
     def ints(self, place: int, attribute: str = "", default: Any = None) -> Any:
         """Integers that an input holds, or in other versions an attribute; of a scalar one.

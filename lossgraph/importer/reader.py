@@ -30,8 +30,10 @@ import onnx
 from onnx import defs, shape_inference
 
 from ..errors import InputError, SpecializationError, UnequalDimsError
-from ..ir.dims import Dim
+from ..ir import ops
+from ..ir.dims import Dim, named
 from ..ir.expr import Expr, const, foreign_variable
+from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
 from ..models.light_copy import without_weights
@@ -43,7 +45,7 @@ from .graph import Graph
 from .known import Known
 from .node import Node
 from .opaque_nodes import read_as_it_is
-from .translations import NotTranslatedError, translation_of
+from .translations import NotTranslatedError, Translation, translation_of
 from .types import DTYPE_NAMES, Dims, proto_of, type_of
 
 _SMALL = 1024  # elements of a constant that is part of the expressions
@@ -70,17 +72,22 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     sizes: dict[str, Dim] = {}
     for _ in range(_ATTEMPTS):
+        dims = Dims(dict(sizes))
         try:
-            return _read(read, frozenset(variables), dict(sizes))
+            return _read(read, frozenset(variables), dims)
         except (UnequalDimsError, SpecializationError) as error:
-            _take_for_equal(sizes, error)
+            _take_for_equal(sizes, error, dims)
     raise InputError("the model's dims do not settle: too many of them have to be equal")
 
 
-def _take_for_equal(sizes: dict[str, Dim], error: UnequalDimsError | SpecializationError) -> None:
+def _take_for_equal(
+    sizes: dict[str, Dim], error: UnequalDimsError | SpecializationError, dims: Dims
+) -> None:
     """Note what a dim has to be, where its name and another's were given by chance."""
     if isinstance(error, UnequalDimsError):
         one, other = error.dims
+        if dims.is_fresh(str(other)):  # what an input has keeps its name
+            one, other = other, one
         sizes[str(one)] = other  # type: ignore[assignment]
     elif error.number is not None and error.names[0] not in sizes:
         sizes[error.names[0]] = error.number
@@ -91,8 +98,8 @@ def _take_for_equal(sizes: dict[str, Dim], error: UnequalDimsError | Specializat
             sizes[name] = sizes[str(dim)]
 
 
-def _read(model: onnx.ModelProto, variables: frozenset[str], sizes: dict[str, Dim]) -> Graph:
-    graph, dims = model.graph, Dims(sizes)
+def _read(model: onnx.ModelProto, variables: frozenset[str], dims: Dims) -> Graph:
+    graph = model.graph
     given = {tensor.name for tensor in graph.initializer}
     given |= {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = {
@@ -131,6 +138,7 @@ class Shared:
     weights: dict[str, Expr] = field(default_factory=dict)
     labels: dict[Expr, str] = field(default_factory=dict)
     count: int = 0
+    measured: dict[Expr, str] = field(default_factory=dict)  # names of dims that integers are
 
 
 @dataclass
@@ -154,6 +162,7 @@ class Reader:
     scope: dict[str, Expr | None]
     outer: Reader | None = None
     shared: Shared = field(default_factory=Shared)
+    _lengths: dict[str, Expr] = field(default_factory=dict)  # that a translation has asked for
 
     def value(self, name: str) -> Expr:
         """The expression of a value.
@@ -245,8 +254,7 @@ class Reader:
         reason = "lossgraph has no derivative of it"
         if translation is not None:
             try:
-                made = translation(self._described(node, inputs, version))
-                return [made] if isinstance(made, Expr) else made
+                return self._translated(translation, self._described(node, inputs, version))
             except (UnequalDimsError, SpecializationError) as error:
                 if not self.dims.at_run_time(error):
                     raise
@@ -260,6 +268,26 @@ class Reader:
             return self._inlined(body, node, inputs, self.opsets_of(body))
         return self._as_it_is(node, reason)
 
+    def _translated(self, translation: Translation, node: Node) -> list[Expr]:
+        """The results of a translation, which carry the lengths that it asked for."""
+        before, self._lengths = self._lengths, {}
+        try:
+            made = translation(node)
+            results = [made] if isinstance(made, Expr) else made
+            return [ops.measured(result, self._lengths) for result in results]
+        finally:
+            self._lengths = before
+
+    def length(self, value: Expr, name: str) -> Dim:
+        """The dim that an int64 is when the model runs, for a value of a name."""
+        if value not in self.shared.measured:
+            self.shared.measured[value] = self.dims.fresh(name, len(self._lengths))
+        called = self.shared.measured[value]
+        dim = self.dims.named(called)
+        if dim == named(called):
+            self._lengths[called] = value
+        return dim
+
     def _described(self, node: onnx.NodeProto, inputs: Sequence[Expr | None], version: int) -> Node:
         return Node(
             node.op_type,
@@ -268,6 +296,7 @@ class Reader:
             attributes_of(node),
             tuple(bool(name) for name in node.output),
             self._label(node),
+            node.output[0] if node.output else "",
             self.shared.known,
             self,
         )
@@ -301,12 +330,18 @@ class Reader:
         outputs: int,
         attrs: Mapping[str, Any],
         label: str,
+        types: Sequence[TensorType] = (),
     ) -> list[Expr]:
         """The outputs of a node that a translation is made of."""
         names = [str(place) for place in range(len(args))]
         made = [f"out_{place}" for place in range(outputs)]
+        node = helper.make_node(operator, names, made, **attrs)
+        if types:
+            proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
+            reason = f"{operator} has no derivative"
+            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
         return read_as_it_is(
-            helper.make_node(operator, names, made, **attrs),
+            node,
             dict(zip(names, args, strict=True)).__getitem__,
             self.dims,
             opsets=self.opsets,

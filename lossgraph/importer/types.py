@@ -50,8 +50,14 @@ class Dims:
         self._fresh.add(name)
         return name
 
+    def is_fresh(self, name: str) -> bool:
+        """Whether a name was given to a dim that is known when the model runs."""
+        return name in self._fresh
+
     def at_run_time(self, error: UnequalDimsError | SpecializationError) -> bool:
         """Whether a dim that should be another is known when the model runs, where it may be 1."""
+        if not error.broadcasts:  # they have to be equal, whatever they are
+            return False
         if isinstance(error, UnequalDimsError):
             found = frozenset[str]().union(*(names(as_dim(dim)) for dim in error.dims))
         else:

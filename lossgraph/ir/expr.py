@@ -111,7 +111,8 @@ class Op:
         flat_if: the positions of arguments that have to be flat for the result to be so: never
             below zero, and without slope where they are zero.
         defines: the dims of its results that are known only when it has run, by name, with an
-            expression and the axis of it that has this length.
+            expression and the axis of it that has this length; None for the axis if the expression
+            is that length itself, an int64.
         is_item: whether it takes one result of an operation with several.
         kernel: how it is written in a fused kernel; None for what no kernel has.
         stem: what its values are called in models, numbered; the name in snake case by default.
@@ -139,7 +140,7 @@ class Op:
     range_of: Callable[..., Interval] | None = None
     chosen: Callable[..., tuple[Choice | None, ...]] | None = None
     flat_if: tuple[int, ...] | None = None
-    defines: Callable[[Expr], Mapping[str, tuple[Expr, int]]] | None = None
+    defines: Callable[[Expr], Mapping[str, tuple[Expr, int | None]]] | None = None
     is_item: bool = False
     kernel: KernelForm | None = None
     stem: str = ""
@@ -453,6 +454,7 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
             text = f"{op.name}({listed}): {error}"
             if isinstance(error, UnequalDimsError):
                 refusal: InputError = UnequalDimsError(text, error.dims)
+                refusal.broadcasts = error.broadcasts  # type: ignore[attr-defined]
             else:
                 refusal = type(error)(text)
             refusal.reason = str(error)

@@ -182,8 +182,17 @@ def broadcast_shapes(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
             if stretches(result[i], dim):
                 result[i] = dim
             elif not stretches(dim, result[i]):
-                result[i] = unify(result[i], dim)
+                result[i] = _unify_or_repeat(result[i], dim)
     return tuple(result)
+
+
+def _unify_or_repeat(left: Dim, right: Dim) -> Dim:
+    """The one dim that two dims stand for, unless one of them is 1 when it is known."""
+    try:
+        return unify(left, right)
+    except (SpecializationError, UnequalDimsError) as error:
+        error.broadcasts = True
+        raise
 
 
 def require_broadcast(shape: Sequence[Dim], target: Sequence[Dim]) -> None:

@@ -22,9 +22,9 @@ class SizeBuilder(NodeBuilder):
         self, inputs: Sequence[Expr], opset: int, target: Target, outer: Self | None = None
     ) -> None:
         super().__init__([node.attrs["name"] for node in inputs], opset, target, outer)
-        self._sources: dict[str, tuple[str, int]] = _size_sources(inputs)
+        self._sources: dict[str, tuple[str, int | None]] = _size_sources(inputs)
         self._reads_inputs = outer is None  # those of the whole graph
-        self._definitions: dict[str, tuple[Expr, int]] = {}
+        self._definitions: dict[str, tuple[Expr, int | None]] = {}
 
     def sizes(self, dims: Sequence[Dim]) -> str:
         """Sizes as a vector of int64."""
@@ -101,6 +101,8 @@ class SizeBuilder(NodeBuilder):
                 type_ = TensorType("int64", (1,))
                 return self._capture(self._outer.sizes([named(atom)]), type_)
             source, axis = self._source(atom)
+            if axis is None:  # the length itself
+                return self.add("Reshape", source, self.const([1], "int64"))
             shape = self.add("Shape", source)
             return self.add("Gather", shape, self.const([axis], "int64"), axis=0)
         operator = {"//": "Div", "min": "Min", "max": "Max"}[atom.function]
@@ -120,8 +122,8 @@ class SizeBuilder(NodeBuilder):
             if node.op.defines is not None:
                 self._definitions.update(node.op.defines(node))
 
-    def _source(self, name: str) -> tuple[str, int]:
-        """The value that has a dim, and its axis."""
+    def _source(self, name: str) -> tuple[str, int | None]:
+        """The value that has a dim, and its axis; or that is it."""
         if name not in self._sources and name in self._definitions:
             value, axis = self._definitions[name]
             self._sources[name] = (self.lower(value), axis)
@@ -136,9 +138,9 @@ class SizeBuilder(NodeBuilder):
         """The name of the value of an expression."""
 
 
-def _size_sources(inputs: Sequence[Expr]) -> dict[str, tuple[str, int]]:
+def _size_sources(inputs: Sequence[Expr]) -> dict[str, tuple[str, int | None]]:
     """Where to read each named dim: the first input that has it."""
-    sources: dict[str, tuple[str, int]] = {}
+    sources: dict[str, tuple[str, int | None]] = {}
     for node in inputs:
         for axis, dim in enumerate(node.shape):
             for name in names(dim):

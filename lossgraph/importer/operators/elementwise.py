@@ -66,9 +66,14 @@ for _operator, _of_two in _BINARY.items():
 
 @translates("Div", since=7)
 def _div(node: Node) -> Expr:
-    if not node[0].type.is_float:
-        raise NotTranslatedError("it divides integers")
     return ops.div(node[0], node[1])
+
+
+@translates("Mod", since=10)
+def _mod(node: Node) -> Expr:
+    if node[0].type.is_float or node.attribute("fmod", 0):
+        raise NotTranslatedError("it has the sign of the dividend")
+    return ops.mod(node[0], node[1])
 
 
 @translates("Max", since=8)

@@ -64,4 +64,6 @@ def _trilu(node: Node) -> Expr:
     diagonal = ops.add(rows, shift)
     is_upper = node.attribute("upper", 1)
     kept = ops.greater_equal(columns, diagonal) if is_upper else ops.less_equal(columns, diagonal)
+    if x.dtype == "bool":  # for which ONNX Runtime has no Where
+        return ops.logical_and(x, kept)
     return ops.where(kept, x, const(0, x.dtype))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...ir import ops
-from ...ir.dims import product
-from ...ir.expr import Expr, const
+from ...ir.dims import Dim, product
+from ...ir.expr import Expr
 from ...ir.types import canonical_axis
 from ..node import Node
 from ..translations import NotTranslatedError, translates
@@ -13,22 +13,26 @@ from ..translations import NotTranslatedError, translates
 @translates("TopK", since=10)
 def _top_k(node: Node) -> list[Expr]:
     """The engine finds the places; the values are those of the array there."""
-    x, k = node[0], node[1]
-    _require_float(x)
-    axis = canonical_axis(node.attribute("axis", -1), x.rank)
+    (k,) = node.lengths(1)
     options = {"largest": node.attribute("largest", 1), "sorted": node.attribute("sorted", 1)}
     if node.version < 11:
         options = {}
-    _, places = node.native("TopK", x, k, outputs=2, axis=axis, **options)
-    return [ops.pick(x, places, axis), places]
+    return _largest(node, k, options)
 
 
 @translates("TopK")
 def _top_k_by_attribute(node: Node) -> list[Expr]:
+    return _largest(node, node.attribute("k"), {})
+
+
+def _largest(node: Node, k: Dim, options: dict[str, int]) -> list[Expr]:
     x = node[0]
     _require_float(x)
-    axis, k = canonical_axis(node.attribute("axis", -1), x.rank), node.attribute("k")
-    _, places = node.native("TopK", x, const([k], "int64"), outputs=2, axis=axis)
+    axis = canonical_axis(node.attribute("axis", -1), x.rank)
+    found = x.type.with_shape([k if i == axis else dim for i, dim in enumerate(x.shape)])
+    types = [found, found.with_dtype("int64")]
+    count = ops.reshape(ops.size_of(k), (1,))
+    _, places = node.native("TopK", x, count, outputs=2, types=types, axis=axis, **options)
     return [ops.pick(x, places, axis), places]
 
 

@@ -67,6 +67,7 @@ from .log_domain import (
     xlog1py,
     xlogy,
 )
+from .measured import measured
 from .padding import pad_edges, pad_with
 from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
@@ -199,6 +200,7 @@ __all__ = [
     "max_unpool",
     "maximum",
     "mean_of_some",
+    "measured",
     "minimum",
     "mod",
     "mul",
