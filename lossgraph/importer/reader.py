@@ -181,6 +181,10 @@ class Reader:
             return self.scope[name]
         return self.outer.optional(name) if self.outer is not None and name else None
 
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+        return self.shared.labels.get(value, "a graph")
+
     def inside(self, scope: Mapping[str, Expr]) -> Reader:
         """A reader for a graph inside a node, which may read what is outside."""
         return Reader(
@@ -339,7 +343,9 @@ class Reader:
         if types:
             proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
             reason = f"{operator} has no derivative"
-            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
         return read_as_it_is(
             node,
             dict(zip(names, args, strict=True)).__getitem__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import onnx
 
@@ -63,6 +64,10 @@ class Dims:
         else:
             found = frozenset(error.names)
         return not self._fresh.isdisjoint(found)
+
+    def are_late(self, dims: Iterable[Dim]) -> bool:
+        """Whether any of some dims is known when the model runs, and not by its inputs."""
+        return any(not self._fresh.isdisjoint(names(dim)) for dim in dims)
 
     def text(self, dim: Dim) -> str | int:
         """What ONNX's inference is told of a dim; ``named`` finds it again."""
