@@ -68,6 +68,7 @@ from .log_domain import (
     xlogy,
 )
 from .measured import measured
+from .normalizing import batch_norm, by_channel, layer_norm, standardized
 from .padding import pad_edges, pad_with
 from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
@@ -140,7 +141,9 @@ __all__ = [
     "atan",
     "atan_quotient",
     "average_pool",
+    "batch_norm",
     "broadcast_to",
+    "by_channel",
     "cast",
     "ceil",
     "class_index",
@@ -175,6 +178,7 @@ __all__ = [
     "inverse_erfcx",
     "iota",
     "isnan",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -249,6 +253,7 @@ __all__ = [
     "sqrt",
     "sqrt1p_minus1",
     "squeeze",
+    "standardized",
     "step",
     "stop_gradient",
     "sub",
