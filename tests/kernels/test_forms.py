@@ -34,7 +34,7 @@ WITHOUT = {
     "ArgSort": "sorting",
     "ScatterRows": "any number of rows may have one index",
     **dict.fromkeys(
-        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize"),
+        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize", "Measured"),
         "an operation of networks, which run as graphs",
     ),
     **dict.fromkeys(("CustomVjp", "OwnGradient"), "resolved before kernels are made"),
