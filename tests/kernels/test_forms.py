@@ -37,7 +37,7 @@ WITHOUT = {
         ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize", "Measured"),
         "an operation of networks, which run as graphs",
     ),
-    **dict.fromkeys(("CustomVjp", "OwnGradient"), "resolved before kernels are made"),
+    **dict.fromkeys(("CustomVjp", "DerivedAs", "OwnGradient"), "resolved before kernels are made"),
     **dict.fromkeys(("MatMul", "Gemm"), "a product of matrices"),
     **dict.fromkeys(
         ("Convolution", "ConvolutionTransposed", "ConvolutionByWeights"), "a convolution"
