@@ -44,7 +44,7 @@ from .elementwise import (
 from .erfc import erfc, inverse_erfcx, log_erfc
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
+from .gradient import custom_vjp, derived_as, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import add_at, one_hot, pick, scatter, scatter_add, scatter_rows, take
 from .labels import (
@@ -157,6 +157,7 @@ __all__ = [
     "count_outside",
     "cumsum",
     "custom_vjp",
+    "derived_as",
     "div",
     "equal",
     "erf",
