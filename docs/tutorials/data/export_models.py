@@ -92,10 +92,13 @@ def tabular(path: Path) -> None:
     data, target = load_diabetes(return_X_y=True, scaled=False)
     young = data[:, 0] < np.median(data[:, 0])
     net = make_pipeline(
-        StandardScaler(), MLPRegressor(hidden_layer_sizes=(16,), alpha=1.0, max_iter=2000, random_state=0)
+        StandardScaler(),
+        MLPRegressor(hidden_layer_sizes=(16,), alpha=1.0, max_iter=2000, random_state=0),
     )
     net.fit(data[young], (target[young] - 150) / 75)
-    onnx.save(to_onnx(net, data[:1].astype(np.float32), target_opset={"": 18, "ai.onnx.ml": 3}), path)
+    onnx.save(
+        to_onnx(net, data[:1].astype(np.float32), target_opset={"": 18, "ai.onnx.ml": 3}), path
+    )
 
 
 def orientation(path: Path) -> None:
