@@ -52,6 +52,7 @@ from .types import DTYPE_NAMES, Dims, proto_of, type_of
 _SMALL = 1024  # elements of a constant that is part of the expressions
 _ATTEMPTS = 64  # dims that are found to be equal one by one
 
+_LEFT_OUT = const(0, "int64")  # an output that nobody reads
 FunctionKey = tuple[str, str, str]
 
 
@@ -334,8 +335,9 @@ class Reader:
         scope |= zip(function.input, inputs, strict=False)
         inner = Reader(opsets, self.functions, self.dims, self.model, scope, None, self.shared)
         inner.nodes(bound(inner_node, given) for inner_node in function.node)
-        wanted = [name for name, _ in zip(function.output, node.output, strict=False)]
-        return [inner.value(name) for name in wanted]
+        # The body of an operator need not make the outputs that are left out.
+        pairs = zip(function.output, node.output, strict=False)
+        return [inner.value(name) if wanted else _LEFT_OUT for name, wanted in pairs]
 
     @staticmethod
     def opsets_of(function: onnx.FunctionProto) -> dict[str, int]:
