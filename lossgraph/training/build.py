@@ -181,4 +181,5 @@ def _step(
         plan.main,
         write.accumulate(trained, update) if update.sums else None,
         plan.accumulate,
+        labels=(*exact.labels, *exact.derived),
     )
