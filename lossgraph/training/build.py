@@ -180,5 +180,5 @@ def _step(
         plan.main,
         write.accumulate(trained, update) if update.sums else None,
         plan.accumulate,
-        labels=(*program.labels, *program.derived),
+        labels=(*exact.labels, *exact.derived),
     )

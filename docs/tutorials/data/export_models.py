@@ -1,7 +1,7 @@
 """Writes the models that the tutorials train: ``python data/export_models.py [NAME ..]``.
 
 They are what other tools export, so these have to be installed: torch and onnxscript, and
-scikit-learn with skl2onnx. ``orientation.onnx`` is a model of PaddleOCR, under the Apache 2.0 license,
+scikit-learn with skl2onnx. ``orientation.onnx`` is a model of PaddleOCR (Apache license 2.0),
 that the package rapidocr-onnxruntime 1.4 ships.
 """
 
