@@ -107,7 +107,8 @@ def orientation(path: Path) -> None:
     PaddlePaddle writes weights as Constant nodes; here they become initializers, as elsewhere.
     """
     found = find_spec("rapidocr_onnxruntime")
-    assert found is not None and found.submodule_search_locations is not None
+    assert found is not None
+    assert found.submodule_search_locations is not None
     folder = Path(found.submodule_search_locations[0]) / "models"
     model = onnx.load(folder / "ch_ppocr_mobile_v2.0_cls_infer.onnx")
     kept = []
