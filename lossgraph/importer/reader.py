@@ -31,8 +31,8 @@ from onnx import defs, shape_inference
 
 from ..errors import InputError, SpecializationError, UnequalDimsError
 from ..ir import ops
-from ..ir.dims import Dim, named
-from ..ir.expr import Expr, const, foreign_variable
+from ..ir.dims import Dim, assuming, differences_if_equal, named
+from ..ir.expr import Expr, const, foreign_variable, toposort
 from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
@@ -71,13 +71,29 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     require_model("model", model)
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     sizes: dict[str, Dim] = {}
+    limits: set[Dim] = set()
     for _ in range(_ATTEMPTS):
         dims = Dims(dict(sizes))
         try:
-            return _read(read, frozenset(variables), dims)
+            with assuming(limits):
+                graph = _read(read, frozenset(variables), dims)
         except (UnequalDimsError, SpecializationError) as error:
             _take_for_equal(sizes, error, dims)
+            continue
+        new = _limits(graph) - limits
+        if not new:
+            return graph
+        limits |= new
     raise InputError("the model's dims do not settle: too many of them have to be equal")
+
+
+def _limits(graph: Graph) -> set[Dim]:
+    """What the operators of a model demand of its dims: ``12 - T`` for ``min(T, 12) = T``.
+
+    A table of 12 positions that is cut to T, and added to T values, is an example.
+    """
+    demands = {pair for node in toposort(graph.values.values()) for pair in node.constraints}
+    return {limit for pair in demands for limit in differences_if_equal(*pair)}
 
 
 def _take_for_equal(
@@ -85,10 +101,8 @@ def _take_for_equal(
 ) -> None:
     """Note what a dim has to be, where its name and another's were given by chance."""
     if isinstance(error, UnequalDimsError):
-        one, other = error.dims
-        if dims.is_fresh(str(other)):  # what an input has keeps its name
-            one, other = other, one
-        sizes[str(one)] = other  # type: ignore[assignment]
+        name, stays = dims.older_first(*error.dims)
+        sizes[name] = stays  # type: ignore[assignment]
     elif error.number is not None and error.names[0] not in sizes:
         sizes[error.names[0]] = error.number
     else:
@@ -180,6 +194,10 @@ class Reader:
         if name in self.scope:
             return self.scope[name]
         return self.outer.optional(name) if self.outer is not None and name else None
+
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+        return self.shared.labels.get(value, "a graph")
 
     def inside(self, scope: Mapping[str, Expr]) -> Reader:
         """A reader for a graph inside a node, which may read what is outside."""
@@ -339,7 +357,9 @@ class Reader:
         if types:
             proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
             reason = f"{operator} has no derivative"
-            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
         return read_as_it_is(
             node,
             dict(zip(names, args, strict=True)).__getitem__,

@@ -96,7 +96,10 @@ _COND: Op = register(
 
 
 def cond(
-    condition: Expr, captured: Sequence[Expr], body: Body, new: Callable[[], tuple[str, Dim]]
+    condition: Expr,
+    captured: Sequence[Expr],
+    body: Body,
+    new: Callable[[int, int], tuple[str, Dim]],
 ) -> list[Expr]:
     """The results of one of two bodies.
 
@@ -104,7 +107,8 @@ def cond(
         condition: which one: the first one if it holds.
         captured: what the inputs of the body are.
         body: the results of the one, and then as many of the other.
-        new: makes a name for a length in which they differ, and the dim that it stands for.
+        new: makes a name for a length in which they differ, of a result and an axis, and the dim
+            that it stands for.
 
     Raises:
         InputError: if the results differ in dtype or rank.
@@ -119,7 +123,7 @@ def cond(
             if dim == second and not (isinstance(dim, Size) and names(dim) & local):
                 shape.append(dim)
                 continue
-            name, made = new()
+            name, made = new(place, axis)
             defines.append((name, place, axis))
             shape.append(made)
         shapes.append(tuple(shape))

@@ -1,7 +1,7 @@
 """Writes the models that the tutorials train: ``python data/export_models.py [NAME ..]``.
 
 They are what other tools export, so these have to be installed: torch and onnxscript, and
-scikit-learn with skl2onnx. ``orientation.onnx`` is a model of PaddleOCR, under the Apache 2.0 license,
+scikit-learn with skl2onnx. ``orientation.onnx`` is a model of PaddleOCR (Apache license 2.0),
 that the package rapidocr-onnxruntime 1.4 ships.
 """
 
@@ -92,10 +92,13 @@ def tabular(path: Path) -> None:
     data, target = load_diabetes(return_X_y=True, scaled=False)
     young = data[:, 0] < np.median(data[:, 0])
     net = make_pipeline(
-        StandardScaler(), MLPRegressor(hidden_layer_sizes=(16,), alpha=1.0, max_iter=2000, random_state=0)
+        StandardScaler(),
+        MLPRegressor(hidden_layer_sizes=(16,), alpha=1.0, max_iter=2000, random_state=0),
     )
     net.fit(data[young], (target[young] - 150) / 75)
-    onnx.save(to_onnx(net, data[:1].astype(np.float32), target_opset={"": 18, "ai.onnx.ml": 3}), path)
+    onnx.save(
+        to_onnx(net, data[:1].astype(np.float32), target_opset={"": 18, "ai.onnx.ml": 3}), path
+    )
 
 
 def orientation(path: Path) -> None:
@@ -105,7 +108,8 @@ def orientation(path: Path) -> None:
     the operators those of opset 13.
     """
     found = find_spec("rapidocr_onnxruntime")
-    assert found is not None and found.submodule_search_locations is not None
+    assert found is not None
+    assert found.submodule_search_locations is not None
     folder = Path(found.submodule_search_locations[0]) / "models"
     model = onnx.load(folder / "ch_ppocr_mobile_v2.0_cls_infer.onnx")
     kept = []

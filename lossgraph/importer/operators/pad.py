@@ -70,13 +70,18 @@ def _wrapped(x: Expr, before: Sequence[Dim], after: Sequence[Dim]) -> Expr:
         if b == 0 and a == 0:
             continue
         length = x.shape[axis]
-        fixed = isinstance(length, int) and isinstance(b, int) and isinstance(a, int)
-        if fixed and max(b, a) > length:  # type: ignore[operator]
-            index = np.pad(np.arange(length), (b, a), mode="wrap")  # type: ignore[call-overload]
-            x = ops.take(x, const(index, "int64"), axis)
+        if isinstance(length, int) and isinstance(b, int) and isinstance(a, int):
+            x = _ringed_by_index(x, axis, length, (b, a))
         else:
             x = _ringed(x, axis, b, a)
     return x
+
+
+def _ringed_by_index(x: Expr, axis: int, length: int, sides: tuple[int, int]) -> Expr:
+    """The same where an array may go around several times."""
+    if max(sides) <= length:
+        return _ringed(x, axis, *sides)
+    return ops.take(x, const(np.pad(np.arange(length), sides, mode="wrap"), "int64"), axis)
 
 
 def _ringed(x: Expr, axis: int, before: Dim, after: Dim) -> Expr:

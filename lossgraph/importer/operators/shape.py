@@ -31,12 +31,18 @@ def _constant(node: Node) -> Expr:
 def _shape(node: Node) -> Expr:
     rank = node[0].rank
     start, end = node.attribute("start", 0), node.attribute("end", rank)
-    return sizes_vector(node[0].shape[slice(start, end)])
+    dims = node[0].shape[slice(start, end)]
+    return sizes_vector(dims, *_late(node, dims))
 
 
 @translates("Size")
 def _size(node: Node) -> Expr:
-    return ops.size_of(product(node[0].shape))
+    return ops.size_of(product(node[0].shape), *_late(node, node[0].shape))
+
+
+def _late(node: Node, dims: Sequence[Dim]) -> tuple[Expr, ...]:
+    """The value itself if a length of it is known when the model runs."""
+    return (node[0],) if node.around.dims.are_late(dims) else ()
 
 
 @translates("Reshape", since=5)

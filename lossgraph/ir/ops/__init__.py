@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .along_axis import arg_extremum, arg_sort, cumsum
-from .convolution import Window, convolve, correlate, unconvolve
+from .convolution import convolve, correlate, unconvolve
 from .elementwise import (
     absolute,
     add,
@@ -69,7 +69,7 @@ from .log_domain import (
 )
 from .measured import measured
 from .padding import pad_edges, pad_with
-from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
+from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -123,6 +123,7 @@ from .smooth import (
     sqrt,
     tanh,
 )
+from .windows import Pool, Window
 
 __all__ = [
     "Pool",

@@ -49,7 +49,8 @@ def _implied_broadcast(name: str) -> list[Rule]:
 
 def fold_constants(node: Expr) -> Expr | None:
     """A small operation on literals, or one on a number however wide, computed now."""
-    if not node.args or node.op.has_body or node.op.movement is Movement.BROADCAST:
+    several = node.dtype == "tuple"  # results that one literal cannot hold
+    if not node.args or several or node.op.has_body or node.op.movement is Movement.BROADCAST:
         return None
     if any(isinstance(value, Size) for value in node.attrs.values()):
         return None
