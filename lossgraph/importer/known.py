@@ -159,7 +159,7 @@ def _quotient(x: Any, y: Any) -> Any:
         if y == 0:
             raise _Unknown
         return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
-    if not (is_nonnegative(x) and is_positive(y)):
+    if not (is_nonnegative(x) and is_nonnegative(y)):  # a division by 0 ends the original too
         raise _Unknown
     return floordiv(x, y)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import onnx
 from onnx import TensorProto
 
 _LARGE = 1024  # elements of a constant on which no shape depends
+# The fields that hold a tensor's elements, or say where they are.
+_DATA = (
+    "raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data",
+    "uint64_data", "external_data", "data_location",
+)  # fmt: skip
 
 Dimension = onnx.TensorShapeProto.Dimension
 
@@ -43,12 +49,28 @@ def restore_weights(light: onnx.ModelProto, model: onnx.ModelProto) -> None:
     light.graph.sparse_initializer.extend(model.graph.sparse_initializer)
 
 
-def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
-    """What ``CopyFrom`` would do, which fails for messages of more than 2 GiB."""
+def copy_of(
+    model: onnx.ModelProto, others: Mapping[str, TensorProto] = MappingProxyType({})
+) -> onnx.ModelProto:
+    """What ``CopyFrom`` would do, which fails for messages of more than 2 GiB.
+
+    Args:
+        model: the model.
+        others: other initializers in the place of those of the same names, whose own values are not
+            copied then.
+    """
     copy = _bare(model)
-    _add_tensors(copy, model.graph.initializer)
+    _add_tensors(copy, (others.get(t.name, t) for t in model.graph.initializer))
     copy.graph.sparse_initializer.extend(model.graph.sparse_initializer)
     return copy
+
+
+def with_data(tensor: TensorProto, data: bytes) -> TensorProto:
+    """A tensor with other elements, as ``raw_data`` has them."""
+    made = TensorProto()
+    _set_fields(made, tensor, *_DATA)
+    made.raw_data = data
+    return made
 
 
 def _bare(model: onnx.ModelProto) -> onnx.ModelProto:

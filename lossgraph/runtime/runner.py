@@ -6,7 +6,7 @@ sizes, the plan's step, and once more with less assumed if a check says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..compiler.program import INVALID_LABEL
 from ..errors import InputError
-from ..ir.dims import evaluate, product
+from ..ir.dims import Dim, evaluate, product
 from ..ir.evaluate import evaluate as evaluate_exprs
 from ..ir.expr import Expr, inputs_of, rename_sizes
 from ..ir.ops.labels import first_outside
@@ -226,13 +226,25 @@ class Runner:
     def _check_labels(self, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
         """Raise an InputError that names the first invalid label, if there is one."""
         on_cpu = {name: _on_cpu(array) for name, array in arrays.items()}
-        for name, classes in self.program.labels:
-            check_labels(name, on_cpu[name], classes, sizes)
-        for label, classes in self.program.derived:
-            (values,) = evaluate_exprs([label], on_cpu, sizes)
-            outside = first_outside(values, evaluate(classes, sizes))
-            if outside is not None:
-                check_labels(_holder(label, on_cpu, values, outside), values, classes, sizes)
+        check_class_labels((*self.program.labels, *self.program.derived), on_cpu, sizes)
+
+
+def check_class_labels(
+    labels: Iterable[tuple[str | Expr, Dim]], arrays: Mapping[str, Array], sizes: Mapping[str, int]
+) -> None:
+    """Refuse labels, inputs or expressions of inputs, that are none of the classes.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for label, classes in labels:
+        if isinstance(label, str):
+            check_labels(label, arrays[label], classes, sizes)
+            continue
+        (values,) = evaluate_exprs([label], arrays, sizes)
+        outside = first_outside(values, evaluate(classes, sizes))
+        if outside is not None:
+            check_labels(_holder(label, arrays, values, outside), values, classes, sizes)
 
 
 def _on_cpu(array: Any) -> Array:

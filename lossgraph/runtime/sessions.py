@@ -140,7 +140,7 @@ def run_session(
     if "bfloat16" in dtypes.values():  # which ``run`` cannot return
         values = session.run_with_ort_values(list(dtypes), _ort_values(feeds))
         return {
-            name: _from_ort(value, dtype)
+            name: numpy_of(value, dtype)
             for (name, dtype), value in zip(dtypes.items(), values, strict=True)
         }
     return dict(zip(dtypes, session.run(list(dtypes), _as_ort(feeds)), strict=True))
@@ -241,13 +241,31 @@ def _ort_values(feeds: Mapping[str, Array]) -> dict[str, Any]:
     }
 
 
+def shared_value(array: Array) -> Any:
+    """A C-contiguous array as a value of the engine, in the same memory."""
+    if array.dtype.name == "bfloat16":
+        return _ort_value(array)
+    return onnxruntime().OrtValue.ortvalue_from_numpy(array)
+
+
+def device_value(array: Array, device: str) -> Any:
+    """A copy of an array on a device."""
+    return onnxruntime().OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"), device, 0)
+
+
+def empty_device_value(shape: tuple[int, ...], dtype: str, device: str) -> Any:
+    """Memory for an array on a device."""
+    make = onnxruntime().OrtValue.ortvalue_from_shape_and_type
+    return make(shape, numpy_dtype(dtype), device, 0)
+
+
 def _ort_value(array: Array) -> Any:
     return onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(
-        np.ascontiguousarray(array).view(np.uint16), dtype_code("bfloat16")
+        np.asarray(array, order="C").view(np.uint16), dtype_code("bfloat16")
     )
 
 
-def _from_ort(value: Any, dtype: str) -> Array:
+def numpy_of(value: Any, dtype: str) -> Array:
     """A copy of an engine's value as numpy, bfloat16 read from its memory."""
     if dtype != "bfloat16":
         array: Array = value.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..authoring.block import Block
@@ -15,7 +16,7 @@ from ..errors import GradientError, InputError
 from ..importer.graph import Graph
 from ..ir import ops
 from ..ir.dims import evaluate, names
-from ..ir.expr import Expr, foreign_variable, substitute
+from ..ir.expr import Expr, foreign_variable, inputs_of, substitute
 from ..ir.types import TensorType, dtype_name, tensor_type
 from ..models.loss_types import Types, guesses, stated_types
 
@@ -49,7 +50,21 @@ def objective(
     (value,) = substitute([_scalar(program)], replaced)
     fresh = [replaced[node] for node in program.inputs if node in own]
     everything = (*graph.inputs.values(), *fresh, *graph.weights.values())
-    return make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+    traced = make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+    # What its value, simplified by now, does not tell any more.
+    return replace(traced, **_labels(program, replaced, own))
+
+
+def _labels(
+    program: Program, replaced: Mapping[Expr, Expr], own: Mapping[Expr, str]
+) -> dict[str, Any]:
+    """The class labels among the inputs that the loss has of its own."""
+    names = {node.attrs["name"]: name for node, name in own.items()}
+    labels = ((names[name], count) for name, count in program.labels if name in names)
+    derived = [(x, count) for x, count in program.derived if set(inputs_of([x])) <= own.keys()]
+    moved = substitute([label for label, _ in derived], replaced)
+    counts = (count for _, count in derived)
+    return {"labels": tuple(labels), "derived": tuple(zip(moved, counts, strict=True))}
 
 
 def _values(

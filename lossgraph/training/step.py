@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
 
+from ..ir.dims import Dim
+from ..ir.expr import Expr
 from .gradient_graph import GradientGraph
 from .optimizers.optimizer import Optimizer
 from .tying import Tie
@@ -48,6 +50,8 @@ class TrainingStep:
         optional: the names of inputs that the loss need not have, and has not here, like weights
             of classes.
         variant: the step that has those of them that a batch has.
+        labels: what is a class label, an input or an expression of inputs, with the number of
+            classes.
     """
 
     model: onnx.ModelProto
@@ -65,6 +69,7 @@ class TrainingStep:
     tied: Mapping[str, Tie] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     variant: Callable[[Mapping[str, Any]], TrainingStep] | None = None
+    labels: Sequence[tuple[str | Expr, Dim]] = ()
 
     def for_batch(self, arrays: Mapping[str, Any]) -> TrainingStep:
         """The step whose loss takes those of its optional inputs too that a batch has."""

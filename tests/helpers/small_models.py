@@ -1,4 +1,4 @@
-"""Small models to train, written without a framework."""
+"""Small models to train, written without a framework, and batches for them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,13 @@ def mlp(features: int = 6, hidden: int = 8, classes: int = 3, seed: int = 0) -> 
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     model.metadata_props.add(key="made", value="by hand")
     return model
+
+
+def batches(count=4, size=16, features=6, classes=3, seed=1):
+    """Batches of points, whose class is told by where they lie."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(classes, features)) * 2
+    for _ in range(count):
+        target = rng.integers(classes, size=size)
+        x = centers[target] + rng.normal(size=(size, features))
+        yield {"x": x.astype(np.float32), "target": target}

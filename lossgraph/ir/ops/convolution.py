@@ -260,6 +260,7 @@ _convolve: Op = register(
         _convolve_vjp,
         _lower_convolve,
         BOTH,
+        heavy=True,
         batching=_samples_of(0),
         linear_in=(0, 1),
     )
@@ -272,6 +273,7 @@ _unconvolve: Op = register(
         lambda ct, out, w, y, window, lengths: (correlate(ct, y, window), convolve(ct, w, window)),
         _lower_unconvolve,
         BOTH[:2],
+        heavy=True,
         batching=_samples_of(1),
         linear_in=(0, 1),
     )
@@ -287,6 +289,7 @@ _correlate: Op = register(
         ),
         _lower_correlate,
         BOTH[:2],
+        heavy=True,
         linear_in=(0, 1),
     )
 )

@@ -105,6 +105,7 @@ _max_pool: Op = register(
             dilations=node.attrs["pool"].dilation,
             **node.attrs["pool"].attributes,
         ),
+        selecting=True,
     )
 )
 

@@ -415,6 +415,7 @@ _concat: Op = register(
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
         linear=True,
+        selecting=True,
         kernel=Element(_joined_element),
     )
 )
