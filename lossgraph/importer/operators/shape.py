@@ -148,8 +148,7 @@ def _split(node: Node) -> list[Expr]:
         whole = x.shape[axis]
         each = floordiv(whole + (count - 1), count)
         sizes = [each] * (count - 1) + [whole - each * (count - 1)]
-    starts = [sum(sizes[:k], start=0) for k in range(count)]
-    return [ops.take_range(x, axis, s, n) for s, n in zip(starts, sizes, strict=True)]
+    return ops.split(x, axis, sizes)
 
 
 @translates("Slice", since=10)
