@@ -36,6 +36,7 @@ from ..ir.expr import Expr, const, foreign_variable, toposort
 from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
+from ..lowering.opsets import MIN_OPSET
 from ..models.light_copy import without_weights
 from ..models.loading import load_model, require_model
 from ..models.walk import STANDARD
@@ -356,8 +357,9 @@ class Reader:
         names = [str(place) for place in range(len(args))]
         made = [f"out_{place}" for place in range(outputs)]
         node = helper.make_node(operator, names, made, **attrs)
+        opsets = {**self.opsets, "": max(self.opsets[""], MIN_OPSET)}
         if types:
-            proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
+            proto, version = node.SerializeToString(deterministic=True), opsets[""]
             reason = f"{operator} has no derivative"
             return opaque(
                 tuple(args), proto, tuple(types), version=version, label=label, reason=reason
@@ -366,7 +368,7 @@ class Reader:
             node,
             dict(zip(names, args, strict=True)).__getitem__,
             self.dims,
-            opsets=self.opsets,
+            opsets=opsets,
             declared={},
             label=label,
             reason=f"{operator} has no derivative",
