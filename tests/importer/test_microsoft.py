@@ -58,8 +58,11 @@ CASES = [
      ["q", "k", "v", "", "m", "a"], HEADS),
     ("MultiHeadAttention", EQUAL, ["q", "k", "v"], {**HEADS, "unidirectional": 1}),
 ]  # fmt: skip
-FURTHER = {"SkipLayerNormalization": ["", "", "t"], "SkipSimplifiedLayerNormalization": ["", "", "t"],
-           "EmbedLayerNormalization": ["n"]}  # fmt: skip
+FURTHER = {
+    "SkipLayerNormalization": ["", "", "t"],
+    "SkipSimplifiedLayerNormalization": ["", "", "t"],
+    "EmbedLayerNormalization": ["n"],
+}
 
 
 def model_and_arrays(operator, given, names, attributes):
