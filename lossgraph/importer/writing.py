@@ -12,7 +12,7 @@ from ..ir.ops.opaque import is_opaque
 from ..lowering.lower import lower_wide
 from ..lowering.opsets import MAX_OPSET, MIN_OPSET
 from ..models.merging import name_dims
-from ..models.walk import opset_of
+from ..models.walk import nodes_of, opset_of
 from .graph import Graph
 
 
@@ -50,12 +50,12 @@ def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) ->
     model.graph.input.extend(kept)
     model.graph.initializer.extend(weights)
     name_dims((*model.graph.input, *model.graph.output), graph.dims)
-    own = {(node.domain, node.op_type) for node in model.graph.node}
+    own = {(node.domain, node.op_type) for node in nodes_of(model)}
     if any((f.domain, f.name) in own for f in graph.model.functions):
         model.functions.extend(graph.model.functions)
-        imported = {entry.domain for entry in model.opset_import}
-        others = (e for e in graph.model.opset_import if e.domain not in imported)
-        model.opset_import.extend(others)
+    used = {domain for domain, _ in own} | {f.domain for f in model.functions}
+    used -= {entry.domain for entry in model.opset_import}
+    model.opset_import.extend(e for e in graph.model.opset_import if e.domain in used)
     model.ir_version = max(model.ir_version, min(graph.model.ir_version, onnx.IR_VERSION))
     for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
         setattr(model, field, getattr(graph.model, field))
