@@ -72,7 +72,7 @@ def onnx_ad_steps(folder: Path, threads: int) -> dict[str, Step]:
     from onnx_ad_graph import with_gradients
 
     batch = dict(np.load(folder / "batch.npz"))
-    model, parameters = with_gradients(onnx.load(folder / "model.onnx"), len(batch["target"]))
+    model, parameters = with_gradients(onnx.load(folder / "model.onnx"), batch)
     return {"gradients": _bound(model, {**batch, **parameters}, threads)}
 
 
