@@ -159,7 +159,7 @@ def _quotient(x: Any, y: Any) -> Any:
         if y == 0:
             raise _Unknown
         return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
-    if not (is_nonnegative(x) and is_positive(y)):
+    if not (is_nonnegative(x) and is_nonnegative(y)):  # a division by 0 ends the original too
         raise _Unknown
     return floordiv(x, y)
 
@@ -329,7 +329,7 @@ _RULES: Mapping[str, Callable[..., Any]] = {
     "ReduceProd": _reduced(_product_of),
     "ReduceSum": _reduced(_total),
     "Reshape": lambda x, shape: x.reshape(shape),
-    "SizeOf": lambda *, size: np.asarray(size, dtype=object),
+    "SizeOf": lambda *_, size: np.asarray(size, dtype=object),
     "Slice": _slice,
     "Sub": _elementwise(lambda x, y: _total(x, _product_of(y, -1))),
     "Take": _take,
@@ -338,9 +338,9 @@ _RULES: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def sizes_vector(dims: Any) -> Expr:
-    """A vector of int64 whose elements are dims."""
+def sizes_vector(dims: Any, *of: Expr) -> Expr:
+    """A vector of int64 whose elements are dims, ``of`` something where they are known late."""
     dims = list(dims)
     if all(isinstance(dim, int) for dim in dims):
         return const(np.asarray(dims, np.int64), "int64")
-    return ops.concat([ops.reshape(ops.size_of(dim), (1,)) for dim in dims], 0)
+    return ops.concat([ops.reshape(ops.size_of(dim, *of), (1,)) for dim in dims], 0)

@@ -15,6 +15,7 @@ from ..ir.dims import Dim
 from ..ir.expr import Expr
 from ..ir.types import TensorType
 from .known import Known
+from .types import Dims
 
 
 class NotTranslatedError(LossgraphError):
@@ -24,7 +25,20 @@ class NotTranslatedError(LossgraphError):
 class GraphReader(Protocol):
     """What a translation needs of the reader."""
 
-    def graph(self, graph: onnx.GraphProto, inputs: Sequence[Expr]) -> list[Expr]:
+    dims: Dims
+
+    def value(self, name: str) -> Expr:
+        """The expression of a value around a graph inside the node."""
+
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+
+    def graph(
+        self,
+        graph: onnx.GraphProto,
+        inputs: Sequence[Expr],
+        captured: Mapping[str, Expr] | None = None,
+    ) -> list[Expr]:
         """The outputs of a graph inside a node, of its inputs."""
 
     def native(
@@ -87,6 +101,17 @@ class Node:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
 
+    @property
+    def around(self) -> GraphReader:
+        """The reader of the graph that it stands in."""
+        assert self.reader is not None
+        return self.reader
+
+    def new_dim(self, output: int, axis: int) -> tuple[str, Dim]:
+        """A name for a length of an output that is known when the model runs, and the dim."""
+        name = self.around.dims.fresh(f"{self.name}_{output}", axis)
+        return name, self.around.dims.named(name)
+
     def native(
         self,
         operator: str,
@@ -104,8 +129,7 @@ class Node:
             types: those of the outputs; by default what ONNX's inference says.
             attrs: its attributes.
         """
-        assert self.reader is not None
-        return self.reader.native(operator, args, outputs, attrs, self.label, types)
+        return self.around.native(operator, args, outputs, attrs, self.label, types)
 
     def parts(self, place: int, attribute: str = "", default: Any = None) -> list[Any] | Any:
         """Integers that an input holds: numbers, dims, and expressions of what it computes.
@@ -131,8 +155,7 @@ class Node:
         """
         if not isinstance(element, Expr):
             return element
-        assert self.reader is not None
-        return self.reader.length(element, self.name)
+        return self.around.length(element, self.name)
 
     def lengths(self, place: int, attribute: str = "", default: Any = None) -> list[Dim] | Any:
         """Sizes that an input holds, of which some may be known only when the model runs."""

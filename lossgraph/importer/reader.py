@@ -31,11 +31,12 @@ from onnx import defs, shape_inference
 
 from ..errors import InputError, SpecializationError, UnequalDimsError
 from ..ir import ops
-from ..ir.dims import Dim, named
-from ..ir.expr import Expr, const, foreign_variable
+from ..ir.dims import Dim, assuming, differences_if_equal, named
+from ..ir.expr import Expr, const, foreign_variable, toposort
 from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
+from ..lowering.opsets import MIN_OPSET
 from ..models.light_copy import without_weights
 from ..models.loading import load_model, require_model
 from ..models.walk import STANDARD
@@ -51,6 +52,7 @@ from .types import DTYPE_NAMES, Dims, proto_of, type_of
 _SMALL = 1024  # elements of a constant that is part of the expressions
 _ATTEMPTS = 64  # dims that are found to be equal one by one
 
+_LEFT_OUT = const(0, "int64")  # an output that nobody reads
 FunctionKey = tuple[str, str, str]
 
 
@@ -71,13 +73,29 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     require_model("model", model)
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     sizes: dict[str, Dim] = {}
+    limits: set[Dim] = set()
     for _ in range(_ATTEMPTS):
         dims = Dims(dict(sizes))
         try:
-            return _read(read, frozenset(variables), dims)
+            with assuming(limits):
+                graph = _read(read, frozenset(variables), dims)
         except (UnequalDimsError, SpecializationError) as error:
             _take_for_equal(sizes, error, dims)
+            continue
+        new = _limits(graph) - limits
+        if not new:
+            return graph
+        limits |= new
     raise InputError("the model's dims do not settle: too many of them have to be equal")
+
+
+def _limits(graph: Graph) -> set[Dim]:
+    """What the operators of a model demand of its dims: ``12 - T`` for ``min(T, 12) = T``.
+
+    A table of 12 positions that is cut to T, and added to T values, is an example.
+    """
+    demands = {pair for node in toposort(graph.values.values()) for pair in node.constraints}
+    return {limit for pair in demands for limit in differences_if_equal(*pair)}
 
 
 def _take_for_equal(
@@ -85,10 +103,8 @@ def _take_for_equal(
 ) -> None:
     """Note what a dim has to be, where its name and another's were given by chance."""
     if isinstance(error, UnequalDimsError):
-        one, other = error.dims
-        if dims.is_fresh(str(other)):  # what an input has keeps its name
-            one, other = other, one
-        sizes[str(one)] = other  # type: ignore[assignment]
+        name, stays = dims.older_first(*error.dims)
+        sizes[name] = stays  # type: ignore[assignment]
     elif error.number is not None and error.names[0] not in sizes:
         sizes[error.names[0]] = error.number
     else:
@@ -180,6 +196,10 @@ class Reader:
         if name in self.scope:
             return self.scope[name]
         return self.outer.optional(name) if self.outer is not None and name else None
+
+    def labelled(self, value: Expr) -> str:
+        """What an error calls the node that a value came of."""
+        return self.shared.labels.get(value, "a graph")
 
     def inside(self, scope: Mapping[str, Expr]) -> Reader:
         """A reader for a graph inside a node, which may read what is outside."""
@@ -315,8 +335,9 @@ class Reader:
         scope |= zip(function.input, inputs, strict=False)
         inner = Reader(opsets, self.functions, self.dims, self.model, scope, None, self.shared)
         inner.nodes(bound(inner_node, given) for inner_node in function.node)
-        wanted = [name for name, _ in zip(function.output, node.output, strict=False)]
-        return [inner.value(name) for name in wanted]
+        # The body of an operator need not make the outputs that are left out.
+        pairs = zip(function.output, node.output, strict=False)
+        return [inner.value(name) if wanted else _LEFT_OUT for name, wanted in pairs]
 
     @staticmethod
     def opsets_of(function: onnx.FunctionProto) -> dict[str, int]:
@@ -336,15 +357,18 @@ class Reader:
         names = [str(place) for place in range(len(args))]
         made = [f"out_{place}" for place in range(outputs)]
         node = helper.make_node(operator, names, made, **attrs)
+        opsets = {**self.opsets, "": max(self.opsets[""], MIN_OPSET)}
         if types:
-            proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
+            proto, version = node.SerializeToString(deterministic=True), opsets[""]
             reason = f"{operator} has no derivative"
-            return opaque(args, proto, tuple(types), version=version, label=label, reason=reason)
+            return opaque(
+                tuple(args), proto, tuple(types), version=version, label=label, reason=reason
+            )
         return read_as_it_is(
             node,
             dict(zip(names, args, strict=True)).__getitem__,
             self.dims,
-            opsets=self.opsets,
+            opsets=opsets,
             declared={},
             label=label,
             reason=f"{operator} has no derivative",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import onnx
 
@@ -10,7 +11,7 @@ from ..errors import SpecializationError, UnequalDimsError
 from ..ir.dims import Dim, as_dim, named, names
 from ..ir.types import DTYPES, OpaqueType, TensorType
 from ..lowering.onnx_api import dtype_code, value_info
-from ..models.declared_types import identifier
+from ..models.declared_types import dim_name, identifier
 
 DTYPE_NAMES = {dtype_code(name): name for name in DTYPES}
 
@@ -24,7 +25,7 @@ class Dims:
         self.spelled: dict[str, str] = {}  # the model's own names, by ours
         self._sizes = sizes or {}  # what a dim is taken for, by our name
         self._derived: dict[str, Dim] = {}
-        self._fresh: set[str] = set()
+        self._fresh: dict[str, int] = {}  # with their numbers
 
     def named(self, name: str) -> Dim:
         """The dim that a model calls so."""
@@ -47,12 +48,17 @@ class Dims:
         stem = identifier(f"{value}_dim_{axis}")
         numbered = (stem if number < 2 else f"{stem}_{number}" for number in itertools.count(1))
         name = next(name for name in numbered if not self.knows(name))
-        self._fresh.add(name)
+        self._fresh[name] = len(self._fresh) + 1
         return name
 
-    def is_fresh(self, name: str) -> bool:
-        """Whether a name was given to a dim that is known when the model runs."""
-        return name in self._fresh
+    def older_first(self, one: object, other: object) -> tuple[str, object]:
+        """Of two dims that are equal the name that goes, and the dim that stays.
+
+        An input's stays, else the one that is known first when the model runs.
+        """
+        if self._fresh.get(str(one), 0) < self._fresh.get(str(other), 0):
+            one, other = other, one
+        return str(one), other
 
     def at_run_time(self, error: UnequalDimsError | SpecializationError) -> bool:
         """Whether a dim that should be another is known when the model runs, where it may be 1."""
@@ -62,7 +68,11 @@ class Dims:
             found = frozenset[str]().union(*(names(as_dim(dim)) for dim in error.dims))
         else:
             found = frozenset(error.names)
-        return not self._fresh.isdisjoint(found)
+        return not self._fresh.keys().isdisjoint(found)
+
+    def are_late(self, dims: Iterable[Dim]) -> bool:
+        """Whether any of some dims is known when the model runs, and not by its inputs."""
+        return any(not self._fresh.keys().isdisjoint(names(dim)) for dim in dims)
 
     def text(self, dim: Dim) -> str | int:
         """What ONNX's inference is told of a dim; ``named`` finds it again."""
@@ -93,7 +103,7 @@ def type_of(
         if dim.HasField("dim_value") and dim.dim_value >= 0:
             shape.append(dim.dim_value)
         elif is_input or dims.knows(dim.dim_param):
-            shape.append(dims.named(dim.dim_param or f"{name}_{axis}"))
+            shape.append(dims.named(dim_name(dim) or f"{name}_{axis}"))
         else:  # inference numbers what it does not know, anew for each node
             new.append((dims.fresh(name, axis), axis))
             shape.append(dims.named(new[-1][0]))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -31,6 +33,8 @@ class Apply:
             return f"({self.left})//({self.right})"
         return f"{self.function}({self.left}, {self.right})"
 
+
+_NOT_NEGATIVE: ContextVar[frozenset[Dim]] = ContextVar("not_negative", default=frozenset())
 
 # Beyond so many functions in a size it is not asked what each of them may be.
 _MOST_FUNCTIONS = 6
@@ -132,6 +136,41 @@ def floordiv(left: Dim, right: Dim) -> Dim:
         return 1 if left == right else left
     exact = _divide(_terms(left), _terms(right))
     return exact if exact is not None else _apply("//", left, right)
+
+
+@contextmanager
+def assuming(differences: Iterable[Dim]) -> Iterator[None]:
+    """Take minima and maxima of sizes whose differences are known not to be negative."""
+    token = _NOT_NEGATIVE.set(frozenset(differences))
+    try:
+        yield
+    finally:
+        _NOT_NEGATIVE.reset(token)
+
+
+def differences_if_equal(left: Dim, right: Dim) -> list[Dim]:
+    """What is not negative where two sizes are equal, of which one is an extremum of the other."""
+    return [
+        found
+        for size, other in ((left, right), (right, left))
+        for found in _differences(_extremum_of(size), other)
+    ]
+
+
+def _differences(atom: Apply | None, size: Dim) -> list[Dim]:
+    if atom is None or size not in (atom.left, atom.right):
+        return []
+    other = atom.right if size == atom.left else atom.left
+    return [other - size if atom.function == "min" else size - other]
+
+
+def _extremum_of(dim: Dim) -> Apply | None:
+    """The minimum or maximum that a size is, alone."""
+    if isinstance(dim, int) or len(dim.terms) != 1 or dim.terms[0][1] != 1:
+        return None
+    atoms = dim.terms[0][0]
+    atom = atoms[0] if len(atoms) == 1 else None
+    return atom if isinstance(atom, Apply) and atom.function != "//" else None
 
 
 def minimum(left: Dim, right: Dim) -> Dim:
@@ -286,8 +325,10 @@ def _apply(function: str, left: Dim, right: Dim) -> Size:
 
 
 def _extremum(function: str, left: Dim, right: Dim) -> Dim:
+    known = _NOT_NEGATIVE.get()
     for smaller, larger in ((left, right), (right, left)):
-        if is_nonnegative(larger - smaller):  # N against N+1 or 2*N: decided without knowing N
+        rest = larger - smaller
+        if rest in known or is_nonnegative(rest):  # N against N+1: decided without knowing N
             return smaller if function == "min" else larger
     return _apply(function, left, right)
 

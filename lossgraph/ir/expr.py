@@ -98,6 +98,9 @@ class Op:
         nonnegative: whether the result never is below zero.
         linear: whether it only moves, repeats and adds elements: no value of an argument is in its
             derivative.
+        heavy: whether it multiplies and adds so much that hardware has units of few bits for it.
+        selecting: whether each element of its result is an element of an argument, or 0, so that
+            it is exact in any dtype. What has a movement is so in any case.
         linear_in: the arguments by which the derivative is made of the other arguments alone.
         finite_on: an open interval for each argument, infinite ends belonging to it. In it the
             derivatives of any order are finite numbers, and the result too, of finite numbers;
@@ -134,6 +137,8 @@ class Op:
     positive_if: tuple[int, ...] | None = None
     nonnegative: bool = False
     linear: bool = False
+    heavy: bool = False
+    selecting: bool = False
     linear_in: tuple[int, ...] = ()
     finite_on: tuple[Interval, ...] = ()
     root: bool = False
@@ -160,6 +165,11 @@ class Op:
     def has_body(self) -> bool:
         """Whether it applies a function of its own, as a scan does: the attribute ``body``."""
         return "body" in self.attributes
+
+    @property
+    def only_selects(self) -> bool:
+        """Whether it computes nothing, so that it is exact in any dtype."""
+        return self.selecting or self.is_item or self.movement is not None
 
     @property
     def differentiable(self) -> bool:

@@ -28,6 +28,8 @@ class ExpressionBuilder(SizeBuilder):
         """The name of the value of an expression."""
         before = self._stem
         for node in toposort([root], known=self._lowered):
+            if node in self._lowered:  # meanwhile, for a length that it says
+                continue
             self._stem = node.op.stem or snake_case(node.op.name)
             self._lowered[node] = self._lower_node(node)
         self._stem = before

@@ -12,6 +12,7 @@ from ..ir.types import DTYPES, TensorType
 from ..lowering.onnx_api import dtype_code
 
 _DTYPES = {dtype_code(name): name for name in DTYPES}
+_UNKNOWN = ("?", "-1", "None")  # what exporters write for any size, on several axes
 
 
 def input_types(model: onnx.ModelProto) -> dict[str, TensorType]:
@@ -104,4 +105,9 @@ def _dim(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> Dim:
     """A declared dim; other tools name them as they like, or not at all."""
     if dim.HasField("dim_value") and dim.dim_value >= 0:  # some tools write -1 for any
         return int(dim.dim_value)
-    return named(identifier(dim.dim_param or f"{name}_{axis}"))
+    return named(identifier(dim_name(dim) or f"{name}_{axis}"))
+
+
+def dim_name(dim: onnx.TensorShapeProto.Dimension) -> str:
+    """The name of a dim; empty if it has none, or only a mark that its size is not known."""
+    return "" if dim.dim_param in _UNKNOWN else dim.dim_param

@@ -11,7 +11,8 @@ from ..errors import InputError
 from ..ir.dims import Dim, Size, names
 from ..ir.evaluate import evaluate
 from ..ir.expr import Array, Body, Expr, Op, register, toposort, variable
-from ..ir.ops.item import item, results_of
+from ..ir.ops.item import results_of
+from ..ir.ops.opaque import defined_by
 from ..ir.types import TensorType, TupleType
 from .autodiff import pull_back
 from .bodies import fresh_names, local_dims
@@ -80,7 +81,7 @@ def _vjp(
 
 
 def _defined(node: Expr) -> dict[str, tuple[Expr, int]]:
-    return {name: (item(node, output), axis) for name, output, axis in node.attrs["defines"]}
+    return defined_by(results_of(node), node.attrs["defines"])
 
 
 _COND: Op = register(
@@ -96,7 +97,10 @@ _COND: Op = register(
 
 
 def cond(
-    condition: Expr, captured: Sequence[Expr], body: Body, new: Callable[[], tuple[str, Dim]]
+    condition: Expr,
+    captured: Sequence[Expr],
+    body: Body,
+    new: Callable[[int, int], tuple[str, Dim]],
 ) -> list[Expr]:
     """The results of one of two bodies.
 
@@ -104,7 +108,8 @@ def cond(
         condition: which one: the first one if it holds.
         captured: what the inputs of the body are.
         body: the results of the one, and then as many of the other.
-        new: makes a name for a length in which they differ, and the dim that it stands for.
+        new: makes a name for a length in which they differ, of a result and an axis, and the dim
+            that it stands for.
 
     Raises:
         InputError: if the results differ in dtype or rank.
@@ -119,7 +124,7 @@ def cond(
             if dim == second and not (isinstance(dim, Size) and names(dim) & local):
                 shape.append(dim)
                 continue
-            name, made = new()
+            name, made = new(place, axis)
             defines.append((name, place, axis))
             shape.append(made)
         shapes.append(tuple(shape))

@@ -6,6 +6,7 @@ stage                    what it does                                         wh
 select                   which initializers are trained                       ``selection``
 read                     the model as expressions, the trained ones as inputs ``importer``
 attach                   the loss of its outputs, as one number               ``objective``
+narrow                   heavy operations in 16 bits, if asked for            ``precision``
 differentiate            the gradients by what is trained                     ``compiler``
 update                   the optimizer's body, for each parameter             ``updates``
 write                    models of standard operators                         ``graphs``
@@ -34,13 +35,14 @@ from ..ir.types import TensorType
 from ..models.loading import load_model, require_model
 from ..symbolic.arguments import checked
 from .gradient_graph import GradientGraph
-from .graphs import accumulation_graph, evaluation_graph, gradient_graph, training_graph
+from .graphs import Writer
 from .groups import by_parameter, freeze
 from .objective import objective, optional_inputs, types_of_optional
 from .optimizers import SGD, Optimizer
 from .optimizers.options import Above, Count
 from .paths import with_derivatives
 from .plan import Plan
+from .precision import Precision, at_least_single, narrowed
 from .scaling import LossScale, as_loss_scale
 from .selection import Selection, select
 from .statistics import with_own_statistics
@@ -69,6 +71,7 @@ def build(
     clip_value: Above | None = None,
     clip_norm: Above | None = None,
     accumulate: Count = 1,
+    precision: Precision = None,
     loss_scale: LossScale | float | None = None,
 ) -> TrainingStep:
     """The graphs of a training step of a model.
@@ -94,7 +97,12 @@ def build(
         clip_value: the largest size of an element of a gradient.
         clip_norm: the largest norm of all gradients together, after ``clip_value``.
         accumulate: the number of batches whose mean gradients make a step.
-        loss_scale: how the loss is scaled for gradients of few bits; a number stays as it is.
+        precision: "float16" or "bfloat16" for products and convolutions of 16 bits in ``train``,
+            ``accumulate`` and ``evaluate``; all else is computed in 32 bits, and parameters are
+            kept so. It pays on hardware that has units for it: on a CPU, ONNX Runtime computes
+            float16 in 32 bits, and has nothing for bfloat16.
+        loss_scale: how the loss is scaled for gradients of few bits, a number that stays as it
+            is, or None: as ``LossScale()`` in float16, else not at all.
 
     Returns:
         The graphs, as a ``TrainingStep``.
@@ -112,11 +120,11 @@ def build(
     graph = tied(from_onnx(source, {*selection.trainable, *copies}), copies)
     selection = without_copies(selection, copies)
     optimizer = SGD() if optimizer is None else optimizer
-    scale = as_loss_scale(loss_scale)
+    scale = as_loss_scale(loss_scale, precision)
 
     def planned(names: Sequence[str]) -> Plan:
         chosen = by_parameter(names, optimizer, groups or {})
-        return Plan(optimizer, chosen, clip_value, clip_norm, accumulate, scale)
+        return Plan(optimizer, chosen, clip_value, clip_norm, accumulate, precision, scale)
 
     block, named = as_loss(loss), dict(rename or {})
 
@@ -145,31 +153,33 @@ def _step(
     graph: Graph, traced: Traced, selection: Selection, planned: Callable[[Sequence[str]], Plan]
 ) -> TrainingStep:
     selection = with_derivatives(graph, traced.values[0], selection)
-    plan = planned(selection.trainable)
-    program = assemble(traced, grad=selection.trainable)
-    scaled, scale = program, None
-    if plan.scale is not None:
-        scale = loss_scale_variable()
-        seed = ops.cast(scale, traced.values[0].dtype)
-        scaled = assemble(traced, grad=selection.trainable, cotangents=[seed])
-    update = updates(scaled, plan, scale)
+    plan, names = planned(selection.trainable), selection.trainable
+    traced = replace(traced, values=tuple(map(at_least_single, traced.values)))
+    exact = trained = assemble(traced, grad=names)
+    scale = None if plan.scale is None else loss_scale_variable()
+    narrow, narrow_graph = narrowed(traced, graph, plan.precision)
+    if plan.precision is not None or scale is not None:
+        seeds = [] if scale is None else [ops.cast(scale, traced.values[0].dtype)]
+        trained = assemble(narrow, grad=names, cotangents=seeds)
+    update = updates(trained, plan, scale)
     tensors = {tensor.name: tensor for tensor in graph.model.graph.initializer}
-    parameters = {name: numpy_helper.to_array(tensors[name]) for name in selection.trainable}
+    parameters = {name: numpy_helper.to_array(tensors[name]) for name in names}
     weights = [node for name, node in graph.weights.items() if name in parameters]
-    batch = tuple(node.attrs["name"] for node in program.inputs
+    batch = tuple(node.attrs["name"] for node in exact.inputs
                   if node.attrs["name"] not in graph.weights)  # fmt: skip
+    write = Writer(narrow_graph, weights, plan.precision)
     return TrainingStep(
         graph.model,
-        GradientGraph(gradient_graph(program, graph, weights)),
-        training_graph(scaled, update, graph, weights),
-        evaluation_graph(program, graph, weights),
+        GradientGraph(Writer(graph, weights).gradients(exact)),
+        write.train(trained, update),
+        write.evaluate(trained),
         parameters,
         update.start(parameters),
         update.hyper,
         batch,
         selection.left_out,
         plan.main,
-        accumulation_graph(scaled, update, graph, weights) if update.sums else None,
+        write.accumulate(trained, update) if update.sums else None,
         plan.accumulate,
-        labels=(*program.labels, *program.derived),
+        labels=(*exact.labels, *exact.derived),
     )

@@ -19,6 +19,7 @@ class Plan:
         clip_value: the largest size of an element of a gradient; None for any.
         clip_norm: the largest norm of all gradients together; None for any.
         accumulate: the batches whose mean gradients make a step.
+        precision: the dtype of heavy operations; None for that of the model.
         scale: how the loss is scaled; None if it is not.
     """
 
@@ -27,4 +28,5 @@ class Plan:
     clip_value: float | None = None
     clip_norm: float | None = None
     accumulate: int = 1
+    precision: str | None = None
     scale: LossScale | None = None

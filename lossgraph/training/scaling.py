@@ -53,13 +53,15 @@ class LossScale:
         )
 
 
-def as_loss_scale(scale: Any) -> LossScale | None:
-    """A scale as users give it; a number stays as it is.
+def as_loss_scale(scale: Any, precision: str | None = None) -> LossScale | None:
+    """A scale as users give it, or what a precision needs; a number stays as it is.
 
     Raises:
         InputError: for anything else.
     """
-    if scale is None or isinstance(scale, LossScale):
+    if scale is None:
+        return LossScale() if precision == "float16" else None
+    if isinstance(scale, LossScale):
         return scale
     if not is_real(scale):
         raise InputError(f"loss_scale: expected a number or a LossScale, got {scale!r}")

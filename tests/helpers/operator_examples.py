@@ -54,10 +54,15 @@ def definite(x):
     return ops.where(diagonal, 4.0, x * 0.25)
 
 
-ALONG = convolution.Window((3,), (2,), (1,), (1,), (1,), 2)
-OVER = convolution.Window((2, 3), (1, 2), (1, 2), (1, 2), (1, 1), 1)
+ALONG = ops.Window((3,), (2,), (1,), (1,), (1,), 2)
+OVER = ops.Window((2, 3), (1, 2), (1, 2), (1, 2), (1, 1), 1)
 
 
+STRIDED = ops.Window((3,), (2,), (1,), (0,), (1,))
+SAME = ops.Window((3, 3), (1, 1), (1, 1), (1, 1), (1, 1))
+CHANNELS = ops.Window((3,), (1,), (1,), (0,), (0,), 64)
+ONE = ops.Window((1, 1), (1, 1), (1, 1), (0, 0), (0, 0))
+LONG = ops.Window((37,), (1,), (1,), (0,), (0,))
 AT_ENDS = ops.Pool((3,), (2,), (1,), (1,), (1,), beyond=True)
 OVERLAPPING = ops.Pool((3, 2), (2, 2), (1, 1), (1, 0), (0, 1))
 APART = ops.Pool((2, 2), (2, 2), (1, 1), (0, 0), (0, 0))
@@ -158,6 +163,7 @@ EXAMPLES = {
             lambda *a: ops.scatter_elements(*a, 1, unique_indices=True),
         ),
     ],
+    "Measured": [([X, ints()], lambda x, n: ops.measured(x, {"n": n}))],
     "PadWith": [(floats((3, 4), ()), lambda x, v: ops.pad_with(x, v, (1, 0), (2, 3)))],
     "PadEdges": [
         ([X], lambda x: ops.pad_edges(x, (1, 0), (2, 3), "reflect")),
@@ -275,10 +281,20 @@ EXAMPLES = {
             floats((3, 2, 2, 3), (2, 3, 6, 3)),
             lambda w, y: convolution.unconvolve(w, y, OVER, (5, 6)),
         ),
+        (
+            floats((3, 2, 1, 1), (2, 3, 4, 2)),
+            lambda w, y: convolution.unconvolve(w, y, ONE, (4, 2)),
+        ),
     ],
     "ConvolutionByWeights": [
         (floats((2, 4, 7), (2, 6, 4)), lambda x, y: convolution.correlate(x, y, ALONG)),
         (floats((2, 2, 5, 6), (2, 3, 6, 3)), lambda x, y: convolution.correlate(x, y, OVER)),
+        (floats((2, 16, 6), (2, 3, 3)), lambda x, y: convolution.correlate(x, y, STRIDED)),
+        (floats((2, 32, 4, 3), (2, 3, 4, 3)), lambda x, y: convolution.correlate(x, y, SAME)),
+        (floats((2, 16, 4, 3), (2, 3, 4, 3)), lambda x, y: convolution.correlate(x, y, SAME)),
+        (floats((2, 64, 5), (2, 64, 3)), lambda x, y: convolution.correlate(x, y, CHANNELS)),
+        (floats((2, 3, 4, 2), (2, 5, 4, 2)), lambda x, y: convolution.correlate(x, y, ONE)),
+        (floats((2, 2, 60), (2, 2, 24)), lambda x, y: convolution.correlate(x, y, LONG)),
     ],
     "MaxPool": [
         (floats((2, 3, 7)), lambda x: results_of(ops.max_pool(x, AT_ENDS))[0]),

@@ -8,16 +8,13 @@ gives what no operation takes, as sequences, or states that change their shape, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import onnx
 
 from ...ir import ops
 from ...ir.dims import Dim
 from ...ir.expr import Body, Expr, const, foreign_variable, is_literal, toposort, variable
-from ...ir.ops.opaque import opaque
 from ...ir.types import OpaqueType, TensorType, canonical_axis, unify
-from ...lowering.onnx_api import helper
 from ...passes.bodies import deeper, local_dims, mentioned
 from ...passes.branches import cond
 from ...passes.scan import applied
@@ -39,7 +36,7 @@ def _if(node: Node) -> list[Expr]:
     graphs = [node.attributes["then_branch"], node.attributes["else_branch"]]
     known = node.known.elements(condition)
     if known is not None and isinstance(known.item(), bool):
-        return _reader(node).graph(graphs[0 if known.item() else 1], [])
+        return node.around.graph(graphs[0 if known.item() else 1], [])
     outside = _outside(node, graphs)
     with deeper() as depth:
         names = [f"_captured{depth}_{i}" for i in range(len(outside))]
@@ -47,16 +44,16 @@ def _if(node: Node) -> list[Expr]:
             name: foreign_variable(own, value.type)
             for own, (name, value) in zip(names, outside.items(), strict=True)
         }
-        results = [_reader(node).graph(graph, [], inside) for graph in graphs]
-    _require_tensors([value for each in results for value in each])
+        results = [node.around.graph(graph, [], inside) for graph in graphs]
+    _require_tensors(node, [value for each in results for value in each])
     body = Body(tuple(inside.values()), (*results[0], *results[1]), depth)
-    return cond(condition, list(outside.values()), body, lambda: _new_dim(node))
+    return cond(condition, list(outside.values()), body, node.new_dim)
 
 
 def _outside(node: Node, graphs: Sequence[onnx.GraphProto]) -> dict[str, Expr]:
     """What graphs read of the values around them, but for what is known of shapes."""
     names = dict.fromkeys(name for graph in graphs for name in captured(graph))
-    values = {name: _reader(node).value(name) for name in names}
+    values = {name: node.around.value(name) for name in names}
     return {
         name: value
         for name, value in values.items()
@@ -64,20 +61,11 @@ def _outside(node: Node, graphs: Sequence[onnx.GraphProto]) -> dict[str, Expr]:
     }
 
 
-def _new_dim(node: Node) -> tuple[str, Dim]:
-    dims = _reader(node).dims
-    name = dims.fresh()
-    return name, dims.named(name)
-
-
-def _reader(node: Node) -> Any:
-    assert node.reader is not None
-    return node.reader
-
-
-def _require_tensors(values: Sequence[Expr]) -> None:
-    if any(isinstance(value.type, OpaqueType) for value in values):
-        raise NotTranslatedError("a graph in it gives what is no tensor of a known rank")
+def _require_tensors(node: Node, values: Sequence[Expr]) -> None:
+    for value in values:
+        if isinstance(value.type, OpaqueType):
+            made = node.around.labelled(value)
+            raise NotTranslatedError(f"{made} in it gives no tensor of a known rank")
 
 
 # --- loops ---------------------------------------------------------------------------------------
@@ -91,8 +79,8 @@ def _loop(node: Node) -> list[Expr]:
     with deeper() as depth:
         number = variable(f"_number{depth}", _NUMBER)
         carry = [variable(f"_carry{depth}_{i}", x.type) for i, x in enumerate(init)]
-        again, *results = _reader(node).graph(graph, [number, _TRUE, *carry])
-    _require_states(carry, results)
+        again, *results = node.around.graph(graph, [number, _TRUE, *carry])
+    _require_states(node, carry, results)
     goes_on = _TRUE if start is None else ops.reshape(start, ())
     again = ops.reshape(again, ())
     if limit is not None and _is_true(goes_on) and _is_true(again):
@@ -107,9 +95,9 @@ def _is_true(condition: Expr) -> bool:
     return is_literal(condition) and bool(condition.attrs["value"])
 
 
-def _require_states(carry: Sequence[Expr], results: Sequence[Expr]) -> None:
+def _require_states(node: Node, carry: Sequence[Expr], results: Sequence[Expr]) -> None:
     """A state has one type in all steps, and what is stacked one shape."""
-    _require_tensors(results)
+    _require_tensors(node, results)
     for before, after in zip(carry, results, strict=False):
         if before.dtype != after.dtype or before.rank != after.rank:
             raise NotTranslatedError(f"a state changes from {before.type} to {after.type}")
@@ -129,18 +117,9 @@ def _counted(node: Node, limit: Expr) -> tuple[Dim, Expr]:
         count = known.item()
         count = max(count, 0) if isinstance(count, int) else count
         return count, ops.iota(count)
-    name, dim = _new_dim(node)
-    proto = helper.make_node("Range", ["0", "1", "2"], ["numbers"])
-    (numbers,) = opaque(
-        (const(0, "int64"), ops.maximum(limit, const(0, "int64")), const(1, "int64")),
-        proto.SerializeToString(deterministic=True),
-        (TensorType("int64", (dim,)),),
-        defines=((name, 0, 0),),
-        version=11,
-        label=f"the steps of {node.label}",
-        reason="it counts",
-    )
-    return dim, numbers
+    bound = ops.maximum(limit, const(0, "int64"))
+    (numbers,) = node.native("Range", const(0, "int64"), bound, const(1, "int64"))
+    return numbers.shape[0], numbers
 
 
 def _until(
@@ -165,7 +144,7 @@ def _until(
         [flag, number, *carry],
         [goes_on, const(0, "int64"), *init],
         depth,
-        _new_dim(node)[1],
+        node.new_dim(len(init), 0)[1],
     )
     return items[2:]
 
@@ -190,8 +169,8 @@ def _scan(node: Node) -> list[Expr]:
         elements = [
             variable(f"_x{depth}_{i}", x.type.with_shape(x.shape[1:])) for i, x in enumerate(xs)
         ]
-        results = _reader(node).graph(node.attributes["body"], [*carry, *elements])
-    _require_states(carry, results)
+        results = node.around.graph(node.attributes["body"], [*carry, *elements])
+    _require_states(node, carry, results)
     items = applied(results, carry, elements, [*init, *xs], depth, length)
     outputs = items[states : len(results)]
     axes = _each(node, "scan_output_axes", len(outputs))

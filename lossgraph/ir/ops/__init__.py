@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .along_axis import arg_extremum, arg_sort, cumsum
-from .convolution import Window, convolve, correlate, unconvolve
+from .convolution import convolve, correlate, unconvolve
 from .elementwise import (
     absolute,
     add,
@@ -44,7 +44,7 @@ from .elementwise import (
 from .erfc import erfc, inverse_erfcx, log_erfc
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
+from .gradient import custom_vjp, derived_as, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import add_at, one_hot, pick, scatter, scatter_add, scatter_rows, take
 from .labels import (
@@ -68,8 +68,9 @@ from .log_domain import (
     xlogy,
 )
 from .measured import measured
+from .normalizing import batch_norm, by_channel, layer_norm, standardized
 from .padding import pad_edges, pad_with
-from .pooling import Pool, average_pool, max_pool, max_unpool, spread, sum_pool
+from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
     atan_quotient,
     erf_quotient,
@@ -123,6 +124,7 @@ from .smooth import (
     sqrt,
     tanh,
 )
+from .windows import Pool, Window
 
 __all__ = [
     "Pool",
@@ -139,7 +141,9 @@ __all__ = [
     "atan",
     "atan_quotient",
     "average_pool",
+    "batch_norm",
     "broadcast_to",
+    "by_channel",
     "cast",
     "ceil",
     "class_index",
@@ -153,6 +157,7 @@ __all__ = [
     "count_outside",
     "cumsum",
     "custom_vjp",
+    "derived_as",
     "div",
     "equal",
     "erf",
@@ -174,6 +179,7 @@ __all__ = [
     "inverse_erfcx",
     "iota",
     "isnan",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -248,6 +254,7 @@ __all__ = [
     "sqrt",
     "sqrt1p_minus1",
     "squeeze",
+    "standardized",
     "step",
     "stop_gradient",
     "sub",

@@ -12,9 +12,7 @@ products of matrices.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,53 +22,12 @@ from ..batching import BatchDim, NotBatchableError
 from ..dims import Dim, floordiv, maximum
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, require_equal
-from .elementwise import add
-from .linalg import matmul, matrix_transpose
+from .convolution_by_places import convolve_by_places, unconvolve_by_places
+from .correlation import way_of
 from .reduce import reduce_sum
-from .shape import concat, expand_dims, pad, reshape, slice_, squeeze, transpose
+from .shape import squeeze
 from .type_rules import float_only
-
-Ints = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a kernel moves over a signal: along each axis, zeros outside.
-
-    Attributes:
-        kernel: how many places it has.
-        stride: how far it moves.
-        dilation: how far its places are apart.
-        before: the zeros before the signal.
-        after: the zeros after it.
-        groups: into how many parts the channels are split, each with kernels of its own.
-    """
-
-    kernel: Ints
-    stride: Ints
-    dilation: Ints
-    before: Ints
-    after: Ints
-    groups: int = 1
-
-    def __str__(self) -> str:
-        return f"kernel {self.kernel}"
-
-    def count(self, axis: int, length: Dim) -> Dim:
-        """How many places along an axis the kernel has in a signal of a length."""
-        room = length + (self.before[axis] + self.after[axis] - self.span(axis))
-        if isinstance(room, int) and room < 0:
-            raise InputError(f"a kernel of {self.span(axis)} places does not fit {length}")
-        return floordiv(room, self.stride[axis]) + 1
-
-    def span(self, axis: int) -> int:
-        """From the first place to the last one."""
-        return (self.kernel[axis] - 1) * self.dilation[axis] + 1
-
-    def places(self) -> Iterator[Ints]:
-        """The places of the kernel."""
-        return itertools.product(*map(range, self.kernel))
-
+from .windows import Ints, Window
 
 # --- types --------------------------------------------------------------------------------------
 
@@ -108,107 +65,6 @@ def _correlate_infer(x: TensorType, y: TensorType, *, window: Window) -> TensorT
     return x.with_shape((y.shape[1], floordiv(x.shape[1], window.groups), *window.kernel))
 
 
-# --- by sums over the places of the kernel ------------------------------------------------------
-
-
-def _padded(x: Expr, window: Window) -> Expr:
-    return pad(x, (0, 0, *window.before), (0, 0, *window.after))
-
-
-def _seen(x: Expr, window: Window, place: Ints, counts: Sequence[Dim]) -> Expr:
-    """What one place of the kernel meets: (N, groups, C/groups, all counts)."""
-    starts = [k * d for k, d in zip(place, window.dilation, strict=True)]
-    cut = slice_(x, (0, 0, *starts), (1, 1, *window.stride), (*x.shape[:2], *counts))
-    return _grouped(cut, window.groups)
-
-
-def _grouped(x: Expr, groups: int) -> Expr:
-    """(N, C, L..) as (N, groups, C/groups, all of L)."""
-    length: Dim = 1
-    for dim in x.shape[2:]:
-        length = dim * length
-    return reshape(x, (x.shape[0], groups, floordiv(x.shape[1], groups), length))
-
-
-def _at(w: Expr, window: Window, place: Ints) -> Expr:
-    """The weights of one place: (groups, O/groups, C/groups)."""
-    ones = [1] * len(place)
-    cut = slice_(w, (0, 0, *place), (1, 1, *ones), (*w.shape[:2], *ones))
-    return reshape(cut, (window.groups, floordiv(w.shape[0], window.groups), w.shape[1]))
-
-
-def _sum(terms: Sequence[Expr]) -> Expr:
-    """In pairs, so that roundings do not add up."""
-    while len(terms) > 1:
-        pairs = [add(a, b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
-        terms = [*pairs, *terms[len(pairs) * 2 :]]
-    return terms[0]
-
-
-def _convolve_by_places(x: Expr, w: Expr, *bias: Expr, window: Window) -> Expr:
-    counts = [window.count(axis, length) for axis, length in enumerate(x.shape[2:])]
-    wide = _padded(x, window)
-    terms = [
-        matmul(_at(w, window, place), _seen(wide, window, place, counts))
-        for place in window.places()
-    ]
-    made = reshape(_sum(terms), (x.shape[0], w.shape[0], *counts))
-    return _sum([made, *(expand_dims(b, range(1, made.rank - 1)) for b in bias)])
-
-
-def _unconvolve_by_places(w: Expr, y: Expr, window: Window, lengths: tuple[Dim, ...]) -> Expr:
-    """Each place of the kernel spreads what it gave, with zeros where it did not look."""
-    given = _grouped(y, window.groups)
-    channels = w.shape[1] * window.groups
-    terms = []
-    for place in window.places():
-        part = matmul(matrix_transpose(_at(w, window, place)), given)
-        part = reshape(part, (y.shape[0], channels, *y.shape[2:]))
-        terms.append(_spread(part, window, place, lengths))
-    return _sum(terms)
-
-
-def _spread(part: Expr, window: Window, place: Ints, lengths: Sequence[Dim]) -> Expr:
-    """What the slice of a place in ``_seen`` is the transpose of, without the padding."""
-    for axis, (k, length) in enumerate(zip(place, lengths, strict=True), start=2):
-        stride, before = window.stride[axis - 2], window.before[axis - 2]
-        if stride > 1:
-            part = _with_gaps(part, axis, stride)
-        start, count = k * window.dilation[axis - 2], part.shape[axis]
-        after = maximum(length + (before + window.after[axis - 2] - start) - count, 0)
-        sides = [[side if i == axis else 0 for i in range(part.rank)] for side in (start, after)]
-        part = pad(part, *sides)
-        starts = [before if i == axis else 0 for i in range(part.rank)]
-        sizes = [length if i == axis else dim for i, dim in enumerate(part.shape)]
-        part = slice_(part, starts, [1] * part.rank, sizes)
-    return part
-
-
-def _with_gaps(x: Expr, axis: int, stride: int) -> Expr:
-    """Zeros after each element."""
-    split = reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
-    none = [0] * split.rank
-    wide = pad(split, none, [stride - 1 if i == axis + 1 else 0 for i in range(split.rank)])
-    return reshape(wide, (*x.shape[:axis], x.shape[axis] * stride, *x.shape[axis + 1 :]))
-
-
-def _correlate_by_places(x: Expr, y: Expr, window: Window) -> Expr:
-    """For each place the product of what it met and what was made of it, summed over samples."""
-    wide, rows = _padded(x, window), _samples_last(_grouped(y, window.groups))
-    found = []
-    for place in window.places():
-        seen = _samples_last(_seen(wide, window, place, y.shape[2:]))
-        product = matmul(rows, matrix_transpose(seen))  # (groups, O/groups, C/groups)
-        found.append(reshape(product, (y.shape[1], floordiv(x.shape[1], window.groups), 1)))
-    return reshape(concat(found, 2), (y.shape[1], found[0].shape[1], *window.kernel))
-
-
-def _samples_last(x: Expr) -> Expr:
-    """(N, groups, C, L) as (groups, C, N*L)."""
-    turned = transpose(x, (1, 2, 0, 3))
-    return reshape(turned, (*turned.shape[:2], x.shape[0] * x.shape[3]))
-
-
 # --- by ONNX's operators ------------------------------------------------------------------------
 
 
@@ -225,7 +81,7 @@ def _attributes(window: Window) -> dict[str, Any]:
 def _lower_convolve(b: Any, node: Expr, *names: str) -> str:
     window = node.attrs["window"]
     if node.dtype == "float64":
-        return str(b.lower(_convolve_by_places(*node.args, window=window)))
+        return str(b.lower(convolve_by_places(*node.args, window=window)))
     return str(b.add("Conv", *names, **_attributes(window)))
 
 
@@ -233,7 +89,10 @@ def _lower_unconvolve(b: Any, node: Expr, w: str, y: str) -> str:
     """ONNX's ConvTranspose, to lengths that its stride leaves open."""
     window, lengths = node.attrs["window"], node.attrs["lengths"]
     if node.dtype == "float64":
-        return str(b.lower(_unconvolve_by_places(node.args[0], node.args[1], window, lengths)))
+        return str(b.lower(unconvolve_by_places(node.args[0], node.args[1], window, lengths)))
+    if window.is_plain and window.groups == 1:  # a product of matrices, that Conv does faster
+        turned = b.add("Transpose", w, perm=(1, 0, *range(2, node.rank)))
+        return str(b.add("Conv", y, turned))
     made = [
         (count - 1) * stride + (window.span(axis) - window.before[axis] - window.after[axis])
         for axis, (count, stride) in enumerate(
@@ -264,10 +123,11 @@ def _lower_unconvolve_exactly(b: Any, node: Expr, w: str, y: str, missing: Seque
 
 
 def _lower_correlate(b: Any, node: Expr, x: str, y: str) -> str:
-    """A Conv whose samples are the channels, and whose kernel is what came out."""
-    window = node.attrs["window"]
-    if node.dtype == "float64" or window.groups > 1:
-        return str(b.lower(_correlate_by_places(node.args[0], node.args[1], window)))
+    """The fastest way for its shapes, else a Conv with other roles: samples are its channels."""
+    window, (signal, given) = node.attrs["window"], node.args
+    way = way_of(signal, given, window)
+    if way is not None:
+        return str(b.lower(way(signal, given, window)))
     order = (1, 0, *range(2, node.rank))
     x, y = (b.add("Transpose", name, perm=order) for name in (x, y))
     full = b.add(
@@ -380,6 +240,7 @@ _convolve: Op = register(
         _convolve_vjp,
         _lower_convolve,
         BOTH,
+        heavy=True,
         batching=_samples_of(0),
         linear_in=(0, 1),
     )
@@ -392,6 +253,7 @@ _unconvolve: Op = register(
         lambda ct, out, w, y, window, lengths: (correlate(ct, y, window), convolve(ct, w, window)),
         _lower_unconvolve,
         BOTH[:2],
+        heavy=True,
         batching=_samples_of(1),
         linear_in=(0, 1),
     )
@@ -407,6 +269,7 @@ _correlate: Op = register(
         ),
         _lower_correlate,
         BOTH[:2],
+        heavy=True,
         linear_in=(0, 1),
     )
 )

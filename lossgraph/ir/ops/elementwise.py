@@ -281,6 +281,7 @@ relu = _unary(
     _lower_relu,
     domain=POSITIVE,
     nonnegative=True,
+    selecting=True,
     range_of=lambda node, x: (max(x[0], 0.0), max(x[1], 0.0)),
     chosen=_relu_choice,
     flat_if=(),

@@ -55,6 +55,7 @@ matmul = register(
         _lower_matmul,
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.matmul,
+        heavy=True,
         linear_in=(0, 1),
     )
 )
@@ -101,6 +102,7 @@ _gemm: Op = register(
             transB=int(node.attrs["transpose_b"]),
         ),
         ((-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)),
+        heavy=True,
     )
 )
 

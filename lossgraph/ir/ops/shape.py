@@ -415,6 +415,7 @@ _concat: Op = register(
         ((-3.0, 3.0), (-3.0, 3.0)),
         batching=batching.concat,
         linear=True,
+        selecting=True,
         kernel=Element(_joined_element),
     )
 )
@@ -434,10 +435,10 @@ def concat(arrays: Sequence[Expr], axis: int) -> Expr:
 _size_of: Op = register(
     Op(
         "SizeOf",
-        lambda *, size: TensorType("int64", ()),
-        lambda size: np.asarray(size, np.int64),
-        lambda ct, out, size: (),
-        lambda b, node: b.scalar_size(node.attrs["size"]),
+        lambda *of, size: TensorType("int64", ()),
+        lambda *of, size: np.asarray(size, np.int64),
+        lambda ct, out, *of, size: (None,) * len(of),
+        lambda b, node, *of: b.scalar_size(node.attrs["size"]),
         (),
         batching=batching.sizes_only,
         kernel=Element(lambda k, node, i: k.size(node.attrs["size"])),
@@ -446,9 +447,14 @@ _size_of: Op = register(
 
 
 @builds(_size_of)
-def size_of(size: Dim) -> Expr:
-    """A size as an int64 scalar."""
-    return _size_of(size=size) if isinstance(size, Size) else const(size, "int64")
+def size_of(size: Dim, *of: Expr) -> Expr:
+    """A size as an int64 scalar.
+
+    Args:
+        size: the size.
+        of: what has it, where that is known when the graph runs, and nothing else may read it.
+    """
+    return _size_of(*of, size=size) if isinstance(size, Size) else const(size, "int64")
 
 
 _iota: Op = register(
