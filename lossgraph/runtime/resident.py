@@ -166,8 +166,6 @@ class ResidentSession:
         for name in self._arrays:  # anew: the engine would take the last one's memory and shape
             binding.bind_output(name, "cpu")
         held = [_bind(binding, name, value) for name, value in feeds.items()]
-        for name in self._arrays:  # else the engine writes into what the run before made
-            binding.bind_output(name, "cpu")
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:

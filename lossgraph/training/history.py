@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,16 @@ class Curve:
     def steps(self) -> list[float]:
         """The number of the step in the middle of each group."""
         return [i * self.each + (self.each + 1) / 2 for i in range(len(self.points))]
+
+    def smooth(self, most: int) -> list[tuple[float, float]]:
+        """At most so many points, of the steps and their means, each of equally many steps."""
+        pairs = list(zip(self.steps, self.points, strict=True))
+        size = max(1, math.ceil(len(pairs) / most))
+        groups = (pairs[i : i + size] for i in range(0, len(pairs), size))
+        return [
+            (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group))
+            for group in groups
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All that it is, for ``of_json``."""
