@@ -156,6 +156,8 @@ class ResidentSession:
         """
         binding = self._binding()
         held = [_bind(binding, name, value) for name, value in feeds.items()]
+        for name in self._arrays:  # else the engine writes into what the run before made
+            binding.bind_output(name, "cpu")
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:

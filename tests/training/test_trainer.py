@@ -192,6 +192,9 @@ def test_batches_of_any_size_follow_each_other(step):
     trainer = lg.training.Trainer(step)
     given = [next(batches(1, size)) for size in (16, 3, 1, 64, 16)]
     assert [trainer.step(batch) for batch in given] == by_hand(step, given)[0]
+    logits = [trainer.outputs(batch)["logits"] for batch in given]
+    assert [len(rows) for rows in logits] == [16, 3, 1, 64, 16]
+    np.testing.assert_array_equal(logits[0], logits[-1])  # which no later run has written over
 
 
 def test_tensors_of_torch_are_batches_too(step):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import numpy_helper, version_converter
 
 HERE = Path(__file__).parent
 
@@ -104,7 +104,8 @@ def tabular(path: Path) -> None:
 def orientation(path: Path) -> None:
     """A small MobileNetV3 that sees whether a line of text is upside down.
 
-    PaddlePaddle writes weights as Constant nodes; here they become initializers, as elsewhere.
+    PaddlePaddle writes weights as Constant nodes; here they become initializers, as elsewhere, and
+    the operators those of opset 13.
     """
     found = find_spec("rapidocr_onnxruntime")
     assert found is not None
@@ -122,7 +123,7 @@ def orientation(path: Path) -> None:
     model.graph.node.extend(kept)
     for info in (*model.graph.input, *model.graph.output):
         info.type.tensor_type.shape.dim[0].dim_param = "N"
-    onnx.save(model, path)
+    onnx.save(version_converter.convert_version(model, 13), path)
 
 
 def _export(net, example, path, name, output, dims=None):  # type: ignore[no-untyped-def]
