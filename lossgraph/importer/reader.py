@@ -36,6 +36,7 @@ from ..ir.expr import Expr, const, foreign_variable, toposort
 from ..ir.ops.opaque import opaque
 from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
+from ..lowering.opsets import MIN_OPSET
 from ..models.light_copy import without_weights
 from ..models.loading import load_model, require_model
 from ..models.walk import STANDARD
@@ -51,6 +52,7 @@ from .types import DTYPE_NAMES, Dims, proto_of, type_of
 _SMALL = 1024  # elements of a constant that is part of the expressions
 _ATTEMPTS = 64  # dims that are found to be equal one by one
 
+_LEFT_OUT = const(0, "int64")  # an output that nobody reads
 FunctionKey = tuple[str, str, str]
 
 
@@ -333,8 +335,9 @@ class Reader:
         scope |= zip(function.input, inputs, strict=False)
         inner = Reader(opsets, self.functions, self.dims, self.model, scope, None, self.shared)
         inner.nodes(bound(inner_node, given) for inner_node in function.node)
-        wanted = [name for name, _ in zip(function.output, node.output, strict=False)]
-        return [inner.value(name) for name in wanted]
+        # The body of an operator need not make the outputs that are left out.
+        pairs = zip(function.output, node.output, strict=False)
+        return [inner.value(name) if wanted else _LEFT_OUT for name, wanted in pairs]
 
     @staticmethod
     def opsets_of(function: onnx.FunctionProto) -> dict[str, int]:
@@ -354,8 +357,9 @@ class Reader:
         names = [str(place) for place in range(len(args))]
         made = [f"out_{place}" for place in range(outputs)]
         node = helper.make_node(operator, names, made, **attrs)
+        opsets = {**self.opsets, "": max(self.opsets[""], MIN_OPSET)}
         if types:
-            proto, version = node.SerializeToString(deterministic=True), self.opsets[""]
+            proto, version = node.SerializeToString(deterministic=True), opsets[""]
             reason = f"{operator} has no derivative"
             return opaque(
                 tuple(args), proto, tuple(types), version=version, label=label, reason=reason
@@ -364,7 +368,7 @@ class Reader:
             node,
             dict(zip(names, args, strict=True)).__getitem__,
             self.dims,
-            opsets=self.opsets,
+            opsets=opsets,
             declared={},
             label=label,
             reason=f"{operator} has no derivative",

@@ -30,7 +30,7 @@ def writable_opset(graph: Graph, opset: int | None = None) -> int:
     found = opset_of(graph.model) or MIN_OPSET
     wanted = min(max(found, MIN_OPSET), MAX_OPSET) if opset is None else opset
     if wanted != found:
-        _require_same_meaning(graph.outputs, found, wanted)
+        _require_same_meaning(graph.outputs, wanted)
     return wanted
 
 
@@ -63,7 +63,7 @@ def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) ->
     model.metadata_props.extend(graph.model.metadata_props)
 
 
-def _require_same_meaning(outputs: Mapping[str, Expr], found: int, wanted: int) -> None:
+def _require_same_meaning(outputs: Mapping[str, Expr], wanted: int) -> None:
     """Refuse another opset where a node that is kept as it was means something else there.
 
     Raises:
@@ -73,9 +73,10 @@ def _require_same_meaning(outputs: Mapping[str, Expr], found: int, wanted: int) 
         proto = onnx.NodeProto.FromString(node.attrs["proto"])
         if proto.domain:
             continue
-        versions = [onnx.defs.get_schema(proto.op_type, v).since_version for v in (found, wanted)]
+        own = node.attrs["version"]
+        versions = [onnx.defs.get_schema(proto.op_type, v).since_version for v in (own, wanted)]
         if versions[0] != versions[1]:
             raise LoweringError(
                 f"{node.attrs['label']}: it means something else in opset {wanted} than in "
-                f"{found}: convert the model first, by onnx.version_converter"
+                f"{own}: convert the model first, by onnx.version_converter"
             )

@@ -32,8 +32,13 @@ def evaluate(
         for node in toposort([source for _, (source, _) in defined]) + order:
             if node not in values:
                 values[node] = _value(node, values, arrays, known)
-                known |= {n: values[s].shape[axis] for n, (s, axis) in defined if s is node}
+                known |= {n: _length(values[s], axis) for n, (s, axis) in defined if s is node}
     return [values[root] for root in roots]
+
+
+def _length(value: Array, axis: int | None) -> int:
+    """The length of an axis; without one the value is the length itself."""
+    return int(value) if axis is None else value.shape[axis]
 
 
 def bind_sizes(inputs: Sequence[Expr], arrays: Mapping[str, Array]) -> dict[str, int]:

@@ -120,7 +120,15 @@ class SizeBuilder(NodeBuilder):
         """Note where dims that no input has can be read off."""
         for node in toposort(roots):
             if node.op.defines is not None:
-                self._definitions.update(node.op.defines(node))
+                for name, source in node.op.defines(node).items():
+                    if self._outer is None or not self._outer._has(name):
+                        # The first one waits for no other.
+                        self._definitions.setdefault(name, source)
+
+    def _has(self, name: str) -> bool:
+        """Whether a dim is known here or outside."""
+        outside = self._outer is not None and self._outer._has(name)
+        return outside or name in self._sources or name in self._definitions
 
     def _source(self, name: str) -> tuple[str, int | None]:
         """The value that has a dim, and its axis; or that is it."""

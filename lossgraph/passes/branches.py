@@ -11,7 +11,8 @@ from ..errors import InputError
 from ..ir.dims import Dim, Size, names
 from ..ir.evaluate import evaluate
 from ..ir.expr import Array, Body, Expr, Op, register, toposort, variable
-from ..ir.ops.item import item, results_of
+from ..ir.ops.item import results_of
+from ..ir.ops.opaque import defined_by
 from ..ir.types import TensorType, TupleType
 from .autodiff import pull_back
 from .bodies import fresh_names, local_dims
@@ -80,7 +81,7 @@ def _vjp(
 
 
 def _defined(node: Expr) -> dict[str, tuple[Expr, int]]:
-    return {name: (item(node, output), axis) for name, output, axis in node.attrs["defines"]}
+    return defined_by(results_of(node), node.attrs["defines"])
 
 
 _COND: Op = register(

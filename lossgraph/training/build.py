@@ -99,7 +99,8 @@ def build(
         accumulate: the number of batches whose mean gradients make a step.
         precision: "float16" or "bfloat16" for products and convolutions of 16 bits in ``train``,
             ``accumulate`` and ``evaluate``; all else is computed in 32 bits, and parameters are
-            kept so. It pays on hardware that has units for it.
+            kept so. It pays on hardware that has units for it: on a CPU, ONNX Runtime computes
+            float16 in 32 bits, and has nothing for bfloat16.
         loss_scale: how the loss is scaled for gradients of few bits, a number that stays as it
             is, or None: as ``LossScale()`` in float16, else not at all.
 
@@ -166,7 +167,7 @@ def _step(
     weights = [node for name, node in graph.weights.items() if name in parameters]
     batch = tuple(node.attrs["name"] for node in exact.inputs
                   if node.attrs["name"] not in graph.weights)  # fmt: skip
-    write = Writer(narrow_graph, weights, plan.precision is not None)
+    write = Writer(narrow_graph, weights, plan.precision)
     return TrainingStep(
         graph.model,
         GradientGraph(Writer(graph, weights).gradients(exact)),

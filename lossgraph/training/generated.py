@@ -10,6 +10,7 @@ Array = np.ndarray[Any, Any]
 
 _HUGE = 1e4  # what masks add to forbid an element
 _MOST = 1 << 22  # elements of tensors that are looked at closely
+_FEW = 64
 _TOLERANCE = 1e-3  # of float16
 
 
@@ -30,9 +31,21 @@ def generated(array: Array) -> str:
     with np.errstate(all="ignore"):
         if _is_ramp(x):
             return "its elements count in equal steps"
+        if _repeats(x):
+            return "its elements are few numbers again and again"
         if x.ndim >= 2 and _is_waves(x.reshape(-1, x.shape[-1])):
             return "its elements are sines and cosines of positions"
     return ""
+
+
+def _repeats(x: Array) -> bool:
+    """Whether a matrix has few different elements, as grids of coordinates have."""
+    shape = [n for n in x.shape if n > 1]
+    filled = x[x != 0]
+    if len(shape) < 2 or filled.size < 16:
+        return False
+    different = np.unique(filled).size
+    return different <= _FEW and 3 * different <= filled.size
 
 
 def _is_mask(x: Array) -> bool:

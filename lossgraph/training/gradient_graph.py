@@ -7,8 +7,9 @@ from typing import Any
 
 import onnx
 
-from ..models.declared_types import output_dtypes
+from ..models.declared_types import input_types, output_dtypes
 from ..runtime.sessions import make_session, run_session
+from .feeds import as_declared
 
 
 class GradientGraph:
@@ -55,7 +56,8 @@ class GradientGraph:
     def _run(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         if self._session is None:
             self._session = make_session(self.model, "cpu")
-        feeds = {info.name: arrays[info.name] for info in self._session.get_inputs()}
+        given = {info.name: arrays[info.name] for info in self._session.get_inputs()}
+        feeds = as_declared(given, input_types(self.model))
         return run_session(self._session, feeds, output_dtypes(self.model))
 
     def __getattr__(self, name: str) -> Any:

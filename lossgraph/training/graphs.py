@@ -17,6 +17,8 @@ from ..lowering.validate import check
 from ..passes.mixed_precision import widen
 from .updates import Updates, loss_scale_variable
 
+_BFLOAT16_SINCE = 22  # the opset of Conv, MaxPool and others
+
 
 @dataclass(frozen=True)
 class Writer:
@@ -25,12 +27,12 @@ class Writer:
     Attributes:
         graph: the model that is trained.
         weights: its parameters, which are inputs.
-        narrow: whether operations of 16 bits are meant to compute in 16 bits.
+        precision: the dtype of the operations of 16 bits that are meant to compute so.
     """
 
     graph: Graph
     weights: Sequence[Expr]
-    narrow: bool = False
+    precision: str | None = None
 
     def gradients(self, program: Program) -> onnx.ModelProto:
         """The loss and its gradients, of the batch and the parameters."""
@@ -51,12 +53,19 @@ class Writer:
         inputs = [node for node in program.inputs if node is not loss_scale_variable()]
         return self._model(inputs, {**_loss(program), **self.graph.outputs})
 
+    @property
+    def _opset(self) -> int:
+        """The model's own, or one whose operators have the precision."""
+        own = writable_opset(self.graph)
+        least = _BFLOAT16_SINCE if self.precision == "bfloat16" else own
+        return writable_opset(self.graph, max(own, least))
+
     def _model(self, inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> onnx.ModelProto:
-        exprs = widen(list(outputs.values()), narrow=self.narrow)
+        exprs = widen(list(outputs.values()), narrow=self.precision is not None)
         model = lower_wide(
             list(dict.fromkeys(inputs)),
             dict(zip(outputs, exprs, strict=True)),
-            opset=writable_opset(self.graph),
+            opset=self._opset,
             name=self.graph.model.graph.name,
         )
         finish(model, self.graph, {node.attrs["name"] for node in self.weights})

@@ -18,6 +18,7 @@ from ..runtime.arrays import device_of, stand_in, to_numpy
 from ..runtime.input_checks import check_arrays
 from ..runtime.resident import Residents, ResidentSession
 from ..runtime.runner import check_class_labels
+from .feeds import as_declared
 from .step import TrainingStep
 
 LOSS, NEXT = "loss", "next_"
@@ -67,6 +68,10 @@ class StepRuns:
         following = {name: name.removeprefix(NEXT) for name in outputs if name.startswith(NEXT)}
         written = {output: name for output, name in following.items() if name in known}
         return ResidentSession(model, self._residents, outputs, written, **self._engine)
+
+    def as_declared(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Integers in the dtypes that the step takes, where nothing is lost."""
+        return as_declared(arrays, self._types)
 
     def check(self, arrays: Mapping[str, Any]) -> None:
         """Refuse arrays that the step does not take.

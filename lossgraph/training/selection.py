@@ -44,6 +44,12 @@ _PARAMETERS = frozenset(
      "table", "temperature", "token", "tokens", "v", "variable", "w", "weight", "weights"}
 )  # fmt: skip
 
+_NO_WEIGHTS = {
+    Role.STATISTIC: "a running statistic",
+    Role.OPTION: "an option",
+    Role.FOREIGN: "of another domain: an input",
+}
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -88,10 +94,9 @@ def select(model: onnx.ModelProto, trainable: str | Sequence[str] | None) -> Sel
 
 
 def _by_evidence(model: onnx.ModelProto, floats: Mapping[str, onnx.TensorProto]) -> Selection:
-    uses, kinds = uses_of(model), _noted_kinds(model)
+    uses, evidence = uses_of(model), _Evidence.of(model)
     reasons = {
-        name: _reason_against(tensor, uses.get(name, []), kinds.get(name, ""))
-        for name, tensor in floats.items()
+        name: evidence.reason_against(tensor, uses.get(name, [])) for name, tensor in floats.items()
     }
     left_out = {name: reason for name, reason in reasons.items() if reason}
     if len(left_out) == len(floats):
@@ -103,67 +108,74 @@ def _by_evidence(model: onnx.ModelProto, floats: Mapping[str, onnx.TensorProto])
     return Selection(tuple(n for n in floats if n not in left_out), left_out, asked=False)
 
 
-def _noted_kinds(model: onnx.ModelProto) -> dict[str, str]:
-    """What PyTorch's exporter says of initializers: PARAMETER, BUFFER .."""
-    infos = (*model.graph.value_info, *model.graph.input)
-    noted = ((info.name, prop) for info in infos for prop in info.metadata_props)
-    return {name: prop.value for name, prop in noted if prop.key == _KIND}
+@dataclass(frozen=True)
+class _Evidence:
+    """What tells parameters from constants in a model.
 
+    Attributes:
+        kinds: what PyTorch's exporter notes of initializers that it knows: PARAMETER, BUFFER ..
+        keeps_names: whether what is no constant has the name of a parameter or buffer, as in files
+            of PyTorch without such notes, whose constants are nodes.
+    """
 
-def _reason_against(tensor: onnx.TensorProto, uses: Sequence[Use], kind: str) -> str:
-    """Why an initializer is not trained; empty if it is."""
-    if not uses:
-        return "nothing reads it"
-    refusals = [_reason_at(tensor, use, kind) for use in uses]
-    return "" if "" in refusals else refusals[0]
+    kinds: Mapping[str, str]
+    keeps_names: bool
 
+    @classmethod
+    def of(cls, model: onnx.ModelProto) -> _Evidence:
+        """The evidence in a model."""
+        infos = (*model.graph.value_info, *model.graph.input)
+        noted = ((info.name, prop) for info in infos for prop in info.metadata_props)
+        kinds = {name: prop.value for name, prop in noted if prop.key == _KIND}
+        return cls(kinds, model.producer_name == "pytorch" and not kinds)
 
-def _reason_at(tensor: onnx.TensorProto, use: Use, kind: str) -> str:
-    """Why an initializer is no parameter as far as one use tells; empty if it is one."""
-    if use.role is Role.STATISTIC:
-        return f"a running statistic of {use.node.label}"
-    if use.role is Role.OPTION:
-        return f"an option of {use.node.label}"
-    if use.role is Role.FOREIGN:
-        return f"an input of {use.node.label} of the domain {use.node.domain!r}"
-    if kind:
-        return "" if kind == "PARAMETER" else f"the exporter calls it a {kind.lower()}"
-    return _as_weight(tensor) if use.role is Role.LAYER else _as_operand(tensor, use)
+    def reason_against(self, tensor: onnx.TensorProto, uses: Sequence[Use]) -> str:
+        """Why an initializer is not trained; empty if it is."""
+        if not uses:
+            return "nothing reads it"
+        refusals = [self._reason_at(tensor, use) for use in uses]
+        return "" if "" in refusals else refusals[0]
 
+    def _reason_at(self, tensor: onnx.TensorProto, use: Use) -> str:
+        """Why an initializer is no parameter as far as one use tells; empty if it is one."""
+        label, kind = use.node.label, self.kinds.get(tensor.name)
+        if use.role in _NO_WEIGHTS:
+            return f"{_NO_WEIGHTS[use.role]} of {label}"
+        if kind is not None:
+            return "" if kind == "PARAMETER" else f"the exporter calls it a {kind.lower()}"
+        return self._as_weight(tensor) if use.role is Role.LAYER else self._as_operand(tensor, use)
 
-def _as_weight(tensor: onnx.TensorProto) -> str:
-    """Why what stands in a layer's place for weights is none."""
-    words, invented = _words(tensor.name), bool(_INVENTED.fullmatch(tensor.name))
-    if words & _PARAMETERS and not invented:
-        return ""
-    array = numpy_helper.to_array(tensor)
-    if is_uniform(array):
-        return (
-            f"all its elements are {array.flat[0]:g}, and no layer gave it a name"
-            if invented
-            else ""
-        )
-    return generated(array)
+    def _as_weight(self, tensor: onnx.TensorProto) -> str:
+        """Why what stands in a layer's place for weights is none."""
+        if self._is_named(tensor):
+            return ""
+        array = numpy_helper.to_array(tensor)
+        if not is_uniform(array):
+            return generated(array)
+        invented = bool(_INVENTED.fullmatch(tensor.name))
+        unknown = f"all its elements are {array.flat[0]:g}, and no layer gave it a name"
+        return unknown if invented or self.kinds else ""
 
+    def _as_operand(self, tensor: onnx.TensorProto, use: Use) -> str:
+        """Why what stands beside values of the model is no parameter."""
+        label, named = use.node.label, self._is_named(tensor)
+        if _words(tensor.name) & _BUFFERS:
+            return "called like a buffer"
+        if all(n == 1 for n in tensor.dims):
+            return "" if named else f"a constant of {label}"
+        if use.beside_input and use.node.operator in ("Sub", "Div") and use.place == 1:
+            return f"{label} prepares an input of the model with it"
+        if use.node.operator == "Gather" and len(tensor.dims) < 2:
+            return f"{label} reads constants from it"
+        array = numpy_helper.to_array(tensor)
+        return "" if named and is_uniform(array) else generated(array)
 
-def _as_operand(tensor: onnx.TensorProto, use: Use) -> str:
-    """Why what stands beside values of the model is no parameter."""
-    words, invented = _words(tensor.name), bool(_INVENTED.fullmatch(tensor.name))
-    is_number = all(n == 1 for n in tensor.dims)
-    if words & _BUFFERS:
-        return "called like a buffer"
-    if is_number and invented:
-        return f"a constant of {use.node.label}"
-    if is_number:
-        named = bool(words & _PARAMETERS) or "." in tensor.name
-        return "" if named else f"a constant of {use.node.label}"
-    if use.beside_input and use.node.operator in ("Sub", "Div") and use.place == 1:
-        return f"{use.node.label} prepares an input of the model with it"
-    if use.node.operator == "Gather" and len(tensor.dims) < 2:
-        return f"{use.node.label} reads constants from it"
-    array = numpy_helper.to_array(tensor)
-    named = bool(words & _PARAMETERS) and not invented
-    return "" if named and is_uniform(array) else generated(array)
+    def _is_named(self, tensor: onnx.TensorProto) -> bool:
+        """Whether an initializer has a name that parameters have."""
+        if self.kinds or _INVENTED.fullmatch(tensor.name):
+            return False
+        tells = "." in tensor.name or bool(_words(tensor.name) & _PARAMETERS)
+        return self.keeps_names or tells
 
 
 def _words(name: str) -> set[str]:

@@ -107,6 +107,7 @@ class Trainer:
         if arrays.keys() > set(step.batch):  # it has optional inputs too, or what is unknown
             step = step.for_batch(arrays)
         runs = self._runs_of(step)
+        arrays = runs.as_declared(arrays)
         runs.check(arrays)
         return runs, arrays
 

@@ -152,7 +152,9 @@ class _Uses:
     def _carries(self, node: FlatNode, place: int, is_number: bool) -> bool:
         if place_of(_CARRIED, node, place):
             return True
-        if node.operator in _NOT_READ or is_number or _role(node, place) is Role.LAYER:
+        if node.operator in _NOT_READ or _role(node, place) is Role.LAYER:
+            return False
+        if is_number and len(node.inputs) > 1:  # an epsilon in the norm of a weight
             return False
         return all(name in self._fixed for name in node.inputs if name)
 

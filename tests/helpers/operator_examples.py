@@ -163,6 +163,7 @@ EXAMPLES = {
             lambda *a: ops.scatter_elements(*a, 1, unique_indices=True),
         ),
     ],
+    "Measured": [([X, ints()], lambda x, n: ops.measured(x, {"n": n}))],
     "PadWith": [(floats((3, 4), ()), lambda x, v: ops.pad_with(x, v, (1, 0), (2, 3)))],
     "PadEdges": [
         ([X], lambda x: ops.pad_edges(x, (1, 0), (2, 3), "reflect")),

@@ -34,10 +34,10 @@ WITHOUT = {
     "ArgSort": "sorting",
     "ScatterRows": "any number of rows may have one index",
     **dict.fromkeys(
-        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize"),
+        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize", "Measured"),
         "an operation of networks, which run as graphs",
     ),
-    **dict.fromkeys(("CustomVjp", "OwnGradient"), "resolved before kernels are made"),
+    **dict.fromkeys(("CustomVjp", "DerivedAs", "OwnGradient"), "resolved before kernels are made"),
     **dict.fromkeys(("MatMul", "Gemm"), "a product of matrices"),
     **dict.fromkeys(
         ("Convolution", "ConvolutionTransposed", "ConvolutionByWeights"), "a convolution"

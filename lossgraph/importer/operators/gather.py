@@ -116,7 +116,7 @@ def _constant(node: Node, index: Expr) -> np.ndarray[tuple[int, ...], np.dtype[n
 @translates("OneHot", since=9)
 def _one_hot(node: Node) -> Expr:
     """Between the values on and off, which have derivatives; an index outside is off."""
-    index, (depth,), values = node[0], node.sizes(1), node[2]
+    index, (depth,), values = node[0], node.lengths(1), node[2]
     axis = canonical_axis(node.attribute("axis", -1), index.rank + 1)
     places = ops.cast(index, "int64")
     if not _is_counted(node, index):

@@ -13,7 +13,7 @@ from ..translations import translates
 
 @translates("Tile", since=6)
 def _tile(node: Node) -> Expr:
-    return tiled(node[0], node.sizes(1))
+    return tiled(node[0], node.lengths(1))
 
 
 def tiled(x: Expr, repeats: Sequence[Dim]) -> Expr:

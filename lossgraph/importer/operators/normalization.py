@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ...ir import ops
 from ...ir.dims import product
 from ...ir.expr import Expr, const
 from ...ir.types import canonical_axis
 from ..node import Node
 from ..translations import NotTranslatedError, translates
+from ..types import DTYPE_NAMES
 
 _EPSILON = 1e-5
 
 
+@translates("BatchNormalization", since=14)
+def _batch_normalization(node: Node) -> list[Expr]:
+    """By given statistics; in training by those of the batch, and the running ones move."""
+    return _batch_normalized(node, bool(node.attribute("training_mode", 0)))
+
+
 @translates("BatchNormalization", since=7)
-def _batch_normalization(node: Node) -> Expr:
-    """By statistics that are given: scale (x - mean) / sqrt(var + epsilon) + bias."""
-    if node.attribute("training_mode", 0):
-        raise NotTranslatedError("it computes its statistics itself")
-    x = node[0]
-    scale, bias, mean, var = (_by_channel(x, node[place]) for place in (1, 2, 3, 4))
-    return (x - mean) * (scale / _deviation(node, var)) + bias
+def _batch_normalization_by_outputs(node: Node) -> list[Expr]:
+    """Before opset 14 it is in training where its statistics are wanted."""
+    if not node.attribute("spatial", 1):
+        raise NotTranslatedError("it has statistics of each place (spatial=0)")
+    in_training = any(node.wants(place) for place in range(1, 5))
+    made = _batch_normalized(node, in_training)
+    return [*made, *made[3:]] if in_training else made
+
+
+def _batch_normalized(node: Node, in_training: bool) -> list[Expr]:
+    """The result; in training the running statistics, and those of the batch."""
+    x, scale, bias, *running = (node[place] for place in range(5))
+    scale, bias, *running = (ops.cast(numbers, x.dtype) for numbers in (scale, bias, *running))
+    epsilon = node.attribute("epsilon", _EPSILON)
+    if not in_training:
+        return [ops.batch_norm(x, scale, bias, *running, epsilon)]
+    axes = [axis for axis in range(x.rank) if axis != 1]
+    mean = ops.reduce_mean(x, axes)
+    apart = x - mean
+    own = [ops.reshape(m, (x.shape[1],)) for m in (mean, ops.reduce_mean(apart * apart, axes))]
+    keep = node.attribute("momentum", 0.9)
+    moved = [
+        ops.cast(before, node[place].dtype) * const(keep, node[place].dtype)
+        + ops.cast(of_batch, node[place].dtype) * const(1 - keep, node[place].dtype)
+        for place, before, of_batch in zip((3, 4), running, own, strict=True)
+    ]
+    return [ops.batch_norm(x, scale, bias, *own, epsilon), *moved, *own]
 
 
 @translates("InstanceNormalization", since=6)
 def _instance_normalization(node: Node) -> Expr:
     x = node[0]
-    standard, *_ = _standardized(node, x, range(2, x.rank))
-    return standard * _by_channel(x, node[1]) + _by_channel(x, node[2])
+    standard, *_ = ops.standardized(x, range(2, x.rank), _epsilon(node))
+    return standard * ops.by_channel(x, node[1]) + ops.by_channel(x, node[2])
 
 
 @translates("GroupNormalization", since=18)
@@ -37,22 +62,27 @@ def _group_normalization(node: Node) -> Expr:
     x, groups = node[0], node.attribute("num_groups")
     channels = x.shape[1]
     split = (x.shape[0], groups, channels // groups * product(x.shape[2:]))
-    standard, *_ = _standardized(node, ops.reshape(x, split), (2,))
+    standard, *_ = ops.standardized(ops.reshape(x, split), (2,), _epsilon(node))
     if node.version < 21:
         scale, bias = (ops.expand_dims(node[place], (1,)) for place in (1, 2))
         return ops.reshape(standard * scale + bias, x.shape)
     standard = ops.reshape(standard, x.shape)
-    return standard * _by_channel(x, node[1]) + _by_channel(x, node[2])
+    return standard * ops.by_channel(x, node[1]) + ops.by_channel(x, node[2])
 
 
 @translates("LayerNormalization", since=17)
 def _layer_normalization(node: Node) -> list[Expr]:
-    x = node[0]
-    axis = canonical_axis(node.attribute("axis", -1), x.rank)
-    standard, mean, inverse = _standardized(node, x, range(axis, x.rank))
-    y = standard * node[1]
-    bias = node.optional(2)
-    return [y if bias is None else y + bias, mean, inverse]
+    """The statistics are in float32 unless the attribute ``stash_type`` says another dtype."""
+    x, scale, bias = node[0], node[1], node.optional(2)
+    axis, epsilon = canonical_axis(node.attribute("axis", -1), x.rank), _epsilon(node)
+    stash = DTYPE_NAMES[node.attribute("stash_type", 1)]
+    if all(numbers is None or numbers.shape == x.shape[axis:] for numbers in (scale, bias)):
+        y, mean, inverse = ops.layer_norm(x, scale, bias, axis, epsilon)
+    else:
+        y, mean, inverse = ops.standardized(x, range(axis, x.rank), epsilon)
+        y = y * scale
+        y = y if bias is None else y + bias
+    return [y, ops.cast(mean, stash), ops.cast(inverse, stash)]
 
 
 @translates("RMSNormalization", since=23)
@@ -85,18 +115,9 @@ def _mean_variance_normalization(node: Node) -> Expr:
     return apart / (ops.sqrt(ops.reduce_mean(apart * apart, axes)) + const(1e-9, x.dtype))
 
 
-def _standardized(node: Node, x: Expr, axes: Sequence[int]) -> tuple[Expr, Expr, Expr]:
-    """Numbers less their mean, over their deviation; the mean; one over the deviation."""
-    mean = ops.reduce_mean(x, axes)
-    apart = x - mean
-    inverse = const(1, x.dtype) / _deviation(node, ops.reduce_mean(apart * apart, axes))
-    return apart * inverse, mean, inverse
-
-
 def _deviation(node: Node, variance: Expr) -> Expr:
-    return ops.sqrt(variance + const(node.attribute("epsilon", _EPSILON), variance.dtype))
+    return ops.sqrt(variance + const(_epsilon(node), variance.dtype))
 
 
-def _by_channel(x: Expr, numbers: Expr) -> Expr:
-    """Numbers of channels, beside an array whose second axis these are."""
-    return ops.expand_dims(numbers, range(1, x.rank - 1)) if x.rank > 2 else numbers
+def _epsilon(node: Node) -> float:
+    return float(node.attribute("epsilon", _EPSILON))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +14,15 @@ from ...ir.types import canonical_axis
 from ..node import Node
 from ..translations import NotTranslatedError, translates
 
-Sides = tuple[list[Dim], list[Dim]]
+Sides = list[Any]  # numbers before or after each axis: ints, dims, expressions
 
 
 @translates("Pad", since=11)
 def _pad(node: Node) -> Expr:
-    x, given, axes = node[0], node.sizes(1), node.ints(3)
+    x, given, axes = node[0], node.parts(1), node.ints(3)
     axes = range(x.rank) if axes is None else [canonical_axis(axis, x.rank) for axis in axes]
     before, after = _sides(x, given, list(axes))
-    return _padded(x, before, after, node.attribute("mode", "constant"), node.optional(2))
+    return _padded(node, before, after, node.attribute("mode", "constant"), node.optional(2))
 
 
 @translates("Pad")
@@ -30,21 +31,20 @@ def _pad_by_attributes(node: Node) -> Expr:
     given = node.attribute("pads", node.attribute("paddings"))
     before, after = _sides(x, given, list(range(x.rank)))
     value = const(node.attribute("value", 0.0), x.dtype)
-    return _padded(x, before, after, node.attribute("mode", "constant"), value)
+    return _padded(node, before, after, node.attribute("mode", "constant"), value)
 
 
-def _sides(x: Expr, given: Sequence[Dim], axes: list[int]) -> Sides:
+def _sides(x: Expr, given: Sequence[Any], axes: list[int]) -> tuple[Sides, Sides]:
     """The numbers before and after each axis."""
-    before: list[Dim] = [0] * x.rank
-    after: list[Dim] = [0] * x.rank
+    before, after = [0] * x.rank, [0] * x.rank
     for place, axis in enumerate(axes):
         before[axis], after[axis] = given[place], given[place + len(axes)]
     return before, after
 
 
-def _padded(x: Expr, before: list[Dim], after: list[Dim], mode: str, value: Expr | None) -> Expr:
-    x = _cut(x, before, after)
-    before, after = ([maximum(size, 0) for size in sides] for sides in (before, after))
+def _padded(node: Node, before: Sides, after: Sides, mode: str, value: Expr | None) -> Expr:
+    x = _cut(node, before, after)
+    before, after = ([_above_zero(node, size) for size in sides] for sides in (before, after))
     if mode == "constant":
         zero = const(0, x.dtype)
         value = zero if value is None else ops.reshape(value, ())
@@ -56,12 +56,19 @@ def _padded(x: Expr, before: list[Dim], after: list[Dim], mode: str, value: Expr
     return ops.pad_edges(x, before, after, mode)
 
 
-def _cut(x: Expr, before: Sequence[Dim], after: Sequence[Dim]) -> Expr:
+def _cut(node: Node, before: Sides, after: Sides) -> Expr:
     """Without the elements that negative numbers take away."""
-    starts = [maximum(0 - size, 0) for size in before]
-    ends = [maximum(0 - size, 0) for size in after]
+    x = node[0]
+    starts, ends = ([_above_zero(node, 0 - size) for size in sides] for sides in (before, after))
     sizes = [dim - start - end for dim, start, end in zip(x.shape, starts, ends, strict=True)]
     return ops.slice_(x, starts, [1] * x.rank, sizes)
+
+
+def _above_zero(node: Node, size: Any) -> Dim:
+    """A number if it is positive, else zero."""
+    if isinstance(size, Expr):
+        return node.length(ops.maximum(size, const(0, "int64")))
+    return maximum(size, 0)
 
 
 def _wrapped(x: Expr, before: Sequence[Dim], after: Sequence[Dim]) -> Expr:

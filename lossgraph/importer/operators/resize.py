@@ -23,9 +23,15 @@ def _resize(node: Node) -> Expr:
     axes = range(x.rank) if given is None else [canonical_axis(axis, x.rank) for axis in given]
     scales, sizes = _scales(node, 2), _sizes(node)
     window = _window(node, len(axes))
-    if sizes is not None and node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
-        sizes = _proportional(node, sizes, [x.shape[axis] for axis in axes])
+    policy = node.attribute("keep_aspect_ratio_policy", "stretch")
+    asked: tuple[Dim, ...] = ()
+    if sizes is not None and policy != "stretch":
+        asked = tuple(sizes)
+        scale, sizes = _proportional(policy, asked, [x.shape[axis] for axis in axes])
+        scales = [scale] * len(sizes)
     how: dict[str, Any] = {
+        "policy": policy,
+        "asked": asked,
         "mode": node.attribute("mode", "nearest"),
         "coordinates": node.attribute("coordinate_transformation_mode", "half_pixel"),
         "nearest": node.attribute("nearest_mode", "round_prefer_floor"),
@@ -77,7 +83,9 @@ def _resized(
             raise NotTranslatedError("it has neither scales nor sizes")
         sizes = [_scaled(dim, scale) for dim, scale in zip(lengths, scales, strict=True)]
     moved = [
-        place for place in range(len(axes)) if not _stays(place, lengths, scales, sizes, window)
+        place
+        for place in range(len(axes))
+        if how.get("asked") or not _stays(place, lengths, scales, sizes, window)
     ]
     shape = list(x.shape)
     for place in moved:
@@ -130,7 +138,7 @@ def _sizes(node: Node) -> Sequence[Dim] | None:
     given = node.optional(3)
     if given is None or given.shape == (0,):
         return None
-    sizes: Sequence[Dim] = node.sizes(3)
+    sizes: Sequence[Dim] = node.lengths(3)
     return sizes
 
 
@@ -147,11 +155,15 @@ def _window(node: Node, count: int) -> list[tuple[float, float]] | None:
     return list(zip(ends[:count], ends[count:], strict=True))
 
 
-def _proportional(node: Node, sizes: Sequence[Dim], lengths: Sequence[Dim]) -> list[Dim]:
-    """Sizes of one scale, none of them larger, or none smaller, than what is asked."""
-    if not all(isinstance(size, int) for size in (*sizes, *lengths)):
+def _proportional(
+    policy: str, asked: Sequence[Dim], lengths: Sequence[Dim]
+) -> tuple[float, list[int]]:
+    """One scale for all axes, by which none is longer, or none shorter, than is asked for."""
+    pairs = list(zip(asked, lengths, strict=True))
+    known = [(size, length) for size, length in pairs if isinstance(size, int) and length]
+    fixed = [(size, length) for size, length in known if isinstance(length, int)]
+    if len(fixed) < len(pairs):
         raise NotTranslatedError("it keeps the proportions of lengths that are known when it runs")
-    policy = node.attribute("keep_aspect_ratio_policy")
-    choose = min if policy == "not_larger" else max
-    scale = choose(size / length for size, length in zip(sizes, lengths, strict=True))  # type: ignore[operator]
-    return [int(np.floor(scale * length + 0.5)) for length in lengths]  # type: ignore[operator]
+    scales = [np.float32(size) / np.float32(length) for size, length in fixed]
+    scale = min(scales) if policy == "not_larger" else max(scales)
+    return float(scale), [int(np.floor(scale * length + np.float32(0.5))) for _, length in fixed]

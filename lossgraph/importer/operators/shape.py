@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,19 +48,46 @@ def _late(node: Node, dims: Sequence[Dim]) -> tuple[Expr, ...]:
 
 @translates("Reshape", since=5)
 def _reshape(node: Node) -> Expr:
-    x, target = node[0], node.sizes(1)
+    x, target = node[0], node.parts(1)
     if not node.attribute("allowzero", 0):
-        target = [x.shape[i] if size == 0 else size for i, size in enumerate(target)]
-    return ops.reshape(x, _without_minus_one(x, target))
+        target = [
+            _instead_of_zero(size, x.shape[axis]) if axis < x.rank else size
+            for axis, size in enumerate(target)
+        ]
+    return ops.reshape(x, [node.length(size) for size in _without_minus_one(x, target)])
 
 
-def _without_minus_one(x: Expr, target: Sequence[Dim]) -> list[Dim]:
-    """The one size that is not said is what is left."""
-    if -1 not in target:
+def _instead_of_zero(size: Dim | Expr, length: Dim) -> Dim | Expr:
+    """A zero stands for the length that the axis has."""
+    if not isinstance(size, Expr):
+        return length if size == 0 else size
+    return ops.where(ops.equal(size, const(0, "int64")), ops.size_of(length), size)
+
+
+def _without_minus_one(x: Expr, target: Sequence[Any]) -> list[Any]:
+    """The one size that is not said is what is left; of a single unknown one it is, too."""
+    open_ = [place for place, size in enumerate(target) if isinstance(size, Expr) or size == -1]
+    if not open_:
         return list(target)
-    rest = product(size for size in target if size != -1)
-    left = floordiv(product(x.shape), rest)
-    return [left if size == -1 else size for size in target]
+    whole = product(x.shape)
+    if len(open_) == 1:
+        rest = product(size for place, size in enumerate(target) if place not in open_)
+        return [floordiv(whole, rest) if place in open_ else s for place, s in enumerate(target)]
+    sizes = [ops.size_of(size) if not isinstance(size, Expr) else size for size in target]
+    negated = _times(sizes)  # the product of all, of which one is -1, or none
+    left = ops.div(ops.size_of(whole), ops.maximum(ops.neg(negated), const(1, "int64")))
+    zero = const(0, "int64")
+    return [
+        ops.where(ops.less(size, zero), left, size) if place in open_ else target[place]
+        for place, size in enumerate(sizes)
+    ]
+
+
+def _times(factors: Sequence[Expr]) -> Expr:
+    total = factors[0]
+    for factor in factors[1:]:
+        total = ops.mul(total, factor)
+    return total
 
 
 @translates("Flatten")
@@ -100,15 +128,22 @@ def _concat(node: Node) -> Expr:
 @translates("Expand", since=8)
 def _expand(node: Node) -> Expr:
     """Broadcasting in both directions: a length of the input may be larger than what is asked."""
-    x, target = node[0], tuple(node.sizes(1))
-    return ops.broadcast_to(x, broadcast_shapes(x.shape, target))
+    x, target = node[0], node.parts(1)
+    own = (*(1,) * (len(target) - x.rank), *x.shape)
+    if len(own) > len(target):
+        target = [*(1,) * (len(own) - len(target)), *target]
+    asked = [
+        node.length(size) if not isinstance(size, Expr) or length == 1 else length
+        for size, length in zip(target, own, strict=True)
+    ]
+    return ops.broadcast_to(x, broadcast_shapes(x.shape, tuple(asked)))
 
 
 @translates("Split", since=2)
 def _split(node: Node) -> list[Expr]:
     x = node[0]
     axis, count = canonical_axis(node.attribute("axis", 0), x.rank), len(node.outputs)
-    sizes = node.sizes(1, "split")
+    sizes = node.lengths(1, "split")
     if sizes is None:
         whole = x.shape[axis]
         each = floordiv(whole + (count - 1), count)
@@ -119,73 +154,129 @@ def _split(node: Node) -> list[Expr]:
 
 @translates("Slice", since=10)
 def _slice(node: Node) -> Expr:
-    starts, ends = node.sizes(1), node.sizes(2)
-    return _sliced(node[0], starts, ends, node.ints(3), node.ints(4))
+    return _sliced(node, node.parts(1), node.parts(2), node.ints(3), node.ints(4))
 
 
 @translates("Slice")
 def _slice_by_attributes(node: Node) -> Expr:
     given = node.attributes
-    return _sliced(node[0], given["starts"], given["ends"], given.get("axes"), None)
+    return _sliced(node, given["starts"], given["ends"], given.get("axes"), None)
 
 
 def _sliced(
-    x: Expr,
-    starts: Sequence[Dim],
-    ends: Sequence[Dim],
+    node: Node,
+    starts: Sequence[Any],
+    ends: Sequence[Any],
     axes: Sequence[int] | None,
     steps: Sequence[int] | None,
 ) -> Expr:
+    x = node[0]
     axes = list(range(len(starts))) if axes is None else [canonical_axis(a, x.rank) for a in axes]
     steps = [1] * len(starts) if steps is None else steps
     begin: list[Dim] = [0] * x.rank
     stride, size = [1] * x.rank, list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        dim = x.shape[axis]
-        low, high = (0, dim) if step > 0 else (-1, dim - 1)
-        first = _clamped(_from_front(start, dim), 0 if step > 0 else low, high)
-        last = _clamped(_from_front(end, dim), low, high)
-        length = last - first if step > 0 else first - last
-        count = maximum(floordiv(length + (abs(step) - 1), abs(step)), 0)
-        begin[axis], stride[axis], size[axis] = first, step, count
+        stride[axis] = step
+        begin[axis], size[axis] = _section(node, x.shape[axis], start, end, step)
     return ops.slice_(x, begin, stride, size)
 
 
-def _from_front(place: Dim, dim: Dim) -> Dim:
-    """A place that counts from the end if it is negative."""
+def _section(node: Node, dim: Dim, start: Any, end: Any, step: int) -> tuple[Dim, Dim]:
+    """Where a slice of an axis begins, and how many elements it has."""
+    sides = _from_front(start, dim), _from_front(end, dim)
+    if any(side is None for side in sides):
+        return _section_at_run_time(node, dim, _as_expr(start), _as_expr(end), step)
+    low, high = (0, dim) if step > 0 else (-1, dim - 1)
+    first = _clamped(sides[0], 0 if step > 0 else low, high)  # type: ignore[arg-type]
+    last = _clamped(sides[1], low, high)  # type: ignore[arg-type]
+    length = last - first if step > 0 else first - last
+    return first, maximum(floordiv(length + (abs(step) - 1), abs(step)), 0)
+
+
+def _from_front(place: Any, dim: Dim) -> Dim | None:
+    """A place that counts from the end if it is negative; None if that is not known."""
     if isinstance(place, int):
         return place + dim if place < 0 else place
+    if isinstance(place, Expr):
+        return None
     if is_nonnegative(place):
-        return place
-    if is_positive(0 - place):
-        return place + dim
-    raise NotTranslatedError(f"whether {place} counts from the end is known at run time")
+        found: Dim = place
+        return found
+    return place + dim if is_positive(0 - place) else None
 
 
 def _clamped(place: Dim, low: Dim, high: Dim) -> Dim:
     return minimum(maximum(place, low), high)
 
 
+def _as_expr(size: Any) -> Expr:
+    return size if isinstance(size, Expr) else ops.size_of(size)
+
+
+def _section_at_run_time(
+    node: Node, dim: Dim, start: Expr, end: Expr, step: int
+) -> tuple[Dim, Dim]:
+    zero, one, whole = const(0, "int64"), const(1, "int64"), ops.size_of(dim)
+    low, high = (zero, whole) if step > 0 else (ops.neg(one), ops.sub(whole, one))
+    first, last = (
+        ops.minimum(ops.maximum(_counted(side, whole), low), high) for side in (start, end)
+    )
+    length = ops.sub(last, first) if step > 0 else ops.sub(first, last)
+    stride = const(abs(step), "int64")
+    count = ops.div(ops.maximum(ops.add(length, ops.sub(stride, one)), zero), stride)
+    return node.length(ops.maximum(first, zero)), node.length(count)
+
+
+def _counted(place: Expr, whole: Expr) -> Expr:
+    return ops.where(ops.less(place, const(0, "int64")), ops.add(place, whole), place)
+
+
 @translates("Range", since=11)
 def _range(node: Node) -> Expr:
-    start, step = node.number(0), node.number(2)
-    limit = node.number(1)
+    """Numbers in steps: start + k step, for each k before the limit."""
     dtype = node[0].dtype
-    if not isinstance(step, int) or step < 1 or not dtype.startswith("int"):
-        raise NotTranslatedError("its numbers are not those of sizes")
-    count = maximum(floordiv(limit - start + (step - 1), step), 0)
+    if dtype not in ("int16", "int32", "int64"):
+        return _range_of_floats(node)
+    start, limit, step = (node.parts(place)[0] for place in range(3))
+    count = node.length(_steps(start, limit, step))
     numbers = ops.iota(count)
     if step != 1:
-        numbers = ops.mul(numbers, const(step, "int64"))
+        numbers = ops.mul(numbers, _as_expr(step))
     if start != 0:
-        numbers = ops.add(numbers, ops.size_of(start))
+        numbers = ops.add(numbers, _as_expr(start))
     return ops.cast(numbers, dtype)
+
+
+def _steps(start: Any, limit: Any, step: Any) -> Dim | Expr:
+    """How many steps there are."""
+    if isinstance(step, int) and not any(isinstance(end, Expr) for end in (start, limit)):
+        length = limit - start if step > 0 else start - limit
+        return maximum(floordiv(length + (abs(step) - 1), abs(step)), 0)
+    length, stride = ops.sub(_as_expr(limit), _as_expr(start)), _as_expr(step)
+    whole = ops.div(length, stride)  # rounded towards zero
+    rest = ops.sub(length, ops.mul(whole, stride))
+    zero = const(0, "int64")
+    is_more = ops.logical_and(
+        ops.logical_not(ops.equal(rest, zero)),
+        ops.equal(ops.less(rest, zero), ops.less(stride, zero)),
+    )
+    return ops.maximum(ops.add(whole, ops.cast(is_more, "int64")), zero)
+
+
+def _range_of_floats(node: Node) -> Expr:
+    start, limit, step = (ops.reshape(node[place], ()) for place in range(3))
+    ends = (ops.cast(end, "float64") for end in (ops.sub(limit, start), step))
+    whole = ops.cast(ops.ceil(ops.div(*ends)), "int64")
+    found = node.known.parts(ops.maximum(whole, const(0, "int64")))
+    assert found is not None  # of one int64 something is known always
+    count = node.length(found.flat[0])
+    return ops.add(start, ops.mul(ops.cast(ops.iota(count), start.dtype), step))
 
 
 @translates("ConstantOfShape", since=9)
 def _constant_of_shape(node: Node) -> Expr:
     value = node.attribute("value", np.zeros(1, np.float32))
-    return ops.broadcast_to(const(value.reshape(())), node.sizes(0))
+    return ops.broadcast_to(const(value.reshape(())), node.lengths(0))
 
 
 @translates("Dropout", since=7)

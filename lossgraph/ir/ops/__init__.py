@@ -44,7 +44,7 @@ from .elementwise import (
 from .erfc import erfc, inverse_erfcx, log_erfc
 from .erfinv import erfinv
 from .gamma import gammaln, polygamma
-from .gradient import custom_vjp, own_gradient, resolve_custom_vjp
+from .gradient import custom_vjp, derived_as, own_gradient, resolve_custom_vjp
 from .hyperbolic import asinh, cosh, sinh
 from .index import add_at, one_hot, pick, scatter, scatter_add, scatter_rows, take
 from .labels import (
@@ -68,6 +68,7 @@ from .log_domain import (
     xlogy,
 )
 from .measured import measured
+from .normalizing import batch_norm, by_channel, layer_norm, standardized
 from .padding import pad_edges, pad_with
 from .pooling import average_pool, max_pool, max_unpool, spread, sum_pool
 from .quotients import (
@@ -140,7 +141,9 @@ __all__ = [
     "atan",
     "atan_quotient",
     "average_pool",
+    "batch_norm",
     "broadcast_to",
+    "by_channel",
     "cast",
     "ceil",
     "class_index",
@@ -154,6 +157,7 @@ __all__ = [
     "count_outside",
     "cumsum",
     "custom_vjp",
+    "derived_as",
     "div",
     "equal",
     "erf",
@@ -175,6 +179,7 @@ __all__ = [
     "inverse_erfcx",
     "iota",
     "isnan",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -249,6 +254,7 @@ __all__ = [
     "sqrt",
     "sqrt1p_minus1",
     "squeeze",
+    "standardized",
     "step",
     "stop_gradient",
     "sub",

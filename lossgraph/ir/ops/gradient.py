@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...errors import InputError
 from ..batching import pointwise
 from ..expr import Array, Expr, Op, rebuild, register, transform
-from ..types import TensorType, broadcast_shapes
+from ..types import TensorType, broadcast_shapes, require_equal
 
 
 def _infer(value: TensorType, forward_value: TensorType, *others: TensorType) -> TensorType:
@@ -97,15 +97,43 @@ def own_gradient(value: Expr, wrt: Sequence[Expr], gradients: Sequence[Expr]) ->
     return _own_gradient(value, *wrt, *gradients)
 
 
+def _derived_infer(value: TensorType, formula: TensorType) -> TensorType:
+    if value.dtype != formula.dtype or value.rank != formula.rank:
+        raise InputError(f"a value {value} is no result {formula} of a formula")
+    for dim, other in zip(value.shape, formula.shape, strict=True):
+        require_equal(dim, other)
+    return value
+
+
+_derived: Op = register(
+    Op(
+        "DerivedAs",
+        _derived_infer,
+        lambda value, formula: value,
+        lambda ct, out, value, formula: (None, ct),
+        lambda b, node, value, formula: value,
+        domain=(),
+    )
+)
+
+
+def derived_as(value: Expr, formula: Expr) -> Expr:
+    """``value``, whose derivatives are those of a formula for the same.
+
+    What the engine has a fast operator for, and the language only a formula.
+    """
+    return _derived(value, formula)
+
+
 def resolve_custom_vjp(roots: Sequence[Expr]) -> list[Expr]:
-    """The roots with each ``custom_vjp`` and ``own_gradient`` replaced by its value.
+    """The roots with each value that has derivatives of its own replaced by it alone.
 
     After differentiation. By the forward value where one of the gradients is computed.
     """
     computed = _computed(roots)
 
     def choose(node: Expr, args: tuple[Expr, ...]) -> Expr:
-        if node.op is _own_gradient:
+        if node.op in (_own_gradient, _derived):
             return args[0]
         if node.op is not _custom_vjp:
             return rebuild(node, args)
@@ -122,6 +150,6 @@ def _computed(roots: Sequence[Expr]) -> set[Expr]:
         node = waiting.pop()
         if node not in seen:
             seen.add(node)
-            hidden = node.op in (_custom_vjp, _own_gradient)
+            hidden = node.op in (_custom_vjp, _own_gradient, _derived)
             waiting.extend(node.args[:1] if hidden else node.args)
     return seen

@@ -6,9 +6,11 @@ A value on the way from a parameter to a loss cannot be one, for it has no deriv
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...errors import GradientError
+from ..dims import Size
 from ..expr import Expr, Op, register
 from ..types import OpaqueType, TensorType, TupleType
 from .item import results_of
@@ -36,7 +38,20 @@ def _ref(*args: Any, label: str, **_: Any) -> Any:
 
 def _defined_dims(node: Expr) -> dict[str, tuple[Expr, int]]:
     results = results_of(node)
-    return {name: (results[output], axis) for name, output, axis in node.attrs["defines"]}
+    return defined_by(results, node.attrs["defines"])
+
+
+def defined_by(
+    results: Sequence[Expr], defines: Iterable[tuple[str, int, int]]
+) -> dict[str, tuple[Expr, int]]:
+    """The dims that axes of results define, whatever name they go by since they were found equal.
+
+    Args:
+        results: the results of an operation.
+        defines: names that dims had at first, with the places of results and axes.
+    """
+    dims = ((results[place].shape[axis], results[place], axis) for _, place, axis in defines)
+    return {d.name: (x, axis) for d, x, axis in dims if isinstance(d, Size) and d.name}
 
 
 _opaque: Op = register(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, LoweringError
 from ..dims import Dim
 from ..evaluate import evaluate
 from ..expr import Array, Expr, Op, builds, const, register
@@ -66,6 +66,9 @@ class Resampling:
         antialias: whether the weights reach further where the result is shorter.
         window: the part of each axis that is resampled, as fractions, for ``tf_crop_and_resize``.
         outside: what lies outside the signal there.
+        policy: how lengths were made of those asked for, which keep their proportions; by ONNX's
+            names.
+        asked: the lengths asked for.
     """
 
     axes: tuple[int, ...]
@@ -78,6 +81,8 @@ class Resampling:
     antialias: bool = False
     window: tuple[tuple[float, float], ...] | None = None
     outside: float = 0.0
+    policy: str = "stretch"
+    asked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for value, among in (
@@ -281,17 +286,35 @@ def _stretched(
     positions: Expr,
     elements: Expr,
 ) -> Expr:
-    """A kernel as wide as the distance of places, over the elements that it reaches."""
-    scale, one, half = line.scale, line.number(1.0), line.number(0.5)
-    narrow = minimum(scale, one)
-    center = add(positions, half)
-    width = div(line.number(reach), narrow)
-    first = maximum(floor(add(sub(center, width), half)), line.number(0.0))
-    end = minimum(floor(add(add(center, width), half)), line.size(line.before))
-    reached = logical_and(less_equal(first, elements), less(elements, end))
+    """A kernel as wide as the distance of places, over the elements that it reaches.
+
+    Of those that lie outside there are as many as the kernel reaches with one place alone.
+    """
+    narrow = minimum(line.scale, line.number(1.0))
+    if line.how.inside_only:
+        return _normalized(_reached(line, kernel, reach, positions, elements, narrow))
+    around = line.before * 2
+    wide = sub(cast(iota(line.before + around * 2), line.dtype), line.size(around))
+    weights = _reached(line, kernel, reach, positions, expand_dims(wide, (0,)), narrow)
+    at_ends = expand_dims(_clamped(line, wide), (1,))
+    return matmul(_normalized(weights), cast(equal(at_ends, elements), line.dtype))
+
+
+def _reached(
+    line: _Line,
+    kernel: Callable[[_Line, Expr], Expr],
+    reach: float,
+    positions: Expr,
+    elements: Expr,
+    narrow: Expr,
+) -> Expr:
+    """The kernel at elements whose middle lies in it."""
+    half = line.number(0.5)
+    center, width = add(positions, half), div(line.number(reach), narrow)
+    first, end = floor(add(sub(center, width), half)), floor(add(add(center, width), half))
+    inside = logical_and(less_equal(first, elements), less(elements, end))
     distance = mul(add(sub(elements, center), half), narrow)
-    weights = where(reached, kernel(line, distance), line.number(0.0))
-    return _normalized(weights)
+    return where(inside, kernel(line, distance), line.number(0.0))
 
 
 def _normalized(weights: Expr) -> Expr:
@@ -314,6 +337,8 @@ def _lines(x: TensorType, sizes: Shape, how: Resampling) -> list[_Line]:
 
 def _along(x: Expr, matrix: Expr, axis: int) -> Expr:
     """The product of a matrix with the array along one axis."""
+    if x.rank == 1:
+        return reshape(_along(reshape(x, (1, *x.shape)), matrix, 1), (matrix.shape[0],))
     if axis == x.rank - 1:
         return matmul(x, matrix_transpose(matrix))
     if axis == x.rank - 2:
@@ -394,6 +419,8 @@ def _arguments(b: Any, node: Expr, how: Resampling) -> list[str]:
         parts = dict(zip(how.axes, how.window, strict=True))
         ends = [parts.get(axis, (0.0, 1.0)) for axis in axes]
         window = b.const([start for start, _ in ends] + [end for _, end in ends], "float32")
+    if how.asked:
+        return [window, "", b.const(how.asked, "int64")]
     if how.scales is None:
         return [window, "", b.sizes([node.attrs["sizes"][axis] for axis in axes])]
     factors = dict(zip(how.axes, how.scales, strict=True))
@@ -417,6 +444,10 @@ def _attributes(b: Any, how: Resampling) -> dict[str, Any]:
         found["axes"] = how.axes
         if how.antialias:
             found["antialias"] = 1
+        if how.asked:
+            found["keep_aspect_ratio_policy"] = how.policy
+    elif how.antialias or how.asked:
+        raise LoweringError(f"Resize as it is asked for needs opset 18, got {b.opset}")
     return found
 
 

@@ -7,7 +7,7 @@ from ...ir.dims import Dim, Size, product
 from ...ir.evaluate import evaluate
 from ...ir.expr import Expr, Movement, const, is_literal, scalar_value
 from ...ir.ops import broadcast_to
-from ...ir.types import tensor_type
+from ...ir.types import TupleType, tensor_type
 from ..rewrite import Rule
 from .examples import BOOL, ROW, WIDE
 
@@ -51,6 +51,8 @@ def fold_constants(node: Expr) -> Expr | None:
     """A small operation on literals, or one on a number however wide, computed now."""
     several = node.dtype == "tuple"  # results that one literal cannot hold
     if not node.args or several or node.op.has_body or node.op.movement is Movement.BROADCAST:
+        return None
+    if isinstance(node.type, TupleType):  # its results are folded, if there is a reference
         return None
     if any(isinstance(value, Size) for value in node.attrs.values()):
         return None
