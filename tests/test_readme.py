@@ -16,7 +16,7 @@ TEXT = "\n".join(page.text for page in PAGES)
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 COMMANDS = {
     "cache", "doctor",
-    "list", "show", "export", "attach", "check", "run", "bench", "plot", "compare", "inspect",
+    "list", "show", "export", "export-training", "attach", "check", "run", "bench", "plot", "compare", "inspect",
 }  # fmt: skip
 
 
