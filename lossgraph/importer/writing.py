@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import onnx
 
@@ -13,10 +14,24 @@ from ..lowering.lower import lower_wide
 from ..lowering.opsets import MAX_OPSET, MIN_OPSET
 from ..models.merging import name_dims
 from ..models.walk import nodes_of, opset_of
-from .graph import Graph
 
 
-def written(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
+class ReadModel(Protocol):
+    """What is written: a ``Graph``, which this module does not import as it is written by it."""
+
+    @property
+    def inputs(self) -> Mapping[str, Expr]: ...
+    @property
+    def weights(self) -> Mapping[str, Expr]: ...
+    @property
+    def outputs(self) -> Mapping[str, Expr]: ...
+    @property
+    def dims(self) -> Mapping[str, str]: ...
+    @property
+    def model(self) -> onnx.ModelProto: ...
+
+
+def written(graph: ReadModel, opset: int | None = None) -> onnx.ModelProto:
     """``Graph.to_onnx``."""
     inputs = [*graph.inputs.values(), *graph.weights.values()]
     model = lower_wide(inputs, graph.outputs, opset=writable_opset(graph, opset), name="graph")
@@ -25,7 +40,7 @@ def written(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
     return model
 
 
-def writable_opset(graph: Graph, opset: int | None = None) -> int:
+def writable_opset(graph: ReadModel, opset: int | None = None) -> int:
     """The version of the standard operators that a model is written in."""
     found = opset_of(graph.model) or MIN_OPSET
     wanted = min(max(found, MIN_OPSET), MAX_OPSET) if opset is None else opset
@@ -34,7 +49,7 @@ def writable_opset(graph: Graph, opset: int | None = None) -> int:
     return wanted
 
 
-def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) -> None:
+def finish(model: onnx.ModelProto, graph: ReadModel, given: Collection[str] = ()) -> None:
     """Give a model made of a graph the weights, functions, dims and metadata of the model read.
 
     Args:
