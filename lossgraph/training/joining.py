@@ -39,6 +39,15 @@ def joined(arrays: Sequence[Expr]) -> Expr:
     return ops.concat([ops.reshape(array, (_size(array.shape),)) for array in arrays], 0)
 
 
+def as_rows(arrays: Sequence[Expr]) -> list[Expr]:
+    """The elements of arrays as matrices of one row each, those of small arrays in one."""
+    parts: dict[object, list[Expr]] = {}
+    for place, array in enumerate(arrays):
+        parts.setdefault(array.dtype if _is_small(array) else place, []).append(array)
+    flat = map(joined, parts.values())
+    return [ops.expand_dims(elements, (0,)) for elements in flat if elements.shape != (0,)]
+
+
 def apart(elements: Expr, shapes: Sequence[Sequence[Dim]]) -> list[Expr]:
     """Arrays of elements that were joined."""
     parts, start = [], 0
