@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,9 @@ class Updates:
         rate: the learning rate.
         following: the expression of each parameter and of each part of the state after it.
         sums: the sums of gradients after a batch that is no step yet, by the name in the state.
+        moves: the parts of the state that move with each batch, after it.
         hyper: the scalars that may differ from step to step, as they are in the beginning.
-        numbers: the parts of the state that are numbers, as they are in the beginning.
+        numbers: the parts of the state that are no slots, as they are in the beginning.
         slots: the other parts of the state.
     """
 
@@ -67,6 +69,7 @@ class Updates:
     state: dict[str, Expr] = field(default_factory=dict)
     following: dict[str, Expr] = field(default_factory=dict)
     sums: dict[str, Expr] = field(default_factory=dict)
+    moves: dict[str, Expr] = field(default_factory=dict)
     hyper: dict[str, Array] = field(default_factory=dict)
     numbers: dict[str, Array] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
@@ -78,8 +81,13 @@ class Updates:
 
     @property
     def summing(self) -> list[Expr]:
-        """The state that sums of gradients are made of."""
-        return [self.state[name] for name in self.sums]
+        """The state that sums of gradients, and what moves with each batch, are made of."""
+        return [self.state[name] for name in self.each_batch]
+
+    @property
+    def each_batch(self) -> dict[str, Expr]:
+        """What follows a batch that is no step yet."""
+        return {**self.sums, **self.moves}
 
     def start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The state in the beginning."""
@@ -113,13 +121,19 @@ def loss_scale_variable() -> Expr:
     return foreign_variable(SCALE, TensorType("float32", ()))
 
 
-def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
+def updates(
+    program: Program,
+    plan: Plan,
+    scale: Expr | None = None,
+    moving: Mapping[str, Array] = MappingProxyType({}),
+) -> Updates:
     """The bodies of optimizers applied to parameters and the gradients of a program.
 
     Args:
         program: the loss and its gradients.
         plan: what happens to them.
         scale: the variable that the loss was multiplied by.
+        moving: the initializers that move with each batch, as they are in the beginning.
     """
     found = {out.key: out.expr for out in program.typed_outputs if out.kind == "gradient"}
     by_name = {node.attrs["name"]: node for node in program.inputs}
@@ -131,6 +145,10 @@ def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
     )
     made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(widest))
     made.following[STEP] = made.number(STEP, np.int64(0)) + 1
+    made.moves = {out.key: out.expr for out in program.typed_outputs if out.kind == "auxiliary"}
+    made.state |= {name: by_name[name] for name in made.moves}
+    made.numbers |= moving
+    made.following |= made.moves
     gradients = _mean(made, gradients, plan.accumulate)
     finite = None if scale is None else all_finite(gradients)
     if scale is not None:
