@@ -35,7 +35,9 @@ def small_alike(
 
 
 def joined(arrays: Sequence[Expr]) -> Expr:
-    """The elements of arrays, one after another."""
+    """The elements of arrays, one after another; one alone stays as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
     return ops.concat([ops.reshape(array, (_size(array.shape),)) for array in arrays], 0)
 
 
@@ -44,12 +46,14 @@ def as_rows(arrays: Sequence[Expr]) -> list[Expr]:
     parts: dict[object, list[Expr]] = {}
     for place, array in enumerate(arrays):
         parts.setdefault(array.dtype if _is_small(array) else place, []).append(array)
-    flat = map(joined, parts.values())
-    return [ops.expand_dims(elements, (0,)) for elements in flat if elements.shape != (0,)]
+    flat = (joined(alike) for alike in parts.values())
+    return [ops.reshape(elements, (1, _size(elements.shape))) for elements in flat]
 
 
 def apart(elements: Expr, shapes: Sequence[Sequence[Dim]]) -> list[Expr]:
     """Arrays of elements that were joined."""
+    if len(shapes) == 1:
+        return [elements]
     parts, start = [], 0
     for shape in shapes:
         size = _size(shape)
