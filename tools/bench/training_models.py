@@ -1,6 +1,6 @@
 """The models of ``tools/bench_training``, in PyTorch: run as a program, it exports them.
 
-    python training_models.py FOLDER    model.onnx and batch.npz of each, in folders of their names
+python training_models.py FOLDER    model.onnx and batch.npz of each, in folders of their names
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """A small language model."""
 
-    def __init__(self, words: int = 1000, width: int = 256, heads: int = 4, length: int = 64) -> None:
+    def __init__(
+        self, words: int = 1000, width: int = 256, heads: int = 4, length: int = 64
+    ) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(words, width), nn.Embedding(length, width)
         self.blocks = nn.Sequential(Block(width, heads), Block(width, heads))
