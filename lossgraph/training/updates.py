@@ -17,6 +17,7 @@ from ..ir.types import TensorType, numpy_dtype
 from ..passes.mixed_precision import HALF
 from ..symbolic.symbol import Symbol, as_expr
 from .gradients import all_finite, clipped_by_norm, clipped_by_value, multiplied
+from .joining import apart, joined, small_alike
 from .optimizers import Optimizer
 from .plan import Plan
 
@@ -126,8 +127,10 @@ def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
     by_name = {node.attrs["name"]: node for node in program.inputs}
     gradients = {name: ops.cast(g, _wide(g.type).dtype) for name, g in found.items()}
     widest = "float64" if any(g.dtype == "float64" for g in gradients.values()) else "float32"
-    rate = foreign_variable(LEARNING_RATE, TensorType(widest, ()))
-    made = Updates({name: by_name[name] for name in found}, rate)
+    made = Updates(
+        {name: by_name[name] for name in found},
+        foreign_variable(LEARNING_RATE, TensorType(widest, ())),
+    )
     made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(widest))
     made.following[STEP] = made.number(STEP, np.int64(0)) + 1
     gradients = _mean(made, gradients, plan.accumulate)
@@ -138,9 +141,14 @@ def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
         gradients = clipped_by_value(gradients, plan.clip_value)
     if plan.clip_norm is not None:
         gradients = clipped_by_norm(gradients, plan.clip_norm)
-    for name, gradient in gradients.items():
-        optimizer = plan.optimizers[name]
-        _move(made, name, gradient, optimizer, _proportion(optimizer, plan.main))
+    for together in small_alike(gradients, plan.optimizers):
+        first, *others = together
+        optimizer = plan.optimizers[first]
+        rate = made.rate * _proportion(optimizer, plan.main)
+        if others:
+            _move_together(made, together, optimizer, rate)
+        else:
+            _move(made, first, together[first], optimizer, rate)
     if finite is not None and scale is not None and plan.scale is not None:
         made.skip_unless(finite)
         _rescale(made, plan, scale, finite)
@@ -167,27 +175,67 @@ def _rescale(made: Updates, plan: Plan, scale: Expr, finite: Expr) -> None:
     made.following[SCALE], made.following[FINITE_STEPS] = after
 
 
-def _move(
-    made: Updates, name: str, gradient: Expr, optimizer: Optimizer, proportion: float
-) -> None:
-    """Add what follows one parameter; one of 16 bits moves by its master copy of 32."""
-    parameter = made.parameters[name]
-    has_master = parameter.dtype in HALF
-    current = made.slot(name, MASTER, None) if has_master else parameter
+def _move(made: Updates, name: str, gradient: Expr, optimizer: Optimizer, rate: Expr) -> None:
+    """Add what follows one parameter."""
+    current = _current(made, name)
     kept = {slot: made.slot(name, slot, start) for slot, start in optimizer.start.items()}
-    results = optimizer.update(
-        symbolic,
-        Symbol(current),
-        Symbol(gradient),
-        Symbol(ops.cast(made.following[STEP], gradient.dtype)),
-        Symbol(ops.cast(made.rate * proportion, gradient.dtype)),
-        **{slot: Symbol(node) for slot, node in kept.items()},
-    )
-    moved, *others = _checked(optimizer, results, ("parameter", *kept), current.type)
-    if has_master:
+    moved, *others = _updated(made, optimizer, rate, current, gradient, kept)
+    _follow(made, name, moved)
+    made.following |= {f"{name}.{slot}": e for slot, e in zip(kept, others, strict=True)}
+
+
+def _move_together(
+    made: Updates, gradients: Mapping[str, Expr], optimizer: Optimizer, rate: Expr
+) -> None:
+    """Add what follows several small parameters, by one update of all their elements."""
+    current = joined([_current(made, name) for name in gradients])
+    kept = {
+        slot: joined([made.slot(name, slot, start) for name in gradients])
+        for slot, start in optimizer.start.items()
+    }
+    together = joined(list(gradients.values()))
+    results = _updated(made, optimizer, rate, current, together, kept)
+    shapes = [gradient.shape for gradient in gradients.values()]
+    moved, *others = (apart(result, shapes) for result in results)
+    for name, parameter in zip(gradients, moved, strict=True):
+        _follow(made, name, parameter)
+    for slot, parts in zip(kept, others, strict=True):
+        names = (f"{name}.{slot}" for name in gradients)
+        made.following |= dict(zip(names, parts, strict=True))
+
+
+def _current(made: Updates, name: str) -> Expr:
+    """What an update moves: a parameter, or the copy of 32 bits of one of 16."""
+    parameter = made.parameters[name]
+    return made.slot(name, MASTER, None) if parameter.dtype in HALF else parameter
+
+
+def _follow(made: Updates, name: str, moved: Expr) -> None:
+    """Add what was moved: the parameter, and its copy if it has one."""
+    parameter = made.parameters[name]
+    if parameter.dtype in HALF:
         made.following[f"{name}.{MASTER}"] = moved
     made.following[name] = ops.cast(moved, parameter.dtype)
-    made.following |= {f"{name}.{slot}": e for slot, e in zip(kept, others, strict=True)}
+
+
+def _updated(
+    made: Updates,
+    optimizer: Optimizer,
+    rate: Expr,
+    parameter: Expr,
+    gradient: Expr,
+    kept: Mapping[str, Expr],
+) -> list[Expr]:
+    """What an optimizer's body makes of a parameter, and of what is kept."""
+    results = optimizer.update(
+        symbolic,
+        Symbol(parameter),
+        Symbol(gradient),
+        Symbol(ops.cast(made.following[STEP], gradient.dtype)),
+        Symbol(ops.cast(rate, gradient.dtype)),
+        **{slot: Symbol(node) for slot, node in kept.items()},
+    )
+    return _checked(optimizer, results, ("parameter", *kept), parameter.type)
 
 
 def _checked(

@@ -164,6 +164,7 @@ EXAMPLES = {
         ),
     ],
     "Measured": [([X, ints()], lambda x, n: ops.measured(x, {"n": n}))],
+    "Split": [([X], lambda x: ops.split(x, 1, (1, 3))[1])],
     "PadWith": [(floats((3, 4), ()), lambda x, v: ops.pad_with(x, v, (1, 0), (2, 3)))],
     "PadEdges": [
         ([X], lambda x: ops.pad_edges(x, (1, 0), (2, 3), "reflect")),

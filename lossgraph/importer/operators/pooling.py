@@ -37,6 +37,21 @@ def _max_pool(node: Node) -> list[Expr]:
     return results_of(ops.max_pool(node[0], _pool(node)))
 
 
+@translates("MaxUnpool")
+def _max_unpool(node: Node) -> Expr:
+    """Numbers at the places that a MaxPool chose; the lengths are given, or as its window says."""
+    y, index, pool = node[0], node[1], _pool(node)
+    lengths = node.sizes(2)
+    if lengths is None:
+        ends = zip(y.shape[2:], pool.stride, pool.before, pool.after, strict=True)
+        lengths = [
+            *y.shape[:2],
+            *((n - 1) * s + (pool.span(i) - p - q) for i, (n, s, p, q) in enumerate(ends)),
+        ]
+    apart = ops.Pool(pool.kernel, pool.kernel, pool.dilation, pool.before, pool.after)
+    return ops.max_unpool(y, index, apart, lengths[2:])
+
+
 @translates("AveragePool")
 def _average_pool(node: Node) -> Expr:
     return ops.average_pool(node[0], _pool(node), bool(node.attribute("count_include_pad", 0)))

@@ -12,6 +12,7 @@ products of matrices.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..dims import Dim, floordiv, maximum
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, require_equal
 from .convolution_by_places import convolve_by_places, unconvolve_by_places
+from .convolution_by_rows import are_known, unconvolve_by_rows
 from .correlation import way_of
 from .reduce import reduce_sum
 from .shape import squeeze
@@ -93,6 +95,8 @@ def _lower_unconvolve(b: Any, node: Expr, w: str, y: str) -> str:
     if window.is_plain and window.groups == 1:  # a product of matrices, that Conv does faster
         turned = b.add("Transpose", w, perm=(1, 0, *range(2, node.rank)))
         return str(b.add("Conv", y, turned))
+    if _are_many_products(node, window):
+        return str(b.lower(unconvolve_by_rows(node.args[0], node.args[1], window, lengths)))
     made = [
         (count - 1) * stride + (window.span(axis) - window.before[axis] - window.after[axis])
         for axis, (count, stride) in enumerate(
@@ -105,6 +109,22 @@ def _lower_unconvolve(b: Any, node: Expr, w: str, y: str) -> str:
     if all(isinstance(n, int) and 0 <= n < s for n, s in zip(missing, window.stride, strict=True)):
         return str(b.add("ConvTranspose", y, w, **_attributes(window), output_padding=missing))
     return _lower_unconvolve_exactly(b, node, w, y, missing)
+
+
+_SMALL_IMAGE = 200  # places of one sample, with which products of matrices have few columns
+_LONG_ROW = 64
+
+
+def _are_many_products(node: Expr, window: Window) -> bool:
+    """Whether ONNX Runtime would compute small products, one for each sample."""
+    y, lengths = node.args[1], node.attrs["lengths"]
+    if window.groups > 1 or set(window.stride) != {1} or not are_known(y) or not are_known(node):
+        return False
+    return math.prod(lengths) <= _SMALL_IMAGE and not _below(y.shape[1], _LONG_ROW)
+
+
+def _below(dim: Dim, limit: int) -> bool:
+    return not isinstance(dim, int) or dim < limit
 
 
 def _lower_unconvolve_exactly(b: Any, node: Expr, w: str, y: str, missing: Sequence[Dim]) -> str:

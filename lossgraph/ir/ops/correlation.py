@@ -17,12 +17,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from ..dims import Dim, floordiv, product
-from ..expr import Array, Expr, const
-from .elementwise import mul
-from .index import take
+from ..expr import Expr
+from ..types import numpy_dtype
+from .convolution_by_rows import are_known, rows_met
+from .elementwise import cast, mul
 from .linalg import gemm, matmul, matrix_transpose
 from .reduce import reduce_sum
 from .shape import concat, pad, reshape, slice_, transpose
@@ -49,49 +48,17 @@ def way_of(x: Expr, y: Expr, window: Window) -> Way | None:
         return by_columns if large or strided else by_places
     if channels < _FEW_CHANNELS:
         return None if size > _LARGE_KERNEL else by_columns
-    known = all(isinstance(length, int) for length in x.shape[2:])
     small = isinstance(places, int) and places <= _SMALL_IMAGE
-    if known and small and (channels >= _LONG_ROW or strided):
+    if are_known(x) and small and (channels >= _LONG_ROW or strided):
         return by_rows
     return by_places
 
 
 def by_rows(x: Expr, y: Expr, window: Window) -> Expr:
     """One product of matrices, of rows that are gathered."""
-    rows = gathered(x, window)
+    rows = rows_met(x, window)
     given = reshape(_samples_second(y), (y.shape[1], product((y.shape[0], *y.shape[2:]))))
     return _as_weights(gemm(given, rows), x.shape[1], window)
-
-
-def gathered(x: Expr, window: Window) -> Expr:
-    """What the kernel meets at each place of each sample, channels last: (N*M, K*C)."""
-    lengths = [length for length in x.shape[2:] if isinstance(length, int)]
-    index, outside = _places_met(window, lengths)
-    rows = transpose(x, (0, *range(2, x.rank), 1))
-    rows = reshape(rows, (x.shape[0], product(lengths), x.shape[1]))
-    if outside:  # a row of zeros, which padding is
-        rows = pad(rows, (0, 0, 0), (0, 1, 0))
-    rows = take(rows, const(index.reshape(-1), "int64"), 1)
-    return reshape(rows, (x.shape[0] * len(index), index.shape[1] * x.shape[1]))
-
-
-def _places_met(window: Window, lengths: Sequence[int]) -> tuple[Array, bool]:
-    """For each place of the kernel in a signal what its places meet; padding is past the end."""
-    total: Array = np.zeros((1, 1), np.int64)
-    inside: Array = np.ones((1, 1), bool)
-    for axis, length in enumerate(lengths):
-        count = int(window.count(axis, length))  # type: ignore[arg-type]
-        starts = np.arange(count) * window.stride[axis] - window.before[axis]
-        met = starts[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
-        total = _outer(total * length, met, np.add)
-        inside = _outer(inside, (met >= 0) & (met < length), np.logical_and)
-    return np.where(inside, total, math.prod(lengths)), not inside.all()
-
-
-def _outer(left: Array, right: Array, function: np.ufunc) -> Array:
-    """Of all pairs of rows and all pairs of columns."""
-    pairs = function(left[:, None, :, None], right[None, :, None, :])
-    return pairs.reshape(len(left) * len(right), -1)
 
 
 def by_columns(x: Expr, y: Expr, window: Window) -> Expr:
@@ -103,7 +70,8 @@ def by_columns(x: Expr, y: Expr, window: Window) -> Expr:
     joined = reshape(joined, (x.shape[0], len(columns) * x.shape[1], length))
     given = reshape(y, (*y.shape[:2], length))
     products = matmul(given, matrix_transpose(joined))
-    return _as_weights(reduce_sum(products, (0,)), x.shape[1], window)
+    total = cast(reduce_sum(_wide(products), (0,)), x.dtype)
+    return _as_weights(total, x.shape[1], window)
 
 
 def by_places(x: Expr, y: Expr, window: Window) -> Expr:
@@ -132,6 +100,11 @@ def _product(given: Expr, met: Expr) -> Expr:
     return gemm(given, met, transpose_b=True)
 
 
+def _wide(x: Expr) -> Expr:
+    """Numbers of 16 bits in 32, as products of matrices add them."""
+    return cast(x, "float32") if numpy_dtype(x.dtype).itemsize == 2 else x
+
+
 def by_channels(x: Expr, y: Expr, window: Window) -> Expr:
     """For kernels of one channel each: products of elements, summed."""
     wide, channels = _padded(x, window), x.shape[1]
@@ -143,7 +116,8 @@ def by_channels(x: Expr, y: Expr, window: Window) -> Expr:
     found = []
     for place in window.places():
         met = _cut(wide, window, place, counts, 1 if last else 2)
-        found.append(reshape(reduce_sum(mul(met, y), over), (channels, 1)))
+        total = cast(reduce_sum(mul(_wide(met), _wide(y)), over), x.dtype)
+        found.append(reshape(total, (channels, 1)))
     joined = found[0] if len(found) == 1 else concat(found, 1)
     return reshape(joined, (channels, 1, *window.kernel))
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from ...errors import InputError
 from .. import batching
+from ..dims import product
 from ..expr import Array, Expr, Op, register
 from ..types import TensorType, broadcast_shapes, require_broadcast, require_equal
 from .elementwise import div, mul
-from .shape import transpose
+from .shape import reshape, transpose
 from .type_rules import arithmetic, float_only
 
 _FUSED = (transpose.op, mul, div)
@@ -27,7 +28,11 @@ def _matmul_infer(a: TensorType, b: TensorType) -> TensorType:
 
 
 def _matmul_vjp(ct: Expr, out: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr]:
-    return (matmul(ct, matrix_transpose(b)), matmul(matrix_transpose(a), ct))
+    left = matmul(ct, matrix_transpose(b))
+    if b.rank == 2 < a.rank:  # one matrix for all of a stack: one product of all rows
+        rows, given = (reshape(x, (product(x.shape[:-1]), x.shape[-1])) for x in (a, ct))
+        return (left, gemm(rows, given, transpose_a=True))
+    return (left, matmul(matrix_transpose(a), ct))
 
 
 def _lower_matmul(builder: Any, node: Expr, a: str, b: str) -> str:
