@@ -32,7 +32,7 @@ from ..importer.reader import from_onnx
 from ..ir import ops
 from ..ir.evaluate import bind_sizes
 from ..ir.types import TensorType
-from ..models.loading import load_model, require_model
+from ..models.loading import load_model, require_model, require_weights
 from ..symbolic.arguments import checked
 from .gradient_graph import GradientGraph
 from .graphs import Writer
@@ -114,6 +114,7 @@ def build(
     """
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    require_weights(source)
     selection = freeze(select(source, trainable), frozen)
     source = with_own_statistics(source, selection.trainable)
     copies = ties(source, tie, selection)
