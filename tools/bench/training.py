@@ -169,7 +169,7 @@ def measure(folder: Path, pythons: dict[str, str], options: argparse.Namespace) 
             rounds = [[w.ask(what, options.seconds) for w in asked] for _ in range(options.rounds)]
             own = [answers[0]["seconds"] for answers in rounds]
             cells = []
-            for place, worker in enumerate(asked):
+            for place in range(len(asked)):
                 pairs = zip(own, (answers[place]["seconds"] for answers in rounds), strict=True)
                 ratio = statistics.median(other / mine for mine, other in pairs)
                 cells.append(f"{ratio:.2f} ({rounds[-1][place]['peak']:.0f} MiB)")
