@@ -139,6 +139,7 @@ def _without_unread(node: onnx.NodeProto, needed: Collection[str]) -> onnx.NodeP
     optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     while len(node.output) > 1 and node.output[-1] not in needed and not node.domain:
         listed = onnx.defs.get_schema(node.op_type).outputs
+        optional = onnx.defs.OpSchema.FormalParameterOption.Optional
         place = len(node.output) - 1
         if place >= len(listed) or listed[place].option != optional:
             break
