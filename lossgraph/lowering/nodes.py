@@ -136,6 +136,7 @@ def _without_unread(node: onnx.NodeProto, needed: Collection[str]) -> onnx.NodeP
 
     Engines have faster kernels for a MaxPool that need not say where it found its results.
     """
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     while len(node.output) > 1 and node.output[-1] not in needed and not node.domain:
         listed = onnx.defs.get_schema(node.op_type).outputs
         optional = onnx.defs.OpSchema.FormalParameterOption.Optional
