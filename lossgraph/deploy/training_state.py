@@ -120,7 +120,7 @@ def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.Model
     """
     stored = {name: external_tensor(name, places[name], STATE) for name in step.parameters}
     dtypes = {tensor.name: tensor.data_type for tensor in step.model.graph.initializer}
-    model = copy_of(step.model, stored)
+    model = _with(step.model, stored)
     before = []
     for tensor in model.graph.initializer:
         name = tensor.name
@@ -191,7 +191,12 @@ def share_weights(
     }
     if len(content) < _LARGE:
         return dict(models), b""
-    return {name: copy_of(model, others[name]) for name, model in models.items()}, bytes(content)
+    return {name: _with(model, others[name]) for name, model in models.items()}, bytes(content)
+
+
+def _with(model: onnx.ModelProto, others: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
+    """A copy of a model with other initializers in the place of those of the same names."""
+    return copy_of(model, lambda tensor: others.get(tensor.name, tensor))
 
 
 def _is_shared(tensor: onnx.TensorProto) -> bool:
