@@ -119,12 +119,11 @@ def test_no_file_is_too_long():
 
 def test_public_names_are_these():
     assert sorted(lg.__all__) == [
-        "DtypeError", "GradientError", "Input", "InputError", "LossgraphError",
-        "LossgraphWarning", "LoweringError",
-        "ProviderError", "Symbol", "ValidationError", "attach", "compile", "gluon", "grad", "jvp",
-        "losses", "masked", "mixup", "nn", "optax", "padded", "plot", "reference", "renamed",
-        "symbol", "symbolic", "testing", "uncertainty_weighted", "value_and_grad", "vjp",
-        "weighted_sum",
+        "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LossgraphWarning",
+        "LoweringError", "ProviderError", "Symbol", "ValidationError", "attach", "compile",
+        "from_onnx", "gluon", "grad", "jvp", "losses", "masked", "mixup", "nn", "optax", "padded",
+        "plot", "reference", "renamed", "symbol", "symbolic", "testing", "training",
+        "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

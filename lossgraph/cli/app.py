@@ -24,6 +24,7 @@ from . import (
     run,
     serve,
     show,
+    train,
 )
 
 _WRONG_USE = (InputError, LoweringError)
@@ -76,8 +77,8 @@ def _main(
 
 
 _COMMANDS = (
-    listing, show, plot, export, attach, export_training, inspect, run, check, compare, bench,
-    serve, doctor, cache,
+    listing, show, plot, export, attach, train, export_training, inspect, run, check, compare,
+    bench, serve, doctor, cache,
 )  # fmt: skip
 for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)

@@ -29,6 +29,8 @@ EXTRAS = {
     "cli": ("rich", "typer"),
     "plot": ("matplotlib",),
     "html": ("fast-sugiyama", "jinja2", "latex2mathml"),
+    "training": ("safetensors",),
+    "tables": ("pyarrow",),
     "serve": ("kserve",),
 }
 _SETTINGS = {"auto": "auto", True: "on", False: "off", None: "not readable"}

@@ -28,6 +28,7 @@ from ..runtime.sessions import make_session
 from .example_inputs import choose_sizes, draw
 from .manifest import MANIFEST, digests_of
 from .training_page import (
+    ACCUMULATE,
     BATCH,
     EVALUATE,
     FROZEN,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
 PAGE = "README.md"
 _STEPS = 3  # whose losses the page tells
-_NAMES = (TRAIN, EVALUATE, GRADIENTS, PREDICT, TRAINED, INITIAL, STATE, BATCH, FROZEN)
+_NAMES = (TRAIN, ACCUMULATE, EVALUATE, GRADIENTS, PREDICT, TRAINED, INITIAL, STATE, BATCH, FROZEN)
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +84,7 @@ def export_training(
         step: the step, as ``lossgraph.training.build`` makes it.
         out_dir: the folder, made if it is not there.
         batch: an example batch, by the names in ``step.batch``; drawn by their types if none is
-            given, labels from the first two classes.
+            given, labels from all classes.
         sizes: values of named dims in the batch that is drawn, instead of small usual ones.
         title: what the page calls the model; its name if none is given.
         examples: what plausible inputs of the loss are.
@@ -96,19 +97,22 @@ def export_training(
             which are not of an earlier export.
     """
     folder = Path(out_dir)
+    step = step if batch is None else step.for_batch(batch)
     types = _batch_types(step)
-    example = _example(types, batch, sizes, examples or {})
+    example = _example(step, types, batch, sizes, examples or {})
     arrays = initial_arrays(step)
     places = layout(arrays)
     models = {
         TRAIN: step.train,
         EVALUATE: step.evaluate,
         GRADIENTS: step.gradients.model,
-        PREDICT: prediction_model(step, places),
+        PREDICT: prediction_model(step),
         TRAINED: trained_model(step, places),
         INITIAL: initial_model(places, step.train),
         BATCH: _batch_model(example, step.train),
     }
+    if step.accumulate is not None:
+        models[ACCUMULATE] = step.accumulate
     losses = first_losses(step, arrays, example)
     models, frozen = share_weights(models, FROZEN)
     files = {name: model.SerializeToString(deterministic=True) for name, model in models.items()}
@@ -122,17 +126,21 @@ def export_training(
 def first_losses(
     step: TrainingStep, arrays: Mapping[str, Array], batch: Mapping[str, Array]
 ) -> list[float]:
-    """The losses of the first steps, as ONNX Runtime computes them."""
-    session = make_session(step.train.SerializeToString())
-    names = [output.name for output in session.get_outputs()]
-    wanted = {value.name for value in session.get_inputs()}
+    """The losses of the first batches, as ONNX Runtime computes them."""
+    sessions = [make_session(step.accumulate.SerializeToString())] if step.accumulate else []
+    sessions.append(make_session(step.train.SerializeToString()))
     feed, losses = {**arrays, **batch}, []
-    for _ in range(_STEPS):
-        given = {name: array for name, array in feed.items() if name in wanted}
-        made = dict(zip(names, session.run(names, given), strict=True))
+    for number in range(1, _STEPS + 1):
+        made = _run(sessions[-1 if number % step.accumulation == 0 else 0], feed)
         losses.append(float(made["loss"]))
         feed |= {name: made[f"next_{name}"] for name in arrays if f"next_{name}" in made}
     return losses
+
+
+def _run(session: Any, feed: Mapping[str, Array]) -> dict[str, Array]:
+    names = [output.name for output in session.get_outputs()]
+    given = {value.name: feed[value.name] for value in session.get_inputs()}
+    return dict(zip(names, session.run(names, given), strict=True))
 
 
 def _batch_types(step: TrainingStep) -> dict[str, TensorType]:
@@ -141,13 +149,15 @@ def _batch_types(step: TrainingStep) -> dict[str, TensorType]:
 
 
 def _example(
+    step: TrainingStep,
     types: Mapping[str, TensorType],
     batch: Mapping[str, Any] | None,
     sizes: Mapping[str, int] | None,
     examples: Mapping[str, Example],
 ) -> dict[str, Array]:
     if batch is None:
-        return draw(types, choose_sizes(types, given=sizes), examples)
+        labels = [(name, count) for name, count in step.labels if isinstance(name, str)]
+        return draw(types, choose_sizes(types, given=sizes), examples, labels)
     if set(batch) != set(types):
         raise InputError(f"batch: expected arrays for {list(types)}, got {list(batch)}")
     return {name: _fitting(name, batch[name], type_) for name, type_ in types.items()}
@@ -191,6 +201,7 @@ def _said(
         size=sum(place.length for place in places.values()),
         frozen=frozen,
         losses=losses,
+        accumulation=step.accumulation,
     )
 
 

@@ -11,6 +11,7 @@ from .training_state import INITIAL, STATE
 
 TRAIN, EVALUATE, GRADIENTS = "train.onnx", "evaluate.onnx", "gradients.onnx"
 PREDICT, TRAINED, BATCH, FROZEN = "predict.onnx", "model.onnx", "batch.onnx", "frozen.bin"
+ACCUMULATE = "accumulate.onnx"
 MARK = "<!-- written by lossgraph export-training -->"
 
 _HEAD = """\
@@ -52,6 +53,7 @@ below for yours.{losses}
 
 _FILES = {
     TRAIN: "a step: the loss, and what follows",
+    ACCUMULATE: "a batch that is not the last of its step: the loss, and the sums of gradients",
     EVALUATE: "the loss and the outputs of the model",
     GRADIENTS: "the loss and its gradients, `grad_NAME`, for optimizers of one's own",
     PREDICT: "the outputs of the model alone, with the parameters as inputs",
@@ -71,11 +73,11 @@ def run(session, arrays):
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, feed)))
 
-train = ort.InferenceSession("train.onnx")
+train = ort.InferenceSession("train.onnx"){python_accumulate}
 batch = run(ort.InferenceSession("batch.onnx"), {{}})  # yours here
 state = run(ort.InferenceSession("initial.onnx"), {{}})
 for step in range({steps}):{python_rate}
-    made = run(train, batch | state)
+    made = run({python_graph}, batch | state)
     state |= {{name: made["next_" + name] for name in state if "next_" + name in made}}
     print(step, made["loss"])
 
@@ -115,7 +117,7 @@ Tensors run(Ort::Session& session, const Tensors& tensors) {{
 int main() {{
   Ort::Env env;
   Ort::SessionOptions options;
-  Ort::Session train(env, ORT_TSTR("train.onnx"), options);
+  Ort::Session train(env, ORT_TSTR("train.onnx"), options);{cpp_accumulate}
   Ort::Session batch(env, ORT_TSTR("batch.onnx"), options);  // yours here
   auto initial = std::make_unique<Ort::Session>(env, ORT_TSTR("initial.onnx"), options);
   Tensors tensors = run(*initial, {{}});
@@ -125,7 +127,7 @@ int main() {{
   initial.reset();
   tensors.merge(run(batch, {{}}));
   for (int step = 0; step < {steps}; ++step) {{{cpp_rate}
-    for (auto& [name, value] : run(train, tensors))
+    for (auto& [name, value] : run({cpp_graph}, tensors))
       if (name.rfind("next_", 0) == 0)
         tensors.at(name.substr(5)) = std::move(value);
       else
@@ -154,12 +156,12 @@ const open = (file, ...data) => ort.InferenceSession.create(file, {{
 const run = (session, tensors) =>
   session.run(Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])));
 
-const train = await open("train.onnx"{js_frozen});
+const train = await open("train.onnx"{js_frozen});{js_accumulate}
 const batch = await run(await open("batch.onnx"), {{}}); // yours here
 const initial = await open("initial.onnx", "state.bin");
 const state = {{ ...(await run(initial, {{}})) }};
 for (let step = 0; step < {steps}; step++) {{{js_rate}
-  const made = await run(train, {{ ...batch, ...state }});
+  const made = await run({js_graph}, {{ ...batch, ...state }});
   for (const name in state) state[name] = made[`next_${{name}}`] ?? state[name];
   console.log(step, Number(made.loss.data[0]));
 }}
@@ -184,6 +186,7 @@ class Said:
         size: the number of bytes of the state.
         frozen: whether weights that are not trained are in a file of their own.
         losses: the losses of the first steps on the example batch, if they were computed.
+        accumulation: the number of batches in a step.
     """
 
     title: str
@@ -196,6 +199,7 @@ class Said:
     size: int
     frozen: bool
     losses: Sequence[float] = ()
+    accumulation: int = 1
 
 
 def training_page(said: Said, steps: int = 100) -> str:
@@ -228,7 +232,9 @@ they are paths. An `onnxruntime-web` that is loaded by a `<script>` is `ort` wit
 def _code(
     language: str, name: str, remark: str, text: str, said: Said, steps: int
 ) -> str:  # fmt: skip
-    filled = text.format(steps=steps, **_rate(said), **_cpp(said), **_javascript(said))
+    filled = text.format(
+        steps=steps, **_rate(said), **_cpp(said), **_javascript(said), **_graphs(said)
+    )
     return f"## {language}\n\n{remark}\n\n```{name}\n{filled}```\n"
 
 
@@ -242,6 +248,24 @@ def _rate(said: Said) -> dict[str, str]:
         "cpp_rate": '\n    *tensors.at("learning_rate").GetTensorMutableData<float>() = '
         f"{rate!r}f;  // or what a schedule says",
         "js_rate": f"\n  state.learning_rate.data[0] = {rate:g}; // or what a schedule says",
+    }
+
+
+def _graphs(said: Said) -> dict[str, str]:
+    """The graph of a batch: another for those that are not the last of their step."""
+    languages = ("python", "cpp", "js")
+    if said.accumulation == 1:
+        train = {f"{language}_graph": "train" for language in languages}
+        return train | {f"{language}_accumulate": "" for language in languages}
+    last = f"step % {said.accumulation} == {said.accumulation - 1}"
+    frozen = _javascript(said)["js_frozen"]
+    return {
+        "python_graph": f"train if {last} else accumulate",
+        "cpp_graph": f"{last} ? train : accumulate",
+        "js_graph": f"{last.replace('==', '===')} ? train : accumulate",
+        "python_accumulate": f'\naccumulate = ort.InferenceSession("{ACCUMULATE}")',
+        "cpp_accumulate": f'\n  Ort::Session accumulate(env, ORT_TSTR("{ACCUMULATE}"), options);',
+        "js_accumulate": f'\nconst accumulate = await open("{ACCUMULATE}"{frozen});',
     }
 
 
@@ -275,14 +299,14 @@ def _losses(losses: Sequence[float]) -> str:
     if not losses:
         return ""
     shown = ", ".join(f"{loss:.6g}" for loss in losses)
-    return f" The losses of its first steps are {shown}."
+    return f" The losses of its first runs are {shown}."
 
 
 def _files(said: Said) -> str:
     rows = [
         (f"`{name}`", text.format(size=_bytes(said.size)))
         for name, text in _FILES.items()
-        if name != FROZEN or said.frozen
+        if (name != FROZEN or said.frozen) and (name != ACCUMULATE or said.accumulation > 1)
     ]
     return table(("file", "what it is"), rows)
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..ir.types import TensorType
 from ..lowering.onnx_api import dtype_code, helper, numpy_helper, onnx, value_info
 from ..models.light_copy import copy_of
-from ..models.walk import graphs_of
+from ..models.walk import graphs_of, inner_graphs, value_names
 
 if TYPE_CHECKING:
     from ..training.step import TrainingStep
@@ -114,24 +114,57 @@ def initial_model(places: Mapping[str, Place], like: onnx.ModelProto) -> onnx.Mo
 
 
 def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
-    """The inference model, whose trained parameters are those in the file of the state."""
+    """The inference model, whose trained parameters are those in the file of the state.
+
+    A copy that is tied to a parameter, and a weight of fewer bits than its parameter, is computed.
+    """
     model = copy_of(step.model)
+    before = []
     for tensor in model.graph.initializer:
-        if tensor.name in step.parameters:
-            tensor.CopyFrom(external_tensor(tensor.name, places[tensor.name], STATE))
+        name, dtype = tensor.name, tensor.data_type
+        if name in step.parameters:
+            tensor.CopyFrom(external_tensor(name, places[name], STATE))
+            if tensor.data_type != dtype:
+                tensor.name = f"{name}/state"
+                before.append(helper.make_node("Cast", [tensor.name], [name], to=dtype))
+    for name, tie in step.tied.items():
+        operator = "Transpose" if tie.transposed else "Identity"
+        before.append(helper.make_node(operator, [tie.parameter], [name]))
+    _replace_values(model.graph, before)
     return model
 
 
-def prediction_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
-    """The inference model with the trained parameters as inputs."""
-    model = copy_of(step.model)
-    kept = [t for t in model.graph.initializer if t.name not in step.parameters]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    declared = {info.name for info in model.graph.input}
-    model.graph.input.extend(
-        value_info(name, places[name].type) for name in step.parameters if name not in declared
-    )
+def _replace_values(graph: onnx.GraphProto, before: Sequence[onnx.NodeProto]) -> None:
+    """Let nodes in front of a graph compute what were initializers of it."""
+    computed = {node.output[0] for node in before}
+    for field in (graph.initializer, graph.input):
+        kept = [value for value in field if value.name not in computed]
+        del field[:]
+        field.extend(kept)
+    nodes = [*before, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def prediction_model(step: TrainingStep) -> onnx.ModelProto:
+    """The outputs of the model alone, of its inputs and the parameters."""
+    model = copy_of(step.evaluate)
+    graph = model.graph
+    outputs = [info for info in graph.output if info.name != "loss"]
+    needed = {info.name for info in outputs}
+    kept = []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            kept.append(node)
+            needed |= {*node.input}.union(*(value_names(inner) for inner in inner_graphs(node)))
+    for field, values in (
+        (graph.output, outputs),
+        (graph.node, kept[::-1]),
+        (graph.initializer, [t for t in graph.initializer if t.name in needed]),
+        (graph.input, [info for info in graph.input if info.name in needed]),
+    ):
+        del field[:]
+        field.extend(values)
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import onnx
 
@@ -12,11 +13,25 @@ from ..ir.ops.opaque import is_opaque
 from ..lowering.lower import lower_wide
 from ..lowering.opsets import MAX_OPSET, MIN_OPSET
 from ..models.merging import name_dims
-from ..models.walk import opset_of
-from .graph import Graph
+from ..models.walk import nodes_of, opset_of
 
 
-def written(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
+class ReadModel(Protocol):
+    """What is written: a ``Graph``, which this module does not import as it is written by it."""
+
+    @property
+    def inputs(self) -> Mapping[str, Expr]: ...
+    @property
+    def weights(self) -> Mapping[str, Expr]: ...
+    @property
+    def outputs(self) -> Mapping[str, Expr]: ...
+    @property
+    def dims(self) -> Mapping[str, str]: ...
+    @property
+    def model(self) -> onnx.ModelProto: ...
+
+
+def written(graph: ReadModel, opset: int | None = None) -> onnx.ModelProto:
     """``Graph.to_onnx``."""
     inputs = [*graph.inputs.values(), *graph.weights.values()]
     model = lower_wide(inputs, graph.outputs, opset=writable_opset(graph, opset), name="graph")
@@ -25,7 +40,7 @@ def written(graph: Graph, opset: int | None = None) -> onnx.ModelProto:
     return model
 
 
-def writable_opset(graph: Graph, opset: int | None = None) -> int:
+def writable_opset(graph: ReadModel, opset: int | None = None) -> int:
     """The version of the standard operators that a model is written in."""
     found = opset_of(graph.model) or MIN_OPSET
     wanted = min(max(found, MIN_OPSET), MAX_OPSET) if opset is None else opset
@@ -34,7 +49,7 @@ def writable_opset(graph: Graph, opset: int | None = None) -> int:
     return wanted
 
 
-def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) -> None:
+def finish(model: onnx.ModelProto, graph: ReadModel, given: Collection[str] = ()) -> None:
     """Give a model made of a graph the weights, functions, dims and metadata of the model read.
 
     Args:
@@ -50,12 +65,12 @@ def finish(model: onnx.ModelProto, graph: Graph, given: Collection[str] = ()) ->
     model.graph.input.extend(kept)
     model.graph.initializer.extend(weights)
     name_dims((*model.graph.input, *model.graph.output), graph.dims)
-    own = {(node.domain, node.op_type) for node in model.graph.node}
+    own = {(node.domain, node.op_type) for node in nodes_of(model)}
     if any((f.domain, f.name) in own for f in graph.model.functions):
         model.functions.extend(graph.model.functions)
-        imported = {entry.domain for entry in model.opset_import}
-        others = (e for e in graph.model.opset_import if e.domain not in imported)
-        model.opset_import.extend(others)
+    used = {domain for domain, _ in own} | {f.domain for f in model.functions}
+    used -= {entry.domain for entry in model.opset_import}
+    model.opset_import.extend(e for e in graph.model.opset_import if e.domain in used)
     model.ir_version = max(model.ir_version, min(graph.model.ir_version, onnx.IR_VERSION))
     for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
         setattr(model, field, getattr(graph.model, field))

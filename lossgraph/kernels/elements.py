@@ -179,11 +179,12 @@ class Elements(ValueBuilder):
             if node.op.index_args and found.kind == "real" and _is_gathered(found):
                 self.costly[found.number] = node
             return found
-        if isinstance(form, Result):
+        if isinstance(form, Result) and node.args[0] in self.recurrences:
             return self._result(self.recurrences[node.args[0]], node.attrs["index"], indices)
         if isinstance(form, Reduction):  # of axes of length one alone, or it had a buffer
             return self.at(node.args[0], indices)
-        raise KernelUnsupportedError(f"kernels have no form of the operation {node.op.name}")
+        without = node.args[0] if isinstance(form, Result) else node
+        raise KernelUnsupportedError(f"kernels have no form of the operation {without.op.name}")
 
     def _made(self, node: Expr, value: Value, cost: float) -> Value:
         if cost > WORTH_KEEPING and node.type.is_float:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ..errors import InputError
 
+Content = bytes | Path | Callable[[Path], None]  # what is to be in a file
+
 
 def write_files(
-    folder: Path, files: Mapping[str, bytes | Path], remove: Iterable[str] = ()
+    folder: Path, files: Mapping[str, Content], remove: Iterable[str] = ()
 ) -> list[Path]:
     """Write files below a folder, all of them or none.
 
@@ -21,7 +23,8 @@ def write_files(
 
     Args:
         folder: made if it is not there.
-        files: content by path below the folder, or a file to copy.
+        files: content by path below the folder, or a file to copy, or what writes the file that it
+            is given.
         remove: paths below the folder of files to delete, if they are there, before the last file
             is written.
 
@@ -50,8 +53,8 @@ def write_files(
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}") from error
     finally:
-        for aside in waiting.values():
-            aside.unlink(missing_ok=True)
+        for path, aside in waiting.items():
+            _remove(_name_aside(path) if aside.parent != path.parent else aside)
     return list(waiting)
 
 
@@ -84,7 +87,7 @@ def _sweep(paths: Iterable[Path]) -> None:
     """Delete what processes that ended before they could rename it have left beside files."""
     for left, process in leftovers(paths):
         if not _runs(process):
-            left.unlink(missing_ok=True)
+            _remove(left)
 
 
 def _runs(process: int) -> bool:
@@ -100,14 +103,35 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _write_aside(path: Path, content: bytes | Path) -> Path:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _write_aside(path: Path, content: Content) -> Path:
+    """Write what is to be at a path beside it, and where that is.
+
+    What writes files itself does so in a folder of its own: it may have other names for what is
+    not complete.
+    """
+    aside = _name_aside(path)
     try:
+        if callable(content):
+            aside.mkdir(exist_ok=True)
+            content(aside / path.name)
+            return aside / path.name
         if isinstance(content, Path):
             shutil.copyfile(content, aside)
         else:
             aside.write_bytes(content)
-    except OSError:
-        aside.unlink(missing_ok=True)
+    except BaseException:
+        _remove(aside)
         raise
     return aside
+
+
+def _name_aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

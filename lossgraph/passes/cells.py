@@ -85,8 +85,8 @@ class Cell:
 
     def step(
         self,
-        of_input: Expr,
-        of_hidden: Expr,
+        of_input: Sequence[Expr],
+        of_hidden: Sequence[Expr],
         states: Sequence[Expr],
         peepholes: Expr | None,
         inner: Expr | None,
@@ -94,15 +94,17 @@ class Cell:
         """The next states.
 
         Args:
-            of_input: the projected input and the biases, [N, gates H].
-            of_hidden: the projected hidden state and its biases, [N, projected H].
+            of_input: the projected input and the biases, [N, H] for each gate.
+            of_hidden: the projected hidden state and its biases, likewise.
             states: the hidden state, and the cell's own if it has one.
             peepholes: an LSTM's weights of these, [3 H].
             inner: the weights of what is projected in a step, [H, H].
         """
         raise NotImplementedError
 
-    def reset(self, of_input: Expr, of_hidden: Expr, hidden: Expr) -> Expr | None:
+    def reset(
+        self, of_input: Sequence[Expr], of_hidden: Sequence[Expr], hidden: Expr
+    ) -> Expr | None:
         """What is projected in a step by ``inner``."""
         return None
 
@@ -110,9 +112,12 @@ class Cell:
         """What ONNX calls the variant of the cell."""
         return {}
 
-    def gate(self, projected: Expr, place: int) -> Expr:
-        """The columns of a gate."""
-        return ops.take_range(projected, projected.rank - 1, place * self.hidden, self.hidden)
+    def each(self, projected: Expr) -> list[Expr]:
+        """What belongs to each gate, along the last axis."""
+        last, count = projected.rank - 1, self.hidden
+        width = projected.shape[last]
+        assert isinstance(width, int)
+        return [ops.take_range(projected, last, k, count) for k in range(0, width, count)]
 
     def apply(self, place: int, x: Expr) -> Expr:
         """One of the functions, of what is clipped.
@@ -134,13 +139,13 @@ class Rnn(Cell):
 
     def step(
         self,
-        of_input: Expr,
-        of_hidden: Expr,
+        of_input: Sequence[Expr],
+        of_hidden: Sequence[Expr],
         states: Sequence[Expr],
         peepholes: Expr | None,
         inner: Expr | None,
     ) -> list[Expr]:
-        return [self.apply(0, of_input + of_hidden)]
+        return [self.apply(0, of_input[0] + of_hidden[0])]
 
 
 @dataclass(frozen=True)
@@ -157,22 +162,22 @@ class Lstm(Cell):
 
     def step(
         self,
-        of_input: Expr,
-        of_hidden: Expr,
+        of_input: Sequence[Expr],
+        of_hidden: Sequence[Expr],
         states: Sequence[Expr],
         peepholes: Expr | None,
         inner: Expr | None,
     ) -> list[Expr]:
-        total, cell = of_input + of_hidden, states[1]
-        i, o, f, new = (self.gate(total, place) for place in range(4))
+        cell = states[1]
+        i, o, f, new = (a + q for a, q in zip(of_input, of_hidden, strict=True))
         if peepholes is not None:
-            i = i + self.gate(peepholes, 0) * cell
-            f = f + self.gate(peepholes, 2) * cell
+            for_i, for_o, for_f = self.each(peepholes)
+            i, f = i + for_i * cell, f + for_f * cell
         kept = self.apply(0, i)
         left = const(1, i.dtype) - kept if self.coupled else self.apply(0, f)
         following = left * cell + kept * self.apply(1, new)
         if peepholes is not None:
-            o = o + self.gate(peepholes, 1) * following
+            o = o + for_o * following
         return [self.apply(0, o) * self.function(2, following), following]
 
 
@@ -194,22 +199,22 @@ class Gru(Cell):
 
     def step(
         self,
-        of_input: Expr,
-        of_hidden: Expr,
+        of_input: Sequence[Expr],
+        of_hidden: Sequence[Expr],
         states: Sequence[Expr],
         peepholes: Expr | None,
         inner: Expr | None,
     ) -> list[Expr]:
         hidden = states[0]
-        z = self.apply(0, self.gate(of_input, 0) + self.gate(of_hidden, 0))
+        z = self.apply(0, of_input[0] + of_hidden[0])
         if inner is None:
-            r = self.apply(0, self.gate(of_input, 1) + self.gate(of_hidden, 1))
-            candidate = r * self.gate(of_hidden, 2)
+            r = self.apply(0, of_input[1] + of_hidden[1])
+            candidate = r * of_hidden[2]
         else:
             candidate = ops.gemm(self.reset(of_input, of_hidden, hidden), inner, None, False, True)
-        new = self.apply(1, self.gate(of_input, 2) + candidate)
+        new = self.apply(1, of_input[2] + candidate)
         return [(const(1, z.dtype) - z) * new + z * hidden]
 
-    def reset(self, of_input: Expr, of_hidden: Expr, hidden: Expr) -> Expr:
-        r = self.apply(0, self.gate(of_input, 1) + self.gate(of_hidden, 1))
+    def reset(self, of_input: Sequence[Expr], of_hidden: Sequence[Expr], hidden: Expr) -> Expr:
+        r = self.apply(0, of_input[1] + of_hidden[1])
         return r * hidden

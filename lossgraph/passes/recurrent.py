@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..ir import ops
 from ..ir.dims import Dim
 from ..ir.evaluate import evaluate
-from ..ir.expr import Array, Expr, Op, const, register, variable
+from ..ir.expr import Array, Expr, Op, const, register, scalar_value, substitute, variable
 from ..ir.ops.item import item, results_of
 from ..ir.types import TensorType, TupleType, require_equal, tensor_type
 from .autodiff import pull_back
@@ -91,7 +91,11 @@ class Direction:
         return _projected(hidden, self.projecting, self.biases[1])
 
     def following(
-        self, of_input: Expr, of_hidden: Expr, states: Sequence[Expr], valid: Expr | None
+        self,
+        of_input: Sequence[Expr],
+        of_hidden: Sequence[Expr],
+        states: Sequence[Expr],
+        valid: Expr | None,
     ) -> list[Expr]:
         """The states after a step, which one behind the end of a sequence does not change."""
         made = self.cell.step(of_input, of_hidden, states, self.p, self.inner)
@@ -201,8 +205,9 @@ def _run(direction: Direction) -> tuple[Expr, list[Expr]]:
 
     def step(states: list[Expr], elements: list[Expr]) -> tuple[list[Expr], list[Expr]]:
         mask = elements[1] if valid else None
-        of_hidden = direction.of_hidden(states[0])
-        made = direction.following(elements[0], of_hidden, states, mask)
+        gates = (elements[0], direction.of_hidden(states[0]))
+        a, q = (direction.cell.each(gate) for gate in gates)
+        made = direction.following(a, q, states, mask)
         zero = const(0, made[0].dtype)
         return made, [made[0] if mask is None else ops.where(mask, made[0], zero)]
 
@@ -311,17 +316,16 @@ def _pulled(direction: Direction, cts: dict[int, Expr], hidden: Expr) -> dict[st
         a, q, *states = elements[: 2 + count]
         rest = elements[2 + count :]
         mask = None if valid is None else rest.pop(0)
-        following = direction.following(a, q, states, mask)
-        after = list(carry)
+        after = list(carry) if mask is None else [ops.where(mask, ct, zero) for ct in carry]
         if rest:
-            wanted = rest[0] if mask is None else ops.where(mask, rest[0], const(0, x.dtype))
-            after[0] = after[0] + wanted
-        own = [] if direction.p is None else [direction.p]
-        to_a, to_q, *others = pull_back(following, after, [a, q, *states, *own])
+            after[0] = after[0] + (rest[0] if mask is None else ops.where(mask, rest[0], zero))
+        to_a, to_q, *others = _step_back(direction, a, q, states, after)
         before = others[:count]
+        if mask is not None:
+            kept = (ops.where(mask, zero, ct) for ct in carry)
+            before = [ct + old for ct, old in zip(before, kept, strict=True)]
         before[0] = before[0] + ops.gemm(to_q, direction.projecting)
-        outputs = [to_a, *([] if to_q is to_a else [to_q]), *others[count:]]
-        return before, outputs
+        return before, [to_a, *([] if to_q is to_a else [to_q]), *others[count:]]
 
     carry = [cts.get(1 + k, zero) for k in range(count)]
     first, outputs = scan(step, carry, sequences, reverse=not direction.backwards, all_at_once=True)
@@ -333,8 +337,54 @@ def _pulled(direction: Direction, cts: dict[int, Expr], hidden: Expr) -> dict[st
         "r": _to_recurrent(direction, to_a, to_q, of_input, of_hidden, passed),
         "b": _to_biases(direction, to_a, to_q),
         **dict(zip("hc", first, strict=False)),
-        **({} if to_p is None else {"p": _total(to_p)}),
+        **({} if to_p is None else {"p": _total(_flat(to_p))}),
     }
+
+
+def _step_back(
+    direction: Direction, a: Expr, q: Expr, states: Sequence[Expr], after: Sequence[Expr]
+) -> list[Expr]:
+    """The cotangents of what a step reads, of those of the states that it makes.
+
+    Returns:
+        Those of the projections, of the states, and of the weights of peepholes for each sample.
+    """
+    each, inner, p = direction.cell.each, direction.inner, direction.p
+    of_a, of_q = each(a), each(q)
+    wide = None if p is None else ops.broadcast_to(p, (a.shape[0], p.shape[0]))
+    of_p = [] if wide is None else each(wide)
+    made = direction.cell.step(of_a, of_q, states, wide, inner)
+    targets = [*of_a, *of_q, *states, *of_p]
+    pulled = (_by_slopes if inner is None else pull_back)(made, after, targets)
+    parts = iter(pulled)
+    joined = [ops.concat([next(parts) for _ in gates], 1) for gates in (of_a, of_q)]
+    found = [*joined, *(next(parts) for _ in states)]
+    return found if wide is None else [*found, ops.concat(list(parts), 1)]
+
+
+def _by_slopes(made: Sequence[Expr], after: Sequence[Expr], targets: Sequence[Expr]) -> list[Expr]:
+    """``pull_back`` through what is elementwise: slopes, which wait for nothing, times cotangents.
+
+    The hidden state of an LSTM is made of its cell state, which is gone through once.
+    """
+    hidden, *rest = made
+    ones = ops.full(1.0, hidden.dtype, hidden.shape)
+    if not rest:
+        return [slope * after[0] for slope in pull_back([hidden], [ones], targets)]
+    own = variable("_cell_state", hidden.type)
+    (direct,) = substitute([hidden], {rest[0]: own})
+    to_cell, *slopes = substitute(pull_back([direct], [ones], [own, *targets]), {own: rest[0]})
+    through = after[1] + to_cell * after[0]
+    return [
+        _sum_of(((slope, after[0]), (other, through)), hidden.type)
+        for slope, other in zip(slopes, pull_back(rest, [ones], targets), strict=True)
+    ]
+
+
+def _sum_of(terms: Sequence[tuple[Expr, Expr]], type_: TensorType) -> Expr:
+    """The sum of slopes times cotangents, without those whose slope is zero."""
+    left = [slope * ct for slope, ct in terms if scalar_value(slope) != 0]
+    return sum(left[1:], left[0]) if left else ops.full(0.0, type_.dtype, type_.shape)
 
 
 def _passed(direction: Direction, hidden: Expr) -> Expr:
@@ -357,7 +407,8 @@ def _cell_states(direction: Direction, of_input: Expr, of_hidden: Expr, passed: 
     def step(carry: list[Expr], elements: list[Expr]) -> tuple[list[Expr], list[Expr]]:
         mask = elements[3] if valid else None
         states = [elements[2], carry[0]]
-        return direction.following(elements[0], elements[1], states, mask)[1:], carry
+        a, q = (direction.cell.each(gates) for gates in elements[:2])
+        return direction.following(a, q, states, mask)[1:], carry
 
     _, (before,) = scan(
         step,
@@ -374,7 +425,8 @@ def _to_recurrent(
 ) -> Expr:
     """The cotangent of the weights of the hidden state."""
     found = ops.gemm(_flat(to_q), _flat(passed), None, True, False)
-    reset = direction.cell.reset(of_input, of_hidden, passed)
+    each = direction.cell.each
+    reset = direction.cell.reset(each(of_input), each(of_hidden), passed)
     if direction.inner is None or reset is None:
         return found
     late = ops.take_range(_flat(to_a), 1, direction.rows, direction.cell.hidden)

@@ -81,6 +81,9 @@ class Residents:
     def __iter__(self) -> Iterator[str]:
         return iter(self._now)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._now
+
     def now(self, name: str) -> Cell:
         """What a run reads."""
         return self._now[name]
@@ -97,6 +100,10 @@ class Residents:
             before, self._now[name] = self._now[name], self._spare.pop(name)
             if self._given.pop(name, None) is None:
                 self._spare[name] = before
+
+    def assign(self, name: str, array: Array) -> None:
+        """Let an array be another one from now on, which is read where it lies, never written."""
+        self._now[name] = self._given[name] = self._cell(array)
 
     def view(self, name: str) -> Array:
         """An array as it is now, to be read at once: the next run but one writes over it."""
@@ -124,6 +131,8 @@ class ResidentSession:
         written: those of them that are written over residents, with the names of these.
         providers: as ``make_session`` takes them.
         threads: how many threads an operator may use on the CPU.
+        weights: arrays for initializers whose elements are not in the model; sessions may share
+            them.
     """
 
     def __init__(
@@ -134,8 +143,11 @@ class ResidentSession:
         written: Mapping[str, str] = MappingProxyType({}),
         providers: Any = None,
         threads: int | None = None,
+        weights: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
-        self._session = make_session(model, providers, threads)
+        self._weights = {name: shared_cell(array) for name, array in weights.items()}
+        values = {name: cell.value for name, cell in self._weights.items()}
+        self._session = make_session(model, providers, threads, weights=values)
         self._residents, self._written = residents, written
         inputs = {info.name for info in model.graph.input}
         self._read = [name for name in residents if name in inputs]
@@ -143,6 +155,7 @@ class ResidentSession:
         own = {name: type_ for name, type_ in outputs.items() if name not in written}
         self._scalars = {name: _scalar(type_) for name, type_ in own.items() if not type_.rank}
         self._arrays = {name: type_.dtype for name, type_ in own.items() if type_.rank}
+        self._order = [*self._scalars, *written, *self._arrays]  # in which they are bound
         self._bindings: dict[tuple[int, ...], tuple[Any, Any]] = {}
         self._errors = engine_errors()
 
@@ -155,9 +168,9 @@ class ResidentSession:
             InputError: with what the engine says of inputs that it cannot compute with.
         """
         binding = self._binding()
-        held = [_bind(binding, name, value) for name, value in feeds.items()]
-        for name in self._arrays:  # else the engine writes into what the run before made
+        for name in self._arrays:  # anew: the engine would take the last one's memory and shape
             binding.bind_output(name, "cpu")
+        held = [_bind(binding, name, value) for name, value in feeds.items()]
         try:
             self._session.run_with_iobinding(binding)
         except self._errors as error:
@@ -165,8 +178,9 @@ class ResidentSession:
         del held
         made = {name: cell.view().copy() for name, cell in self._scalars.items()}
         if self._arrays:
-            pairs = zip(self._arrays.items(), binding.get_outputs(), strict=False)
-            made |= {name: numpy_of(value, dtype) for (name, dtype), value in pairs}
+            pairs = zip(self._order, binding.get_outputs(), strict=True)
+            found = {name: value for name, value in pairs if name in self._arrays}
+            made |= {name: numpy_of(value, self._arrays[name]) for name, value in found.items()}
         return made
 
     def accept(self) -> None:
@@ -188,8 +202,6 @@ class ResidentSession:
         binding = self._session.io_binding()
         for name in self._read:
             binding.bind_ortvalue_input(name, self._residents.now(name).value)
-        for name in self._arrays:
-            binding.bind_output(name, "cpu")
         for name, cell in self._scalars.items():
             binding.bind_ortvalue_output(name, cell.value)
         for output, name in self._written.items():

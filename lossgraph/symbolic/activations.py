@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..ir import ops
-from ..ir.expr import Expr
+from ..ir.expr import Expr, const
 from .elementwise import _chosen, _floating, relu, sigmoid, softrelu, softsign, tanh
 from .register import function
 from .symbol import Operand, Symbol, beside, wrap
@@ -123,12 +123,18 @@ def LeakyReLU(
     x = _floating(data)
     bodies: dict[str, Callable[[], Expr]] = {
         "leaky": lambda: ops.relu(x) + below_zero(x) * float(slope),
-        "prelu": lambda: ops.relu(x) + below_zero(x) * _channelwise(x, gamma),
+        "prelu": lambda: _prelu(x, _channelwise(x, gamma)),
         "elu": lambda: elu(data, alpha=slope).expr,
         "selu": lambda: selu(data).expr,
         "gelu": lambda: gelu(data).expr,
     }
     return wrap(_chosen("act_type", act_type, bodies)())
+
+
+def _prelu(x: Expr, slopes: Expr) -> Expr:
+    """Slopes may be any numbers: above zero they are not looked at."""
+    above = ops.greater(x, const(0, x.dtype))
+    return x * ops.where(above, const(1, x.dtype), slopes)
 
 
 def _channelwise(x: Expr, gamma: Operand | None) -> Expr:

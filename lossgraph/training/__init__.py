@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from . import schedules
 from .build import build
+from .callbacks import Callback, Checkpoints, EarlyStopping
+from .data import Batches
+from .history import History
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
 from .scaling import LossScale
 from .step import TrainingStep
@@ -18,6 +21,11 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Batches",
+    "Callback",
+    "Checkpoints",
+    "EarlyStopping",
+    "History",
     "Lion",
     "LossScale",
     "Optimizer",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import InputError
 from .optimizers import Optimizer
@@ -23,7 +24,7 @@ def freeze(selection: Selection, frozen: str | Sequence[str]) -> Selection:
     if names and not kept:
         raise InputError(f"frozen: {patterns} leaves nothing to train of {', '.join(names)}")
     reasons = {name: f"frozen by {pattern!r}" for name, pattern in out.items()}
-    return Selection(kept, {**selection.left_out, **reasons})
+    return replace(selection, trainable=kept, left_out={**selection.left_out, **reasons})
 
 
 def by_parameter(

@@ -68,7 +68,7 @@ def without_copies(selection: Selection, copies: Mapping[str, Tie]) -> Selection
     """A selection in which parameters stand for their copies."""
     reasons = {name: f"tied to {tie.parameter!r}" for name, tie in copies.items()}
     kept = tuple(name for name in selection.trainable if name not in copies)
-    return Selection(kept, {**selection.left_out, **reasons})
+    return replace(selection, trainable=kept, left_out={**selection.left_out, **reasons})
 
 
 def tied(graph: Graph, copies: Mapping[str, Tie]) -> Graph:

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 
 import lossgraph as lg
 from code_blocks import Page
@@ -195,6 +196,68 @@ def test_large_weights_that_are_not_trained_are_in_one_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "how",
+    [
+        {"accumulate": 2},
+        {"precision": "float16"},
+        {"optimizer": lg.training.SGD(learning_rate=0.1, momentum=0.9)},
+    ],
+    ids=["accumulation", "half precision", "momentum"],
+)
+def test_steps_of_all_kinds_are_exported(
+    how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = built(mlp(), **how)
+    export_training(step, tmp_path, batch_of())
+    trainer = lg.training.Trainer(step)
+    losses = [trainer.step(batch_of()) for _ in range(STEPS)]
+    assert losses_in(run_python(tmp_path, monkeypatch)) == pytest.approx(losses, rel=1e-2)
+    feed = {"x": batch_of()["x"]}
+    expected = trainer.outputs(batch_of())["logits"]
+    state = outputs(tmp_path / "initial.onnx")
+    for name, given in (("model.onnx", feed), ("predict.onnx", {**feed, **state})):
+        found = outputs(tmp_path / name, given)["logits"]
+        np.testing.assert_allclose(found, expected, rtol=2e-2, atol=2e-2, err_msg=name)
+
+
+def test_weights_of_16_bits_and_tied_copies_are_computed_of_the_state(tmp_path: Path) -> None:
+    """The parameter of both is one of 32 bits; the model has another dtype, and a transpose."""
+    text = """
+        <ir_version: 8, opset_import: ["" : 18]>
+        tied (float16[N,3] x) => (float16[N,3] logits)
+        { hidden = MatMul(x, first)  logits = MatMul(hidden, second) }
+    """
+    model = onnx.parser.parse_model(text)
+    first = np.array([[1, -2], [3, 0.5], [-1, 2]], np.float16)
+    for name, array in (("first", first), ("second", first.T)):
+        model.graph.initializer.append(numpy_helper.from_array(array.copy(), name))
+    tie, optimizer = [["first", "second"]], lg.training.SGD(learning_rate=1e-2)
+    step = built(model, tie=tie, trainable=["first", "second"], optimizer=optimizer)
+    batch = {"x": np.eye(3, dtype=np.float16), "target": np.array([2, 1, 0])}
+    export_training(step, tmp_path, batch)
+    assert list(step.parameters) == ["first"]
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+    state = outputs(tmp_path / "initial.onnx")
+    made = outputs(tmp_path / "train.onnx", {**batch, **state})
+    state |= {name: made[f"next_{name}"] for name in state if f"next_{name}" in made}
+    content = b"".join(array.tobytes() for array in state.values())
+    (tmp_path / "state.bin").write_bytes(content)
+    weight = state["first"].astype(np.float16).astype(float)
+    assert np.abs(weight - first).max() > 1e-3
+    (logits,) = outputs(tmp_path / "model.onnx", batch).values()
+    np.testing.assert_allclose(logits, weight @ weight.T, rtol=2e-3, atol=2e-2)
+
+
+def test_a_batch_may_have_optional_inputs_of_the_loss(tmp_path: Path) -> None:
+    batch = {**batch_of(), "weight": np.array([0.2, 1.0, 3.0], np.float32)}
+    export_training(built(mlp()), tmp_path, batch)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())["training"]
+    assert list(manifest["batch"]) == ["target", "weight", "x"]
+    trainer = lg.training.Trainer(built(mlp()))
+    assert manifest["losses"][0] == pytest.approx(trainer.step(batch), rel=1e-5)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"x": None}, r"expected arrays for \['x', 'target'\], got \['target'\]"),
@@ -227,7 +290,7 @@ def test_python_trains_as_the_page_says(
     folder: Path, expected: tuple[list[float], Arrays], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_trained(folder, run_python(folder, monkeypatch), expected)
-    told = re.search(r"first steps are (.+)\.", (folder / "README.md").read_text())
+    told = re.search(r"first runs are (.+)\.", (folder / "README.md").read_text())
     assert told is not None
     assert [float(loss) for loss in told[1].split(", ")] == pytest.approx(expected[0][:3], rel=1e-5)
     trainer = lg.training.Trainer(built(mlp()))
@@ -342,6 +405,17 @@ def test_labels_that_are_drawn_are_classes_and_sizes_are_taken(tmp_path: Path) -
     assert batch["x"].shape == (7, 6)
     assert set(batch["target"]) <= {0, 1, 2}
     assert "| `0.weight` | not asked for |" in (tmp_path / "training" / "README.md").read_text()
+
+
+def test_the_command_trains_the_mean_and_leaves_out_what_is_frozen(tmp_path: Path) -> None:
+    onnx.save(mlp(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "batch.npz", x=batch_of()["x"], label=batch_of()["target"])
+    args = ("--loss", "softmax_ce", "--batch", tmp_path / "batch.npz", "--frozen", "*.bias")
+    ok("export-training", tmp_path / "net.onnx", *args, "-o", tmp_path / "training")
+    training = json.loads((tmp_path / "training" / "manifest.json").read_text())["training"]
+    assert training["parameters"] == ["0.weight", "2.weight"]
+    mean = lg.training.Trainer(built(mlp())).evaluate(batch_of())
+    assert training["losses"][0] == pytest.approx(mean, rel=1e-5)
 
 
 @pytest.mark.parametrize(

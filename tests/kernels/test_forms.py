@@ -34,7 +34,16 @@ WITHOUT = {
     "ArgSort": "sorting",
     "ScatterRows": "any number of rows may have one index",
     **dict.fromkeys(
-        ("GatherND", "ScatterND", "ScatterElements", "PadWith", "PadEdges", "Resize", "Measured"),
+        (
+            "GatherND",
+            "ScatterND",
+            "ScatterElements",
+            "PadWith",
+            "PadEdges",
+            "Resize",
+            "Measured",
+            "Split",
+        ),
         "an operation of networks, which run as graphs",
     ),
     **dict.fromkeys(("CustomVjp", "DerivedAs", "OwnGradient"), "resolved before kernels are made"),

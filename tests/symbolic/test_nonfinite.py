@@ -223,3 +223,14 @@ def check(name, actual, expected, dtype, x):
         assert_close(actual, expected, tolerance=TOLERANCE[dtype])
     except AssertionError as error:
         raise AssertionError(f"{name} of {x.tolist()}: {error}") from None
+
+
+def test_slopes_of_prelu_say_nothing_above_zero():
+    def body(F, x, slopes):
+        return F.LeakyReLU(x, slopes, act_type="prelu")
+
+    x, slopes = np.array([[0.5, 0.5, -0.5]]), np.array([-np.inf, np.nan, 0.25])
+    value, gradients = as_loss(body).value_and_grad(x=x, slopes=slopes, wrt=("x", "slopes"))
+    assert np.array_equal(value, [[0.5, 0.5, -0.125]])
+    assert np.array_equal(gradients["x"], [[1.0, 1.0, 0.25]])
+    assert np.array_equal(gradients["slopes"], [0.0, 0.0, -0.5])

@@ -129,6 +129,43 @@ def test_groups_have_optimizers_of_their_own():
     assert set(run.state) == {"step", "b.weight.momentum_buffer"}
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_small_parameters_are_updated_as_one_array(dtype):
+    """Bit by bit as each by itself."""
+    draw = np.random.default_rng(0)
+    shapes = {"a": (3, 4), "b": (), "c": (5,), "large": (100, 100), "d": (1, 2, 3)}
+    parameters = {name: draw.standard_normal(s).astype(dtype) for name, s in shapes.items()}
+    together = Run(step_of(parameters, optimizer=AdamW()))
+    each = Run(step_of(parameters, optimizer=AdamW(), groups={name: AdamW() for name in shapes}))
+    operators = [len(run.step.train.graph.node) for run in (together, each)]
+    assert operators[0] < operators[1]
+    for _ in range(3):
+        gradients = {f"d{n}": draw.standard_normal(s).astype(dtype) for n, s in shapes.items()}
+        together(**gradients)
+        each(**gradients)
+    for held in ("parameters", "state"):
+        one, other = getattr(together, held), getattr(each, held)
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_an_optimizer_that_looks_at_whole_arrays_is_given_whole_arrays():
+    class Normed(Optimizer):
+        learning_rate, slots = 1.0, ("one", "two")
+
+        def update(self, F, parameter, gradient, step, learning_rate, one, two):
+            return (
+                parameter - learning_rate * gradient / F.sqrt(F.mean(F.square(gradient))),
+                one,
+                two,
+            )
+
+    run = Run(step_of({"a": START, "b": START}, optimizer=Normed()))
+    run(da=np.full((3, 4), 2.0), db=np.full((3, 4), 8.0))
+    for name in "ab":
+        assert_close(run.parameters[name], START - 1.0)
+
+
 def test_frozen_parameters_stay():
     step = step_of({"a": START, "b": START, "c": START}, frozen=["a", "c*"])
     assert step.trainable == ("b",)

@@ -91,6 +91,8 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     plain = dict(zip(nodes, evaluate(nodes, arrays), strict=True))
     overflows = not all(np.all(np.isfinite(value)) for value in plain.values())
     shown = [plain[root] for root in roots]
+    if any(value.dtype.kind in "iu" and _is_large(value) for value in plain.values()):
+        spread = [np.full(np.shape(value), np.inf) for value in exact]  # sums of them may wrap
     if _rounds_to_indices(roots):  # which one it is lies in the last bit
         with np.errstate(all="ignore"):
             pairs = zip(spread, exact, shown, strict=True)
@@ -98,6 +100,11 @@ def reflect(roots: Sequence[Expr], program: Program) -> Mirror:
     meets_nan = any(np.any(np.isnan(value)) for value in plain.values())
     empty = not all(np.size(value) for value in plain.values())
     return Mirror(exact, shown, spread, _clean(roots, arrays), meets_nan, empty, overflows)
+
+
+def _is_large(value: Array) -> bool:
+    """Whether integers are near the ends of int32, as infinities that were cast are."""
+    return bool(np.any(np.abs(value.astype(np.float64)) >= 2.0**30))
 
 
 def _rounds_to_indices(roots: Sequence[Expr]) -> bool:

@@ -76,7 +76,7 @@ def transformer(path: Path) -> None:
 
     net = Transformer()
     for table in (net.characters, net.places):
-        nn.init.normal_(table.weight, std=0.02)
+        nn.init.normal_(table.weight, std=0.2)
     example = torch.zeros(2, 16, dtype=torch.int64)
     _export(net, (example,), path, "text", "logits", {1: "T"})
 

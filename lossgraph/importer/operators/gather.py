@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...ir import ops
-from ...ir.dims import Dim
-from ...ir.expr import Expr, const
+from ...ir.dims import Dim, is_nonnegative
+from ...ir.expr import Expr, Movement, const
 from ...ir.types import canonical_axis
 from ..known import sizes_vector
 from ..node import Node
@@ -20,7 +20,30 @@ from ..types import DTYPE_NAMES
 def _gather(node: Node) -> Expr:
     x = node[0]
     axis = canonical_axis(node.attribute("axis", 0), x.rank)
-    return ops.take(x, _from_the_front(node, node[1], x.shape[axis]), axis)
+    index = node[1]
+    run = _run(node, index, x.shape[axis])
+    if run is None:
+        return ops.take(x, _from_the_front(node, index, x.shape[axis]), axis)
+    shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    return ops.reshape(ops.take_range(x, axis, *run), shape)
+
+
+def _run(node: Node, index: Expr, size: Dim) -> tuple[Dim, Dim] | None:
+    """Where indices that follow each other begin, and how many they are: a slice."""
+    counted = index
+    while counted.op.movement is Movement.RESHAPE:
+        counted = counted.args[0]
+    if counted.op is ops.iota.op:
+        return 0, counted.shape[0]
+    known = node.known.elements(index)
+    if known is None or not known.size:
+        return None
+    places = [
+        place + size if isinstance(place, int) and place < 0 else place for place in known.flat
+    ]
+    if any(place != places[0] + step for step, place in enumerate(places)):
+        return None
+    return (places[0], len(places)) if is_nonnegative(places[0]) else None
 
 
 @translates("GatherElements", since=11)

@@ -148,8 +148,7 @@ def _split(node: Node) -> list[Expr]:
         whole = x.shape[axis]
         each = floordiv(whole + (count - 1), count)
         sizes = [each] * (count - 1) + [whole - each * (count - 1)]
-    starts = [sum(sizes[:k], start=0) for k in range(count)]
-    return [ops.take_range(x, axis, s, n) for s, n in zip(starts, sizes, strict=True)]
+    return ops.split(x, axis, sizes)
 
 
 @translates("Slice", since=10)
@@ -183,14 +182,35 @@ def _sliced(
 
 def _section(node: Node, dim: Dim, start: Any, end: Any, step: int) -> tuple[Dim, Dim]:
     """Where a slice of an axis begins, and how many elements it has."""
-    sides = _from_front(start, dim), _from_front(end, dim)
-    if any(side is None for side in sides):
-        return _section_at_run_time(node, dim, _as_expr(start), _as_expr(end), step)
     low, high = (0, dim) if step > 0 else (-1, dim - 1)
-    first = _clamped(sides[0], 0 if step > 0 else low, high)  # type: ignore[arg-type]
-    last = _clamped(sides[1], low, high)  # type: ignore[arg-type]
-    length = last - first if step > 0 else first - last
-    return first, maximum(floordiv(length + (abs(step) - 1), abs(step)), 0)
+    first = _place(node, start, dim, 0 if step > 0 else low, high)
+    last = _place(node, end, dim, low, high)
+    before, after = (first, last) if step > 0 else (last, first)
+    if isinstance(first, Expr) or isinstance(last, Expr):
+        length: Dim | Expr = ops.maximum(ops.sub(_as_expr(after), _as_expr(before)), _ZERO)
+        if abs(step) > 1:
+            more = const(abs(step) - 1, "int64")
+            length = ops.div(ops.add(length, more), const(abs(step), "int64"))
+        if isinstance(first, Expr):
+            first = first if step > 0 else ops.maximum(first, _ZERO)
+        return node.length(first), node.length(length)
+    count = floordiv(after - before + (abs(step) - 1), abs(step))  # type: ignore[operator]
+    return first, maximum(count, 0)
+
+
+_ZERO = const(0, "int64")
+
+
+def _place(node: Node, place: Any, dim: Dim, low: Dim, high: Dim) -> Dim | Expr:
+    """A place from the front, within bounds; an expression where that is known at run time."""
+    known = _from_front(place, dim)
+    if known is not None:
+        return minimum(maximum(known, low), high)
+    found = _as_expr(place)
+    if not node.known.never_negative(found):
+        found = ops.where(ops.less(found, _ZERO), ops.add(found, ops.size_of(dim)), found)
+        found = ops.maximum(found, ops.size_of(low))
+    return ops.minimum(found, ops.size_of(high))
 
 
 def _from_front(place: Any, dim: Dim) -> Dim | None:
@@ -205,30 +225,8 @@ def _from_front(place: Any, dim: Dim) -> Dim | None:
     return place + dim if is_positive(0 - place) else None
 
 
-def _clamped(place: Dim, low: Dim, high: Dim) -> Dim:
-    return minimum(maximum(place, low), high)
-
-
 def _as_expr(size: Any) -> Expr:
     return size if isinstance(size, Expr) else ops.size_of(size)
-
-
-def _section_at_run_time(
-    node: Node, dim: Dim, start: Expr, end: Expr, step: int
-) -> tuple[Dim, Dim]:
-    zero, one, whole = const(0, "int64"), const(1, "int64"), ops.size_of(dim)
-    low, high = (zero, whole) if step > 0 else (ops.neg(one), ops.sub(whole, one))
-    first, last = (
-        ops.minimum(ops.maximum(_counted(side, whole), low), high) for side in (start, end)
-    )
-    length = ops.sub(last, first) if step > 0 else ops.sub(first, last)
-    stride = const(abs(step), "int64")
-    count = ops.div(ops.maximum(ops.add(length, ops.sub(stride, one)), zero), stride)
-    return node.length(ops.maximum(first, zero)), node.length(count)
-
-
-def _counted(place: Expr, whole: Expr) -> Expr:
-    return ops.where(ops.less(place, const(0, "int64")), ops.add(place, whole), place)
 
 
 @translates("Range", since=11)
@@ -277,12 +275,3 @@ def _range_of_floats(node: Node) -> Expr:
 def _constant_of_shape(node: Node) -> Expr:
     value = node.attribute("value", np.zeros(1, np.float32))
     return ops.broadcast_to(const(value.reshape(())), node.lengths(0))
-
-
-@translates("Dropout", since=7)
-def _dropout(node: Node) -> list[Expr]:
-    """Without training nothing is dropped."""
-    mode = node.optional(2)
-    if mode is not None and node.number(2):
-        raise NotTranslatedError("it drops at random")
-    return [node[0], ops.full(True, "bool", node[0].shape)]

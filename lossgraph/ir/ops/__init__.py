@@ -80,6 +80,7 @@ from .quotients import (
     sinh_quotient,
     tanh_quotient,
 )
+from .random import random_uniform
 from .reduce import (
     log_softmax,
     logsumexp,
@@ -107,6 +108,7 @@ from .shape import (
     reshape,
     size_of,
     slice_,
+    split,
     squeeze,
     take_range,
     transpose,
@@ -222,6 +224,7 @@ __all__ = [
     "pick",
     "polygamma",
     "power",
+    "random_uniform",
     "reduce_max",
     "reduce_max_finite",
     "reduce_mean",
@@ -250,6 +253,7 @@ __all__ = [
     "slice_",
     "softmax",
     "softplus",
+    "split",
     "spread",
     "sqrt",
     "sqrt1p_minus1",

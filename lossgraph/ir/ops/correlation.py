@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 
 from ..dims import Dim, floordiv, product
 from ..expr import Expr
+from ..types import numpy_dtype
 from .convolution_by_rows import are_known, rows_met
-from .elementwise import mul
+from .elementwise import cast, mul
 from .linalg import gemm, matmul, matrix_transpose
 from .reduce import reduce_sum
 from .shape import concat, pad, reshape, slice_, transpose
@@ -69,7 +70,8 @@ def by_columns(x: Expr, y: Expr, window: Window) -> Expr:
     joined = reshape(joined, (x.shape[0], len(columns) * x.shape[1], length))
     given = reshape(y, (*y.shape[:2], length))
     products = matmul(given, matrix_transpose(joined))
-    return _as_weights(reduce_sum(products, (0,)), x.shape[1], window)
+    total = cast(reduce_sum(_wide(products), (0,)), x.dtype)
+    return _as_weights(total, x.shape[1], window)
 
 
 def by_places(x: Expr, y: Expr, window: Window) -> Expr:
@@ -98,6 +100,11 @@ def _product(given: Expr, met: Expr) -> Expr:
     return gemm(given, met, transpose_b=True)
 
 
+def _wide(x: Expr) -> Expr:
+    """Numbers of 16 bits in 32, as products of matrices add them."""
+    return cast(x, "float32") if numpy_dtype(x.dtype).itemsize == 2 else x
+
+
 def by_channels(x: Expr, y: Expr, window: Window) -> Expr:
     """For kernels of one channel each: products of elements, summed."""
     wide, channels = _padded(x, window), x.shape[1]
@@ -109,7 +116,8 @@ def by_channels(x: Expr, y: Expr, window: Window) -> Expr:
     found = []
     for place in window.places():
         met = _cut(wide, window, place, counts, 1 if last else 2)
-        found.append(reshape(reduce_sum(mul(met, y), over), (channels, 1)))
+        total = cast(reduce_sum(mul(_wide(met), _wide(y)), over), x.dtype)
+        found.append(reshape(total, (channels, 1)))
     joined = found[0] if len(found) == 1 else concat(found, 1)
     return reshape(joined, (channels, 1, *window.kernel))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from ..expr import Array, Expr, Movement, Op, builds, const, register
 from ..kernel_forms import Element
 from ..types import (
     TensorType,
+    TupleType,
     canonical_axes,
     canonical_axis,
     require_broadcast,
     require_equal,
 )
+from .item import results_of
 
 Shape = tuple[Dim, ...]
 
@@ -428,6 +430,44 @@ def concat(arrays: Sequence[Expr], axis: int) -> Expr:
     if len(arrays) == 1:
         return arrays[0]
     return _concat(*arrays, axis=canonical_axis(axis, arrays[0].rank))
+
+
+def _split_infer(x: TensorType, *, axis: int, sizes: Shape) -> TupleType:
+    total: Dim = 0
+    for size in sizes:
+        total = total + size
+    require_equal(x.shape[axis], total)
+    shapes = ([size if i == axis else dim for i, dim in enumerate(x.shape)] for size in sizes)
+    return TupleType(tuple(map(x.with_shape, shapes)))
+
+
+def _split_ref(x: Array, axis: int, sizes: Sequence[int]) -> tuple[Array, ...]:
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
+
+
+def _split_vjp(
+    ct: Mapping[int, Expr], out: Expr, x: Expr, *, axis: int, sizes: Shape, **_: Any
+) -> tuple[Expr]:
+    parts = [
+        ct[place] if place in ct else broadcast_to(const(0, x.dtype), part.shape)
+        for place, part in enumerate(out.type.items)
+    ]
+    return (concat(parts, axis),)
+
+
+def _lower_split(b: Any, node: Expr, x: str) -> str:
+    axis, sizes = node.attrs["axis"], b.sizes(node.attrs["sizes"])
+    return str(b.results(node, "Split", x, sizes, axis=axis))
+
+
+_split: Op = register(Op("Split", _split_infer, _split_ref, _split_vjp, _lower_split, linear=True))
+
+
+def split(x: Expr, axis: int, sizes: Sequence[Dim]) -> list[Expr]:
+    """An array cut into parts along an axis."""
+    if len(sizes) == 1:
+        return [x]
+    return results_of(_split(x, axis=canonical_axis(axis, x.rank), sizes=tuple(sizes)))
 
 
 # --- values made of sizes -----------------------------------------------------------------

@@ -15,6 +15,7 @@ from .conditions import (
     spread_along,
 )
 from .examples import BOOL, INDEX, MINUS, ROW
+from .joining import joined_pads
 from .sigmoids import difference_as_tanh, difference_of_sigmoids
 
 SIMPLIFY = RuleSet(
@@ -185,4 +186,5 @@ SIMPLIFY = RuleSet(
         ),
     ],
     fold_constants,
+    lambda: joined_pads,
 )

@@ -33,6 +33,8 @@ class Adagrad(Optimizer):
     eps: Rate = 1e-10
     maximize: bool = False
 
+    elementwise = True
+
     @property
     def slots(self) -> Mapping[str, float]:  # type: ignore[override]
         return {"sum": self.initial_accumulator_value}
@@ -72,6 +74,8 @@ class RMSprop(Optimizer):
     momentum: Rate = 0.0
     centered: bool = False
     maximize: bool = False
+
+    elementwise = True
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -33,6 +33,8 @@ class Adam(Optimizer):
     amsgrad: bool = False
     maximize: bool = False
 
+    elementwise = True
+
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("exp_avg", "exp_avg_sq") + ("max_exp_avg_sq",) * self.amsgrad

@@ -28,6 +28,7 @@ class Lion(Optimizer):
     weight_decay: Rate = 0.0
     maximize: bool = False
 
+    elementwise = True
     slots = ("exp_avg",)
 
     def update(

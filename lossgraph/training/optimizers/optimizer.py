@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from .options import check_fields
 
@@ -25,10 +25,13 @@ class Optimizer:
         slots: the names of what it keeps for each parameter, arrays of its shape: zeros at first,
             or full of a number in a mapping.
         learning_rate: the rate that a trainer begins with; it is an input of the graph.
+        elementwise: whether an element moves by what stands at its place alone, so that small
+            parameters may be updated as one array.
     """
 
     slots: Sequence[str] | Mapping[str, float] = ()
     learning_rate: float
+    elementwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -34,6 +34,8 @@ class SGD(Optimizer):
     nesterov: bool = False
     maximize: bool = False
 
+    elementwise = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nesterov and (not self.momentum or self.dampening):

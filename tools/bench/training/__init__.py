@@ -1,1 +1,0 @@
-"""Steps of training, beside PyTorch and onnx-ad."""
