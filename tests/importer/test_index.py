@@ -147,6 +147,13 @@ CASES = {
         "Col2Im", floats(2, 6, 12), ints(5, 4), ints(3, 1), strides=[2, 1], dilations=[1, 2],
         pads=[1, 0, 1, 0],
     ),
+    "tensor_scatter": node(
+        "TensorScatter", floats(2, 4, 3), floats(2, 2, 3), ints(1, 2), opset=24, fixed=False
+    ),
+    "tensor_scatter-circular": node(
+        "TensorScatter", floats(2, 4, 3), floats(2, 2, 3), ints(3, 1), opset=24, mode="circular"
+    ),
+    "tensor_scatter-from_zero": node("TensorScatter", floats(2, 4, 3), floats(2, 2, 3), opset=24),
     "transpose": node("Transpose", floats(2, 3, 4), perm=[1, 2, 0]),
     "concat": node("Concat", X, floats(3, 2), axis=-1, fixed="tail"),
 }  # fmt: skip
