@@ -38,7 +38,7 @@ from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
 from ..lowering.opsets import MIN_OPSET
 from ..models.light_copy import without_weights
-from ..models.loading import load_model, require_model
+from ..models.loading import load_model, require_model, require_weights
 from ..models.walk import STANDARD
 from . import operators  # noqa: F401  (declares the translations)
 from .attributes import attributes_of, bound
@@ -72,6 +72,7 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     """
     require_model("model", model)
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    require_weights(read)
     sizes: dict[str, Dim] = {}
     limits: set[Dim] = set()
     for _ in range(_ATTEMPTS):
