@@ -114,7 +114,7 @@ def initial_model(places: Mapping[str, Place], like: onnx.ModelProto) -> onnx.Mo
 
 
 def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
-    """The inference model, whose trained parameters are those in the file of the state.
+    """The inference model, whose parameters and running statistics are in the file of the state.
 
     A copy that is tied to a parameter, and a weight of fewer bits than its parameter, is computed.
     """
@@ -122,7 +122,7 @@ def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.Model
     before = []
     for tensor in model.graph.initializer:
         name, dtype = tensor.name, tensor.data_type
-        if name in step.parameters:
+        if name in step.parameters or name in step.state:
             tensor.CopyFrom(external_tensor(name, places[name], STATE))
             if tensor.data_type != dtype:
                 tensor.name = f"{name}/state"

@@ -187,14 +187,15 @@ def _section(node: Node, dim: Dim, start: Any, end: Any, step: int) -> tuple[Dim
     last = _place(node, end, dim, low, high)
     before, after = (first, last) if step > 0 else (last, first)
     if isinstance(first, Expr) or isinstance(last, Expr):
-        length: Dim | Expr = ops.maximum(ops.sub(_as_expr(after), _as_expr(before)), _ZERO)
+        length = ops.maximum(ops.sub(_as_expr(after), _as_expr(before)), _ZERO)
         if abs(step) > 1:
             more = const(abs(step) - 1, "int64")
             length = ops.div(ops.add(length, more), const(abs(step), "int64"))
         if isinstance(first, Expr):
             first = first if step > 0 else ops.maximum(first, _ZERO)
         return node.length(first), node.length(length)
-    count = floordiv(after - before + (abs(step) - 1), abs(step))  # type: ignore[operator]
+    span: Any = after - before  # type: ignore[operator]
+    count = floordiv(span + (abs(step) - 1), abs(step))
     return first, maximum(count, 0)
 
 
