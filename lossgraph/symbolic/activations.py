@@ -133,7 +133,8 @@ def LeakyReLU(
 
 def _prelu(x: Expr, slopes: Expr) -> Expr:
     """Slopes may be any numbers: above zero they are not looked at."""
-    return ops.where(ops.greater(x, const(0, x.dtype)), x, x * slopes)
+    above = ops.greater(x, const(0, x.dtype))
+    return x * ops.where(above, const(1, x.dtype), slopes)
 
 
 def _channelwise(x: Expr, gamma: Operand | None) -> Expr:

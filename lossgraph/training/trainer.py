@@ -269,15 +269,23 @@ class Trainer:
             made._run = Run.of_json(notes["run"], kept)
         return made
 
-    def export(self, path: str | Path | None = None) -> onnx.ModelProto:
-        """The inference model with the weights as they are now; in a file too, if a path is given.
+    def export(
+        self, path: str | Path | None = None, external_data: bool | None = None
+    ) -> onnx.ModelProto:
+        """The inference model with the weights as they are now.
 
-        Names, metadata, dims and structure are those of the model that was given. The file is
-        written whole or not at all; weights are in another file beside it where they were so, or
-        where a file cannot hold them.
+        Names, metadata, dims and structure are those of the model that was given.
+
+        Args:
+            path: a file to write it to as well, whole or not at all.
+            external_data: write the weights to another file beside it, ``<path>.data``; None for
+                where one file cannot hold them.
+
+        Raises:
+            InputError: if the system refuses to write.
         """
         arrays = {name: self._residents.view(name) for name in self._residents}
-        return exported(self._step.model, self._step.initializers(arrays), path)
+        return exported(self._step.model, self._step.initializers(arrays), path, external_data)
 
     def _require_same(self, arrays: Arrays, all_of_them: bool = False) -> None:
         """Refuse arrays that cannot take the place of what there is."""

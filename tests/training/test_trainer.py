@@ -122,6 +122,22 @@ def test_the_model_comes_back_with_new_weights_and_nothing_else_changed(step, tm
     assert made == original
 
 
+def test_weights_may_be_in_another_file(tmp_path):
+    trainer = lg.training.Trainer(step_of(mlp(hidden=300), trainable=["2.*"]))
+    for batch in batches(2):
+        trainer.step(batch)
+    made = trainer.export(tmp_path / "trained.onnx", external_data=True)
+    assert sorted(os.listdir(tmp_path)) == ["trained.onnx", "trained.onnx.data"]
+    assert (tmp_path / "trained.onnx").stat().st_size < 1500
+    loaded = onnx.load(tmp_path / "trained.onnx")
+    for tensor, right in zip(loaded.graph.initializer, made.graph.initializer, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(tensor), numpy_helper.to_array(right))
+    session = onnxruntime.InferenceSession(tmp_path / "trained.onnx")
+    batch = next(batches(1))
+    (logits,) = session.run(None, {"x": batch["x"]})
+    np.testing.assert_allclose(trainer.outputs(batch)["logits"], logits, rtol=1e-5, atol=1e-6)
+
+
 def test_frozen_weights_are_exported_as_they_were():
     model = mlp()
     trainer = lg.training.Trainer(step_of(model, trainable=["2.weight", "2.bias"]))
