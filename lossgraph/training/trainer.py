@@ -20,6 +20,7 @@ from .fitting import Plan, Run, run
 from .history import History
 from .runs import LOSS, StepRuns, as_arrays, large_weights
 from .step import Arrays, TrainingStep
+from .updates import MASTER
 
 Array = np.ndarray[Any, Any]
 
@@ -155,12 +156,17 @@ class Trainer:
     def assign(self, arrays: Mapping[str, Any]) -> None:
         """Let parameters and parts of the state be copies of these arrays from now on.
 
+        With a parameter of 16 bits goes its master copy of 32, where that is not given itself.
+
         Raises:
             InputError: for one that there is not, and for another dtype or shape.
         """
         copies = {name: np.array(array, order="C") for name, array in arrays.items()}
         self._require_same(copies)
-        for name, array in copies.items():
+        masters = {f"{name}.{MASTER}": array for name, array in copies.items()}
+        wide = {n: a.astype(self._residents.view(n).dtype)
+                for n, a in masters.items() if n in self._residents}  # fmt: skip
+        for name, array in {**wide, **copies}.items():
             self._residents.assign(name, array)
 
     # --- runs ---

@@ -310,6 +310,25 @@ def test_copies_that_are_tied_are_exported_with_their_parameter():
     np.testing.assert_allclose(trainer.outputs(batch)["logits"], logits, rtol=1e-5, atol=1e-6)
 
 
+def test_master_copies_go_with_parameters_that_are_assigned():
+    model = mlp()
+    for tensor in model.graph.initializer:
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    for info in (*model.graph.input, *model.graph.output):
+        info.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    trainer = lg.training.Trainer(step_of(model, lg.training.SGD(learning_rate=0.1)))
+    given = [{**batch, "x": batch["x"].astype(np.float16)} for batch in batches(2)]
+    best = trainer.weights
+    trainer.step(given[0])
+    assert any(np.abs(trainer.weights[name] - best[name]).max() > 0 for name in best)
+    trainer.assign(best)
+    trainer.learning_rate = 0.0
+    trainer.step(given[1])
+    for name, array in trainer.weights.items():
+        np.testing.assert_array_equal(array, best[name])
+
+
 # --- many steps -----------------------------------------------------------------------------
 
 
