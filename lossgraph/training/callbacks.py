@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..symbolic.arguments import checked
+from .checkpoints import require_safetensors
 
 Array = np.ndarray[Any, Any]
 
@@ -162,6 +163,7 @@ class Checkpoints(Callback):
         self._last = -1
 
     def on_begin(self, trainer: Trainer) -> None:
+        require_safetensors()  # not only when there is something to lose
         self._last = trainer.steps
 
     def on_step(self, trainer: Trainer, loss: float) -> None:
