@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 
@@ -23,6 +23,7 @@ class Graph:
         labels: what an error calls the node that a value came of.
         dims: the model's own names of dims, by ours.
         model: the model.
+        moves: what initializers are after a batch that move with it, like running statistics.
     """
 
     inputs: Mapping[str, Expr]
@@ -32,6 +33,7 @@ class Graph:
     labels: Mapping[Expr, str]
     dims: Mapping[str, str]
     model: onnx.ModelProto
+    moves: Mapping[str, Expr] = field(default_factory=dict)
 
     def to_onnx(self, opset: int | None = None) -> onnx.ModelProto:
         """The expressions as a model again, with the names, weights and metadata that it had.

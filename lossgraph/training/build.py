@@ -28,12 +28,12 @@ from ..authoring.input_types import InputTypes
 from ..compiler.program import assemble
 from ..compiler.trace import Traced
 from ..importer.graph import Graph
-from ..importer.reader import from_onnx
 from ..ir import ops
 from ..ir.evaluate import bind_sizes
 from ..ir.types import TensorType
 from ..models.loading import load_model, require_model, require_weights
 from ..symbolic.arguments import checked
+from .forms import forms_of, read
 from .gradient_graph import GradientGraph
 from .graphs import Writer
 from .groups import by_parameter, freeze
@@ -47,7 +47,7 @@ from .scaling import LossScale, as_loss_scale
 from .selection import Selection, select
 from .statistics import with_own_statistics
 from .step import TrainingStep
-from .tying import tied, ties, without_copies
+from .tying import ties, without_copies
 from .updates import loss_scale_variable, updates
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def build(
     accumulate: Count = 1,
     precision: Precision = None,
     loss_scale: LossScale | float | None = None,
+    training_mode: bool = False,
+    seed: int = 0,
 ) -> TrainingStep:
     """The graphs of a training step of a model.
 
@@ -103,6 +105,12 @@ def build(
             float16 in 32 bits, and has nothing for bfloat16.
         loss_scale: how the loss is scaled for gradients of few bits, a number that stays as it
             is, or None: as ``LossScale()`` in float16, else not at all.
+        training_mode: whether BatchNormalization takes the statistics of the batch, and moves the
+            running ones, and Dropout drops, as after PyTorch's ``model.train()``; by default those
+            alone do that the model has in training (``training_mode=1``). What moves is part of
+            the state; ``evaluate`` and the exported model have the form of inference.
+        seed: what the random numbers of ``train`` begin with; it is part of the state, as
+            ``random_seed``, and counts the batches.
 
     Returns:
         The graphs, as a ``TrainingStep``.
@@ -117,8 +125,9 @@ def build(
     require_weights(source)
     selection = freeze(select(source, trainable), frozen)
     source = with_own_statistics(source, selection.trainable)
+    forms = forms_of(source, training_mode, seed)
     copies = ties(source, tie, selection)
-    graph = tied(from_onnx(source, {*selection.trainable, *copies}), copies)
+    graph, inference = read(forms, selection, copies)
     selection = without_copies(selection, copies)
     optimizer = SGD() if optimizer is None else optimizer
     scale = as_loss_scale(loss_scale, precision)
@@ -136,7 +145,10 @@ def build(
         types = {name: (type_.dtype, type_.shape) for name, type_ in sorted(optional, key=str)}
         names = {**named, **{name: name for name in types}}
         traced = objective(*given, names, {**(inputs or {}), **types})
-        return replace(_step(graph, traced, selection, planned), tied=copies)
+        evaluated = traced
+        if inference is not graph:
+            evaluated = objective(inference, *given[1:], names, {**(inputs or {}), **types})
+        return replace(_step(graph, traced, inference, evaluated, selection, planned), tied=copies)
 
     def variant(arrays: Mapping[str, Any]) -> TrainingStep:
         sizes = bind_sizes([x for x in graph.inputs.values() if x.rank], arrays)
@@ -151,7 +163,12 @@ def build(
 
 
 def _step(
-    graph: Graph, traced: Traced, selection: Selection, planned: Callable[[Sequence[str]], Plan]
+    graph: Graph,
+    traced: Traced,
+    inference: Graph,
+    evaluated: Traced,
+    selection: Selection,
+    planned: Callable[[Sequence[str]], Plan],
 ) -> TrainingStep:
     selection = with_derivatives(graph, traced.values[0], selection)
     plan, names = planned(selection.trainable), selection.trainable
@@ -162,18 +179,24 @@ def _step(
     if plan.precision is not None or scale is not None:
         seeds = [] if scale is None else [ops.cast(scale, traced.values[0].dtype)]
         trained = assemble(narrow, grad=names, cotangents=seeds)
-    update = updates(trained, plan, scale)
     tensors = {tensor.name: tensor for tensor in graph.model.graph.initializer}
+    moving = {name: numpy_helper.to_array(tensors[name]) for name in traced.aux}
+    update = updates(trained, plan, scale, moving)
     parameters = {name: numpy_helper.to_array(tensors[name]) for name in names}
     weights = [node for name, node in graph.weights.items() if name in parameters]
+    given = [node for name, node in graph.weights.items() if name in {*parameters, *moving}]
     batch = tuple(node.attrs["name"] for node in exact.inputs
                   if node.attrs["name"] not in graph.weights)  # fmt: skip
-    write = Writer(narrow_graph, weights, plan.precision)
+    write = Writer(narrow_graph, given, plan.precision)
+    outside = write.evaluate(trained)
+    if inference is not graph:
+        narrow, narrow_graph = narrowed(evaluated, inference, plan.precision)
+        outside = Writer(narrow_graph, given, plan.precision).evaluate(assemble(narrow))
     return TrainingStep(
-        graph.model,
+        inference.model,
         GradientGraph(Writer(graph, weights).gradients(exact)),
         write.train(trained, update),
-        write.evaluate(trained),
+        outside,
         parameters,
         update.start(parameters),
         update.hyper,

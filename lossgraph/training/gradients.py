@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ..ir import ops
 from ..ir.expr import Expr
+from .joining import as_rows
 
 Gradients = Mapping[str, Expr]
 
@@ -22,11 +23,14 @@ def clipped_by_norm(gradients: Gradients, bound: float) -> dict[str, Expr]:
 
     Finite ones of an infinite norm become 0, and one NaN makes all of them NaN.
     """
-    dtype = _widest(gradients)
-    squares = [ops.cast(_total(gradient * gradient), dtype) for gradient in gradients.values()]
-    norm = ops.sqrt(_sum(squares))
-    factor = ops.minimum(ops.div(bound, norm + 1e-6), 1.0)
-    return multiplied(gradients, factor)
+    norm = ops.sqrt(_sum_of_squares(list(gradients.values()), _widest(gradients)))
+    return multiplied(gradients, ops.minimum(ops.div(bound, norm + 1e-6), 1.0))
+
+
+def _sum_of_squares(arrays: Sequence[Expr], dtype: str) -> Expr:
+    """By products of rows with themselves: engines have nothing faster that keeps no squares."""
+    squares = [ops.gemm(row, row, transpose_b=True) for row in as_rows(arrays)]
+    return ops.squeeze(_sum([ops.cast(square, dtype) for square in squares]), (0, 1))
 
 
 def multiplied(gradients: Gradients, factor: Expr) -> dict[str, Expr]:
@@ -37,7 +41,8 @@ def multiplied(gradients: Gradients, factor: Expr) -> dict[str, Expr]:
 def all_finite(gradients: Gradients) -> Expr:
     """Whether no element is infinite or NaN."""
     # 0 times an infinity is NaN, and a sum does not lose it.
-    spoilt = [ops.cast(_total(g * 0.0), "float32") for g in gradients.values()]
+    rows = as_rows(list(gradients.values()))
+    spoilt = [ops.cast(_total(row * 0.0), "float32") for row in rows]
     return ops.equal(_sum(spoilt), 0.0)
 
 

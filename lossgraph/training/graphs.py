@@ -36,7 +36,8 @@ class Writer:
 
     def gradients(self, program: Program) -> onnx.ModelProto:
         """The loss and its gradients, of the batch and the parameters."""
-        return self._model(program.inputs, program.outputs)
+        outputs = {o.name: o.expr for o in program.typed_outputs if o.kind != "auxiliary"}
+        return self._model(program.inputs, outputs)
 
     def train(self, program: Program, updates: Updates) -> onnx.ModelProto:
         """The loss, and what follows a step, of the batch, the parameters and the state."""
@@ -46,7 +47,7 @@ class Writer:
     def accumulate(self, program: Program, updates: Updates) -> onnx.ModelProto:
         """The loss, and sums of gradients with those of a batch, of the batch and the sums."""
         inputs = [*program.inputs, *updates.summing]
-        return self._model(inputs, {**_loss(program), **_following(updates.sums)})
+        return self._model(inputs, {**_loss(program), **_following(updates.each_batch)})
 
     def evaluate(self, program: Program) -> onnx.ModelProto:
         """The loss and the outputs of the model."""

@@ -35,12 +35,25 @@ def small_alike(
 
 
 def joined(arrays: Sequence[Expr]) -> Expr:
-    """The elements of arrays, one after another."""
+    """The elements of arrays, one after another; one alone stays as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
     return ops.concat([ops.reshape(array, (_size(array.shape),)) for array in arrays], 0)
+
+
+def as_rows(arrays: Sequence[Expr]) -> list[Expr]:
+    """The elements of arrays as matrices of one row each, those of small arrays in one."""
+    parts: dict[object, list[Expr]] = {}
+    for place, array in enumerate(arrays):
+        parts.setdefault(array.dtype if _is_small(array) else place, []).append(array)
+    flat = (joined(alike) for alike in parts.values())
+    return [ops.reshape(elements, (1, _size(elements.shape))) for elements in flat]
 
 
 def apart(elements: Expr, shapes: Sequence[Sequence[Dim]]) -> list[Expr]:
     """Arrays of elements that were joined."""
+    if len(shapes) == 1:
+        return [elements]
     parts, start = [], 0
     for shape in shapes:
         size = _size(shape)

@@ -50,7 +50,8 @@ def objective(
     (value,) = substitute([_scalar(program)], replaced)
     fresh = [replaced[node] for node in program.inputs if node in own]
     everything = (*graph.inputs.values(), *fresh, *graph.weights.values())
-    traced = make_traced(tuple(dict.fromkeys(everything)), [value], False, program.options)
+    inputs_ = tuple(dict.fromkeys(everything))
+    traced = make_traced(inputs_, [value], False, program.options, graph.moves)
     # What its value, simplified by now, does not tell any more.
     return replace(traced, **_labels(program, replaced, own))
 

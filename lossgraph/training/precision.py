@@ -25,12 +25,13 @@ def narrowed(traced: Traced, graph: Graph, dtype: str | None) -> tuple[Traced, G
         return traced, graph
     names = list(graph.outputs)
     tensors = [name for name in names if graph.outputs[name].type.is_float]
-    roots = [*traced.values, *(graph.outputs[name] for name in tensors)]
+    roots = [*traced.values, *traced.aux.values(), *(graph.outputs[name] for name in tensors)]
     done = autocast(widen(roots), dtype)
     count = len(traced.values)
-    outputs: Mapping[str, Expr] = dict(zip(tensors, done[count:], strict=True))
+    aux = dict(zip(traced.aux, done[count:], strict=False))
+    outputs: Mapping[str, Expr] = dict(zip(tensors, done[count + len(aux) :], strict=True))
     return (
-        replace(traced, values=tuple(done[:count])),
+        replace(traced, values=tuple(done[:count]), aux=aux),
         replace(graph, outputs={**graph.outputs, **outputs}),
     )
 

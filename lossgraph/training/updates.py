@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Slot:
         parameter = parameters[self.parameter]
         if self.start is None:
             return parameter.astype(numpy_dtype(self.dtype))
+        if self.start == 0:  # which takes no memory before it is written
+            return np.zeros(parameter.shape, numpy_dtype(self.dtype))
         return np.full(parameter.shape, self.start, numpy_dtype(self.dtype))
 
 
@@ -57,8 +60,9 @@ class Updates:
         rate: the learning rate.
         following: the expression of each parameter and of each part of the state after it.
         sums: the sums of gradients after a batch that is no step yet, by the name in the state.
+        moves: the parts of the state that move with each batch, after it.
         hyper: the scalars that may differ from step to step, as they are in the beginning.
-        numbers: the parts of the state that are numbers, as they are in the beginning.
+        numbers: the parts of the state that are no slots, as they are in the beginning.
         slots: the other parts of the state.
     """
 
@@ -67,6 +71,7 @@ class Updates:
     state: dict[str, Expr] = field(default_factory=dict)
     following: dict[str, Expr] = field(default_factory=dict)
     sums: dict[str, Expr] = field(default_factory=dict)
+    moves: dict[str, Expr] = field(default_factory=dict)
     hyper: dict[str, Array] = field(default_factory=dict)
     numbers: dict[str, Array] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
@@ -78,8 +83,13 @@ class Updates:
 
     @property
     def summing(self) -> list[Expr]:
-        """The state that sums of gradients are made of."""
-        return [self.state[name] for name in self.sums]
+        """The state that sums of gradients, and what moves with each batch, are made of."""
+        return [self.state[name] for name in self.each_batch]
+
+    @property
+    def each_batch(self) -> dict[str, Expr]:
+        """What follows a batch that is no step yet."""
+        return {**self.sums, **self.moves}
 
     def start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The state in the beginning."""
@@ -113,44 +123,59 @@ def loss_scale_variable() -> Expr:
     return foreign_variable(SCALE, TensorType("float32", ()))
 
 
-def updates(program: Program, plan: Plan, scale: Expr | None = None) -> Updates:
+def updates(
+    program: Program,
+    plan: Plan,
+    scale: Expr | None = None,
+    moving: Mapping[str, Array] = MappingProxyType({}),
+) -> Updates:
     """The bodies of optimizers applied to parameters and the gradients of a program.
 
     Args:
         program: the loss and its gradients.
         plan: what happens to them.
         scale: the variable that the loss was multiplied by.
+        moving: the initializers that move with each batch, as they are in the beginning.
     """
     found = {out.key: out.expr for out in program.typed_outputs if out.kind == "gradient"}
-    by_name = {node.attrs["name"]: node for node in program.inputs}
+    made = _begun(program, list(found), plan, moving)
     gradients = {name: ops.cast(g, _wide(g.type).dtype) for name, g in found.items()}
-    widest = "float64" if any(g.dtype == "float64" for g in gradients.values()) else "float32"
-    made = Updates(
-        {name: by_name[name] for name in found},
-        foreign_variable(LEARNING_RATE, TensorType(widest, ())),
-    )
-    made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(widest))
-    made.following[STEP] = made.number(STEP, np.int64(0)) + 1
     gradients = _mean(made, gradients, plan.accumulate)
     finite = None if scale is None else all_finite(gradients)
     if scale is not None:
         gradients = multiplied(gradients, ops.div(1.0, scale))
-    if plan.clip_value is not None:
-        gradients = clipped_by_value(gradients, plan.clip_value)
-    if plan.clip_norm is not None:
-        gradients = clipped_by_norm(gradients, plan.clip_norm)
-    for together in small_alike(gradients, plan.optimizers):
-        first, *others = together
-        optimizer = plan.optimizers[first]
-        rate = made.rate * _proportion(optimizer, plan.main)
-        if others:
-            _move_together(made, together, optimizer, rate)
-        else:
-            _move(made, first, together[first], optimizer, rate)
+    for together in small_alike(_clipped(gradients, plan), plan.optimizers):
+        _move(made, together, plan)
     if finite is not None and scale is not None and plan.scale is not None:
         made.skip_unless(finite)
         _rescale(made, plan, scale, finite)
     return made
+
+
+def _begun(
+    program: Program, names: Sequence[str], plan: Plan, moving: Mapping[str, Array]
+) -> Updates:
+    """What follows a step whatever the gradients are."""
+    by_name = {node.attrs["name"]: node for node in program.inputs}
+    parameters = {name: by_name[name] for name in names}
+    wide = any(node.dtype == "float64" for node in parameters.values())
+    dtype = "float64" if wide else "float32"
+    made = Updates(parameters, foreign_variable(LEARNING_RATE, TensorType(dtype, ())))
+    made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(dtype))
+    made.following[STEP] = made.number(STEP, np.int64(0)) + 1
+    made.moves = {out.key: out.expr for out in program.typed_outputs if out.kind == "auxiliary"}
+    made.state |= {name: by_name[name] for name in made.moves}
+    made.numbers |= moving
+    made.following |= made.moves
+    return made
+
+
+def _clipped(gradients: Mapping[str, Expr], plan: Plan) -> Mapping[str, Expr]:
+    if plan.clip_value is not None:
+        gradients = clipped_by_value(gradients, plan.clip_value)
+    if plan.clip_norm is not None:
+        gradients = clipped_by_norm(gradients, plan.clip_norm)
+    return gradients
 
 
 def _mean(made: Updates, gradients: Mapping[str, Expr], batches: int) -> dict[str, Expr]:
@@ -173,33 +198,23 @@ def _rescale(made: Updates, plan: Plan, scale: Expr, finite: Expr) -> None:
     made.following[SCALE], made.following[FINITE_STEPS] = after
 
 
-def _move(made: Updates, name: str, gradient: Expr, optimizer: Optimizer, rate: Expr) -> None:
-    """Add what follows one parameter."""
-    current = _current(made, name)
-    kept = {slot: made.slot(name, slot, start) for slot, start in optimizer.start.items()}
-    moved, *others = _updated(made, optimizer, rate, current, gradient, kept)
-    _follow(made, name, moved)
-    made.following |= {f"{name}.{slot}": e for slot, e in zip(kept, others, strict=True)}
-
-
-def _move_together(
-    made: Updates, gradients: Mapping[str, Expr], optimizer: Optimizer, rate: Expr
-) -> None:
-    """Add what follows several small parameters, by one update of all their elements."""
-    current = joined([_current(made, name) for name in gradients])
+def _move(made: Updates, gradients: Mapping[str, Expr], plan: Plan) -> None:
+    """Add what follows parameters of one optimizer, by one update of all their elements."""
+    names = list(gradients)
+    optimizer = plan.optimizers[names[0]]
+    rate = made.rate * _proportion(optimizer, plan.main)
+    current = joined([_current(made, name) for name in names])
     kept = {
-        slot: joined([made.slot(name, slot, start) for name in gradients])
+        slot: joined([made.slot(name, slot, start) for name in names])
         for slot, start in optimizer.start.items()
     }
-    together = joined(list(gradients.values()))
-    results = _updated(made, optimizer, rate, current, together, kept)
+    results = _updated(made, optimizer, rate, current, joined(list(gradients.values())), kept)
     shapes = [gradient.shape for gradient in gradients.values()]
     moved, *others = (apart(result, shapes) for result in results)
-    for name, parameter in zip(gradients, moved, strict=True):
+    for name, parameter in zip(names, moved, strict=True):
         _follow(made, name, parameter)
     for slot, parts in zip(kept, others, strict=True):
-        names = (f"{name}.{slot}" for name in gradients)
-        made.following |= dict(zip(names, parts, strict=True))
+        made.following |= {f"{n}.{slot}": part for n, part in zip(names, parts, strict=True)}
 
 
 def _current(made: Updates, name: str) -> Expr:

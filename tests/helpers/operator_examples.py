@@ -297,6 +297,19 @@ EXAMPLES = {
         (floats((2, 3, 4, 2), (2, 5, 4, 2)), lambda x, y: convolution.correlate(x, y, ONE)),
         (floats((2, 2, 60), (2, 2, 24)), lambda x, y: convolution.correlate(x, y, LONG)),
     ],
+    "BatchNormalization": [
+        ([*floats((2, 3, 4), (3,), (3,), (3,), (3,))], lambda *args: ops.batch_norm(*args)),
+        ([*floats((4, 2), (2,), (2,), (2,), (2,))], lambda *args: ops.batch_norm(*args, 0.5)),
+    ],
+    "LayerNormalization": [
+        (floats((2, 3, 4), (4,), (4,)), lambda *args: ops.layer_norm(*args)[0]),
+        (floats((2, 3, 4), (3, 4)), lambda x, w: ops.layer_norm(x, w, None, 1, 0.5)[0]),
+        (floats((3, 4), (4,)), lambda x, w: ops.add(*ops.layer_norm(x, w)[1:])),
+    ],
+    "RandomUniform": [
+        ([TensorType("int64", ())], lambda seed: ops.random_uniform(seed, 5)),
+        ([TensorType("int64", ())], lambda seed: ops.random_uniform(seed, 3, 7)),
+    ],
     "MaxPool": [
         (floats((2, 3, 7)), lambda x: results_of(ops.max_pool(x, AT_ENDS))[0]),
         (floats((2, 3, 6, 5)), lambda x: results_of(ops.max_pool(x, OVERLAPPING))[0]),

@@ -103,6 +103,30 @@ def test_a_step_is_one_of_single_precision_but_for_rounding(precision):
         assert_close(*moves, tolerance=ROUNDED[precision])
 
 
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_a_step_is_as_exact_as_with_autocast_of_torch(precision):
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    step = built(optimizer=SGD(1.0), precision=precision)
+    held = {name: torch.nn.Parameter(torch.tensor(a)) for name, a in step.parameters.items()}
+    x, target = (torch.tensor(BATCH[name]) for name in ("x", "target"))
+
+    def gradients(dtype):
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            seen = functional.relu(functional.conv2d(x, held["k"], held["kb"], padding=1))
+            hidden = functional.linear(seen.flatten(1), held["w"].T, held["wb"])
+            y = functional.linear(torch.tanh(hidden), held["v"].T)
+        loss = torch.mean((y.float() - target) ** 2)
+        return [g.numpy() for g in torch.autograd.grad(loss, list(held.values()))]
+
+    exact = gradients(torch.float32)
+    made = stepped(step)
+    ours = [a - made[f"next_{name}"] for name, a in step.parameters.items()]
+    for mine, its, right in zip(ours, gradients(getattr(torch, precision)), exact, strict=True):
+        errors = [np.linalg.norm(found - right) / np.linalg.norm(right) for found in (mine, its)]
+        assert errors[0] < 2 * errors[1]
+
+
 def test_gradients_too_small_for_float16_are_there():
     """2^-24 is the least that float16 has: the target is so near that gradients are less."""
     options = {"optimizer": SGD(2.0**24), "precision": "float16"}

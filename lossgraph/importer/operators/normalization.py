@@ -31,22 +31,23 @@ def _batch_normalization_by_outputs(node: Node) -> list[Expr]:
 
 def _batch_normalized(node: Node, in_training: bool) -> list[Expr]:
     """The result; in training the running statistics, and those of the batch."""
-    x, scale, bias, *running = (node[place] for place in range(5))
-    scale, bias, *running = (ops.cast(numbers, x.dtype) for numbers in (scale, bias, *running))
+    x = node[0]
+    scale, bias, mean, var = (ops.cast(node[place], x.dtype) for place in (1, 2, 3, 4))
     epsilon = node.attribute("epsilon", _EPSILON)
     if not in_training:
-        return [ops.batch_norm(x, scale, bias, *running, epsilon)]
+        return [ops.batch_norm(x, scale, bias, mean, var, epsilon)]
     axes = [axis for axis in range(x.rank) if axis != 1]
-    mean = ops.reduce_mean(x, axes)
-    apart = x - mean
-    own = [ops.reshape(m, (x.shape[1],)) for m in (mean, ops.reduce_mean(apart * apart, axes))]
+    center = ops.reduce_mean(x, axes)
+    apart = x - center
+    spread = ops.reduce_mean(apart * apart, axes)
+    own = [ops.reshape(numbers, (x.shape[1],)) for numbers in (center, spread)]
     keep = node.attribute("momentum", 0.9)
     moved = [
         ops.cast(before, node[place].dtype) * const(keep, node[place].dtype)
         + ops.cast(of_batch, node[place].dtype) * const(1 - keep, node[place].dtype)
-        for place, before, of_batch in zip((3, 4), running, own, strict=True)
+        for place, before, of_batch in zip((3, 4), (mean, var), own, strict=True)
     ]
-    return [ops.batch_norm(x, scale, bias, *own, epsilon), *moved, *own]
+    return [ops.batch_norm(x, scale, bias, own[0], own[1], epsilon), *moved, *own]
 
 
 @translates("InstanceNormalization", since=6)
@@ -105,6 +106,22 @@ def _lp_normalization(node: Node) -> Expr:
         raise NotTranslatedError(f"p={order} is unknown")
     zero = const(0, x.dtype)
     return ops.where(ops.equal(length, zero), zero, x / length)
+
+
+@translates("LRN")
+def _local_response_normalization(node: Node) -> Expr:
+    """Over the squares of a window of channels, of which one more lies behind than before."""
+    x, size = node[0], node.attribute("size")
+    channels, before = x.shape[1], (size - 1) // 2
+    sides = [[side if axis == 1 else 0 for axis in range(x.rank)]
+             for side in (before, size - 1 - before)]  # fmt: skip
+    wide = ops.pad(x * x, *sides)
+    total = ops.take_range(wide, 1, 0, channels)
+    for place in range(1, size):
+        total = total + ops.take_range(wide, 1, place, channels)
+    factor = const(node.attribute("alpha", 1e-4) / size, x.dtype)
+    base = total * factor + const(node.attribute("bias", 1.0), x.dtype)
+    return x * ops.power(base, const(-node.attribute("beta", 0.75), x.dtype))
 
 
 @translates("MeanVarianceNormalization", since=9)

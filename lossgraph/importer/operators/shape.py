@@ -275,12 +275,3 @@ def _range_of_floats(node: Node) -> Expr:
 def _constant_of_shape(node: Node) -> Expr:
     value = node.attribute("value", np.zeros(1, np.float32))
     return ops.broadcast_to(const(value.reshape(())), node.lengths(0))
-
-
-@translates("Dropout", since=7)
-def _dropout(node: Node) -> list[Expr]:
-    """Without training nothing is dropped."""
-    mode = node.optional(2)
-    if mode is not None and node.number(2):
-        raise NotTranslatedError("it drops at random")
-    return [node[0], ops.full(True, "bool", node[0].shape)]

@@ -80,6 +80,7 @@ from .quotients import (
     sinh_quotient,
     tanh_quotient,
 )
+from .random import random_uniform
 from .reduce import (
     log_softmax,
     logsumexp,
@@ -223,6 +224,7 @@ __all__ = [
     "pick",
     "polygamma",
     "power",
+    "random_uniform",
     "reduce_max",
     "reduce_max_finite",
     "reduce_mean",
