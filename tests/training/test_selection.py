@@ -130,6 +130,14 @@ def test_exponents_that_are_learned() -> None:
     assert select(net, None).trainable == ("w", "pool_p")
 
 
+def test_names_of_buffers() -> None:
+    body = "h = MatMul(x, w)  a = Mul(h, freqs)  y = Add(a, mask_token)"
+    net = model(body, w=weight(4, 4), freqs=weight(4), mask_token=np.zeros(4))
+    found = select(net, None)
+    assert found.trainable == ("w", "mask_token")
+    assert found.left_out == {"freqs": "called like a buffer"}
+
+
 def test_patterns() -> None:
     net = model("h = MatMul(x, a1)  y = MatMul(h, a2)", a1=weight(4, 4), a2=weight(4, 4))
     assert select(net, "a*").trainable == ("a1", "a2")
