@@ -36,7 +36,7 @@ def command(
         str,
         typer.Option(
             metavar="LOSS",
-            help="A name or alias of `lossgraph list`.",
+            help="A name or alias of `lossgraph list`; trained is its mean.",
             autocompletion=complete_loss,
         ),
     ],
@@ -74,6 +74,10 @@ def command(
             help="Initializer to train, like 'layer4.*'; repeat. All that a person would if none.",
         ),
     ] = None,
+    frozen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Initializer not to train; repeat."),
+    ] = None,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE.npz", help="An example batch; one is drawn if none."),
@@ -96,16 +100,18 @@ def command(
     from ..models.declared_types import identifier
     from ..training import build
     from .optimizers import named_optimizer
+    from .train import mean_of
 
     step = build(
         model,
-        made,
+        mean_of(entry, made),
         output,
         bind=parse_pairs(bind, "--bind"),
         inputs=parse_types(input, identifier),
         rename=parse_pairs(rename, "--rename"),
         optimizer=named_optimizer(optimizer, **parse_options(optimizer_set)),
         trainable=list(names(trainable)) or None,
+        frozen=list(names(frozen)),
     )
     arrays = _arrays(batch) if batch else None
     examples = entry.examples(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,6 +100,18 @@ class Node:
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute, or what it is by default."""
         return self.attributes.get(name, default)
+
+    def other(
+        self, operator: str, version: int, inputs: Sequence[Expr | None], **attributes: Any
+    ) -> Node:
+        """Another node in its place, for a translation that it is a case of."""
+        return replace(
+            self,
+            operator=operator,
+            version=version,
+            inputs=tuple(inputs),
+            attributes=attributes,
+        )
 
     @property
     def around(self) -> GraphReader:

@@ -38,7 +38,7 @@ from ..ir.types import OpaqueType, TensorType
 from ..lowering.onnx_api import helper, numpy_helper
 from ..lowering.opsets import MIN_OPSET
 from ..models.light_copy import without_weights
-from ..models.loading import load_model, require_model
+from ..models.loading import load_model, require_model, require_weights
 from ..models.walk import STANDARD
 from . import operators  # noqa: F401  (declares the translations)
 from .attributes import attributes_of, bound
@@ -46,7 +46,7 @@ from .graph import Graph
 from .known import Known
 from .node import Node
 from .opaque_nodes import read_as_it_is
-from .translations import NotTranslatedError, Translation, translation_of
+from .translations import NotTranslatedError, Translation, takes_any_value, translation_of
 from .types import DTYPE_NAMES, Dims, proto_of, type_of
 
 _SMALL = 1024  # elements of a constant that is part of the expressions
@@ -72,6 +72,7 @@ def from_onnx(model: onnx.ModelProto | str | Path, variables: Collection[str] = 
     """
     require_model("model", model)
     read = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    require_weights(read)
     sizes: dict[str, Dim] = {}
     limits: set[Dim] = set()
     for _ in range(_ATTEMPTS):
@@ -267,10 +268,11 @@ class Reader:
         inputs = [self.optional(name) for name in node.input]
         if function is not None:
             return self._inlined(function, node, inputs, self.opsets_of(function))
-        if any(isinstance(x.type, OpaqueType) for x in inputs if x is not None):
-            return self._as_it_is(node, "it takes what is no tensor of numbers of a known rank")
         version = self.opsets.get(node.domain, 0)
         translation = translation_of(domain, node.op_type, version)
+        are_tensors = not any(isinstance(x.type, OpaqueType) for x in inputs if x is not None)
+        if not are_tensors and not takes_any_value(translation):
+            return self._as_it_is(node, "it takes what is no tensor of numbers of a known rank")
         reason = "lossgraph has no derivative of it"
         if translation is not None:
             try:
@@ -283,7 +285,7 @@ class Reader:
                 reason = str(error)
             except InputError as error:
                 reason = str(error)
-        body = None if domain else _body_of(node, inputs, version, self.dims)
+        body = None if domain or not are_tensors else _body_of(node, inputs, version, self.dims)
         if body is not None:
             return self._inlined(body, node, inputs, self.opsets_of(body))
         return self._as_it_is(node, reason)

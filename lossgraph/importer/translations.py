@@ -15,6 +15,7 @@ from .node import Node, NotTranslatedError
 __all__ = [
     "NotTranslatedError",
     "Translation",
+    "takes_any_value",
     "translated_operators",
     "translates",
     "translation_of",
@@ -23,14 +24,24 @@ __all__ = [
 Translation = Callable[[Node], "Expr | Sequence[Expr]"]
 
 _TRANSLATIONS: dict[tuple[str, str], dict[int, Translation]] = {}
+_OF_ANY_VALUES: set[Translation] = set()
 
 
 def translates(
-    *operators: str, since: int = 1, domain: str = ""
+    *operators: str, since: int = 1, domain: str = "", any_values: bool = False
 ) -> Callable[[Translation], Translation]:
-    """Declare how operators are translated, from a version of their domain on."""
+    """Declare how operators are translated, from a version of their domain on.
+
+    Args:
+        operators: their names.
+        since: the version.
+        domain: the domain; the standard one by default.
+        any_values: whether the translation takes values that are no tensors, as sequences.
+    """
 
     def declare(translation: Translation) -> Translation:
+        if any_values:
+            _OF_ANY_VALUES.add(translation)
         for operator in operators:
             versions = _TRANSLATIONS.setdefault((domain, operator), {})
             if since in versions:
@@ -46,6 +57,11 @@ def translation_of(domain: str, operator: str, version: int) -> Translation | No
     versions = _TRANSLATIONS.get((domain, operator), {})
     known = [since for since in versions if since <= version]
     return versions[max(known)] if known else None
+
+
+def takes_any_value(translation: Translation | None) -> bool:
+    """Whether a translation takes values that are no tensors."""
+    return translation in _OF_ANY_VALUES
 
 
 def translated_operators() -> dict[str, list[int]]:

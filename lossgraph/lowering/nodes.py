@@ -136,16 +136,15 @@ def _without_unread(node: onnx.NodeProto, needed: Collection[str]) -> onnx.NodeP
 
     Engines have faster kernels for a MaxPool that need not say where it found its results.
     """
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     while len(node.output) > 1 and node.output[-1] not in needed and not node.domain:
         listed = onnx.defs.get_schema(node.op_type).outputs
+        optional = onnx.defs.OpSchema.FormalParameterOption.Optional
         place = len(node.output) - 1
-        if place >= len(listed) or listed[place].option != _OPTIONAL:
+        if place >= len(listed) or listed[place].option != optional:
             break
         del node.output[-1]
     return node
-
-
-_OPTIONAL = onnx.defs.OpSchema.FormalParameterOption.Optional
 
 
 def _rename_reads(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:

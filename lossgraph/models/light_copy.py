@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import onnx
@@ -50,19 +49,28 @@ def restore_weights(light: onnx.ModelProto, model: onnx.ModelProto) -> None:
 
 
 def copy_of(
-    model: onnx.ModelProto, others: Mapping[str, TensorProto] = MappingProxyType({})
+    model: onnx.ModelProto, changed: Callable[[TensorProto], TensorProto] = lambda tensor: tensor
 ) -> onnx.ModelProto:
     """What ``CopyFrom`` would do, which fails for messages of more than 2 GiB.
 
     Args:
         model: the model.
-        others: other initializers in the place of those of the same names, whose own values are not
-            copied then.
+        changed: what stands in the place of an initializer.
     """
     copy = _bare(model)
-    _add_tensors(copy, (others.get(t.name, t) for t in model.graph.initializer))
+    _add_tensors(copy, map(changed, model.graph.initializer))
     copy.graph.sparse_initializer.extend(model.graph.sparse_initializer)
     return copy
+
+
+def without_elements(tensor: TensorProto, size: int) -> TensorProto:
+    """A tensor whose elements, of so many bytes, the engine is given by other means."""
+    made = TensorProto()
+    _set_fields(made, tensor, *_DATA)
+    made.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "given"), ("offset", "0"), ("length", str(size))):
+        made.external_data.add(key=key, value=value)
+    return made
 
 
 def with_data(tensor: TensorProto, data: bytes) -> TensorProto:

@@ -9,6 +9,7 @@ from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
 from ..errors import InputError
+from .walk import tensors
 
 _PARSE_ERRORS = (  # onnx.load takes the suffix for the format
     DecodeError,
@@ -42,6 +43,21 @@ def require_utf8(model: onnx.ModelProto, what: str) -> None:
     names += [name for node in graph.node for name in (node.name, *node.input, *node.output)]
     if any(isinstance(name, bytes) for name in names):  # protobuf gives them as they are
         raise InputError(f"{what} is not an ONNX model: it has names that are no UTF-8")
+
+
+def require_weights(model: onnx.ModelProto) -> None:
+    """Refuse a model whose weights are in a file that was not read.
+
+    Raises:
+        InputError: naming a weight and the file.
+    """
+    for tensor in tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            places = [e.value for e in tensor.external_data if e.key == "location"]
+            raise InputError(
+                f"the elements of {tensor.name!r} are in the file {''.join(places)!r} beside the "
+                "model: load it with them, by onnx.load(path), or give its path"
+            )
 
 
 def load_model(path: Path, weights: bool = True) -> onnx.ModelProto:

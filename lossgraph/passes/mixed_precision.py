@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from ..ir.expr import Body, Expr, const, is_input, is_literal, rebuild, transform, variable
 from ..ir.ops import cast
+from ..ir.ops.opaque import is_opaque
 from ..ir.types import TensorType, numpy_dtype
 
 HALF = ("float16", "bfloat16")
@@ -34,7 +35,7 @@ def widen(roots: Sequence[Expr], narrow: bool = False) -> list[Expr]:
     """
     rule = _narrow if narrow else _widened
     wide = transform(roots, lambda node, args: rule(node, args, {}))
-    return [cast(value, root.dtype) for value, root in zip(wide, roots, strict=True)]
+    return [_as(value, root.dtype) for value, root in zip(wide, roots, strict=True)]
 
 
 def autocast(roots: Sequence[Expr], dtype: str) -> list[Expr]:
@@ -83,9 +84,14 @@ def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) ->
         return inside[node]
     if node.op.has_body:
         return rebuild(node, args, body=_wide_body(node.attrs["body"], inside))
+    if is_opaque(node):  # which takes and gives what it says
+        narrow = zip(args, node.args, strict=True)
+        return rebuild(node, tuple(_as(arg, was.dtype) for arg, was in narrow))
     wider = _WIDER.get(node.dtype)
     if wider is None:
         return rebuild(node, args)
+    if node.op.is_item and is_opaque(node.args[0]):
+        return cast(rebuild(node, args), wider)
     if is_input(node):
         return cast(node, wider)
     if is_literal(node):
@@ -95,6 +101,11 @@ def _widened(node: Expr, args: tuple[Expr, ...], inside: Mapping[Expr, Expr]) ->
     if "dtype" in node.op.attributes:
         return rebuild(node, args, dtype=wider)
     return rebuild(node, args)
+
+
+def _as(value: Expr, dtype: str) -> Expr:
+    """A value in a dtype; one that is no array stays what it is."""
+    return value if value.dtype == dtype else cast(value, dtype)
 
 
 def _wide_body(body: Body, inside: Mapping[Expr, Expr]) -> Body:

@@ -29,7 +29,7 @@ from ..ir.expr import (
 from ..ir.kernel_forms import Recurrence
 from ..ir.ops import flip, full, iota
 from ..ir.ops.item import results_of
-from ..ir.types import TensorType, TupleType, numpy_dtype, require_equal, unify
+from ..ir.types import OpaqueType, TensorType, TupleType, numpy_dtype, require_equal, unify
 from .all_steps import at_once
 from .autodiff import pull_back
 from .batch_partition import batch_dims_of
@@ -100,9 +100,14 @@ def applied(
         args: the states to begin with, and the sequences.
         depth: that of the variables.
         length: the number of steps.
+
+    Raises:
+        InputError: if the step reads what is no tensor.
     """
     inside = [*carry, *elements]
     results, consts = hoisted(results, inside, depth)
+    if any(isinstance(x.type, OpaqueType) for x in consts):
+        raise InputError("a step reads what is no tensor of a known rank")
     node = _SCAN(
         *args,
         *consts.values(),

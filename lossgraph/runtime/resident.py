@@ -131,6 +131,8 @@ class ResidentSession:
         written: those of them that are written over residents, with the names of these.
         providers: as ``make_session`` takes them.
         threads: how many threads an operator may use on the CPU.
+        weights: arrays for initializers whose elements are not in the model; sessions may share
+            them.
     """
 
     def __init__(
@@ -141,8 +143,11 @@ class ResidentSession:
         written: Mapping[str, str] = MappingProxyType({}),
         providers: Any = None,
         threads: int | None = None,
+        weights: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
-        self._session = make_session(model, providers, threads)
+        self._weights = {name: shared_cell(array) for name, array in weights.items()}
+        values = {name: cell.value for name, cell in self._weights.items()}
+        self._session = make_session(model, providers, threads, weights=values)
         self._residents, self._written = residents, written
         inputs = {info.name for info in model.graph.input}
         self._read = [name for name in residents if name in inputs]

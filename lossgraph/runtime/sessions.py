@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +104,7 @@ def make_session(
     providers: Any = None,
     threads: int | None = None,
     libraries: Sequence[str | PathLike[str]] = (),
+    weights: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """An inference session on exactly the providers that were asked for.
 
@@ -111,6 +113,8 @@ def make_session(
         providers: as ``resolve_providers`` takes them.
         threads: how many threads an operator may use on the CPU; None for all.
         libraries: files with custom operators of the model, one for each domain.
+        weights: values of the engine for initializers whose elements are not in the model. They
+            are read where they lie, and have to live as long as the session.
 
     Raises:
         ProviderError: if ONNX Runtime would silently have used another one.
@@ -122,6 +126,8 @@ def make_session(
     options.intra_op_num_threads = threads or 0
     for library in libraries:
         options.register_custom_ops_library(str(library))
+    if weights:
+        options.add_external_initializers(list(weights), list(weights.values()))
     source = model if isinstance(model, (bytes, str)) else model.SerializeToString()
     session = ort.InferenceSession(source, options, providers=wanted)
     first = wanted[0][0] if isinstance(wanted[0], tuple) else wanted[0]

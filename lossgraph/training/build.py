@@ -31,7 +31,7 @@ from ..importer.graph import Graph
 from ..ir import ops
 from ..ir.evaluate import bind_sizes
 from ..ir.types import TensorType
-from ..models.loading import load_model, require_model
+from ..models.loading import load_model, require_model, require_weights
 from ..symbolic.arguments import checked
 from .forms import forms_of, read
 from .gradient_graph import GradientGraph
@@ -122,6 +122,7 @@ def build(
     """
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
+    require_weights(source)
     selection = freeze(select(source, trainable), frozen)
     source = with_own_statistics(source, selection.trainable)
     forms = forms_of(source, training_mode, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +27,17 @@ def exported(
         weights: values by name; those that the model has not are left alone.
         path: a file to write the result to as well.
     """
-    others = {t.name: t for t in _filled(model.graph.initializer, weights)}
-    made = copy_of(model, others)
+
+    def changed(tensor: onnx.TensorProto) -> onnx.TensorProto:
+        if tensor.name not in weights:
+            return tensor
+        dtype = numpy_dtype(dtype_text(tensor.data_type))
+        return with_data(tensor, _bytes(weights[tensor.name].astype(dtype, copy=False)))
+
+    made = copy_of(model, changed)
     if path is not None:
         write_file(Path(path), made.SerializeToString(deterministic=True))
     return made
-
-
-def _filled(tensors: Any, weights: Mapping[str, Array]) -> Iterator[onnx.TensorProto]:
-    """The tensors that have other values, with these."""
-    for tensor in tensors:
-        if tensor.name in weights:
-            dtype = numpy_dtype(dtype_text(tensor.data_type))
-            array = weights[tensor.name].astype(dtype, copy=False)
-            yield with_data(tensor, _bytes(array))
 
 
 def _bytes(array: Array) -> bytes:

@@ -52,7 +52,9 @@ class Writer:
     def evaluate(self, program: Program) -> onnx.ModelProto:
         """The loss and the outputs of the model."""
         inputs = [node for node in program.inputs if node is not loss_scale_variable()]
-        return self._model(inputs, {**_loss(program), **self.graph.outputs})
+        loss = _loss(program)
+        others = {name: x for name, x in self.graph.outputs.items() if name not in loss}
+        return self._model(inputs, {**loss, **others})
 
     @property
     def _opset(self) -> int:

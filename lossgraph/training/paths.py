@@ -57,37 +57,54 @@ def with_derivatives(graph: Graph, loss: Expr, selection: Selection) -> Selectio
 
 def _barriers(graph: Graph, loss: Expr, names: Collection[str]) -> dict[str, Barrier | None]:
     """The parameters that no derivative leads to; None where the loss does not depend on one."""
+    reached = _reached_from(loss)
+    stopped = [name for name in names if graph.weights[name] not in reached]
+    if not stopped:
+        return {}
     users: dict[Expr, list[Expr]] = {}
     for node in toposort([loss]):
         for arg in dict.fromkeys(node.args):
             users.setdefault(arg, []).append(node)
     found: dict[str, Barrier | None] = {}
-    for name in names:
-        parameter = graph.weights[name]
-        reached, stopped = _follow(parameter, users)
-        if loss not in reached:
-            stopped.sort(key=lambda pair: not is_opaque(pair[0]))
-            found[name] = _described(graph, users, *stopped[0]) if stopped else None
+    for name in stopped:
+        ends = _ends(graph.weights[name], users)
+        ends.sort(key=lambda pair: not is_opaque(pair[0]))
+        found[name] = _described(graph, users, *ends[0]) if ends else None
     return found
 
 
-def _follow(start: Expr, users: Users) -> tuple[set[Expr], list[tuple[Expr, int]]]:
-    """The values that depend on another by derivatives; the nodes that end such ways, and where."""
-    reached, waiting, barriers = {start}, [start], []
+def _reached_from(loss: Expr) -> set[Expr]:
+    """The values that derivatives of a loss lead to."""
+    reached, waiting = {loss}, [loss]
+    while waiting:
+        node = waiting.pop()
+        new = {arg for place, arg in enumerate(node.args) if _passes(node, place)} - reached
+        reached |= new
+        waiting.extend(new)
+    return reached
+
+
+def _passes(node: Expr, place: int) -> bool:
+    """Whether a node has a derivative by an argument."""
+    op = node.op
+    if is_opaque(node) or op.vjp is no_gradient or place in op.index_args:
+        return False
+    return _is_float(node) and _is_float(node.args[place])
+
+
+def _ends(start: Expr, users: Users) -> list[tuple[Expr, int]]:
+    """The nodes that end the ways of derivatives from a value on, and at which argument."""
+    reached, waiting, ends = {start}, [start], []
     while waiting:
         node = waiting.pop()
         for user in users.get(node, ()):
-            if user in reached:
-                continue
             places = [place for place, arg in enumerate(user.args) if arg is node]
-            selects = all(place in user.op.index_args for place in places)
-            opaque = is_opaque(user)
-            if opaque or user.op.vjp is no_gradient or selects or not _is_float(user):
-                barriers.append((user, places[0]))
-            else:
+            if not any(_passes(user, place) for place in places):
+                ends.append((user, places[0]))
+            elif user not in reached:
                 reached.add(user)
                 waiting.append(user)
-    return reached, barriers
+    return ends
 
 
 def _is_float(node: Expr) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from ..errors import InputError
 from ..ir.dims import names
-from ..ir.types import TensorType
-from ..models.declared_types import declared_type, input_types
+from ..ir.types import DTYPES, TensorType
+from ..models.declared_types import declared_type, dtype_text, input_types
+from ..models.light_copy import copy_of, without_elements
 from ..runtime.arrays import device_of, stand_in, to_numpy
 from ..runtime.input_checks import check_arrays
 from ..runtime.resident import Residents, ResidentSession
@@ -21,7 +24,13 @@ from ..runtime.runner import check_class_labels
 from .feeds import as_declared
 from .step import TrainingStep
 
+Array = np.ndarray[Any, Any]
+
 LOSS, NEXT = "loss", "next_"
+
+# Elements from which on weights are shared by sessions. Each would have two copies of its own, one
+# of them while the model is read.
+_LARGE = 1 << 16
 
 # Batches of sizes that were right are not compared again, which takes 20 us.
 _MOST_KINDS = 256
@@ -35,12 +44,18 @@ class StepRuns:
         residents: its parameters and state.
         providers: where the sessions run.
         threads: how many threads an operator may use on the CPU.
+        weights: large weights of the model, which its sessions share.
     """
 
     def __init__(
-        self, step: TrainingStep, residents: Residents, providers: Any, threads: int | None
+        self,
+        step: TrainingStep,
+        residents: Residents,
+        providers: Any,
+        threads: int | None,
+        weights: Mapping[str, Array],
     ) -> None:
-        self._step, self._residents = step, residents
+        self._step, self._residents, self._weights = step, residents, weights
         self._engine = {"providers": providers, "threads": threads}
         found = input_types(step.train)
         self._types: dict[str, TensorType] = {name: found[name] for name in step.batch}
@@ -67,7 +82,10 @@ class StepRuns:
         known = set(self._residents)
         following = {name: name.removeprefix(NEXT) for name in outputs if name.startswith(NEXT)}
         written = {output: name for output, name in following.items() if name in known}
-        return ResidentSession(model, self._residents, outputs, written, **self._engine)
+        light, weights = _sharing(model, self._weights)
+        return ResidentSession(
+            light, self._residents, outputs, written, **self._engine, weights=weights
+        )
 
     def as_declared(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Integers in the dtypes that the step takes, where nothing is lost."""
@@ -99,6 +117,34 @@ class StepRuns:
             labels = self._step.labels
             known = ((label, count) for label, count in labels if names(count) <= sizes.keys())
             check_class_labels(known, read, sizes)
+
+
+def large_weights(step: TrainingStep) -> dict[str, Array]:
+    """The large weights that are not trained, to be shared by all sessions of a step."""
+    kept = {*step.parameters, *step.state, *step.tied}
+    return {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in step.model.graph.initializer
+        if tensor.name not in kept
+        and math.prod(tensor.dims) >= _LARGE
+        and dtype_text(tensor.data_type) in DTYPES
+    }
+
+
+def _sharing(
+    model: onnx.ModelProto, weights: Mapping[str, Array]
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A model without the elements of weights that it has, and those."""
+    taken: dict[str, Array] = {}
+
+    def light(tensor: onnx.TensorProto) -> onnx.TensorProto:
+        array = weights.get(tensor.name)
+        if array is None or array.shape != tuple(tensor.dims):
+            return tensor
+        taken[tensor.name] = array
+        return without_elements(tensor, array.nbytes)
+
+    return (copy_of(model, light), taken) if weights else (model, taken)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[tuple[str, TensorType]]:

@@ -18,7 +18,7 @@ from .checkpoints import read_checkpoint, write_checkpoint
 from .exporting import exported
 from .fitting import Plan, Run, run
 from .history import History
-from .runs import LOSS, StepRuns, as_arrays
+from .runs import LOSS, StepRuns, as_arrays, large_weights
 from .step import Arrays, TrainingStep
 
 Array = np.ndarray[Any, Any]
@@ -57,6 +57,7 @@ class Trainer:
         self._batches = 0  # since the last step
         self._residents = Residents({**step.parameters, **step.state}, device_for(providers))
         self._run: Run | None = None
+        self._shared = large_weights(step)
         self._runs: dict[int, StepRuns] = {}
         self._runs_of(step)
 
@@ -119,7 +120,9 @@ class Trainer:
     def _runs_of(self, step: TrainingStep) -> StepRuns:
         """The sessions of a step; there is one for each choice of optional inputs."""
         if id(step) not in self._runs:
-            self._runs[id(step)] = StepRuns(step, self._residents, **self._engine)
+            self._runs[id(step)] = StepRuns(
+                step, self._residents, **self._engine, weights=self._shared
+            )
         return self._runs[id(step)]
 
     @property

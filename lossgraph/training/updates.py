@@ -45,6 +45,8 @@ class Slot:
         parameter = parameters[self.parameter]
         if self.start is None:
             return parameter.astype(numpy_dtype(self.dtype))
+        if self.start == 0:  # which takes no memory before it is written
+            return np.zeros(parameter.shape, numpy_dtype(self.dtype))
         return np.full(parameter.shape, self.start, numpy_dtype(self.dtype))
 
 

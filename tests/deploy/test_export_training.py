@@ -407,6 +407,17 @@ def test_labels_that_are_drawn_are_classes_and_sizes_are_taken(tmp_path: Path) -
     assert "| `0.weight` | not asked for |" in (tmp_path / "training" / "README.md").read_text()
 
 
+def test_the_command_trains_the_mean_and_leaves_out_what_is_frozen(tmp_path: Path) -> None:
+    onnx.save(mlp(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "batch.npz", x=batch_of()["x"], label=batch_of()["target"])
+    args = ("--loss", "softmax_ce", "--batch", tmp_path / "batch.npz", "--frozen", "*.bias")
+    ok("export-training", tmp_path / "net.onnx", *args, "-o", tmp_path / "training")
+    training = json.loads((tmp_path / "training" / "manifest.json").read_text())["training"]
+    assert training["parameters"] == ["0.weight", "2.weight"]
+    mean = lg.training.Trainer(built(mlp())).evaluate(batch_of())
+    assert training["losses"][0] == pytest.approx(mean, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

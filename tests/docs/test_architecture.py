@@ -47,6 +47,7 @@ def test_examples_run(page):
 def test_the_pages_with_examples_are_these():
     assert {p.stem for p in PAGES if cells(p)} == {
         "pipeline",
+        "training",
         "kernels",
         "add-a-rule",
         "add-a-loss",

@@ -142,6 +142,11 @@ CASES = {
     "unsqueeze": node("Unsqueeze", X, ints(0, -1)),
     "center_crop_pad": node("CenterCropPad", floats(4, 3), ints(2, 6)),
     "center_crop_pad-axes": node("CenterCropPad", floats(2, 5, 3), ints(2), axes=[1]),
+    "col2im": node("Col2Im", floats(1, 8, 6), ints(3, 4), ints(2, 2)),
+    "col2im-window": node(
+        "Col2Im", floats(2, 6, 12), ints(5, 4), ints(3, 1), strides=[2, 1], dilations=[1, 2],
+        pads=[1, 0, 1, 0],
+    ),
     "transpose": node("Transpose", floats(2, 3, 4), perm=[1, 2, 0]),
     "concat": node("Concat", X, floats(3, 2), axis=-1, fixed="tail"),
 }  # fmt: skip

@@ -50,16 +50,21 @@ COORDINATES = (
     "asymmetric",
     "half_pixel_symmetric",
 )
-SIZES = [{"scales": [1, 1, 2, 3]}, {"sizes": [1, 2, 2, 5]}, {"scales": [1, 1, 0.6, 1.7]}]
-NAMES = ("scales", "sizes", "mixed")
+LENGTHS = {
+    "scales": {"scales": [1, 1, 2, 3]},
+    "sizes": {"sizes": [1, 2, 2, 5]},
+    "mixed": {"scales": [1, 1, 0.6, 1.7]},
+}
+CASES = [("linear", c, "mixed") for c in COORDINATES] + [("cubic", c, "sizes") for c in COORDINATES]
+CASES += [("nearest", c, "mixed") for c in COORDINATES[:4]]
+CASES += [(mode, "half_pixel", "scales") for mode in ("linear", "cubic", "nearest")]
+CASES += [("linear", "align_corners", "sizes"), ("nearest", "asymmetric", "scales")]
 
 
-@pytest.mark.parametrize("sizes", SIZES, ids=NAMES)
-@pytest.mark.parametrize("coordinates", COORDINATES)
-@pytest.mark.parametrize("mode", ["linear", "cubic", "nearest"])
-def test_coordinates(mode, coordinates, sizes):
-    shape = (1, 2, 3, 4)
-    held(*resized(shape, **sizes, mode=mode, coordinate_transformation_mode=coordinates))
+@pytest.mark.parametrize(("mode", "coordinates", "lengths"), CASES)
+def test_coordinates(mode, coordinates, lengths):
+    options = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    held(*resized((1, 2, 3, 4), **LENGTHS[lengths], **options))
 
 
 @pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 
 import numpy as np
@@ -258,3 +259,65 @@ def test_a_batch_may_bring_optional_inputs_of_the_loss(step):
     assert trainer.step(batch) != first
     assert trainer.steps == 2
     assert trainer.state["step"] == 2
+
+
+def test_large_weights_that_stay_are_shared_by_the_sessions():
+    step = step_of(mlp(hidden=12_000), trainable=["2.*", "0.bias"])
+    trainer, given = lg.training.Trainer(step), list(batches(3))
+    (shared,) = trainer._shared
+    assert shared == "0.weight"
+    losses, kept = by_hand(step, given)
+    assert [trainer.step(batch) for batch in given] == losses
+    for name, array in trainer.parameters.items():
+        np.testing.assert_array_equal(array, kept[name], err_msg=name)
+    session = onnxruntime.InferenceSession(trainer.export().SerializeToString())
+    (logits,) = session.run(None, {"x": given[0]["x"]})
+    np.testing.assert_allclose(trainer.outputs(given[0])["logits"], logits, rtol=1e-5, atol=1e-6)
+
+
+def test_copies_that_are_tied_are_exported_with_their_parameter():
+    model = mlp(features=6, hidden=6, classes=6)
+    first, second = (t for t in model.graph.initializer if t.name.endswith("weight"))
+    second.raw_data = numpy_helper.to_array(first).T.tobytes()
+    step = step_of(model, tie=[["0.weight", "2.weight"]])
+    trainer = lg.training.Trainer(step)
+    for batch in batches(3):
+        trainer.step(batch)
+    assert "2.weight" not in trainer.parameters
+    made = {t.name: numpy_helper.to_array(t) for t in trainer.export().graph.initializer}
+    np.testing.assert_array_equal(made["0.weight"], trainer.parameters["0.weight"])
+    np.testing.assert_array_equal(made["2.weight"], made["0.weight"].T)
+    batch = next(batches(1))
+    (logits,) = onnxruntime.InferenceSession(trainer.export().SerializeToString()).run(
+        None, {"x": batch["x"]}
+    )
+    np.testing.assert_allclose(trainer.outputs(batch)["logits"], logits, rtol=1e-5, atol=1e-6)
+
+
+# --- many steps -----------------------------------------------------------------------------
+
+
+def resident_memory():
+    """Bytes of this process in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system has no /proc")
+def test_memory_does_not_grow_with_steps(step):
+    trainer = lg.training.Trainer(step, threads=1)
+    given = [next(batches(1, size)) for size in (3, 16, 5)]
+
+    def steps(count):
+        for i in range(count):
+            trainer.step(given[i % 3])
+            if i % 100 == 0:
+                trainer.outputs(given[0])
+                trainer.learning_rate = 1e-3
+        gc.collect()
+        return resident_memory()
+
+    before = steps(1000)
+    after = steps(4000)
+    # A batch that was kept each time would be more, and so would a binding.
+    assert after - before < 1 << 20

@@ -64,7 +64,7 @@ def build(model, **options):
 
 
 @pytest.mark.parametrize(
-    "model, options",
+    ("model", "options"),
     [
         (normalized(True), {}),
         (normalized(True, opset=13), {}),
@@ -146,7 +146,7 @@ def test_dropout_by_a_seed_is_the_same_in_every_run_and_another_in_every_step():
     assert value == pytest.approx(((y - data["label"]) ** 2 / 2).mean(1).sum(), rel=1e-5)
 
 
-@pytest.mark.parametrize("model, options", [
+@pytest.mark.parametrize(("model", "options"), [
     (dropping(), {}), (dropping(mode=False), {"training_mode": True}),
 ])  # fmt: skip
 def test_dropout_keeps_its_share_and_what_it_keeps_is_scaled(model, options):

@@ -68,6 +68,16 @@ def _arg(node: Node) -> Expr:
     return place if node.attribute("keepdims", 1) else ops.squeeze(place, (axis,))
 
 
+@translates("Hardmax", since=13)
+def _hardmax(node: Node) -> Expr:
+    """1 for the first of the largest elements along an axis, 0 for the others."""
+    x = node[0]
+    axis = canonical_axis(node.attribute("axis", -1), x.rank)
+    places = ops.iota(x.shape[axis])
+    places = ops.reshape(places, [x.shape[axis] if i == axis else 1 for i in range(x.rank)])
+    return ops.cast(ops.equal(ops.arg_extremum(x, axis, largest=True), places), x.dtype)
+
+
 @translates("Mean", since=8)
 def _mean(node: Node) -> Expr:
     total = node[0]

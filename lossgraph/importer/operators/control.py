@@ -22,6 +22,7 @@ from ...passes.while_loop import while_applied
 from ..node import Node
 from ..opaque_nodes import captured
 from ..translations import NotTranslatedError, translates
+from .sequences import appending, is_empty, split
 
 _NUMBER = TensorType("int64", ())
 _TRUE = const(True, "bool")
@@ -71,11 +72,25 @@ def _require_tensors(node: Node, values: Sequence[Expr]) -> None:
 # --- loops ---------------------------------------------------------------------------------------
 
 
-@translates("Loop")
+@translates("Loop", any_values=True)
 def _loop(node: Node) -> list[Expr]:
-    limit, start = node.optional(0), node.optional(1)
+    """Sequences that it appends to are read as what it puts out."""
     init = [node[place] for place in range(2, len(node.inputs))]
-    graph = node.attributes["body"]
+    lists = [place for place, x in enumerate(init) if isinstance(x.type, OpaqueType)]
+    if not lists:
+        return _loop_of_tensors(node, init, node.attributes["body"])
+    if not all(is_empty(init[place]) for place in lists):
+        raise NotTranslatedError("it has sequences that are not empty when it begins")
+    states = [x for place, x in enumerate(init) if place not in lists]
+    made = _loop_of_tensors(node, states, appending(node.attributes["body"], lists))
+    kept, stacks = made[: len(made) - len(lists)], made[len(made) - len(lists) :]
+    for place, stacked in zip(lists, stacks, strict=True):
+        kept.insert(place, split(node, stacked))
+    return kept
+
+
+def _loop_of_tensors(node: Node, init: Sequence[Expr], graph: onnx.GraphProto) -> list[Expr]:
+    limit, start = node.optional(0), node.optional(1)
     with deeper() as depth:
         number = variable(f"_number{depth}", _NUMBER)
         carry = [variable(f"_carry{depth}_{i}", x.type) for i, x in enumerate(init)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ...ir import ops
@@ -27,9 +26,7 @@ def _standard(node: Node, operator: str, *inputs: Expr | None, **attributes: Any
     """The outputs of a standard operator."""
     translation = translation_of("", operator, _STANDARD)
     assert translation is not None
-    made = translation(
-        replace(node, operator=operator, version=_STANDARD, inputs=inputs, attributes=attributes)
-    )
+    made = translation(node.other(operator, _STANDARD, inputs, **attributes))
     return [made] if isinstance(made, Expr) else list(made)
 
 

@@ -108,6 +108,22 @@ def _lp_normalization(node: Node) -> Expr:
     return ops.where(ops.equal(length, zero), zero, x / length)
 
 
+@translates("LRN")
+def _local_response_normalization(node: Node) -> Expr:
+    """Over the squares of a window of channels, of which one more lies behind than before."""
+    x, size = node[0], node.attribute("size")
+    channels, before = x.shape[1], (size - 1) // 2
+    sides = [[side if axis == 1 else 0 for axis in range(x.rank)]
+             for side in (before, size - 1 - before)]  # fmt: skip
+    wide = ops.pad(x * x, *sides)
+    total = ops.take_range(wide, 1, 0, channels)
+    for place in range(1, size):
+        total = total + ops.take_range(wide, 1, place, channels)
+    factor = const(node.attribute("alpha", 1e-4) / size, x.dtype)
+    base = total * factor + const(node.attribute("bias", 1.0), x.dtype)
+    return x * ops.power(base, const(-node.attribute("beta", 0.75), x.dtype))
+
+
 @translates("MeanVarianceNormalization", since=9)
 def _mean_variance_normalization(node: Node) -> Expr:
     x = node[0]

@@ -54,7 +54,7 @@ def fold_constants(node: Expr) -> Expr | None:
         return None
     if isinstance(node.type, TupleType):  # its results are folded, if there is a reference
         return None
-    if any(isinstance(value, Size) for value in node.attrs.values()):
+    if _has_sizes(node):
         return None
     sizes = [node.shape, *(arg.shape for arg in node.args)]
     if all(is_literal(arg) for arg in node.args) and not any(_is_large(shape) for shape in sizes):
@@ -66,6 +66,13 @@ def fold_constants(node: Expr) -> Expr | None:
         *(const(n, a.dtype) for n, a in zip(numbers, node.args, strict=True)), **node.attrs
     )
     return broadcast_to(const(evaluate([one], {})[0], node.dtype), node.shape)
+
+
+def _has_sizes(node: Expr) -> bool:
+    """Whether what it computes depends on the value of a named dim, as a slice from one on does."""
+    values = node.attrs.values()
+    listed = (item for value in values for item in (value if isinstance(value, tuple) else [value]))
+    return any(isinstance(item, Size) for item in listed)
 
 
 def _is_large(shape: tuple[Dim, ...]) -> bool:
