@@ -433,6 +433,9 @@ def _body_of(
         return None
     function = onnx.FunctionProto()
     function.ParseFromString(data)
+    stated = {attribute.name for attribute in function.attribute_proto}
+    defaults = (attribute.default_value for attribute in schema.attributes.values())
+    function.attribute_proto.extend(a for a in defaults if a.name and a.name not in stated)
     return function
 
 

@@ -272,3 +272,23 @@ def test_weights_outside_of_the_folder_are_refused(outside: Path, place: str) ->
     outside.write_bytes(made.SerializeToString())
     with pytest.raises(lg.InputError, match="is not an ONNX model"):
         lg.from_onnx(outside)
+
+
+def test_values_of_16_bits_reach_nodes_that_stay_as_they_are() -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("Hardmax", ["h"], ["z"], axis=1),
+        helper.make_node("Mul", ["h", "z"], ["best"]),
+        helper.make_node("Abs", ["h"], ["y"]),
+    ]
+    half = TensorProto.FLOAT16
+    outputs = dict.fromkeys(("y", "z", "best"), (half, ("N", 5)))
+    weights = {"a": weight(4, 5).astype(np.float16)}
+    made = model(nodes, {"x": (half, ("N", 4))}, outputs, weights, 13, 7)
+    feeds = {"x": weight(3, 4).astype(np.float16)}
+    right = run(made, feeds)
+    step = lg.training.build(made, squared, "y")
+    got = run(step.evaluate, {**feeds, **step.parameters, "label": right["y"]})
+    for name, value in right.items():
+        assert got[name].dtype == np.float16
+        assert_close(got[name], value, "float16")
