@@ -20,7 +20,7 @@ import numpy as np
 from ..ir.types import TensorType
 from ..lowering.onnx_api import dtype_code, helper, numpy_helper, onnx, value_info
 from ..models.light_copy import copy_of
-from ..models.walk import graphs_of, inner_graphs, value_names
+from ..models.walk import inner_graphs, value_names
 
 if TYPE_CHECKING:
     from ..training.step import TrainingStep
@@ -114,19 +114,20 @@ def initial_model(places: Mapping[str, Place], like: onnx.ModelProto) -> onnx.Mo
 
 
 def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
-    """The inference model, whose trained parameters are those in the file of the state.
+    """The inference model, whose parameters and running statistics are in the file of the state.
 
     A copy that is tied to a parameter, and a weight of fewer bits than its parameter, is computed.
     """
-    model = copy_of(step.model)
+    dtypes = {tensor.name: tensor.data_type for tensor in step.model.graph.initializer}
+    changed = [name for name in (*step.parameters, *step.state) if name in dtypes]
+    stored = {name: external_tensor(name, places[name], STATE) for name in changed}
+    model = _with(step.model, stored)
     before = []
     for tensor in model.graph.initializer:
-        name, dtype = tensor.name, tensor.data_type
-        if name in step.parameters:
-            tensor.CopyFrom(external_tensor(name, places[name], STATE))
-            if tensor.data_type != dtype:
-                tensor.name = f"{name}/state"
-                before.append(helper.make_node("Cast", [tensor.name], [name], to=dtype))
+        name = tensor.name
+        if name in stored and tensor.data_type != dtypes[name]:
+            tensor.name = f"{name}/state"
+            before.append(helper.make_node("Cast", [tensor.name], [name], to=dtypes[name]))
     for name, tie in step.tied.items():
         operator = "Transpose" if tie.transposed else "Identity"
         before.append(helper.make_node(operator, [tie.parameter], [name]))
@@ -180,21 +181,39 @@ def share_weights(
     Returns:
         The models, and the content of the file.
     """
-    found: dict[bytes, Place] = {}
-    content = bytearray()
-    copies = {name: copy_of(model) for name, model in models.items()}
-    for tensor in (t for m in copies.values() for g in graphs_of(m) for t in g.initializer):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            continue
-        array = numpy_helper.to_array(tensor)
-        if array.nbytes < _SMALL:
-            continue
-        data = numpy_helper.from_array(array).raw_data
-        key = hashlib.sha256(f"{tensor.data_type} {tensor.dims}".encode() + data).digest()
-        if key not in found:
-            content.extend(bytes(-len(content) % _ALIGNED))
-            type_ = TensorType(array.dtype.name, array.shape)
-            found[key] = Place(type_, len(content), len(data))
-            content.extend(data)
-        tensor.CopyFrom(external_tensor(tensor.name, found[key], location))
-    return (copies, bytes(content)) if len(content) >= _LARGE else (dict(models), b"")
+    content, places = bytearray(), dict[bytes, Place]()
+    others = {
+        name: {
+            tensor.name: external_tensor(tensor.name, _add(tensor, content, places), location)
+            for tensor in model.graph.initializer
+            if _is_shared(tensor)
+        }
+        for name, model in models.items()
+    }
+    if len(content) < _LARGE:
+        return dict(models), b""
+    return {name: _with(model, others[name]) for name, model in models.items()}, bytes(content)
+
+
+def _with(model: onnx.ModelProto, others: Mapping[str, onnx.TensorProto]) -> onnx.ModelProto:
+    """A copy of a model with other initializers in the place of those of the same names."""
+    return copy_of(model, lambda tensor: others.get(tensor.name, tensor))
+
+
+def _is_shared(tensor: onnx.TensorProto) -> bool:
+    inside = tensor.data_location != onnx.TensorProto.EXTERNAL
+    size = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return inside and size >= _SMALL
+
+
+def _add(tensor: onnx.TensorProto, content: bytearray, places: dict[bytes, Place]) -> Place:
+    """The place of a tensor in a file, at whose end it is added unless it is there."""
+    array = numpy_helper.to_array(tensor)
+    data = numpy_helper.from_array(array).raw_data
+    type_ = TensorType(array.dtype.name, array.shape)
+    key = hashlib.sha256(str(type_).encode() + data).digest()
+    if key not in places:
+        content.extend(bytes(-len(content) % _ALIGNED))
+        places[key] = Place(type_, len(content), len(data))
+        content.extend(data)
+    return places[key]
