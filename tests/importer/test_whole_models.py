@@ -229,6 +229,17 @@ def test_names_metadata_and_documentation_are_kept() -> None:
     assert [d.dim_param for d in back.graph.input[0].type.tensor_type.shape.dim[:2]] == ["N", "T"]
 
 
+@pytest.mark.parametrize("name", ["convolutions_of_opset_7", "a_recurrent_layer_of_opset_7"])
+def test_initializers_keep_their_names(name: str) -> None:
+    made, _ = MODELS[name]()
+    back = lg.from_onnx(made).to_onnx()
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in back.graph.initializer}
+    for tensor in made.graph.initializer:
+        if tensor.name in held:
+            np.testing.assert_array_equal(held[tensor.name], numpy_helper.to_array(tensor))
+    assert {"fb", "cb"} <= held.keys() or {"o"} <= held.keys()
+
+
 def test_an_operator_of_another_domain_is_not_that_of_its_name() -> None:
     made, feeds = dims_of_outputs_that_lie()
     made.graph.node[1].domain = "own"
