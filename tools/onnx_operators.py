@@ -59,7 +59,7 @@ def rows(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def _row(operator: str, made: Sequence[Outcome]) -> str:
-    ran = [m for m in made if not m.values.startswith("not run")]
+    ran = [m for m in made if not m.values.startswith(("not run", "not written"))]
     right = sum(m.values == "equal" for m in ran)
     gradients = [text for m in made for text in m.gradients.values()]
     checked = sum(text in ("equal", "0") for text in gradients)
@@ -89,6 +89,8 @@ def _remarks(made: Sequence[Outcome]) -> str:
         said = {reason.partition(": ")[2] for reason in outcome_.kept}
         refused = (t for t in outcome_.gradients.values() if t.startswith("refused"))
         said |= {text.rpartition(": ")[2] for text in refused}
+        if outcome_.values.startswith("not written"):
+            said.add(outcome_.values.partition(": ")[2].partition(": ")[2].partition(": ")[0])
         wrong = (outcome_.values, *outcome_.gradients.values())
         said |= {text for text in wrong if text.startswith("WRONG")}
         reasons.update(said)

@@ -10,8 +10,8 @@ differentiate            adds the gradients, of the stable forms              ``
 resolve custom gradients drops rules of gradients, which have been applied    ``ops.gradient``
 simplify                 fewer operations, the same results                   ``rules.SIMPLIFY``
 narrow                   less for each operation to compute                   ``rules.NARROW``
-merge scans              scans with the same steps become one                 ``scan``
-prune scans              drops what of a scan nobody reads                    ``scan``
+merge scans              scans with the same steps become one                 ``fewer_results``
+prune scans              drops what of a scan nobody reads                    ``fewer_results``
 ======================== ==================================================== =====================
 
 That is a ``Program``. Stabilizing comes before differentiating: the gradient of an overflowing

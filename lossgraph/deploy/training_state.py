@@ -114,12 +114,13 @@ def initial_model(places: Mapping[str, Place], like: onnx.ModelProto) -> onnx.Mo
 
 
 def trained_model(step: TrainingStep, places: Mapping[str, Place]) -> onnx.ModelProto:
-    """The inference model, whose trained parameters are those in the file of the state.
+    """The inference model, whose parameters and running statistics are in the file of the state.
 
     A copy that is tied to a parameter, and a weight of fewer bits than its parameter, is computed.
     """
-    stored = {name: external_tensor(name, places[name], STATE) for name in step.parameters}
     dtypes = {tensor.name: tensor.data_type for tensor in step.model.graph.initializer}
+    changed = [name for name in (*step.parameters, *step.state) if name in dtypes]
+    stored = {name: external_tensor(name, places[name], STATE) for name in changed}
     model = _with(step.model, stored)
     before = []
     for tensor in model.graph.initializer:

@@ -156,6 +156,7 @@ class Shared:
     labels: dict[Expr, str] = field(default_factory=dict)
     count: int = 0
     measured: dict[Expr, str] = field(default_factory=dict)  # names of dims that integers are
+    native: dict[tuple[Any, ...], list[Expr]] = field(default_factory=dict)  # nodes made once
 
 
 @dataclass
@@ -355,26 +356,28 @@ class Reader:
         label: str,
         types: Sequence[TensorType] = (),
     ) -> list[Expr]:
-        """The outputs of a node that a translation is made of."""
+        """The outputs of a node that a translation is made of; equal ones are made once."""
         names = [str(place) for place in range(len(args))]
-        made = [f"out_{place}" for place in range(outputs)]
+        made = [f"{operator.lower()}_{place}" for place in range(outputs)]
         node = helper.make_node(operator, names, made, **attrs)
-        opsets = {**self.opsets, "": max(self.opsets[""], MIN_OPSET)}
+        opsets = {**self.opsets, "": max(self.opsets.get("", 0), MIN_OPSET)}
+        proto, version = node.SerializeToString(deterministic=True), opsets[""]
+        key, reason = (tuple(args), proto, version), f"{operator} has no derivative"
         if types:
-            proto, version = node.SerializeToString(deterministic=True), opsets[""]
-            reason = f"{operator} has no derivative"
             return opaque(
                 tuple(args), proto, tuple(types), version=version, label=label, reason=reason
             )
-        return read_as_it_is(
-            node,
-            dict(zip(names, args, strict=True)).__getitem__,
-            self.dims,
-            opsets=opsets,
-            declared={},
-            label=label,
-            reason=f"{operator} has no derivative",
-        )
+        if key not in self.shared.native:  # lengths that are new have one name then
+            self.shared.native[key] = read_as_it_is(
+                node,
+                dict(zip(names, args, strict=True)).__getitem__,
+                self.dims,
+                opsets=opsets,
+                declared={},
+                label=label,
+                reason=reason,
+            )
+        return self.shared.native[key]
 
     def _as_it_is(self, node: onnx.NodeProto, reason: str) -> list[Expr]:
         self.shared.count += 1
@@ -430,6 +433,9 @@ def _body_of(
         return None
     function = onnx.FunctionProto()
     function.ParseFromString(data)
+    stated = {attribute.name for attribute in function.attribute_proto}
+    defaults = (attribute.default_value for attribute in schema.attributes.values())
+    function.attribute_proto.extend(a for a in defaults if a.name and a.name not in stated)
     return function
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol
 
 import onnx
+from onnx import numpy_helper
 
 from ..errors import LoweringError
 from ..ir.expr import Expr, toposort
@@ -13,7 +14,7 @@ from ..ir.ops.opaque import is_opaque
 from ..lowering.lower import lower_wide
 from ..lowering.opsets import MAX_OPSET, MIN_OPSET
 from ..models.merging import name_dims
-from ..models.walk import nodes_of, opset_of
+from ..models.walk import graphs, nodes_of, opset_of, value_names
 
 
 class ReadModel(Protocol):
@@ -63,6 +64,7 @@ def finish(model: onnx.ModelProto, graph: ReadModel, given: Collection[str] = ()
     weights = [held[info.name] for info in model.graph.input if info.name in stored]
     del model.graph.input[:]
     model.graph.input.extend(kept)
+    _name_constants(model, [t for t in held.values() if t.name not in graph.weights])
     model.graph.initializer.extend(weights)
     name_dims((*model.graph.input, *model.graph.output), graph.dims)
     own = {(node.domain, node.op_type) for node in nodes_of(model)}
@@ -76,6 +78,31 @@ def finish(model: onnx.ModelProto, graph: ReadModel, given: Collection[str] = ()
         setattr(model, field, getattr(graph.model, field))
     del model.metadata_props[:]
     model.metadata_props.extend(graph.model.metadata_props)
+
+
+def _name_constants(model: onnx.ModelProto, small: Iterable[onnx.TensorProto]) -> None:
+    """Give small constants the names that they had as initializers."""
+    taken = value_names(model.graph) | {info.name for info in model.graph.input}
+    before: dict[Any, list[str]] = {}
+    for tensor in small:
+        if tensor.name not in taken and tensor.data_type != onnx.TensorProto.STRING:
+            before.setdefault(_content(tensor), []).append(tensor.name)
+    names: dict[str, str] = {}
+    outputs = {info.name for info in model.graph.output}
+    for tensor in model.graph.initializer:
+        found = before.get(_content(tensor)) if tensor.name not in outputs else None
+        if found:
+            names[tensor.name] = found.pop(0)
+            tensor.name = names[tensor.name]
+    for graph in graphs(model.graph) if names else ():
+        for node in graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
+        for info in graph.output:
+            info.name = names.get(info.name, info.name)
+
+
+def _content(tensor: onnx.TensorProto) -> tuple[int, tuple[int, ...], bytes]:
+    return tensor.data_type, tuple(tensor.dims), numpy_helper.to_array(tensor).tobytes()
 
 
 def _require_same_meaning(outputs: Mapping[str, Expr], wanted: int) -> None:

@@ -63,12 +63,15 @@ def copy_of(
     return copy
 
 
-def without_elements(tensor: TensorProto, size: int) -> TensorProto:
-    """A tensor whose elements, of so many bytes, the engine is given by other means."""
+def without_elements(
+    tensor: TensorProto, size: int, location: str = "given", offset: int = 0
+) -> TensorProto:
+    """A tensor whose elements, of so many bytes, are in a file, or given to the engine."""
     made = TensorProto()
     _set_fields(made, tensor, *_DATA)
     made.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", "given"), ("offset", "0"), ("length", str(size))):
+    places = {"location": location, "offset": str(offset), "length": str(size)}
+    for key, value in places.items():
         made.external_data.add(key=key, value=value)
     return made
 

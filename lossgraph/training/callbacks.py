@@ -5,15 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import InputError
 from ..symbolic.arguments import checked
+from .checkpoints import require_safetensors
 
-if TYPE_CHECKING:
-    from .trainer import Trainer
+Array = np.ndarray[Any, Any]
+
+
+class Trainer(Protocol):
+    """What callbacks may ask of a trainer; ``lossgraph.training.Trainer`` is one."""
+
+    steps: int
+    hyper: dict[str, float]
+    learning_rate: float
+
+    def step(self, batch: Mapping[str, Any]) -> float:
+        """One step on a batch."""
+
+    def evaluate(self, batch: Mapping[str, Any]) -> float:
+        """The loss of a batch."""
+
+    def outputs(self, batch: Mapping[str, Any]) -> dict[str, Array]:
+        """The loss of a batch and the model's outputs."""
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Copies of the weights of the model that a run changes."""
+
+    def assign(self, arrays: Mapping[str, Any]) -> None:
+        """Set parameters and parts of the state."""
+
+    def stop(self, reason: str) -> None:
+        """End the run."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a checkpoint."""
 
 
 class Callback:
@@ -73,7 +103,7 @@ class EarlyStopping(Callback):
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
         self._sign, self._restores = -1 if maximize else 1, restore
         self.best, self.waited = self._sign * math.inf, 0
-        self._weights: dict[str, np.ndarray[Any, Any]] = {}
+        self._weights: dict[str, Array] = {}
 
     def on_epoch(self, trainer: Trainer, row: Mapping[str, float]) -> None:
         value = monitored(row, self.monitor)
@@ -133,6 +163,7 @@ class Checkpoints(Callback):
         self._last = -1
 
     def on_begin(self, trainer: Trainer) -> None:
+        require_safetensors()  # not only when there is something to lose
         self._last = trainer.steps
 
     def on_step(self, trainer: Trainer, loss: float) -> None:

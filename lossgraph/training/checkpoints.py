@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]
     Raises:
         InputError: for a file that is no checkpoint, or not there.
     """
-    path, library = Path(path), _library()
+    path, library = Path(path), require_safetensors()
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -73,7 +73,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]
 
 
 def _save(arrays: Arrays, metadata: Mapping[str, str], path: Path) -> None:
-    library = _library()
+    library = require_safetensors()
     try:
         library.numpy.save_file(dict(arrays), path, metadata=dict(metadata))
     except library.SafetensorError as error:
@@ -82,7 +82,12 @@ def _save(arrays: Arrays, metadata: Mapping[str, str], path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _library() -> Any:
+def require_safetensors() -> Any:
+    """The library.
+
+    Raises:
+        InputError: if it is not installed, saying which extra brings it.
+    """
     try:
         import safetensors
         import safetensors.numpy

@@ -10,17 +10,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, LossgraphError
-from .callbacks import Callback, Checkpoints
+from .callbacks import Callback, Checkpoints, Trainer
 from .history import History, Row
 from .progress import Bar, bar_for
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
 
 Batch = Mapping[str, Any]
 Batches = Iterable[Batch] | Callable[[int], Iterable[Batch]]

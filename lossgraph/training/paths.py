@@ -112,10 +112,10 @@ def _is_float(node: Expr) -> bool:
 
 
 def _described(graph: Graph, users: Users, node: Expr, place: int) -> Barrier:
+    names = {value: name for name, value in graph.values.items()}
+    read = names.get(node.args[place])
+    at = f", which reads {read!r}," if read else ""
     if is_opaque(node):
-        names = {value: name for name, value in graph.values.items()}
-        read = names.get(node.args[place])
-        at = f", which reads {read!r}," if read else ""
         may_have = any(type_.is_float or type_.dtype == "opaque" for type_ in node.type.items)
         label, _, _ = node.attrs["label"].rpartition(" #")
         reason = node.attrs["reason"]
@@ -123,7 +123,7 @@ def _described(graph: Graph, users: Users, node: Expr, place: int) -> Barrier:
     label = _label(graph, users, node)
     if node.op is ops.cast.op:
         label = label.replace("Cast (", f"Cast to {node.dtype} (")
-    return Barrier(f"{label} stands between it and the loss, and has no derivative", False)
+    return Barrier(f"{label}{at} stands between it and the loss, and has no derivative", False)
 
 
 def _label(graph: Graph, users: Users, node: Expr) -> str:

@@ -158,8 +158,8 @@ class _Evidence:
 
     def _as_operand(self, tensor: onnx.TensorProto, use: Use) -> str:
         """Why what stands beside values of the model is no parameter."""
-        label, named = use.node.label, self._is_named(tensor)
-        if _words(tensor.name) & _BUFFERS:
+        label, named, words = use.node.label, self._is_named(tensor), _words(tensor.name)
+        if words & _BUFFERS and not words & _PARAMETERS:  # a mask, and no mask_token
             return "called like a buffer"
         if all(n == 1 for n in tensor.dims):
             return "" if named else f"a constant of {label}"

@@ -20,6 +20,7 @@ from .fitting import Plan, Run, run
 from .history import History
 from .runs import LOSS, StepRuns, as_arrays, large_weights
 from .step import Arrays, TrainingStep
+from .updates import MASTER
 
 Array = np.ndarray[Any, Any]
 
@@ -155,12 +156,17 @@ class Trainer:
     def assign(self, arrays: Mapping[str, Any]) -> None:
         """Let parameters and parts of the state be copies of these arrays from now on.
 
+        With a parameter of 16 bits goes its master copy of 32, where that is not given itself.
+
         Raises:
             InputError: for one that there is not, and for another dtype or shape.
         """
         copies = {name: np.array(array, order="C") for name, array in arrays.items()}
         self._require_same(copies)
-        for name, array in copies.items():
+        masters = {f"{name}.{MASTER}": array for name, array in copies.items()}
+        wide = {n: a.astype(self._residents.view(n).dtype)
+                for n, a in masters.items() if n in self._residents}  # fmt: skip
+        for name, array in {**wide, **copies}.items():
             self._residents.assign(name, array)
 
     # --- runs ---
@@ -269,15 +275,23 @@ class Trainer:
             made._run = Run.of_json(notes["run"], kept)
         return made
 
-    def export(self, path: str | Path | None = None) -> onnx.ModelProto:
-        """The inference model with the weights as they are now; in a file too, if a path is given.
+    def export(
+        self, path: str | Path | None = None, external_data: bool | None = None
+    ) -> onnx.ModelProto:
+        """The inference model with the weights as they are now.
 
-        Names, metadata, dims and structure are those of the model that was given. The file is
-        written whole or not at all; weights are in another file beside it where they were so, or
-        where a file cannot hold them.
+        Names, metadata, dims and structure are those of the model that was given.
+
+        Args:
+            path: a file to write it to as well, whole or not at all.
+            external_data: write the weights to another file beside it, ``<path>.data``; None for
+                where one file cannot hold them.
+
+        Raises:
+            InputError: if the system refuses to write.
         """
         arrays = {name: self._residents.view(name) for name in self._residents}
-        return exported(self._step.model, self._step.initializers(arrays), path)
+        return exported(self._step.model, self._step.initializers(arrays), path, external_data)
 
     def _require_same(self, arrays: Arrays, all_of_them: bool = False) -> None:
         """Refuse arrays that cannot take the place of what there is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +56,7 @@ class Updates:
 
     Attributes:
         parameters: the parameters before it, by name.
+        step: the number of the step.
         state: the parts of the state before it, by name.
         rate: the learning rate.
         following: the expression of each parameter and of each part of the state after it.
@@ -67,6 +68,7 @@ class Updates:
     """
 
     parameters: Mapping[str, Expr]
+    step: Expr = field(init=False)
     rate: Expr
     state: dict[str, Expr] = field(default_factory=dict)
     following: dict[str, Expr] = field(default_factory=dict)
@@ -157,17 +159,29 @@ def _begun(
 ) -> Updates:
     """What follows a step whatever the gradients are."""
     by_name = {node.attrs["name"]: node for node in program.inputs}
+    if LEARNING_RATE in by_name:
+        raise InputError(
+            f"{LEARNING_RATE!r} is an input of the step: give that of the model another name"
+        )
     parameters = {name: by_name[name] for name in names}
     wide = any(node.dtype == "float64" for node in parameters.values())
     dtype = "float64" if wide else "float32"
     made = Updates(parameters, foreign_variable(LEARNING_RATE, TensorType(dtype, ())))
     made.hyper[LEARNING_RATE] = np.asarray(plan.main.learning_rate, numpy_dtype(dtype))
-    made.following[STEP] = made.number(STEP, np.int64(0)) + 1
+    made.step = made.number(_free(STEP, by_name), np.int64(0)) + 1
+    made.following |= dict.fromkeys(made.numbers, made.step)
     made.moves = {out.key: out.expr for out in program.typed_outputs if out.kind == "auxiliary"}
     made.state |= {name: by_name[name] for name in made.moves}
     made.numbers |= moving
     made.following |= made.moves
     return made
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name, or one like it that is not taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _clipped(gradients: Mapping[str, Expr], plan: Plan) -> Mapping[str, Expr]:
@@ -244,7 +258,7 @@ def _updated(
         symbolic,
         Symbol(parameter),
         Symbol(gradient),
-        Symbol(ops.cast(made.following[STEP], gradient.dtype)),
+        Symbol(ops.cast(made.step, gradient.dtype)),
         Symbol(ops.cast(rate, gradient.dtype)),
         **{slot: Symbol(node) for slot, node in kept.items()},
     )

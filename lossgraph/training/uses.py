@@ -59,6 +59,7 @@ _LAYERS: Mapping[str, Collection[int]] = {
 }
 _OPERANDS: Mapping[str, Collection[int]] = {
     "Add": _EVERY,
+    "Clip": {0, 1, 2},
     "Concat": _EVERY,
     "Div": _EVERY,
     "GRU": {5},
@@ -71,7 +72,8 @@ _OPERANDS: Mapping[str, Collection[int]] = {
     "Mean": _EVERY,
     "Min": _EVERY,
     "Mul": _EVERY,
-    "Pow": {0},
+    "OneHot": {2},
+    "Pow": {0, 1},
     "RNN": {5},
     "ScatterElements": {0, 2},
     "ScatterND": {0, 2},

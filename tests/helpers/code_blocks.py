@@ -19,12 +19,13 @@ from support import ROOT
 MODEL = re.compile(r'text = """(.*?)"""', re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
-FRAMEWORKS = ("torch", "jax")
+FRAMEWORKS = ("torch", "jax", "safetensors")
 
 
 def missing_frameworks(block: str) -> list[str]:
-    """The frameworks that a block imports and that are not installed."""
+    """The frameworks that a block imports, or writes by, and that are not installed."""
     imported = re.findall(r"^import (\w+)", block, re.MULTILINE)
+    imported += ["safetensors"] if "Checkpoints(" in block else []
     return [name for name in imported if name in FRAMEWORKS and not find_spec(name)]
 
 
@@ -85,6 +86,7 @@ class Page:
         """Run its commands in order, in a folder with the files that they read."""
         np.save(folder / "pred.npy", np.zeros((2, 3), np.float32))
         np.save(folder / "label.npy", np.array([0, 2]))
+        np.savez(folder / "train.npz", x=np.eye(20, 2, dtype=np.float32), label=np.arange(20) % 3)
         for model in MODEL.findall(self.text):
             onnx.save(onnx.parser.parse_model(model), folder / "net.onnx")
         own = {**os.environ, "LOSSGRAPH_CACHE": str(folder / "cache")}  # which may be cleared

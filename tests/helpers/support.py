@@ -156,5 +156,6 @@ def load_tool(path):
     file = tool_path(path)
     spec = importlib.util.spec_from_file_location(f"lossgraph_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up their annotations
     spec.loader.exec_module(module)
     return module

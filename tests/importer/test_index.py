@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from lossgraph.importer.reader import from_onnx
 from lossgraph.ir.expr import toposort
 from lossgraph.ir.ops.opaque import is_opaque
-from model_gradients import check, model_of
+from model_gradients import check, model_of, run
 
 RNG = np.random.default_rng(3)
 
@@ -147,6 +147,13 @@ CASES = {
         "Col2Im", floats(2, 6, 12), ints(5, 4), ints(3, 1), strides=[2, 1], dilations=[1, 2],
         pads=[1, 0, 1, 0],
     ),
+    "tensor_scatter": node(
+        "TensorScatter", floats(2, 4, 3), floats(2, 2, 3), ints(1, 2), opset=24, fixed=False
+    ),
+    "tensor_scatter-circular": node(
+        "TensorScatter", floats(2, 4, 3), floats(2, 2, 3), ints(3, 1), opset=24, mode="circular"
+    ),
+    "tensor_scatter-from_zero": node("TensorScatter", floats(2, 4, 3), floats(2, 2, 3), opset=24),
     "transpose": node("Transpose", floats(2, 3, 4), perm=[1, 2, 0]),
     "concat": node("Concat", X, floats(3, 2), axis=-1, fixed="tail"),
 }  # fmt: skip
@@ -193,3 +200,38 @@ def test_variants(case):
         n for n in toposort(list(from_onnx(make("float32")).outputs.values()))
         if is_opaque(n) and not n.attrs["reason"].endswith("has no derivative")
     ]  # fmt: skip
+
+
+def test_what_one_mask_selects_has_one_length():
+    """PyTorch's exporters ask where a mask is true again for each array."""
+    arrays = {"x0": floats(3, 4), "x1": floats(3, 4), "mask": np.eye(3, 4) > 0}
+    nodes = [
+        helper.make_node("NonZero", ["mask"], ["there"]),
+        helper.make_node("NonZero", ["mask"], ["again"]),
+        helper.make_node("Transpose", ["there"], ["places"]),
+        helper.make_node("Transpose", ["again"], ["others"]),
+        helper.make_node("GatherND", ["x0", "places"], ["left"]),
+        helper.make_node("GatherND", ["x1", "others"], ["right"]),
+        helper.make_node("Mul", ["left", "right"], ["y"]),
+    ]
+
+    def make(dtype):
+        shapes = dict.fromkeys(arrays, ("N", 4))
+        return model_of(nodes, arrays, ["y"], dtype, shapes=shapes)
+
+    check(make, arrays, ["x0", "x1"])
+
+
+def test_a_dim_of_the_input_keeps_its_name():
+    arrays = {"x0": floats(3, 4), "k": ints(2)}
+    nodes = [
+        helper.make_node("TopK", ["x0", "k"], ["y", "places"]),
+        helper.make_node("Shape", ["x0"], ["shape"], end=1),
+        helper.make_node("Concat", ["shape", "k"], ["sizes"], axis=0),
+        helper.make_node("Reshape", ["y", "sizes"], ["z"]),
+    ]
+    model = model_of(nodes, arrays, ["z"], shapes={"x0": ("N", "M")})
+    graph = from_onnx(model)
+    assert list(map(str, graph.inputs["x0"].shape)) == ["N", "M"]
+    assert str(graph.outputs["z"].shape[0]) == "N"
+    assert run(graph.to_onnx(), arrays)["z"].shape == (3, 2)

@@ -159,12 +159,13 @@ def test_before_coordinates_had_names(mode, scale):
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
-@pytest.mark.parametrize("kind", ["scales", "sizes", "computed"])
+@pytest.mark.parametrize("kind", ["scales", "sizes", "computed", "no quotient"])
 def test_lengths_may_be_known_at_run_time(mode, kind):
     arrays = {"x": RNG.normal(size=(2, 1, 3, 4))}
     if kind == "sizes":
         arrays["sizes"] = np.array([2, 1, 6, 5])
-    scales = numpy_helper.from_array(np.array([1, 1, 2, 1.5], np.float32), "scales")
+    factors = [1, 1, 1.3, 0.7] if kind == "no quotient" else [1, 1, 2, 1.5]
+    scales = numpy_helper.from_array(np.array(factors, np.float32), "scales")
     nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], mode=mode)]
     if kind == "sizes":
         nodes = [helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode=mode)]

@@ -229,6 +229,17 @@ def test_names_metadata_and_documentation_are_kept() -> None:
     assert [d.dim_param for d in back.graph.input[0].type.tensor_type.shape.dim[:2]] == ["N", "T"]
 
 
+@pytest.mark.parametrize("name", ["convolutions_of_opset_7", "a_recurrent_layer_of_opset_7"])
+def test_initializers_keep_their_names(name: str) -> None:
+    made, _ = MODELS[name]()
+    back = lg.from_onnx(made).to_onnx()
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in back.graph.initializer}
+    for tensor in made.graph.initializer:
+        if tensor.name in held:
+            np.testing.assert_array_equal(held[tensor.name], numpy_helper.to_array(tensor))
+    assert {"fb", "cb"} <= held.keys() or {"o"} <= held.keys()
+
+
 def test_an_operator_of_another_domain_is_not_that_of_its_name() -> None:
     made, feeds = dims_of_outputs_that_lie()
     made.graph.node[1].domain = "own"
@@ -272,3 +283,23 @@ def test_weights_outside_of_the_folder_are_refused(outside: Path, place: str) ->
     outside.write_bytes(made.SerializeToString())
     with pytest.raises(lg.InputError, match="is not an ONNX model"):
         lg.from_onnx(outside)
+
+
+def test_values_of_16_bits_reach_nodes_that_stay_as_they_are() -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("Hardmax", ["h"], ["z"], axis=1),
+        helper.make_node("Mul", ["h", "z"], ["best"]),
+        helper.make_node("Abs", ["h"], ["y"]),
+    ]
+    half = TensorProto.FLOAT16
+    outputs = dict.fromkeys(("y", "z", "best"), (half, ("N", 5)))
+    weights = {"a": weight(4, 5).astype(np.float16)}
+    made = model(nodes, {"x": (half, ("N", 4))}, outputs, weights, 13, 7)
+    feeds = {"x": weight(3, 4).astype(np.float16)}
+    right = run(made, feeds)
+    step = lg.training.build(made, squared, "y")
+    got = run(step.evaluate, {**feeds, **step.parameters, "label": right["y"]})
+    for name, value in right.items():
+        assert got[name].dtype == np.float16
+        assert_close(got[name], value, "float16")

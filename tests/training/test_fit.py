@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -216,6 +217,16 @@ def test_assigned_arrays_are_checked(step):
     trainer.assign({"0.weight": weight * 0})
     weight[:] = 7  # the trainer has a copy
     assert not trainer.parameters["0.weight"].any()
+
+
+def test_checkpoints_without_their_library_are_refused_before_the_first_step(step, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    trainer = Trainer(step)
+    with pytest.raises(lg.InputError, match=r"pip install 'lossgraph\[training\]'"):
+        trainer.fit(DATA, callbacks=[lg.training.Checkpoints("run.safetensors")])
+    with pytest.raises(lg.InputError, match="checkpoints need safetensors"):
+        trainer.save("run.safetensors")
+    assert trainer.steps == 0
 
 
 # --- the bar, the history -------------------------------------------------------------------

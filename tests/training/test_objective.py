@@ -38,9 +38,7 @@ CUT = model(
 
 def test_a_parameter_behind_integers_is_refused_by_operator_and_node() -> None:
     CUT.graph.node[1].name = "to_index"
-    said = (
-        r"'w' cannot be trained: Cast to int64 \(node 'to_index'\) stands between it and the loss"
-    )
+    said = r"'w' cannot be trained: Cast to int64 \(node 'to_index'\), which reads 'a', stands"
     with pytest.raises(lg.GradientError, match=said):
         lg.training.build(CUT, nn.MSELoss(), trainable=["w"])
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import pytest
 
 import lossgraph as lg
 from lossgraph import training
-from lossgraph.training import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop
+from lossgraph.training import SGD, Adagrad, Adam, AdamW, Lion, Optimizer, RMSprop, build
 from support import assert_close
 from training_cases import Run, drawn, step_of
 
@@ -164,6 +165,20 @@ def test_an_optimizer_that_looks_at_whole_arrays_is_given_whole_arrays():
     run(da=np.full((3, 4), 2.0), db=np.full((3, 4), 8.0))
     for name in "ab":
         assert_close(run.parameters[name], START - 1.0)
+
+
+def test_a_model_may_have_an_input_of_the_name_of_the_state():
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        timed (float[N, 3] x, float[N, 3] step) => (float[N, 3] y)
+        <float[3] w = {1, 2, 3}> { a = Mul (x, w)  y = Add (a, step) }""")
+    built = build(model, lambda F, y: F.sum(y), optimizer=AdamW())
+    assert set(built.state) == {"step_", "w.exp_avg", "w.exp_avg_sq"}
+    run = Run(built)
+    run(x=np.ones((2, 3), np.float32), step=np.ones((2, 3), np.float32))
+    assert run.state["step_"] == 1
+    model.graph.input[1].name = model.graph.node[1].input[1] = "learning_rate"
+    with pytest.raises(lg.LossgraphError, match="give that of the model another name"):
+        build(model, lambda F, y: F.sum(y))
 
 
 def test_frozen_parameters_stay():

@@ -121,6 +121,23 @@ def test_names_that_tell_of_one_number() -> None:
     assert select(net, None).trainable == ("w", "logit_scale")
 
 
+def test_exponents_that_are_learned() -> None:
+    body = "h = MatMul(x, w)  a = Pow(h, val_2)  c = Clip(a, val_3)  y = Pow(c, pool.p)"
+    numbers = {"val_2": 2.0, "val_3": 1e-6, "pool_p": 3.0}
+    net = model(body.replace("pool.p", "pool_p"), w=weight(4, 4), **numbers)
+    assert select(net, None).trainable == ("w",)
+    net.producer_name = "pytorch"  # whose constants are nodes, or have numbers for names
+    assert select(net, None).trainable == ("w", "pool_p")
+
+
+def test_names_of_buffers() -> None:
+    body = "h = MatMul(x, w)  a = Mul(h, freqs)  y = Add(a, mask_token)"
+    net = model(body, w=weight(4, 4), freqs=weight(4), mask_token=np.zeros(4))
+    found = select(net, None)
+    assert found.trainable == ("w", "mask_token")
+    assert found.left_out == {"freqs": "called like a buffer"}
+
+
 def test_patterns() -> None:
     net = model("h = MatMul(x, a1)  y = MatMul(h, a2)", a1=weight(4, 4), a2=weight(4, 4))
     assert select(net, "a*").trainable == ("a1", "a2")

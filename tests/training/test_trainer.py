@@ -122,6 +122,22 @@ def test_the_model_comes_back_with_new_weights_and_nothing_else_changed(step, tm
     assert made == original
 
 
+def test_weights_may_be_in_another_file(tmp_path):
+    trainer = lg.training.Trainer(step_of(mlp(hidden=300), trainable=["2.*"]))
+    for batch in batches(2):
+        trainer.step(batch)
+    made = trainer.export(tmp_path / "trained.onnx", external_data=True)
+    assert sorted(os.listdir(tmp_path)) == ["trained.onnx", "trained.onnx.data"]
+    assert (tmp_path / "trained.onnx").stat().st_size < 1500
+    loaded = onnx.load(tmp_path / "trained.onnx")
+    for tensor, right in zip(loaded.graph.initializer, made.graph.initializer, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(tensor), numpy_helper.to_array(right))
+    session = onnxruntime.InferenceSession(tmp_path / "trained.onnx")
+    batch = next(batches(1))
+    (logits,) = session.run(None, {"x": batch["x"]})
+    np.testing.assert_allclose(trainer.outputs(batch)["logits"], logits, rtol=1e-5, atol=1e-6)
+
+
 def test_frozen_weights_are_exported_as_they_were():
     model = mlp()
     trainer = lg.training.Trainer(step_of(model, trainable=["2.weight", "2.bias"]))
@@ -292,6 +308,25 @@ def test_copies_that_are_tied_are_exported_with_their_parameter():
         None, {"x": batch["x"]}
     )
     np.testing.assert_allclose(trainer.outputs(batch)["logits"], logits, rtol=1e-5, atol=1e-6)
+
+
+def test_master_copies_go_with_parameters_that_are_assigned():
+    model = mlp()
+    for tensor in model.graph.initializer:
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    for info in (*model.graph.input, *model.graph.output):
+        info.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    trainer = lg.training.Trainer(step_of(model, lg.training.SGD(learning_rate=0.1)))
+    given = [{**batch, "x": batch["x"].astype(np.float16)} for batch in batches(2)]
+    best = trainer.weights
+    trainer.step(given[0])
+    assert any(np.abs(trainer.weights[name] - best[name]).max() > 0 for name in best)
+    trainer.assign(best)
+    trainer.learning_rate = 0.0
+    trainer.step(given[1])
+    for name, array in trainer.weights.items():
+        np.testing.assert_array_equal(array, best[name])
 
 
 # --- many steps -----------------------------------------------------------------------------

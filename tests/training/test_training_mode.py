@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import lossgraph as lg
+from lossgraph.deploy.export_training import export_training
 from model_gradients import run
 
 RNG = np.random.default_rng(0)
@@ -163,3 +164,12 @@ def test_dropout_keeps_its_share_and_what_it_keeps_is_scaled(model, options):
 def test_a_model_without_anything_in_training_has_no_further_state():
     for model in (normalized(False), dropping(mode=False)):
         assert list(build(model).state) == ["step"]
+
+
+def test_an_exported_folder_predicts_by_the_statistics_of_its_state(tmp_path):
+    export_training(build(normalized(True)), tmp_path)
+    model = onnx.load(tmp_path / "model.onnx", load_external_data=False)
+    outside = {t.name for t in model.graph.initializer if t.external_data}
+    assert {"weight", "scale", "bias", "mean", "var"} <= outside
+    inputs = {info.name for info in onnx.load(tmp_path / "predict.onnx").graph.input}
+    assert {"mean", "var"} <= inputs

@@ -22,6 +22,7 @@ from typing import Any
 HERE = Path(__file__).resolve()
 MODELS = ("MLP", "LeNet", "ResNet", "GPT")
 Step = Callable[[], Any]
+Clock = Callable[[], float]
 
 
 # --- what a worker runs, by library ----------------------------------------------------------
@@ -96,7 +97,7 @@ def _bound(model: Any, arrays: dict[str, Any], threads: int) -> Step:
 LIBRARIES = {"lossgraph": lossgraph_steps, "torch": torch_steps, "onnx-ad": onnx_ad_steps}
 
 
-def work(library: str, folder: Path, threads: int) -> None:
+def work(library: str, folder: Path, threads: int, clock: Clock) -> None:
     """Answer requests: ``{"what": .., "seconds": ..}`` with the seconds of a step."""
     steps = LIBRARIES[library](folder, threads)
     for step in steps.values():
@@ -105,17 +106,17 @@ def work(library: str, folder: Path, threads: int) -> None:
     print(json.dumps(sorted(steps)), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(_timed(steps[asked["what"]], asked["seconds"])), flush=True)
+        print(json.dumps(_timed(steps[asked["what"]], asked["seconds"], clock)), flush=True)
 
 
-def _timed(step: Step, seconds: float) -> dict[str, float]:
+def _timed(step: Step, seconds: float, clock: Clock) -> dict[str, float]:
     step()
     times: list[float] = []
     start = time.perf_counter()
     while time.perf_counter() - start < seconds or len(times) < 3:
-        before = time.perf_counter()
+        before = clock()
         step()
-        times.append(time.perf_counter() - before)
+        times.append(clock() - before)
     return {"seconds": statistics.median(times), "peak": _peak_of_memory()}
 
 
@@ -131,10 +132,14 @@ def _peak_of_memory() -> float:
 class Worker:
     """A library with one model, in a process of its own."""
 
-    def __init__(self, library: str, python: str, folder: Path, threads: int) -> None:
+    def __init__(
+        self, library: str, python: str, folder: Path, options: argparse.Namespace
+    ) -> None:
         self.library = library
-        command = [python, str(HERE), "--work", library, str(folder), "--threads", str(threads)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        threads = str(options.threads)
+        command = [python, str(HERE), "--work", library, str(folder), "--threads", threads]
+        command += ["--busy"] if options.busy else []
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -162,7 +167,7 @@ class Worker:
 
 def measure(folder: Path, pythons: dict[str, str], options: argparse.Namespace) -> None:
     """Print the rows of one model."""
-    workers = [Worker(n, python, folder, options.threads) for n, python in pythons.items()]
+    workers = [Worker(n, python, folder, options) for n, python in pythons.items()]
     try:
         for what in ("gradients", "step"):
             asked = [worker for worker in workers if what in worker.steps]
@@ -192,10 +197,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a turn")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--busy",
+        action="store_true",
+        help="for a machine that does other work: time of the processor, of one thread",
+    )
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    options.threads = 1 if options.busy else options.threads
     if options.work:
-        work(options.work[0], Path(options.work[1]), options.threads)
+        clock = time.process_time if options.busy else time.perf_counter
+        work(options.work[0], Path(options.work[1]), options.threads, clock)
         return 0
     pythons = {"lossgraph": sys.executable, "torch": options.torch, "onnx-ad": options.onnx_ad}
     pythons = {name: python for name, python in pythons.items() if python}

@@ -19,7 +19,6 @@ _FUNCTIONS = {
     "Asinh": "arcsinh",
     "Atanh": "arctanh",
     "Tan": "tan",
-    "IsInf": "isinf",
 }
 
 
@@ -33,10 +32,24 @@ for _operator, _name in _FUNCTIONS.items():
 
 
 def _of_one(node: Node, function: Callable[[Symbol], Symbol]) -> Expr:
-    if not all(node.attribute(name, 1) for name in ("detect_negative", "detect_positive")):
-        raise NotTranslatedError("it tells infinities of one sign")
-    made = as_expr(function(Symbol(node[0])))
-    return made if node.operator != "IsInf" else ops.cast(made, "bool")
+    return as_expr(function(Symbol(node[0])))
+
+
+@translates("IsInf", since=10)
+def _is_infinite(node: Node) -> Expr:
+    x = node[0]
+    signs = [float(f"{sign}inf") for sign, name in (("+", "positive"), ("-", "negative"))
+             if node.attribute(f"detect_{name}", 1)]  # fmt: skip
+    if len(signs) != 1:
+        found = ops.cast(as_expr(symbolic.isinf(Symbol(x))), "bool")
+        return found if signs else ops.logical_and(found, ops.full(False, "bool", x.shape))
+    return ops.equal(x, const(signs[0], x.dtype))
+
+
+@translates("Det", since=11)
+def _determinant(node: Node) -> Expr:
+    x = node[0]
+    return ops.reshape(as_expr(symbolic.linalg_det(Symbol(x))), x.shape[:-2])
 
 
 @translates("Einsum", since=12)

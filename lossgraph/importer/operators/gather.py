@@ -136,6 +136,30 @@ def _constant(node: Node, index: Expr) -> np.ndarray[tuple[int, ...], np.dtype[n
     return known.astype(np.int64)
 
 
+@translates("TensorScatter", since=24)
+def _tensor_scatter(node: Node) -> Expr:
+    """Each sample's slices put into its cache, from a place of its own on."""
+    cache, update, start = node[0], node[1], node.optional(2)
+    axis = canonical_axis(node.attribute("axis", -2), cache.rank)
+    place = ops.reshape(
+        ops.iota(update.shape[axis]),
+        [update.shape[axis] if i == axis else 1 for i in range(cache.rank)],
+    )
+    if start is not None:
+        first = ops.reshape(ops.cast(start, "int64"), (start.shape[0], *(1,) * (cache.rank - 1)))
+        place = ops.add(place, first)
+    if node.attribute("mode", "linear") == "circular":
+        place = ops.mod(place, ops.size_of(cache.shape[axis]))
+    index = ops.broadcast_to(place, update.shape)
+    formula = ops.scatter_elements(cache, index, update, axis, unique_indices=True)
+    args = (cache, update) if start is None else (cache, update, start)
+    (native,) = node.native(
+        "TensorScatter", *args, types=[cache.type], axis=axis,
+        mode=node.attribute("mode", "linear"),
+    )  # fmt: skip
+    return ops.derived_as(native, formula)
+
+
 @translates("OneHot", since=9)
 def _one_hot(node: Node) -> Expr:
     """Between the values on and off, which have derivatives; an index outside is off."""

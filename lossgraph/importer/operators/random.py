@@ -12,7 +12,7 @@ from ...ir import ops
 from ...ir.dims import Dim, product
 from ...ir.expr import Expr, const
 from ..node import Node
-from ..translations import translates
+from ..translations import NotTranslatedError, translates
 from ..types import DTYPE_NAMES
 
 SEEDED = "lossgraph.seeded"
@@ -32,6 +32,14 @@ def _dropout(node: Node) -> list[Expr]:
     _, keep = node.native("Dropout", x, ratio, mode, outputs=2, **given)
     factor = ops.where(mode, ops.div(1.0, 1.0 - ratio), const(1, x.dtype))
     return [_dropped(x, keep, ops.reshape(factor, ())), keep]
+
+
+@translates("Dropout")
+def _dropout_by_attribute(node: Node) -> list[Expr]:
+    """Before opset 7 an attribute says that it is no training."""
+    if not node.attribute("is_test", 0):
+        raise NotTranslatedError("it drops at random")
+    return [node[0], ops.full(1.0, node[0].dtype, node[0].shape)]
 
 
 @translates("Dropout", domain=SEEDED)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ir import ops
 from ...ir.dims import Dim, Size, floordiv
-from ...ir.expr import Expr
+from ...ir.expr import Expr, const
 from ...ir.ops.resampling import Resampling
 from ...ir.types import canonical_axis
 from ..node import Node
@@ -40,7 +40,7 @@ def _resize(node: Node) -> Expr:
         "antialias": bool(node.attribute("antialias", 0)),
         "outside": node.attribute("extrapolation_value", 0.0),
     }
-    return _resized(x, list(axes), scales, sizes, window, how)
+    return _resized(node, list(axes), scales, sizes, window, how)
 
 
 @translates("Resize", since=10)
@@ -66,22 +66,23 @@ def _upsampled(node: Node, scales: Sequence[float] | None) -> Expr:
         "coordinates": "asymmetric",
         "nearest": "ceil" if shrinks else "floor",
     }
-    return _resized(x, list(range(x.rank)), scales, None, None, how)
+    return _resized(node, list(range(x.rank)), scales, None, None, how)
 
 
 def _resized(
-    x: Expr,
+    node: Node,
     axes: list[int],
     scales: Sequence[float] | None,
     sizes: Sequence[Dim] | None,
     window: Sequence[tuple[float, float]] | None,
     how: dict[str, Any],
 ) -> Expr:
+    x = node[0]
     lengths = [x.shape[axis] for axis in axes]
     if sizes is None:
         if scales is None:
             raise NotTranslatedError("it has neither scales nor sizes")
-        sizes = [_scaled(dim, scale) for dim, scale in zip(lengths, scales, strict=True)]
+        sizes = [_scaled(node, dim, scale) for dim, scale in zip(lengths, scales, strict=True)]
     moved = [
         place
         for place in range(len(axes))
@@ -114,13 +115,14 @@ def _stays(
     return whole and same
 
 
-def _scaled(dim: Dim, scale: float) -> Dim:
+def _scaled(node: Node, dim: Dim, scale: float) -> Dim:
     """The floor of a length times a scale, in the digits that the engine has."""
     if isinstance(dim, int):
         return int(np.floor(np.float32(dim) * np.float32(scale)))
     above, below = float(scale).as_integer_ratio()
     if below > 1024:
-        raise NotTranslatedError(f"it makes {dim} times {scale}, which is no quotient of integers")
+        product = ops.mul(ops.cast(ops.size_of(dim), "float32"), const(scale, "float32"))
+        return node.length(ops.cast(ops.floor(product), "int64"))
     return floordiv(dim * above, below)
 
 

@@ -47,6 +47,12 @@ def _compress(node: Node) -> Expr:
     return ops.take(x, ops.reshape(places, (places.shape[1],)), axis)
 
 
+@translates("NonZero", since=9)
+def _nonzero(node: Node) -> Expr:
+    """Where elements are not zero: of one mask it is asked once, so that lengths are one."""
+    return node.native("NonZero", node[0])[0]
+
+
 @translates("Unique", since=11)
 def _unique(node: Node) -> list[Expr]:
     """The first of those that are equal is taken."""

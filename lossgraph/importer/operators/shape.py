@@ -185,17 +185,18 @@ def _section(node: Node, dim: Dim, start: Any, end: Any, step: int) -> tuple[Dim
     low, high = (0, dim) if step > 0 else (-1, dim - 1)
     first = _place(node, start, dim, 0 if step > 0 else low, high)
     last = _place(node, end, dim, low, high)
-    before, after = (first, last) if step > 0 else (last, first)
+    stride = abs(step)
     if isinstance(first, Expr) or isinstance(last, Expr):
-        length: Dim | Expr = ops.maximum(ops.sub(_as_expr(after), _as_expr(before)), _ZERO)
-        if abs(step) > 1:
-            more = const(abs(step) - 1, "int64")
-            length = ops.div(ops.add(length, more), const(abs(step), "int64"))
-        if isinstance(first, Expr):
-            first = first if step > 0 else ops.maximum(first, _ZERO)
+        sides = (_as_expr(first), _as_expr(last)) if step > 0 else (_as_expr(last), _as_expr(first))
+        length = ops.maximum(ops.sub(sides[1], sides[0]), _ZERO)
+        if stride > 1:
+            more = ops.add(length, const(stride - 1, "int64"))
+            length = ops.div(more, const(stride, "int64"))
+        if isinstance(first, Expr) and step < 0:
+            first = ops.maximum(first, _ZERO)
         return node.length(first), node.length(length)
-    count = floordiv(after - before + (abs(step) - 1), abs(step))  # type: ignore[operator]
-    return first, maximum(count, 0)
+    count = last - first if step > 0 else first - last
+    return first, maximum(floordiv(count + (stride - 1), stride), 0)
 
 
 _ZERO = const(0, "int64")

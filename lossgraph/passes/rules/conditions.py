@@ -139,9 +139,9 @@ def choice_is_provably_positive(x: Expr, y: Expr, **_: Any) -> bool:
 
 
 def both_numbers(a: Expr, b: Expr, **_: Any) -> bool:
-    """Two factors whose product is an ordinary number."""
+    """Two floating factors whose product is an ordinary number."""
     left, right = scalar_value(a), scalar_value(b)
-    if left is None or right is None:
+    if left is None or right is None or not a.type.is_float:
         return False
     with np.errstate(all="ignore"):
         folded = left * right
