@@ -72,6 +72,6 @@ class UnequalDimsError(InputError):
 
     broadcasts = False
 
-    def __init__(self, why: str, dims: tuple[object, object]) -> None:
+    def __init__(self, why: str, dims: tuple[object, ...] = ()) -> None:
         self.dims = dims
         super().__init__(why)

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from lossgraph.errors import DtypeError
+from lossgraph.importer import operators  # noqa: F401  (declares operations of networks too)
 from lossgraph.ir import ops
 from lossgraph.ir.batching import pointwise
 from lossgraph.ir.dims import evaluate as evaluate_dim

@@ -51,10 +51,12 @@ WITHOUT = {
             "MaxUnpool",
             "PoolSpread",
             "RandomUniform",
+            "Recurrent",
         ),
         "an operation of networks, which run as graphs",
     ),
     **dict.fromkeys(("CustomVjp", "DerivedAs", "OwnGradient"), "resolved before kernels are made"),
+    **dict.fromkeys(("Cond", "While"), "control flow that data decide"),
     **dict.fromkeys(("MatMul", "Gemm"), "a product of matrices"),
     **dict.fromkeys(
         ("Convolution", "ConvolutionTransposed", "ConvolutionByWeights"), "a convolution"

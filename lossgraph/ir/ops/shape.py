@@ -423,6 +423,7 @@ _concat: Op = register(
 )
 
 
+@builds(_concat)
 def concat(arrays: Sequence[Expr], axis: int) -> Expr:
     """Arrays joined along an axis."""
     if not arrays:

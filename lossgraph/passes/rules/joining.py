@@ -82,5 +82,5 @@ def _end(part: Expr, axis: int) -> Dim:
 
 def _pieces(x: Expr, axis: int) -> Sequence[Expr]:
     """An array, or what it was joined of along the axis."""
-    is_joined = x.op.name == "Concat" and x.attrs["axis"] == axis
+    is_joined = x.op is ops.concat.op and x.attrs["axis"] == axis
     return x.args if is_joined else (x,)
