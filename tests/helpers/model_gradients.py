@@ -15,6 +15,7 @@ from lossgraph.ir import ops
 from lossgraph.ir.dims import product
 from lossgraph.ir.expr import const
 from lossgraph.lowering.lower import lower
+from support import needs_opset
 
 # Of float64: central differences are off by a millionth, beside values that are about one.
 DIFFERENCES = {"rtol": 1e-5, "atol": 1e-7}
@@ -34,6 +35,7 @@ def model_of(nodes, arrays, outputs, dtype="float32", opset=18, shapes=None, **m
 
     ``outputs`` has names, or names with dtypes and ranks where they are no floats.
     """
+    needs_opset(opset)
     inputs = [
         info(
             name,

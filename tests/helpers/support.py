@@ -134,6 +134,12 @@ def newest_opset():
     return min(release(ort.__version__).opset, MAX_OPSET)
 
 
+def needs_opset(opset):
+    """Skip a test whose models the installed ONNX Runtime does not load."""
+    if opset > newest_opset():
+        pytest.skip(f"this ONNX Runtime loads no opset {opset}")
+
+
 def tool_path(path):
     """A file of ``tools/``; the tests that need it are skipped where it is not."""
     file = TOOLS / path

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import lossgraph as lg
+from support import newest_opset
 
 
 def run(model, arrays):
@@ -20,11 +21,12 @@ def run(model, arrays):
     return dict(zip(names, session.run(names, arrays), strict=True))
 
 
-def model_of(operator, shape, weights, dtype="float64", dynamic=False, opset=22, **attributes):
+def model_of(operator, shape, weights, dtype="float64", dynamic=False, opset=None, **attributes):
     """y = operator(x + p r, weights), where p has a number for each channel: a gradient by x too.
 
     ``dynamic`` says that the lengths of x are not known before it runs.
     """
+    opset = min(22, newest_opset()) if opset is None else opset
     code = TensorProto.DOUBLE if dtype == "float64" else TensorProto.FLOAT
     sizes = [f"d{i}" if i == 0 or (dynamic and i > 1) else n for i, n in enumerate(shape)]
     rng = np.random.default_rng(len(shape))
