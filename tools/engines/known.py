@@ -67,6 +67,7 @@ KNOWN = (
     Known("onnxruntime-1.16", "CTCLoss, empty axes", "L=0: ", _NOTHING),
     Known("onnxruntime-1.16", "losses.sinkhorn training", "", _MEMORY),
     Known("onnxruntime-1.16", "optax.ctc_loss training", "", _MEMORY),
+    Known("onnxruntime-1.16", "optax.ctc_loss_with_forward_probs training", "", _MEMORY),
     Known("onnxruntime-1.16", "nn.LinearCrossEntropyLoss", "", _MEMORY),
 )
 
