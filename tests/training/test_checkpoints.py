@@ -202,6 +202,8 @@ def test_only_the_best_is_kept(step, tmp_path):
 # --- what ends the process in the middle of a checkpoint ------------------------------------
 
 KILL = """
+import warnings
+warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
 import os, signal, sys
 sys.path.insert(0, "{helpers}")
 import safetensors.numpy
