@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lossgraph.authoring.functions import as_loss
 from lossgraph.errors import InputError, LoweringError
 from lossgraph.ir import ops
 from lossgraph.passes.rewrite import rewrite
@@ -40,3 +41,13 @@ def test_integers_are_multiplied_in_their_order():
     """The rule that joins two factors asks for ordinary floats."""
     x = symbol("x", "int64", (3,))
     assert rewrite([(x * 3) * 5], SIMPLIFY) == [(x * 3) * 5]
+
+
+def test_rows_and_indices_may_name_their_common_length_differently():
+    def body(F, data, index):
+        return F.scatter_nd(data, index, shape=(4,))
+
+    data, index = np.array([0.5, 0.25]), np.array([[3, 0]])
+    assert np.array_equal(as_loss(body)(data, index), [0.25, 0, 0, 0.5])
+    fixed = as_loss(lambda F, index: F.scatter_nd(F.array([0.5, 0.25]), index, shape=(4,)))
+    assert np.array_equal(fixed(index), [0.25, 0, 0, 0.5])

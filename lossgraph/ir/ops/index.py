@@ -352,28 +352,22 @@ def _scatter_rows_ref(rows: Array, index: Array, size: int) -> Array:
 
 
 def _lower_scatter_rows(b: Any, node: Expr, rows: str, index: str) -> str:
-    """By elements: ONNX Runtime's ScatterND loses additions to one row by several threads."""
-    if b.opset < 16:  # ScatterElements cannot add yet: the builder asks for a product instead
-        return str(b.lower(_one_hot_sum(node)))
-    flat, place = _flat_rows(node)
-    width = flat.shape[1]
-    each = broadcast_to(expand_dims(place, (1,)), (place.shape[0], width))
-    summed = scatter_add(flat, each, 0, node.shape[0], unique_indices=False)
-    return str(b.lower(reshape(summed, node.shape)))
+    """By elements: ONNX Runtime's ScatterND loses additions to one row by several threads.
 
-
-def _flat_rows(node: Expr) -> tuple[Expr, Expr]:
-    """The rows of ``scatter_rows`` as a matrix, and their indices as a vector."""
-    rows, index = node.args
-    count, width = product(index.shape), product(node.shape[1:])
-    return reshape(rows, (count, width)), reshape(index, (count,))
-
-
-def _one_hot_sum(node: Expr) -> Expr:
-    """``scatter_rows`` as one_hot(index)^T @ rows."""
-    flat, place = _flat_rows(node)
-    hot = one_hot(place, node.shape[0], node.dtype)
-    return reshape(matmul(transpose(hot, (1, 0)), flat), node.shape)
+    Rows and indices are as many, which their types may say in unlike dims: each keeps its own.
+    """
+    (x, places), width = node.args, product(node.shape[1:])
+    matrix = (product(x.shape[: places.rank]), width)
+    flat = b.lower(reshape(x, matrix))
+    column = reshape(places, (product(places.shape), 1))
+    if b.opset < 16:  # ScatterElements cannot add yet: one_hot(index)^T @ rows
+        hot = one_hot(reshape(column, column.shape[:1]), node.shape[0], node.dtype)
+        summed = b.add("MatMul", b.lower(transpose(hot, (1, 0))), flat)
+    else:
+        each = b.lower(broadcast_to(column, (column.shape[0], width)))
+        zero = b.add("Expand", b.const(0, node.dtype), b.sizes((node.shape[0], width)))
+        summed = b.add("ScatterElements", zero, each, flat, axis=0, reduction="add")
+    return str(b.reshape(summed, (node.shape[0], width), node.shape))
 
 
 _scatter_rows: Op = register(
