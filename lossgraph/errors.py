@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class LossgraphError(Exception):
     """Base of every error that lossgraph raises."""
@@ -20,6 +22,13 @@ class InputError(LossgraphError, ValueError):
     """
 
     reason: str | None = None
+
+    def reworded(self, text: str) -> Self:
+        """The same refusal, with all that it knows, in other words."""
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made.args = (text,)
+        return made
 
 
 class DtypeError(InputError, TypeError):
@@ -72,6 +81,6 @@ class UnequalDimsError(InputError):
 
     broadcasts = False
 
-    def __init__(self, why: str, dims: tuple[object, ...] = ()) -> None:
+    def __init__(self, why: str, dims: tuple[object, object]) -> None:
         self.dims = dims
         super().__init__(why)

@@ -328,7 +328,7 @@ class Block(Holder):
             f"{n} {x.dtype}" if isinstance(error, DtypeError) else f"{n} of shape {shown(x.shape)}"
             for n, x in arrays.items()
         )
-        return type(error)(f"{self.name} does not take {listed}{reason and f': {reason}'}")
+        return error.reworded(f"{self.name} does not take {listed}{reason and f': {reason}'}")
 
     @property
     def _is_built_in(self) -> bool:

@@ -39,7 +39,7 @@ def _as_type(name: str, given: Any) -> TensorType:
     try:
         return tensor_type(dtype, shape)
     except InputError as error:
-        raise type(error)(f"inputs[{name!r}]: {error}") from None
+        raise error.reworded(f"inputs[{name!r}]: {error}") from None
 
 
 def symbolic_shapes(arrays: Arrays) -> dict[str, tuple[Dim, ...]]:
@@ -74,6 +74,6 @@ def type_of_array(
     try:
         dtype = dtype_name(array.dtype.newbyteorder("="))
     except InputError as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise error.reworded(f"{name}: {error}") from None
     dims = tuple(d if isinstance(d, int) else static.get(d.name or "", d) for d in shape)
     return TensorType(dtype, dims)

@@ -123,7 +123,7 @@ def _load(name: str, file: Path, providers: Any, kernels: bool) -> ServedModel:
             return ServedModel(name, load_exported(file), providers)
         return _load_fused(name, file, providers)
     except InputError as error:
-        raise type(error)(f"{file}: {error}") from error
+        raise error.reworded(f"{file}: {error}") from error
 
 
 def _load_fused(name: str, file: Path, providers: Any) -> ServedModel:

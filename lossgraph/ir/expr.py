@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..errors import DtypeError, InputError, SpecializationError, UnequalDimsError
+from ..errors import DtypeError, InputError, SpecializationError
 from .dims import Dim, Size
 from .dims import substitute as substitute_dim
 from .kernel_forms import KernelForm
@@ -462,11 +462,7 @@ def _make(op: Op, args: tuple[Expr, ...], attrs: Mapping[str, Any]) -> Expr:
         except InputError as error:
             listed = ", ".join(str(arg.type) for arg in args)
             text = f"{op.name}({listed}): {error}"
-            if isinstance(error, UnequalDimsError):
-                refusal: InputError = UnequalDimsError(text, error.dims)
-                refusal.broadcasts = error.broadcasts  # type: ignore[attr-defined]
-            else:
-                refusal = type(error)(text)
+            refusal = error.reworded(text)
             refusal.reason = str(error)
             raise refusal from None
     return _intern(key, op, args, attrs, type_, tuple(constraints))

@@ -265,7 +265,7 @@ class Trainer:
         try:
             made._require_same(own, all_of_them=True)
         except InputError as error:
-            raise type(error)(f"{path}: {error}") from None
+            raise error.reworded(f"{path}: {error}") from None
         for name, array in own.items():
             made._residents.assign(name, array)
         made.steps, made._batches = notes["steps"], notes["batches"]
