@@ -11,8 +11,10 @@ from ..catalogue import lookup
 from .completion import complete_loss
 from .options import (
     AsFunction,
+    Bind,
     Inputs,
     Json,
+    Output,
     Set,
     TargetOrt,
     names,
@@ -40,19 +42,8 @@ def command(
         ),
     ],
     target: Annotated[Path, typer.Option("-o", metavar="FILE", help="The file to write.")],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Output or inner value that is the loss's first input; the only output if none.",
-        ),
-    ] = None,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=NAME", help="Input of the loss that the model computes or has; repeat."
-        ),
-    ] = None,
+    output: Output = None,
+    bind: Bind = None,
     input: Inputs = None,
     grad: Annotated[
         list[str] | None,

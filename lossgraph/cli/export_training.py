@@ -10,18 +10,25 @@ import typer
 
 from ..catalogue import lookup
 from ..errors import InputError
-from .completion import complete_loss
 from .options import (
+    Bind,
     Inputs,
     Json,
+    Output,
     Set,
-    names,
     parse_options,
-    parse_pairs,
     parse_sizes,
-    parse_types,
 )
 from .output import note, print_json
+from .training_options import (
+    Frozen,
+    MeanLoss,
+    OptimizerName,
+    OptimizerSet,
+    Trainable,
+    mean_of,
+    step_of,
+)
 
 NAME = "export-training"
 EXAMPLE = (
@@ -32,52 +39,20 @@ EXAMPLE = (
 
 def command(
     model: Annotated[Path, typer.Argument(help="An .onnx file.")],
-    loss: Annotated[
-        str,
-        typer.Option(
-            metavar="LOSS",
-            help="A name or alias of `lossgraph list`; trained is its mean.",
-            autocompletion=complete_loss,
-        ),
-    ],
+    loss: MeanLoss,
     folder: Annotated[Path, typer.Option("-o", metavar="DIR", help="The folder to write.")],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Output or inner value that is the loss's first input; the only output if none.",
-        ),
-    ] = None,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=NAME", help="Input of the loss that the model computes or has; repeat."
-        ),
-    ] = None,
+    output: Output = None,
+    bind: Bind = None,
     input: Inputs = None,
     rename: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=NEW", help="Other name for an input of the loss; repeat."),
     ] = None,
     set: Set = None,
-    optimizer: Annotated[
-        str, typer.Option(metavar="NAME", help="How parameters move: sgd, adamw, ..")
-    ] = "adamw",
-    optimizer_set: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OPTION=VALUE", help="Option of it, like learning_rate=0.01; repeat."),
-    ] = None,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Initializer to train, like 'layer4.*'; repeat. All that a person would if none.",
-        ),
-    ] = None,
-    frozen: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Initializer not to train; repeat."),
-    ] = None,
+    optimizer: OptimizerName = "adamw",
+    optimizer_set: OptimizerSet = None,
+    trainable: Trainable = None,
+    frozen: Frozen = None,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE.npz", help="An example batch; one is drawn if none."),
@@ -97,22 +72,9 @@ def command(
     entry = lookup(loss)
     made = entry.make(parse_options(set))
     from ..deploy.export_training import export_training
-    from ..models.declared_types import identifier
-    from ..training import build
-    from .optimizers import named_optimizer
-    from .train import mean_of
 
-    step = build(
-        model,
-        mean_of(entry, made),
-        output,
-        bind=parse_pairs(bind, "--bind"),
-        inputs=parse_types(input, identifier),
-        rename=parse_pairs(rename, "--rename"),
-        optimizer=named_optimizer(optimizer, **parse_options(optimizer_set)),
-        trainable=list(names(trainable)) or None,
-        frozen=list(names(frozen)),
-    )
+    optimizing = (optimizer, optimizer_set, trainable, frozen)
+    step = step_of(model, mean_of(entry, made), output, bind, input, rename, *optimizing)
     arrays = _arrays(batch) if batch else None
     examples = entry.examples(made)
     files = export_training(

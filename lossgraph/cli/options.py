@@ -52,6 +52,19 @@ TargetOrt = Annotated[
 AsFunction = Annotated[
     bool, typer.Option("--as-function", help="One node, of a function in the model.")
 ]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Output or inner value that is the loss's first input; the only output if none.",
+    ),
+]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="INPUT=NAME", help="Input of the loss that the model computes or has; repeat."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -94,7 +107,7 @@ def parse_types(
         try:
             types[name] = tensor_type(dtype, [_dim(dim, spell) for dim in dims.split(",") if dims])
         except InputError as error:
-            raise type(error)(f"--input {text}: {error}") from None
+            raise error.reworded(f"--input {text}: {error}") from None
     return types
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,21 +11,28 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ..authoring.block import Block
-from ..catalogue import Entry, lookup
+from ..catalogue import lookup
 from ..errors import InputError
-from .completion import complete_loss
 from .options import (
+    Bind,
     Inputs,
     Json,
+    Output,
     Set,
-    names,
     parse_options,
     parse_pairs,
-    parse_types,
     require_other,
 )
 from .output import byte_size, note, print_json, print_table
+from .training_options import (
+    Frozen,
+    MeanLoss,
+    OptimizerName,
+    OptimizerSet,
+    Trainable,
+    mean_of,
+    step_of,
+)
 
 NAME = "train"
 EXAMPLE = (
@@ -40,14 +46,7 @@ _INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 def command(
     model: Annotated[Path, typer.Argument(help="An .onnx file.")],
-    loss: Annotated[
-        str,
-        typer.Option(
-            metavar="LOSS",
-            help="A name or alias of `lossgraph list`; trained is its mean.",
-            autocompletion=complete_loss,
-        ),
-    ],
+    loss: MeanLoss,
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Training data: arrays in .npz, columns in .parquet."),
@@ -55,19 +54,8 @@ def command(
     target: Annotated[
         Path | None, typer.Option("-o", metavar="FILE", help="The trained model to write.")
     ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Output or inner value that is the loss's first input; the only output if none.",
-        ),
-    ] = None,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="INPUT=NAME", help="Input of the loss that the model computes or has; repeat."
-        ),
-    ] = None,
+    output: Output = None,
+    bind: Bind = None,
     input: Inputs = None,
     rename: Annotated[
         list[str] | None,
@@ -82,24 +70,10 @@ def command(
         ),
     ] = None,
     set: Set = None,
-    optimizer: Annotated[
-        str, typer.Option(metavar="NAME", help="How parameters move: sgd, adamw, ..")
-    ] = "adamw",
-    optimizer_set: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OPTION=VALUE", help="Option of it, like learning_rate=0.01; repeat."),
-    ] = None,
-    trainable: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Initializer to train, like 'layer4.*'; repeat. All that a person would if none.",
-        ),
-    ] = None,
-    frozen: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Initializer not to train; repeat."),
-    ] = None,
+    optimizer: OptimizerName = "adamw",
+    optimizer_set: OptimizerSet = None,
+    trainable: Trainable = None,
+    frozen: Frozen = None,
     epochs: Annotated[int, typer.Option(help="How many times to go through the data.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Samples in a batch.")] = 32,
     seed: Annotated[int, typer.Option(help="Of the order of the samples.")] = 0,
@@ -135,23 +109,11 @@ def command(
     instead.
     """
     entry = lookup(loss)
-    from ..models.declared_types import identifier
-    from ..training import build
-    from .optimizers import named_optimizer
-
     if not dry_run:
         _require_files(model, data, target, resume, checkpoint)
-    step = build(
-        model,
-        mean_of(entry, entry.make(parse_options(set))),
-        output,
-        bind=parse_pairs(bind, "--bind"),
-        inputs=parse_types(input, identifier),
-        rename=parse_pairs(rename, "--rename"),
-        optimizer=named_optimizer(optimizer, **parse_options(optimizer_set)),
-        trainable=list(names(trainable)) or None,
-        frozen=list(names(frozen)),
-    )
+    trained = mean_of(entry, entry.make(parse_options(set)))
+    optimizing = (optimizer, optimizer_set, trainable, frozen)
+    step = step_of(model, trained, output, bind, input, rename, *optimizing)
     if dry_run:
         _print_plan(step, json)
         return
@@ -174,24 +136,6 @@ def command(
         return
     _draw(history)
     print("\n".join(map(str, files)))
-
-
-def mean_of(entry: Entry, loss: Block) -> Any:
-    """The mean of a loss, so that a step does not depend on how many samples a batch has."""
-    types = entry.example_types(loss)
-    program = loss.program(types)
-    if len(program.values) > 1 or not program.outputs[program.values[0]].rank:
-        return loss
-    needed = [name for name in types if entry.declared.get(name, True)]
-
-    def mean(F: Any, *arrays: Any, **named: Any) -> Any:
-        return F.mean(loss(*arrays, **named))
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(name, kind) for name in ("F", *needed)]
-    mean.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    mean.__name__ = f"mean_of_{loss.name}"
-    return mean
 
 
 def parse_columns(texts: Sequence[str] | None) -> dict[str, list[str]]:

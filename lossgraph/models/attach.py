@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from ..ir.types import TensorType
 from ..lowering import releases
 from ..lowering.opsets import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from ..symbolic.arguments import checked
-from .loss_types import guesses, stated_types
+from .loss_types import bound_places, guesses, program_of_guess, stated_types
 
 if TYPE_CHECKING:
     import onnx
@@ -96,7 +96,8 @@ def attach(
     result = conversion.convert(source, MIN_OPSET, newest, min(DEFAULT_OPSET, newest))
     asked = {*(bind or {}).values(), *([] if output is None else [output])}
     signature = signature_of(result, asked)
-    bound = _bound(block, signature, output, bind or {})
+    outputs, givens = list(signature.outputs), list(signature.inputs)
+    bound = bound_places(block, outputs, givens, signature, output, bind or {})
     types = {
         name: _type_of(name, signature[value], stated.get(name)) for name, value in bound.items()
     }
@@ -106,7 +107,8 @@ def attach(
     spelled = {identifier(name): name for name in signature.dims}
     _require_differentiable(result, signature, grad, bound)
     wrt = _arguments(block, grad, bound, names)
-    program = _program(block, guesses(block, types, stated, spelled), wrt)
+    choices = guesses(block, types, stated, spelled)
+    program = program_of_guess(block, choices, wrt, option="--input")
     part = program.to_onnx(opset_of(result), as_function=as_function, target_ort=target_ort)
     merging.name_dims((*part.graph.input, *part.graph.output), spelled)
     declared = {name: info.type for name, info in signature.outputs.items()}
@@ -192,27 +194,6 @@ def attach_file(model: Path, target: Path, loss: Any, force: bool = False, **how
 # --- which values of the model are inputs of the loss, and of what types ---
 
 
-def _bound(
-    block: Block, signature: ModelSignature, output: str | None, bind: Mapping[str, str]
-) -> dict[str, str]:
-    """The values of the model that are inputs of the loss, by the names of those."""
-    if not block.arguments:
-        raise InputError(f"{block.name} has no inputs, so that no output can be one")
-    first, outputs = block.arguments[0], list(signature.outputs)
-    if output is not None and bind.get(first, output) != output:
-        raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")
-    if output is None and first not in bind and len(outputs) > 1:
-        raise InputError(f"{first}: which output of the model is it? There are {outputs}")
-    found = {first: output or outputs[0], **bind}
-    for name, value in found.items():
-        if value not in signature:
-            raise InputError(
-                f"{name}: the model has no output {value!r}: its outputs are {outputs}, its inputs "
-                f"{list(signature.inputs)}, and no value inside is called so"
-            )
-    return found
-
-
 def _type_of(name: str, info: onnx.ValueInfoProto, stated: TensorType | None) -> TensorType:
     """The type of a bound input: the model's, and where that says nothing the one stated."""
     from .declared_types import declared_type
@@ -283,27 +264,6 @@ def _require_differentiable(
             "outputs and inner values of the model that the loss takes, and leaves the model as it "
             "is; gradients by inputs and parameters of the model come with lossgraph.training"
         )
-
-
-def _program(block: Block, guesses: Iterator[Types], wrt: Sequence[str]) -> Program:
-    """The program for the one guess that the loss takes."""
-    found: dict[str, Program] = {}
-    refused: InputError | None = None
-    for types in guesses:
-        listed = ", ".join(f"{name} {type_}" for name, type_ in types.items())
-        try:
-            found[listed] = block.program(types, grad=wrt)
-        except GradientError:
-            raise
-        except InputError as error:
-            refused = InputError(f"{block.name} of {listed}: {error} (--input states other types)")
-    if len(found) > 1:
-        choice = " or of ".join(found)
-        raise InputError(f"{block.name} may be of {choice}: say which with --input")
-    if not found:
-        assert refused is not None
-        raise refused
-    return next(iter(found.values()))
 
 
 # --- names ---

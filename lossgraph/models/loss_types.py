@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..authoring.block import Block
@@ -12,7 +12,8 @@ from ..authoring.signature import Kind
 from ..authoring.untyped import TypesNeeded, run_body
 from ..catalogue import entry_of
 from ..catalogue.entry import Entry
-from ..errors import InputError
+from ..compiler.program import Program
+from ..errors import GradientError, InputError
 from ..ir.dims import Dim, Size, named, substitute
 from ..ir.types import TensorType, shape_names, tensor_type
 from ..symbolic.symbol import Symbol
@@ -170,3 +171,78 @@ def _shapes(wanted: Shape, first: Shape, actual: Shape) -> list[Shape]:
 
 def _without_one(shape: Shape) -> list[Shape]:
     return [shape[:axis] + shape[axis + 1 :] for axis in range(len(shape))]
+
+
+# --- where a loss is bound, and which of the guesses it takes ---
+
+
+def bound_places(
+    block: Block,
+    outputs: Sequence[str],
+    inputs: Sequence[str],
+    values: Container[str],
+    output: str | None,
+    bind: Mapping[str, str],
+) -> dict[str, str]:
+    """The values of a model that are inputs of a loss, by the names of those.
+
+    Args:
+        block: the loss.
+        outputs: names of the model's outputs.
+        inputs: names of its inputs.
+        values: names of all values that can be bound.
+        output: the value that is the loss's first input.
+        bind: the values that others are.
+
+    Raises:
+        InputError: if it is not said which output is meant, or there is none of a name.
+    """
+    if not block.arguments:
+        raise InputError(f"{block.name} has no inputs, so that no output can be one")
+    first = block.arguments[0]
+    if output is not None and bind.get(first, output) != output:
+        raise InputError(f"{first} is bound to {bind[first]!r} and to the output {output!r}")
+    if output is None and first not in bind and len(outputs) > 1:
+        raise InputError(f"{first}: which output of the model is it? There are {list(outputs)}")
+    found = {first: output or outputs[0], **bind}
+    for name, value in found.items():
+        if value not in values:
+            raise InputError(
+                f"{name}: the model has no output {value!r}: its outputs are {list(outputs)}, its "
+                f"inputs {list(inputs)}, and no value inside is called so"
+            )
+    return found
+
+
+def program_of_guess(
+    block: Block, choices: Iterable[Types], wrt: Sequence[str] = (), *, option: str
+) -> Program:
+    """The program for the one guess that a loss takes.
+
+    Args:
+        block: the loss.
+        choices: types of all its inputs, as ``guesses`` gives them.
+        wrt: the inputs that it is differentiated by.
+        option: what states other types, for the errors.
+
+    Raises:
+        InputError: if it takes none of them, or several.
+    """
+    found: dict[str, Program] = {}
+    refused: InputError | None = None
+    for types in choices:
+        listed = ", ".join(f"{name} {type_}" for name, type_ in types.items())
+        try:
+            found[listed] = block.program(types, grad=wrt)
+        except GradientError:
+            raise
+        except InputError as error:
+            said = f"{block.name} of {listed}: {error} ({option} states other types)"
+            refused = InputError(said)
+    if len(found) > 1:
+        choice = " or of ".join(found)
+        raise InputError(f"{block.name} may be of {choice}: say which with {option}")
+    if not found:
+        assert refused is not None
+        raise refused
+    return next(iter(found.values()))

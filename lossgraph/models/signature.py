@@ -29,7 +29,7 @@ class ModelSignature:
     names: frozenset[str]
     inner: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.inputs or name in self.outputs or name in self.inner
 
     def __getitem__(self, name: str) -> onnx.ValueInfoProto:

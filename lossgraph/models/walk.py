@@ -64,6 +64,14 @@ def value_names(graph: onnx.GraphProto) -> set[str]:
     return names - {""}
 
 
+def fresh_name(name: str, taken: set[str]) -> str:
+    """A name, with underscores until it is none of those taken; it is taken from now on."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
 def graphs(graph: onnx.GraphProto) -> Graphs:
     """A graph and those in it."""
     yield graph

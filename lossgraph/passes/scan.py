@@ -205,14 +205,8 @@ def _nothing(node: Expr) -> Array:
 
 def joined(stacks: Sequence[Sequence[Array]], nodes: Sequence[Expr]) -> list[Array]:
     """What steps put out, along a new first axis; ``nodes`` say what each is."""
-    return [
-        np.stack(stack)
-        if stack
-        else np.empty(
-            (0, *(n if isinstance(n, int) else 0 for n in node.shape)), numpy_dtype(node.dtype)
-        )
-        for stack, node in zip(stacks, nodes, strict=True)
-    ]
+    pairs = zip(stacks, nodes, strict=True)
+    return [np.stack(stack) if stack else _nothing(node) for stack, node in pairs]
 
 
 def loop_vjp(

@@ -21,8 +21,9 @@ from ..importer.operators.random import OPERATORS, SEEDED
 from ..importer.reader import from_onnx
 from ..lowering.onnx_api import helper, numpy_helper
 from ..models.light_copy import copy_of
-from ..models.walk import STANDARD, graphs, opset_of, value_names
+from ..models.walk import STANDARD, fresh_name, graphs, opset_of, value_names
 from .selection import Selection
+from .statistics import own_statistic
 from .tying import Tie, tied
 
 SEED = "random_seed"
@@ -112,9 +113,7 @@ class _Maker:
         if name not in held:
             return
         if self._uses(name) > 1:  # joined with others by an exporter
-            copy = self.model.graph.initializer.add()
-            copy.CopyFrom(held[name])
-            copy.name = name = self._fresh(f"{name}_statistic")
+            name = own_statistic(self.model, name, self.taken)
         node.input[place] = name
         self.moves[name] = node.output[output]
 
@@ -149,10 +148,7 @@ class _Maker:
         return _is_random(node)
 
     def _fresh(self, name: str) -> str:
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
+        return fresh_name(name, self.taken)
 
 
 def _put_in_inference(model: onnx.ModelProto) -> None:

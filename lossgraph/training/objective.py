@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,13 @@ from ..authoring.input_types import InputTypes
 from ..catalogue import entry_of
 from ..compiler.program import Program
 from ..compiler.trace import Traced, make_traced
-from ..errors import GradientError, InputError
+from ..errors import InputError
 from ..importer.graph import Graph
 from ..ir import ops
 from ..ir.dims import evaluate, names
 from ..ir.expr import Expr, foreign_variable, inputs_of, substitute
 from ..ir.types import TensorType, dtype_name, tensor_type
-from ..models.loss_types import Types, guesses, stated_types
+from ..models.loss_types import bound_places, guesses, program_of_guess, stated_types
 
 
 def objective(
@@ -39,7 +39,8 @@ def objective(
     bound = {name: value.type for name, value in values.items()}
     taken = set(graph.dims)
     wanted = _named(block, rename, bound)
-    program = _program(block, guesses(block, bound, stated_types(inputs), taken, wanted))
+    choices = guesses(block, bound, stated_types(inputs), taken, wanted)
+    program = program_of_guess(block, choices, option="`inputs`")
     own = {node: rename.get(node.attrs["name"], node.attrs["name"]) for node in program.inputs}
     own = {node: name for node, name in own.items() if node.attrs["name"] not in values}
     _require_free(own.values(), graph)
@@ -72,7 +73,8 @@ def _values(
     block: Block, graph: Graph, output: str | None, bind: Mapping[str, str]
 ) -> dict[str, Expr]:
     """The values of the model that are inputs of the loss, as expressions."""
-    places = _places(block, graph, output, bind)
+    outputs, givens = list(graph.outputs), list(graph.inputs)
+    places = bound_places(block, outputs, givens, graph.values, output, bind)
     values = {name: graph.values[place] for name, place in places.items()}
     for name, value in values.items():
         if not isinstance(value.type, TensorType):
@@ -123,23 +125,6 @@ def optional_inputs(block: Block, given: Collection[str]) -> frozenset[str]:
     return frozenset(n for n, needed in declared.items() if not needed and n not in given)
 
 
-def _places(
-    block: Block, graph: Graph, output: str | None, bind: Mapping[str, str]
-) -> dict[str, str]:
-    """The values of the model that are inputs of the loss."""
-    first, outputs = block.arguments[0], list(graph.outputs)
-    if output is None and first not in bind and len(outputs) > 1:
-        raise InputError(f"{first}: which output of the model is it? There are {outputs}")
-    places = {first: output or bind.get(first) or outputs[0], **bind}
-    for name, place in places.items():
-        if place not in graph.values:
-            raise InputError(
-                f"{name}: the model has no output {place!r}: its outputs are {outputs}, its inputs "
-                f"{list(graph.inputs)}, and no value inside is called so"
-            )
-    return places
-
-
 def _named(block: Block, rename: Mapping[str, str], bound: Mapping[str, Any]) -> list[str]:
     """The inputs of the loss that get names, which so it has to have."""
     for name in rename:
@@ -149,26 +134,6 @@ def _named(block: Block, rename: Mapping[str, str], bound: Mapping[str, Any]) ->
                 f"rename: {block.name} has no input {name!r} of its own: it has {left}"
             )
     return [name for name in rename if name in block.arguments]
-
-
-def _program(block: Block, choices: Iterator[Types]) -> Program:
-    """The loss for the types that it takes, of those that there may be."""
-    refused: InputError | None = None
-    found: dict[str, Program] = {}
-    for types in choices:
-        listed = ", ".join(f"{name} {type_}" for name, type_ in types.items())
-        try:
-            found[listed] = block.program(types)
-        except GradientError:
-            raise
-        except InputError as error:
-            refused = InputError(f"{block.name} of {listed}: {error}")
-    if len(found) > 1:
-        raise InputError(f"{block.name} may be of {' or of '.join(found)}: say which by `inputs`")
-    if not found:
-        assert refused is not None
-        raise refused
-    return next(iter(found.values()))
 
 
 def _scalar(program: Program) -> Expr:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 import onnx
 
 from ..models.light_copy import copy_of
-from ..models.walk import STANDARD, graphs, value_names
+from ..models.walk import STANDARD, fresh_name, graphs, value_names
 
 _PLACES = (3, 4)  # of BatchNormalization, for mean and variance
 
@@ -27,13 +27,18 @@ def with_own_statistics(model: onnx.ModelProto, trained: Collection[str]) -> onn
     taken, copies = value_names(made.graph), dict[str, str]()
     for node, place, name in list(_joined(made, trained)):
         if name not in copies:
-            copies[name] = _fresh(f"{name}_statistic", taken)
-            tensor = next(t for t in made.graph.initializer if t.name == name)
-            copy = made.graph.initializer.add()
-            copy.CopyFrom(tensor)
-            copy.name = copies[name]
+            copies[name] = own_statistic(made, name, taken)
         node.input[place] = copies[name]
     return made
+
+
+def own_statistic(model: onnx.ModelProto, name: str, taken: set[str]) -> str:
+    """The name of a copy of an initializer, which is added to the model."""
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    copy = model.graph.initializer.add()
+    copy.CopyFrom(tensor)
+    copy.name = fresh_name(f"{name}_statistic", taken)
+    return copy.name
 
 
 def _joined(
@@ -53,10 +58,3 @@ def _joined(
                     name = same[name]
                 if name in trained:
                     yield node, place, name
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name

@@ -38,15 +38,6 @@ def rows_met(x: Expr, window: Window) -> Expr:
     return _gathered(x, starts, inside)
 
 
-def convolve_by_rows(x: Expr, w: Expr, bias: Expr | None, window: Window) -> Expr:
-    """``convolve``."""
-    order = (0, *range(2, w.rank), 1)
-    weights = reshape(transpose(w, order), (w.shape[0], product(w.shape[1:])))
-    made = gemm(rows_met(x, window), weights, bias, transpose_b=True)
-    counts = [window.count(axis, length) for axis, length in enumerate(x.shape[2:])]
-    return _channels_second(reshape(made, (x.shape[0], *counts, w.shape[0])))
-
-
 def unconvolve_by_rows(w: Expr, y: Expr, window: Window, lengths: Sequence[int]) -> Expr:
     """``unconvolve``, for a stride of 1: each element gathers what saw it, and by which place."""
     starts, inside = [], []

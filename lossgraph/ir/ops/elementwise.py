@@ -290,10 +290,6 @@ relu = _unary(
 )
 
 
-def _clip_choice(out: Expr, x: Expr, **_: float) -> tuple[Choice]:
-    return (Choice(logical_or(less(x, out), less(out, x)), False),)
-
-
 def _extremum_vjp(wins: Callable[[Expr, Expr], Expr]) -> Vjp:
     """The gradient goes to the winner; two variables share a tie, a constant passes none."""
 

@@ -5,6 +5,7 @@ Indices are int64 and in range: the lowering never has to fear a read out of bou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -170,9 +171,16 @@ def _lower_scatter_add(b: Any, node: Expr, x: str, index: str) -> str:
     axis, adds = node.attrs["axis"], not node.attrs["unique_indices"]
     if adds and b.opset < 16:  # ScatterElements cannot add yet
         return str(b.lower(_one_hot_scatter_add(node, axis)))
-    zero = b.add("Expand", b.const(0, node.dtype), b.sizes(node.shape))
+    return _scattered(b, node.dtype, node.shape, index, x, axis, adds)
+
+
+def _scattered(
+    b: Any, dtype: str, shape: Sequence[Dim], index: str, values: str, axis: int, adds: bool
+) -> str:
+    """Values put into zeros by element, or added up where an index repeats."""
+    zero = b.add("Expand", b.const(0, dtype), b.sizes(shape))
     reduction = {"reduction": "add"} if adds else {}
-    return str(b.add("ScatterElements", zero, index, x, axis=axis, **reduction))
+    return str(b.add("ScatterElements", zero, index, values, axis=axis, **reduction))
 
 
 def _one_hot_scatter_add(node: Expr, axis: int) -> Expr:
@@ -365,8 +373,8 @@ def _lower_scatter_rows(b: Any, node: Expr, rows: str, index: str) -> str:
         summed = b.add("MatMul", b.lower(transpose(hot, (1, 0))), flat)
     else:
         each = b.lower(broadcast_to(column, (column.shape[0], width)))
-        zero = b.add("Expand", b.const(0, node.dtype), b.sizes((node.shape[0], width)))
-        summed = b.add("ScatterElements", zero, each, flat, axis=0, reduction="add")
+        whole = (node.shape[0], width)
+        summed = _scattered(b, node.dtype, whole, each, flat, axis=0, adds=True)
     return str(b.reshape(summed, (node.shape[0], width), node.shape))
 
 
