@@ -21,6 +21,11 @@ def _square(data: Array) -> Raw:
     return value
 
 
+def _floats(first: Array, second: Array) -> tuple[Raw, Raw, np.dtype[Any]]:
+    """Two operands in a dtype to add up in, integers as floats, and the dtype of the result."""
+    return _pair(Array(floating(first)), Array(floating(second)))
+
+
 def _each(function: Callable[..., Raw], *values: Raw) -> Raw:
     """A function of matrices for each of a stack; NaN of those that numpy refuses."""
     stack = np.broadcast_shapes(*(value.shape[:-2] for value in values))
@@ -53,7 +58,7 @@ def linalg_gemm2(
     axis: int = -2,
 ) -> Array:
     """Alpha times the matrix products; the rows are along ``axis``, the columns along the last."""
-    first, second, dtype = _pair(A, B)
+    first, second, dtype = _floats(A, B)
     if first.ndim < 2 or second.ndim != first.ndim:
         raise InputError("expected two arrays of one rank, at least 2")
     left, right = (np.moveaxis(each, axis, -2) for each in (first, second))
@@ -101,7 +106,7 @@ def linalg_trmm(
     alpha: float = 1.0,
 ) -> Array:
     """Alpha op(A) B, or alpha B op(A); of A one triangle is read."""
-    first, second, dtype = _pair(A, B)
+    first, second, dtype = _floats(A, B)
     factor = _turn(_triangle(first, lower), transpose)
     return Array((alpha * (second @ factor if rightside else factor @ second)).astype(dtype))
 
@@ -116,7 +121,7 @@ def linalg_trsm(
     alpha: float = 1.0,
 ) -> Array:
     """X of op(A) X = alpha B, or of X op(A) = alpha B; of A one triangle is read."""
-    first, second, dtype = _pair(A, B)
+    first, second, dtype = _floats(A, B)
     turned = transpose != rightside
     factor = _turn(_triangle(first, lower), turned)
     x = _substituted(factor, alpha * _turn(second, rightside), lower != turned)

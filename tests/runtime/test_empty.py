@@ -112,3 +112,14 @@ def test_a_program_that_reads_no_input():
     """How it is lowered is not decided by the sizes of its inputs, of which there are none."""
     value = symbolic.norm(symbolic.ones((2, 4)), axis=1)
     np.testing.assert_array_equal(lg.compile(value)(), np.array([2, 2], np.float32))
+
+
+def test_a_maximum_of_nothing_for_no_row_is_no_error():
+    """The rows are known to be none only when the array comes: one axis alone decides nothing."""
+
+    def largest(F, x):
+        return F.max(x[2:1, :0], axis=1)
+
+    assert as_loss(largest)(np.zeros((4, 3), "f")).shape == (0,)
+    with pytest.raises(InputError, match="length zero"):
+        as_loss(lambda F, x: F.max(x[:, :0], axis=1))(np.zeros((4, 3), "f"))

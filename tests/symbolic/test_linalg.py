@@ -7,7 +7,7 @@ import pytest
 
 import lossgraph as lg
 from lossgraph import reference, symbolic
-from lossgraph.authoring.functions import FunctionLoss
+from lossgraph.authoring.functions import FunctionLoss, as_loss
 from lossgraph.ir.batching import BatchDim
 from lossgraph.passes.batch_partition import batch_dims_of
 from operator_laws import check_derivatives, check_opsets, check_values, parts, values
@@ -305,3 +305,20 @@ def test_what_gemm_adds_may_have_the_length_of_a_padded_axis():
     assert_close(FunctionLoss(body)(x, u, a), expected)
     with pytest.raises(lg.InputError):
         FunctionLoss(body)(x, u, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["gemm2", "gemm", "trmm", "trsm", "syrk"])
+def test_matrices_of_integers_are_taken_for_floats(name):
+    """A factor of 0.5 is not rounded away: in the reference as in the graph."""
+    x = np.array([[1, 0], [1, 1]], "int32")
+    call = {
+        "gemm2": lambda F, x: F.linalg.gemm2(x, x, transpose_b=True, alpha=0.5),
+        "gemm": lambda F, x: F.linalg.gemm(x, x, x, alpha=0.5, beta=0.25),
+        "trmm": lambda F, x: F.linalg.trmm(x, x, alpha=0.5),
+        "trsm": lambda F, x: F.linalg.trsm(x, x, alpha=0.5),
+        "syrk": lambda F, x: F.linalg.syrk(x, alpha=0.5),
+    }[name]
+    right = call(reference, reference.Array(x.astype("float32"))).asnumpy()
+    for found in (call(reference, reference.Array(x)).asnumpy(), as_loss(call)(x)):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, right)

@@ -368,9 +368,12 @@ def _lower_scatter_rows(b: Any, node: Expr, rows: str, index: str) -> str:
     matrix = (product(x.shape[: places.rank]), width)
     flat = b.lower(reshape(x, matrix))
     column = reshape(places, (product(places.shape), 1))
-    if b.opset < 16:  # ScatterElements cannot add yet: one_hot(index)^T @ rows
-        hot = one_hot(reshape(column, column.shape[:1]), node.shape[0], node.dtype)
-        summed = b.add("MatMul", b.lower(transpose(hot, (1, 0))), flat)
+    if b.opset < 16:  # ScatterElements cannot add yet: ones where a row goes, times the rows
+        # No Transpose: ONNX Runtime 1.20 fuses one into a product that has no float64.
+        there = equal(
+            reshape(iota(node.shape[0]), (node.shape[0], 1)), reshape(places, (1, matrix[0]))
+        )
+        summed = b.add("MatMul", b.lower(cast(there, node.dtype)), flat)
     else:
         each = b.lower(broadcast_to(column, (column.shape[0], width)))
         whole = (node.shape[0], width)

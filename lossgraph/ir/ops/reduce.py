@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, SpecializationError
 from ...reference.reduce import extreme
 from ..batching import reduction
 from ..dims import Dim, floordiv, product
 from ..expr import Array, Choice, Expr, Op, OpFunction, builds, const, register
 from ..kernel_forms import Formula
 from ..kernel_forms import Reduction as ReductionForm
-from ..types import TensorType, canonical_axes, numpy_dtype
+from ..types import TensorType, canonical_axes, numpy_dtype, shape_names
 from . import intervals
 from .elementwise import (
     POSITIVE,
@@ -67,7 +67,10 @@ def nonempty_keepdims(x: TensorType, *, axes: Axes) -> TensorType:
     """The type of a reduction that needs elements."""
     kept = _keepdims(x, axes=axes)
     if any(x.shape[axis] == 0 for axis in axes) and 0 not in kept.shape:
-        raise InputError("an axis of length zero has no largest or smallest element")
+        why = "an axis of length zero has no largest or smallest element"
+        if names := sorted(shape_names(kept.shape)):  # one of which may make the result empty too
+            raise SpecializationError(tuple(names), why)
+        raise InputError(why)
     return kept
 
 
