@@ -30,7 +30,7 @@ __all__ = [
     "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LossgraphWarning",
     "LoweringError", "ProviderError", "Symbol", "ValidationError", "attach", "compile",
     "from_onnx", "gluon", "grad", "jvp", "losses", "masked", "mixup", "nn", "optax", "padded",
-    "plot", "reference", "renamed", "symbol", "symbolic", "testing", "training",
+    "plot", "reference", "renamed", "symbol", "symbolic", "tables", "testing", "training",
     "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
 ]  # fmt: skip
 
@@ -39,10 +39,8 @@ _OF_MXNET = ("autograd", "init", "nd", "np", "npx")  # ``from lossgraph import n
 
 def __getattr__(name: str) -> Any:
     """What is imported when it is first used, and MXNet's modules for the imports of losses."""
-    if name == "testing":
-        return import_module(".testing", __name__)
-    if name == "training":
-        return import_module(".training", __name__)
+    if name in ("tables", "testing", "training"):
+        return import_module(f".{name}", __name__)
     if name == "from_onnx":
         return import_module(".importer.reader", __name__).from_onnx
     if name == "plot":

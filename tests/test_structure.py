@@ -122,7 +122,7 @@ def test_public_names_are_these():
         "DtypeError", "GradientError", "Input", "InputError", "LossgraphError", "LossgraphWarning",
         "LoweringError", "ProviderError", "Symbol", "ValidationError", "attach", "compile",
         "from_onnx", "gluon", "grad", "jvp", "losses", "masked", "mixup", "nn", "optax", "padded",
-        "plot", "reference", "renamed", "symbol", "symbolic", "testing", "training",
+        "plot", "reference", "renamed", "symbol", "symbolic", "tables", "testing", "training",
         "uncertainty_weighted", "value_and_grad", "vjp", "weighted_sum",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)

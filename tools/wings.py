@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lossgraph"
 WINGS = (
     "errors", "reference", "ir", "passes", "symbolic", "lowering", "compiler", "kernels", "bridges",
     "runtime", "authoring", "losses", "compose", "gluon", "nn", "optax", "catalogue", "models",
-    "importer", "training", "deploy", "compare", "view", "testing", "cli", "__main__",
+    "importer", "tables", "training", "deploy", "compare", "view", "testing", "cli", "__main__",
 )  # fmt: skip
 DRAWN = WINGS[1:-1]  # every wing imports errors, and the last one is a line
 
