@@ -62,6 +62,20 @@ def test_an_operator_that_has_no_derivative_here_is_refused() -> None:
     assert lg.training.build(net, nn.MSELoss(), trainable="v").trainable == ("v",)
 
 
+def test_what_a_branch_cuts_is_left_out_and_refused_by_name() -> None:
+    """The rounded weights of both branches have no slope, though the branches have results."""
+    net = model(
+        "m = ReduceSum<keepdims = 0>(x) c = Cast<to = 9>(m) a = MatMul(x, v) y = If (c) <"
+        "then_branch = one () => (float[N, 4] t) { r = Floor(w) t = Add(a, r) }, "
+        "else_branch = two () => (float[N, 4] e) { u = Ceil(w) e = Sub(a, u) }>",
+        w=weight(4), v=weight(4, 4),
+    )  # fmt: skip
+    with pytest.raises(lg.GradientError, match=r"'w' cannot be trained: .*stands between it"):
+        lg.training.build(net, nn.MSELoss(), trainable=["w"])
+    with pytest.warns(lg.LossgraphWarning, match="not trained: 'w'"):
+        assert lg.training.build(net, nn.MSELoss()).trainable == ("v",)
+
+
 def test_a_parameter_of_another_output_is_left_out() -> None:
     net = model("y = MatMul(x, w)  z = MatMul(x, other)", w=weight(4, 3), other=weight(4, 2))
     net.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, ("N", 2)))
