@@ -109,7 +109,8 @@ class Probabilities:
             label = label.reshape(place.shape)
             frequency = _hits(label, place, scores.shape[-1])
             if self.ignored is not None:
-                counted = (label != self.ignored) & (counted is None or counted)
+                kept = label != self.ignored
+                counted = kept if counted is None else counted & kept
         else:
             shares = np.moveaxis(_matched(label, given.shape), self.axis, -1)
             frequency = _share(self.coding, shares.astype("float64"), place)
@@ -124,7 +125,7 @@ class Probabilities:
         if mask.ndim < scores.ndim:
             return scores, np.broadcast_to(mask, scores.shape[:-1])
         mask = np.broadcast_to(np.moveaxis(mask, self.axis, -1), scores.shape)
-        return np.where(mask, scores, -np.inf), mask.any(-1)
+        return np.where(mask, scores, -np.inf), np.asarray(mask.any(-1))
 
 
 def probabilities_of(loss: Block) -> Probabilities | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import special
@@ -81,7 +83,7 @@ def test_the_true_probabilities_have_the_least_loss(name, options, rng):
     others = []
     for _ in range(12):
         moved = logits + rng.normal(scale=0.3, size=logits.shape)
-        other, shares = as_predictions(found.link, moved)
+        other, _ = as_predictions(found.link, moved)
         other = special.expit(moved) if found.axis is None and found.link == "identity" else other
         others.append(expected_loss(loss, found, other, truth))
     assert at_truth < min(others) or not found.proper
@@ -205,7 +207,7 @@ def test_a_row_has_the_same_bits_in_every_batch(shape, rng):
     label = rng.integers(0, shape[1], size=shape[:1] + shape[2:])
     whole = found.outcomes({"pred": pred, "label": label})
     cuts = [0, *np.sort(rng.integers(0, len(pred), 40)), len(pred)]
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in itertools.pairwise(cuts):
         part = found.outcomes({"pred": pred[low:high], "label": label[low:high]})
         inside = (whole.row >= low) & (whole.row < high)
         np.testing.assert_array_equal(part.confidence, whole.confidence[inside])
