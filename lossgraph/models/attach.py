@@ -262,7 +262,7 @@ def _require_differentiable(
         raise GradientError(
             f"no gradient for {name!r}, {what} of the model: attach differentiates the loss, by "
             "outputs and inner values of the model that the loss takes, and leaves the model as it "
-            "is; gradients by inputs and parameters of the model come with lossgraph.training"
+            "is; lossgraph.training.build has the gradients by parameters of the model"
         )
 
 
