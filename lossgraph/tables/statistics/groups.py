@@ -10,17 +10,12 @@ import pyarrow as pa
 
 from ...errors import InputError
 from . import state, summary
-from .keys import Keys
-from .mapping import Buckets
-from .measure import Measure
-from .sums import ExactSums
+from .collected import ACCURACY, Collected
 
 Array = np.ndarray[Any, Any]
 
-ACCURACY = 0.005
 
-
-class Groups:
+class Groups(Collected):
     """What is known of some rows: by group counts, exact sums, extremes and sketches.
 
     All of it is the same whatever the order of the rows and however they were cut into batches and
@@ -35,25 +30,6 @@ class Groups:
         weighted: whether rows have weights.
         accuracy: the relative accuracy of quantiles.
     """
-
-    def __init__(
-        self,
-        by: Sequence[str],
-        measures: Sequence[str],
-        *,
-        weighted: bool,
-        accuracy: float = ACCURACY,
-    ) -> None:
-        self.by, self.weighted, self.accuracy = tuple(by), weighted, accuracy
-        self.keys = Keys(by)
-        self._capacity = 1
-        self.rows, self.count = np.zeros((2, 1), np.int64)
-        self.weights = [ExactSums(1), ExactSums(1)] if weighted else []  # u and u^2
-        buckets = Buckets(accuracy)
-        self.measures = {name: Measure(buckets, 1, weighted) for name in measures}
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
     def add(
         self,
@@ -78,7 +54,7 @@ class Groups:
         lengths = {len(each) for each in (*found.values(), groups, checked) if each is not None}
         if len(lengths) > 1:
             raise InputError(f"a batch of rows: expected columns of one length, got {lengths}")
-        self._make_place()
+        self.make_place()
         self._count(self.rows, groups, length)
         if checked is not None and not checked.all():
             kept = checked > 0
@@ -115,43 +91,18 @@ class Groups:
             found = np.bincount(groups)
             counts[: len(found)] += found
 
-    def _make_place(self) -> None:
-        """Grow by half at least, as a batch may bring new groups each time."""
-        if len(self) <= self._capacity:
-            return
-        self._capacity = max(len(self), self._capacity * 3 // 2)
-        more = np.zeros(self._capacity - len(self.rows), np.int64)
-        self.rows, self.count = (np.concatenate([each, more]) for each in (self.rows, self.count))
-        for sums in self.weights:
-            sums.resize(self._capacity)
-        for measure in self.measures.values():
-            measure.resize(self._capacity)
-
     def merge(self, other: Groups) -> None:
         """Add the rows that another has collected, which stays as it is.
 
         Raises:
             InputError: if the other has collected something else.
         """
-        if self._options() != other._options():
-            raise InputError(f"cannot merge {other._options()} into {self._options()}")
+        if self.options() != other.options():
+            raise InputError(f"cannot merge {other.options()} into {self.options()}")
         if not len(other):
             return
         groups = self.keys.numbers(other.keys.columns())
-        self._merge_rows(np.zeros(1, np.int64) if groups is None else groups, other)
-
-    def _merge_rows(self, groups: Array, other: Groups) -> None:
-        """Add the i-th group of another to ``groups[i]``."""
-        self._make_place()
-        np.add.at(self.rows, groups, other.rows[: len(groups)])
-        np.add.at(self.count, groups, other.count[: len(groups)])
-        for mine, theirs in zip(self.weights, other.weights, strict=True):
-            mine.merge(groups, theirs)
-        for name, measure in self.measures.items():
-            measure.merge(groups, other.measures[name])
-
-    def _options(self) -> tuple[object, ...]:
-        return self.by, tuple(self.measures), self.weighted, self.accuracy
+        self.merge_rows(np.zeros(1, np.int64) if groups is None else groups, other)
 
     def _new(self, by: Sequence[str]) -> Groups:
         return Groups(by, tuple(self.measures), weighted=self.weighted, accuracy=self.accuracy)
@@ -159,7 +110,7 @@ class Groups:
     def total(self) -> Groups:
         """All groups as one."""
         made = self._new(())
-        made._merge_rows(np.zeros(len(self), np.int64), self)
+        made.merge_rows(np.zeros(len(self), np.int64), self)
         return made
 
     def to_arrow(self) -> pa.Table:
@@ -185,7 +136,7 @@ class Groups:
         apart = cls((), measures, weighted=weighted, accuracy=accuracy)
         state.read(table, apart)
         groups = made.keys.numbers(state.keys(table, len(made.by)))
-        made._merge_rows(np.zeros(len(table), np.int64) if groups is None else groups, apart)
+        made.merge_rows(np.zeros(len(table), np.int64) if groups is None else groups, apart)
         return made
 
     def summary(self, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> pa.Table:

@@ -11,23 +11,21 @@ then its digits to the base 2^32, in two's complement; all little-endian.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ...errors import InputError
+from .collected import Collected
 from .counts import Counts
+from .measure import Measure
 from .sums import ExactSums
-
-if TYPE_CHECKING:
-    from .groups import Groups
-    from .measure import Measure
 
 Array = np.ndarray[Any, Any]
 
 
-def written(groups: Groups) -> pa.Table:
+def written(groups: Collected) -> pa.Table:
     """The state of groups."""
     count = len(groups)
     columns: dict[str, Any] = {f"key_{i}": key for i, key in enumerate(groups.keys.columns())}
@@ -92,7 +90,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def read(table: pa.Table, groups: Groups) -> None:
+def read(table: pa.Table, groups: Collected) -> None:
     """Have groups of one key be those of a state, a row a group, whatever their keys.
 
     Raises:

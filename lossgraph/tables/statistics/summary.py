@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ...errors import InputError
+from .collected import Collected
+from .measure import Measure
 from .rounding import quotient, ratio_error, standard_error
-
-if TYPE_CHECKING:
-    from .groups import Groups
-    from .measure import Measure
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +47,7 @@ def prefix(i: int, measure: str) -> str:
     return "" if i == 0 else f"{measure}_"
 
 
-def finished(groups: Groups, quantiles: Sequence[float]) -> pa.Table:
+def finished(groups: Collected, quantiles: Sequence[float]) -> pa.Table:
     """The table of finished statistics."""
     wrong = [level for level in quantiles if not 0 <= level <= 1]
     if wrong:
@@ -73,7 +71,7 @@ def finished(groups: Groups, quantiles: Sequence[float]) -> pa.Table:
 _FLOAT = pa.float64()
 
 
-def _of(groups: Groups, measure: Measure, levels: Sequence[float]) -> Iterator[tuple[str, Any]]:
+def _of(groups: Collected, measure: Measure, levels: Sequence[float]) -> Iterator[tuple[str, Any]]:
     count = len(groups)
     means, errors = _means(groups, measure)
     some = groups.count[:count] > measure.nans[:count]
@@ -88,7 +86,7 @@ def _of(groups: Groups, measure: Measure, levels: Sequence[float]) -> Iterator[t
     yield "infinite", measure.below[:count] + measure.above[:count]
 
 
-def _means(groups: Groups, measure: Measure) -> tuple[list[float | None], list[float | None]]:
+def _means(groups: Collected, measure: Measure) -> tuple[list[float | None], list[float | None]]:
     """Means and their standard errors."""
     finish = _ratios(groups, measure) if groups.weighted else _averages(groups, measure)
     means: list[float | None] = []
@@ -113,7 +111,7 @@ def _special(measure: Measure, i: int) -> float:
     return -math.inf if measure.below[i] else math.inf
 
 
-def _averages(groups: Groups, measure: Measure) -> Any:
+def _averages(groups: Collected, measure: Measure) -> Any:
     values, exponent = measure.sums.integers()
     squares, below = measure.squares.integers()
 
@@ -124,7 +122,7 @@ def _averages(groups: Groups, measure: Measure) -> Any:
     return finish
 
 
-def _ratios(groups: Groups, measure: Measure) -> Any:
+def _ratios(groups: Collected, measure: Measure) -> Any:
     assert measure.crossed is not None
     sums = (groups.weights[0], measure.sums, groups.weights[1], measure.crossed, measure.squares)
     (weights, e), (values, f), *second = (each.integers() for each in sums)
