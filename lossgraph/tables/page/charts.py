@@ -192,7 +192,7 @@ def funnel(
     """Means of groups by their numbers of rows, and where 95% would lie if all were alike.
 
     Args:
-        points: rows, mean and name of each group.
+        points: rows, mean and name of each group; most have none.
         mean: the mean of all rows.
         error: its standard error.
         rows: how many these are.
@@ -206,9 +206,13 @@ def funnel(
     margin = 0.05 * (high - low) or 0.5
     y = Axis(low - margin, high + margin, HEIGHT - _BOTTOM, _TOP)
     parts = list(_frame(x, y, "rows of the group", "mean"))
+    # Thousands of dots as one path, one for each place where there are any.
+    places = dict.fromkeys(f"M{x(n):.0f} {y(value):.0f}h0" for n, value, name in found if not name)
+    parts.append(f'<path class="dots" d="{"".join(places)}"/>')
     parts += [
-        f'<circle cx="{x(count)}" cy="{y(value)}" r="2.5"><title>{escape(name)}</title></circle>'
-        for count, value, name in found
+        f'<circle cx="{x(n)}" cy="{y(value)}" r="3"><title>{escape(name)}</title></circle>'
+        for n, value, name in found
+        if name
     ]
     parts.append(f'<path class="mark" d="M{x.start} {y(mean)}H{x.end}"/>')
     spread = error * math.sqrt(rows)
