@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..ir import dims, ops
 from ..ir.expr import Expr, const
+from ..ir.types import broadcast_shapes
 from .elementwise import _floating
 from .register import function
 from .shape import _pad_from_inside
@@ -111,6 +112,8 @@ def irfft(real: Operand, imag: Operand, n: int | None = None) -> Symbol:
     (a, b), _ = promote(real, imag, floating=True)
     for part in (a, b):
         with_axes(part, 1, "irfft")
+    shape = broadcast_shapes(a.shape, b.shape)  # before either is cut or padded
+    a, b = ops.broadcast_to(a, shape), ops.broadcast_to(b, shape)
     bins = static(a.shape[-1], "irfft")
     places = _length("irfft: the length", 2 * (bins - 1) if n is None else n)
     used = places // 2 + 1

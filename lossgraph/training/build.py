@@ -33,6 +33,7 @@ from ..ir.evaluate import bind_sizes
 from ..ir.types import TensorType
 from ..models.loading import load_model, require_model, require_weights
 from ..symbolic.arguments import checked
+from .constants import with_named_constants
 from .forms import forms_of, read
 from .gradient_graph import GradientGraph
 from .graphs import Writer
@@ -123,6 +124,7 @@ def build(
     require_model("model", model)
     source = load_model(Path(model)) if isinstance(model, (str, Path)) else model
     require_weights(source)
+    source = with_named_constants(source, trainable)
     selection = freeze(select(source, trainable), frozen)
     source = with_own_statistics(source, selection.trainable)
     forms = forms_of(source, training_mode, seed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..errors import GradientError, LossgraphWarning
 from ..importer.graph import Graph
 from ..ir import ops
-from ..ir.expr import Expr, no_gradient, toposort
+from ..ir.expr import Body, Expr, no_gradient, toposort
 from ..ir.ops.opaque import is_opaque
 from .selection import Selection
 
@@ -57,7 +57,7 @@ def with_derivatives(graph: Graph, loss: Expr, selection: Selection) -> Selectio
 
 def _barriers(graph: Graph, loss: Expr, names: Collection[str]) -> dict[str, Barrier | None]:
     """The parameters that no derivative leads to; None where the loss does not depend on one."""
-    reached = _reached_from(loss)
+    reached = _reached_from([loss])
     stopped = [name for name in names if graph.weights[name] not in reached]
     if not stopped:
         return {}
@@ -73,9 +73,9 @@ def _barriers(graph: Graph, loss: Expr, names: Collection[str]) -> dict[str, Bar
     return found
 
 
-def _reached_from(loss: Expr) -> set[Expr]:
-    """The values that derivatives of a loss lead to."""
-    reached, waiting = {loss}, [loss]
+def _reached_from(roots: Collection[Expr]) -> set[Expr]:
+    """The values that derivatives of these lead to."""
+    reached, waiting = set(roots), [*roots]
     while waiting:
         node = waiting.pop()
         new = {arg for place, arg in enumerate(node.args) if _passes(node, place)} - reached
@@ -89,7 +89,15 @@ def _passes(node: Expr, place: int) -> bool:
     op = node.op
     if is_opaque(node) or op.vjp is no_gradient or place in op.index_args:
         return False
-    return _is_float(node) and _is_float(node.args[place])
+    if not (_is_float(node) and _is_float(node.args[place])):
+        return False
+    body = node.attrs.get("body")
+    return not isinstance(body, Body) or _passes_inside(body, place - len(node.args))
+
+
+def _passes_inside(body: Body, place: int) -> bool:
+    """Whether a result of a body has a derivative by an input, counted from the last one."""
+    return -place > len(body.inputs) or body.inputs[place] in _reached_from(body.outputs)
 
 
 def _ends(start: Expr, users: Users) -> list[tuple[Expr, int]]:

@@ -19,7 +19,7 @@ from ..errors import InputError
 from .generated import generated, is_uniform
 from .uses import Role, Use, uses_of
 
-_FLOATS = (
+FLOATS = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.DOUBLE,
     onnx.TensorProto.FLOAT16,
@@ -76,7 +76,7 @@ def select(model: onnx.ModelProto, trainable: str | Sequence[str] | None) -> Sel
     Raises:
         InputError: for a name or pattern that no floating initializer has, and if nothing is left.
     """
-    floats = {t.name: t for t in model.graph.initializer if t.data_type in _FLOATS}
+    floats = {t.name: t for t in model.graph.initializer if t.data_type in FLOATS}
     if trainable is None:
         return _by_evidence(model, floats)
     patterns = [trainable] if isinstance(trainable, str) else list(trainable)

@@ -5,10 +5,9 @@ Text is escaped by the template; what is markup already, pictures and formulas, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onnx import printer
 
@@ -19,7 +18,8 @@ from ..catalogue import Entry
 from ..compiler.program import Program
 from ..deploy.page import values_of
 from ..deploy.prepared import prepare
-from ..errors import InputError, LossgraphError
+from ..errors import LossgraphError
+from ..ir.pages import environment, markup
 from ..ir.text import text
 from ..lowering.opsets import DEFAULT_OPSET
 from .curves import curve
@@ -27,9 +27,6 @@ from .drawing import svg
 from .formulas import mathml
 from .plotting import Line, inline_svg
 from .sweeps import Sweep, sweep_of
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -53,7 +50,7 @@ def page(
     Raises:
         InputError: if what draws and writes pages is not installed, and for what a program refuses.
     """
-    template = _environment().get_template("loss.html")
+    template = environment(_TEMPLATES).get_template("loss.html")
     sweep = _sweep(loss, entry)
     prediction = sweep.input if sweep and sweep.input in types else next(iter(types))
     prepared = prepare(loss, types, tuple(grad) or (prediction,), entry)
@@ -61,10 +58,10 @@ def page(
     programs = {"Value": prepared.value, "Value and gradient": training}
     inputs = [(node.attrs["name"], node.type) for node in training.inputs]
     return template.render(
-        name=entry.name,
+        title=entry.name,
         summary=entry.summary,
         aliases=entry.aliases,
-        formula=_markup(mathml(entry.formula)) if entry.formula else "",
+        formula=markup(mathml(entry.formula)) if entry.formula else "",
         inputs=[
             (name, type_, values_of(name, type_, training, prepared.examples))
             for name, type_ in inputs
@@ -84,7 +81,7 @@ def page(
 
 def _graph(name: str, title: str, program: Program, opset: int | None) -> tuple[str, Any, str]:
     model = program.to_onnx(opset)
-    return title, _markup(svg(model, name)), printer.to_text(model)
+    return title, markup(svg(model, name)), printer.to_text(model)
 
 
 def _options(entry: Entry, loss: Block) -> list[tuple[str, str, str]]:
@@ -104,34 +101,7 @@ def _curves(loss: Block, sweep: Sweep | None) -> dict[str, Any] | None:
     if sweep is None:
         return None
     return {
-        "drawing": _markup(inline_svg([Line("", curve(loss, sweep))], sweep.moving)),
+        "drawing": markup(inline_svg([Line("", curve(loss, sweep))], sweep.moving)),
         "moves": sweep.moving,
         "label": sweep.standing,
     }
-
-
-def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise InputError("pages need jinja2: pip install 'lossgraph[html]'") from None
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["code"] = _code
-    return environment
-
-
-def _code(value: object) -> Any:
-    """Text in which what stands between double backquotes is code."""
-    parts = re.split(r"``(.+?)``", str(value))
-    return _markup("").join(
-        _markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
-    )
-
-
-def _markup(content: str) -> Any:
-    """What is not escaped again."""
-    from markupsafe import Markup
-
-    return Markup(content)

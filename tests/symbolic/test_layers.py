@@ -108,6 +108,10 @@ SPECTRAL = {  # of lengths that are known
         lambda F, x, y: [F.irfft(x, y), F.irfft(x, y, n=7), F.irfft(x, y, n=5)],
         {"x": normal(2, 4), "y": normal(2, 4)},
     ),
+    "irfft, broadcast": (
+        lambda F, x, y: [F.irfft(x, y), F.irfft(y, x), F.irfft(y[:, :1], x[0], n=5)],
+        {"x": normal(2, 4), "y": normal(1, 1)},
+    ),
     "there and back": (lambda F, x: F.irfft(*F.rfft(x), n=9), {"x": LINE}),
     "fft": (lambda F, x: F.contrib.ifft(F.contrib.fft(x)) + F.contrib.fft(x)[:, :, :9],
             {"x": LINE}),

@@ -62,6 +62,40 @@ def test_an_operator_that_has_no_derivative_here_is_refused() -> None:
     assert lg.training.build(net, nn.MSELoss(), trainable="v").trainable == ("v",)
 
 
+def test_what_a_branch_cuts_is_left_out_and_refused_by_name() -> None:
+    """The rounded weights of both branches have no slope, though the branches have results."""
+    net = model(
+        "m = ReduceSum<keepdims = 0>(x) c = Cast<to = 9>(m) a = MatMul(x, v) y = If (c) <"
+        "then_branch = one () => (float[N, 4] t) { r = Floor(w) t = Add(a, r) }, "
+        "else_branch = two () => (float[N, 4] e) { u = Ceil(w) e = Sub(a, u) }>",
+        w=weight(4), v=weight(4, 4),
+    )  # fmt: skip
+    with pytest.raises(lg.GradientError, match=r"'w' cannot be trained: .*stands between it"):
+        lg.training.build(net, nn.MSELoss(), trainable=["w"])
+    with pytest.warns(lg.LossgraphWarning, match="not trained: 'w'"):
+        assert lg.training.build(net, nn.MSELoss()).trainable == ("v",)
+
+
+def test_a_weight_in_a_constant_node_is_trained_by_its_name() -> None:
+    w = weight(4, 3)
+    given = model("y = MatMul(x, w)", w=w)
+    inside = model("w = Constant<value_int = 0>() y = MatMul(x, w)")
+    (node,) = (n for n in inside.graph.node if n.op_type == "Constant")
+    node.CopyFrom(onnx.helper.make_node("Constant", [], ["w"], value=given.graph.initializer[0]))
+    x, target = weight(5, 4).astype("f"), weight(5, 3).astype("f")
+    runs = []
+    for net, names in ((given, None), (inside, ["w"]), (inside, "w*")):
+        trainer = lg.training.Trainer(lg.training.build(net, nn.MSELoss(), trainable=names))
+        losses = [trainer.step({"x": x, "target": target}) for _ in range(3)]
+        runs.append((losses, trainer.parameters["w"]))
+    for losses, trained in runs[1:]:
+        assert losses == runs[0][0]
+        np.testing.assert_array_equal(trained, runs[0][1])
+    assert len(inside.graph.node) == 2  # the user's model stays as it is
+    with pytest.raises(lg.InputError, match="no floating initializer"):
+        lg.training.build(inside, nn.MSELoss(), trainable="v")
+
+
 def test_a_parameter_of_another_output_is_left_out() -> None:
     net = model("y = MatMul(x, w)  z = MatMul(x, other)", w=weight(4, 3), other=weight(4, 2))
     net.graph.output.append(onnx.helper.make_tensor_value_info("z", 1, ("N", 2)))

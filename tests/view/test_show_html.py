@@ -14,7 +14,8 @@ from typer.testing import Result
 
 import command_line
 from lossgraph.catalogue import lookup
-from lossgraph.view.webpage import _code, page
+from lossgraph.ir.pages import code
+from lossgraph.view.webpage import page
 
 pytestmark = pytest.mark.once
 
@@ -164,8 +165,8 @@ def test_text_is_escaped() -> None:
 
 
 def test_code_between_backquotes() -> None:
-    assert str(_code("``a`` < ``b``")) == "<code>a</code> &lt; <code>b</code>"
-    assert str(_code("plain & ``")) == "plain &amp; ``"
+    assert str(code("``a`` < ``b``")) == "<code>a</code> &lt; <code>b</code>"
+    assert str(code("plain & ``")) == "plain &amp; ``"
 
 
 def test_the_same_page_in_every_run(tmp_path: Path) -> None:

@@ -202,8 +202,29 @@ LINEAR = Loss(
     shrinks=("N", "C", "D"),
 )
 
+
+# --- images: a class for each pixel ---
+
+
+def _image_arrays(N: int, C: int, H: int, W: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Logits with the classes as second axis, and a class for each pixel."""
+    logits = rng.standard_normal(size=(N, C, H, W), dtype=np.float32)
+    return {"logits": logits, "labels": rng.integers(0, C, (N, H, W))}
+
+
+IMAGES = Loss(
+    name="segmentation",
+    title="Cross-entropy of pixels",
+    dims=("N", "C", "H", "W"),
+    sizes=((64, 19, 256, 256),),
+    arrays=_image_arrays,
+    fault=lambda N, C, H, W: None,
+    shrinks=("N", "H", "W"),
+)
+
 SUITES: Mapping[str, Suite] = {
     "ctc": Suite("CTC loss", (CTC,)),
     "linear": Suite("cross-entropy of a linear layer", (LINEAR,)),
     "peers": Suite("losses", GLUON),
+    "segmentation": Suite("cross-entropy of pixels", (IMAGES,)),
 }

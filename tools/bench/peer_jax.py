@@ -45,6 +45,17 @@ class Jax(Peer):
         call = known.jax_call(self._jax, function, arrays, grad, self.ahead)
         return Prepared(call, numbers(gradient, np.asarray))
 
+    def segmentation(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        jax, optax = self._jax, self._optax
+
+        def loss(logits: Any, labels: Any) -> Any:
+            last = jax.numpy.moveaxis(logits, 1, -1)
+            return optax.softmax_cross_entropy_with_integer_labels(last, labels)
+
+        grad = ("logits",) if gradient else ()
+        call = equivalents().jax_call(jax, loss, arrays, grad, self.ahead)
+        return Prepared(call, numbers(gradient, np.asarray))
+
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         jax, optax = self._jax, self._optax
         samples, steps, classes = arrays["logits"].shape

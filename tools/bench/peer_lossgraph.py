@@ -15,6 +15,10 @@ LINEAR_TYPES = {
     "linear_weight": ("float32", ("C", "D")),
     "target": ("int64", ("N",)),
 }
+IMAGE_TYPES = {
+    "input": ("float32", ("N", "C", "H", "W")),
+    "target": ("int64", ("N", "H", "W")),
+}
 
 
 class Lossgraph(Peer):
@@ -67,6 +71,11 @@ class Lossgraph(Peer):
         types = {"pred": ("float32", ("N", "T", "C")), "label": ("int64", ("N", "L"))}
         loss, grad = self._lossgraph.gluon.CTCLoss(), ("pred",) if gradient else ()
         call = self._call(loss, types, grad, list(arrays.values()))
+        return Prepared(call, values_of(gradient))
+
+    def segmentation(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        loss, grad = self._lossgraph.nn.CrossEntropyLoss(reduction="none"), ("input",)
+        call = self._call(loss, IMAGE_TYPES, grad if gradient else (), list(arrays.values()))
         return Prepared(call, values_of(gradient))
 
     def linear(self, arrays: dict[str, Any], gradient: bool) -> Prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from .peer import LINEAR_GRAD, Peer, Prepared, equivalents, numbers
@@ -50,6 +51,10 @@ class Torch(Peer):
         return lambda input, weight, target: functional.cross_entropy(
             functional.linear(input, weight), target
         )
+
+    def segmentation(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
+        loss = partial(self._torch.nn.functional.cross_entropy, reduction="none")
+        return self._prepared(loss, arrays, ("logits",) if gradient else ())
 
     def ctc(self, arrays: dict[str, Any], gradient: bool) -> Prepared:
         torch = self._torch

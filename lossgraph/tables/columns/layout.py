@@ -1,0 +1,90 @@
+"""What a type of Arrow is as an array: an axis for each level of lists, and a dtype."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ...errors import InputError
+
+_IS_LIST = (pa.types.is_list, pa.types.is_large_list)
+_IS_VIEW = (pa.types.is_list_view, pa.types.is_large_list_view)
+_IS_TEXT = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,
+    pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary,
+)  # fmt: skip
+_NUMBERS = "a column is of numbers, or of lists of them"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The cells of a column as an array.
+
+    Attributes:
+        lengths: of the axes after the rows; None where the type leaves it to the rows.
+        leaf: the type of the elements, whatever encodes them.
+        order: how axes of a tensor are to be exchanged; None if they stand as they are stored.
+    """
+
+    lengths: tuple[int | None, ...]
+    leaf: pa.DataType
+    order: tuple[int, ...] | None = None
+
+    @property
+    def rank(self) -> int:
+        """The rank of the array."""
+        return 1 + len(self.lengths)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The lengths in the order of the array's axes."""
+        if self.order is None:
+            return self.lengths
+        return tuple(self.lengths[axis] for axis in self.order)
+
+
+def layout_of(type_: pa.DataType) -> Layout:
+    """The layout of a column of a type."""
+    if isinstance(type_, pa.FixedShapeTensorType):
+        stored = layout_of(type_.value_type)
+        order = type_.permutation and tuple(type_.permutation)
+        if order == tuple(range(len(type_.shape))):
+            order = None
+        return Layout((*type_.shape, *stored.lengths), stored.leaf, order)
+    if isinstance(type_, pa.BaseExtensionType):
+        return layout_of(type_.storage_type)
+    if pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
+        return layout_of(type_.value_type)
+    if pa.types.is_fixed_size_list(type_):
+        inner = layout_of(type_.value_type)
+        return Layout((type_.list_size, *inner.lengths), inner.leaf)
+    if any(holds(type_) for holds in (*_IS_LIST, *_IS_VIEW)):
+        inner = layout_of(type_.value_type)
+        return Layout((None, *inner.lengths), inner.leaf)
+    return Layout((), type_)
+
+
+def is_text(leaf: pa.DataType) -> bool:
+    """Whether elements are texts or bytes."""
+    return any(holds(leaf) for holds in _IS_TEXT)
+
+
+def dtype_of(column: str, leaf: pa.DataType) -> np.dtype[np.generic]:
+    """The dtype of elements, float64 for decimals, which no dtype has.
+
+    Raises:
+        InputError: for elements that are no numbers.
+    """
+    if pa.types.is_boolean(leaf):
+        return np.dtype(bool)
+    if pa.types.is_integer(leaf) or pa.types.is_floating(leaf):
+        return np.dtype(leaf.to_pandas_dtype())
+    if pa.types.is_decimal(leaf) or pa.types.is_null(leaf):
+        return np.dtype(np.float64)
+    if is_text(leaf):
+        raise InputError(
+            f"column {column!r} is of {leaf}: say which class each text is by classes="
+        )
+    raise InputError(f"column {column!r} is of {leaf}: {_NUMBERS}")
