@@ -1,0 +1,205 @@
+"""The keys of groups: which group each row belongs to, whatever Arrow types the columns have."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...errors import InputError
+
+Array = np.ndarray[Any, Any]
+
+_MOST_CODES = 1 << 62
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow takes no rows of
+
+
+class Keys:
+    """Numbers for groups, in the order in which they come.
+
+    Rows are of one group if they are equal in every column. Null is a key of its own; so is NaN,
+    and 0 and -0 are one. Dictionaries are their values.
+
+    Args:
+        names: of the columns; without any all rows are group 0.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._types: list[pa.DataType] = []
+        self._numbers: dict[Hashable, int] = {}
+        self._pieces: list[list[pa.Array]] = [[] for _ in names]
+
+    def __len__(self) -> int:
+        return len(self._numbers) if self.names else 1
+
+    def columns(self) -> list[pa.Array]:
+        """The keys, a row a group."""
+        if not self._types:
+            return [pa.nulls(0) for _ in self.names]
+        found = []
+        for i, type_ in enumerate(self._types):
+            joined = pa.chunked_array(self._pieces[i], type_).combine_chunks()
+            joined = joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+            self._pieces[i] = [joined]
+            found.append(joined)
+        return found
+
+    def order(self) -> pa.Array:
+        """The groups sorted by their keys, column by column, nulls at the end."""
+        columns = {str(i): _sortable(column) for i, column in enumerate(self.columns())}
+        if not columns:
+            return pa.array([0])
+        return pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns])
+
+    def numbers(self, arrays: Sequence[Any]) -> Array | None:
+        """The group of each row; None if all rows are one.
+
+        Raises:
+            InputError: for another number of columns, or a type that changes.
+        """
+        if len(arrays) != len(self.names):
+            raise InputError(f"groups by {self.names}: expected a column each, got {len(arrays)}")
+        if not arrays:
+            return None
+        plain = self._typed([_plain(array) for array in arrays])
+        encoded = [_encoded(array) for array in plain]
+        codes, distinct = _joined([(places, len(values)) for places, values in encoded])
+        values = [
+            each.take(pa.array(some)) for (_, each), some in zip(encoded, distinct, strict=True)
+        ]
+        return self._known(values)[codes]
+
+    def _typed(self, arrays: list[pa.Array]) -> list[pa.Array]:
+        if not self._types:
+            self._types = [_type_of(array) for array in arrays]
+        return [
+            array if _type_of(array) == wanted else _cast(array, wanted, name)
+            for array, wanted, name in zip(arrays, self._types, self.names, strict=True)
+        ]
+
+    def _known(self, values: list[pa.Array]) -> Array:
+        """The numbers of distinct keys; those that are new get the next ones."""
+        hashed = [_hashable(each) for each in values]
+        keys: Sequence[Hashable] = (
+            hashed[0] if len(hashed) == 1 else list(zip(*hashed, strict=True))
+        )
+        before, numbers = len(self._numbers), self._numbers
+        found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+        if len(numbers) > before:
+            # Two keys may be one here that were two to Arrow: the first stands for both.
+            new, first = np.unique(found, return_index=True)
+            rows = pa.array(first[new >= before])
+            for pieces, each in zip(self._pieces, values, strict=True):
+                pieces.append(_canonical(each.take(rows)))
+        return found
+
+
+def _plain(array: Any) -> pa.Array:
+    """One array, without chunks, extension or runs; it may have a dictionary."""
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    return array.cast(_VIEWS[array.type]) if array.type in _VIEWS else array
+
+
+def _type_of(array: pa.Array) -> pa.DataType:
+    """The type of a column's values."""
+    return array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+
+
+def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
+    """A column in the type that it had before: files may differ in what holds the same values."""
+    try:
+        return array.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"column {name!r} was {wanted} and is {array.type} now: {error}") from None
+
+
+def _encoded(array: pa.Array) -> tuple[Array, pa.Array]:
+    """Places in an array of values, which has each once, or as often as the dictionary has it."""
+    if not pa.types.is_dictionary(array.type):
+        if _is_nested(array.type):
+            return _encoded_nested(array)
+        array = pc.dictionary_encode(array, null_encoding="encode")
+    values, places = array.dictionary, array.indices
+    if places.null_count:
+        places = places.cast(pa.int64()).fill_null(len(values))
+        values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+    return places.to_numpy(zero_copy_only=False).astype(np.int64), values
+
+
+def _encoded_nested(array: pa.Array) -> tuple[Array, pa.Array]:
+    """Of lists and structs, which Arrow does not encode: one by one."""
+    seen: dict[Hashable, int] = {}
+    places = np.array([seen.setdefault(key, len(seen)) for key in _hashable(array)], np.int64)
+    first = np.unique(places, return_index=True)[1]
+    return places, array.take(pa.array(first))
+
+
+def _joined(columns: Sequence[tuple[Array, int]]) -> tuple[Array, list[Array]]:
+    """Numbers of the distinct rows of several columns of places, and the places of each."""
+    codes, most = columns[0]
+    for places, count in columns[1:]:
+        if most * max(count, 1) > _MOST_CODES:
+            raise InputError("groups by these columns: too many different values in one batch")
+        codes, most = codes * count + places, most * count
+    distinct, codes = _distinct(codes, most)
+    found, left = [], distinct
+    for _, count in reversed(columns[1:]):
+        left, places = np.divmod(left, count)
+        found.append(places)
+    return codes, [left, *reversed(found)]
+
+
+def _distinct(codes: Array, most: int) -> tuple[Array, Array]:
+    """The distinct codes, all less than ``most``, and which of them each is."""
+    if most > 4 * len(codes) + 1024:
+        distinct, places = np.unique(codes, return_inverse=True)
+        return distinct, places
+    numbers = np.zeros(most, np.int64)
+    numbers[codes] = 1
+    distinct = np.flatnonzero(numbers)
+    numbers[distinct] = np.arange(len(distinct))
+    return distinct, numbers[codes]
+
+
+def _canonical(array: pa.Array) -> pa.Array:
+    """The same keys with zeros of one sign."""
+    return pc.add(array, pa.scalar(0.0, array.type)) if _adds(array.type) else array
+
+
+def _adds(type_: pa.DataType) -> bool:
+    return type_ in (pa.float32(), pa.float64())
+
+
+def _sortable(array: pa.Array) -> pa.Array:
+    """Keys that Arrow sorts: those that it has no order for by their text."""
+    if pa.types.is_float16(array.type):
+        return array.cast(pa.float32())
+    if _is_nested(array.type) or pa.types.is_interval(array.type):
+        return pa.array([None if v is None else repr(v) for v in array.to_pylist()], pa.string())
+    return array
+
+
+def _is_nested(type_: pa.DataType) -> bool:
+    return pa.types.is_nested(type_) or pa.types.is_union(type_)
+
+
+def _hashable(array: pa.Array) -> list[Hashable]:
+    """Python values that are equal where keys are one."""
+    type_ = array.type
+    if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
+        array = array.view(pa.int64() if type_.bit_width == 64 else pa.int32())
+    elif _is_nested(type_):
+        return [repr(value) for value in array.to_pylist()]
+    found = array.to_pylist()
+    if pa.types.is_floating(type_):
+        return ["nan" if value != value else value for value in found]
+    return found

@@ -1,0 +1,113 @@
+"""From values to the buckets of a sketch and back: DDSketch's mapping, of the library ``ddsketch``.
+
+Buckets of values of both signs stand in one order: bucket 0 has zeros, k and -k have values of one
+size and opposite signs. ``key + shift`` of the library is the number of a positive bucket.
+
+Source: C. Masson, J. E. Rim, H. K. Lee, DDSketch: a fast and fully-mergeable quantile sketch with
+relative-error guarantees (2019), arXiv:1908.10693.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+
+Array = np.ndarray[Any, Any]
+
+_SMALLEST = 1022  # the normal numbers of float64 begin at 2 ** -1022
+_ONE = 0x3FF0000000000000  # the bits of 1.0
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+class Buckets:
+    """The buckets of a relative accuracy.
+
+    Args:
+        accuracy: how far a quantile may be off, relative to itself; in (0, 1).
+
+    Attributes:
+        factor: of a key; a key is the ceiling of log2, linear between powers of two, times it.
+        shift: the difference of a bucket and the library's key.
+
+    Raises:
+        InputError: for an accuracy outside (0, 1), or without the library.
+    """
+
+    def __init__(self, accuracy: float) -> None:
+        if not 0 < accuracy < 1:
+            raise InputError(f"accuracy: expected a number between 0 and 1, got {accuracy!r}")
+        try:
+            from ddsketch.mapping import LinearlyInterpolatedMapping
+        except ImportError:
+            raise InputError("tables need ddsketch: pip install 'lossgraph[tables]'") from None
+        self.accuracy = accuracy
+        self.mapping = LinearlyInterpolatedMapping(accuracy)
+        self.factor = float(self.mapping._multiplier)
+        self.smallest = float(self.mapping.min_possible)
+        self.shift = math.ceil(_SMALLEST * self.factor) + 1
+        self.value = functools.cache(self._value)
+
+    def of(self, values: Array) -> Array:
+        """The buckets of finite values, int64."""
+        wide = values.astype(np.float64)
+        sizes = np.abs(wide)
+        # e + s for a size of (1 + s) 2^e: the bits are that number in units of 2^-52.
+        logarithms = (sizes.view(np.int64) - _ONE).astype(np.float64) * 2.0**-52
+        numbers = np.ceil(logarithms * self.factor).astype(np.int64) + self.shift
+        numbers[sizes <= self.smallest] = 0
+        return np.where(wide < 0, -numbers, numbers)
+
+    def bounds(self, buckets: Array) -> tuple[Array, Array]:
+        """What the values of buckets lie above and up to, to rounding; zeros are from 0 to 0."""
+        sizes = np.abs(buckets) - self.shift
+        near, far = (_linear_exp2((sizes - i) / self.factor) for i in (1, 0))
+        zero = buckets == 0
+        near, far = np.where(zero, 0.0, near), np.where(zero, 0.0, far)
+        below = buckets < 0
+        return np.where(below, -far, near), np.where(below, -near, far)
+
+    def _value(self, bucket: int) -> float:
+        """What stands for the values of a bucket, at most ``accuracy`` from each of them."""
+        if bucket == 0:
+            return 0.0
+        try:
+            size = float(self.mapping.value(abs(bucket) - self.shift))
+        except OverflowError:  # of the topmost bucket, whose middle is no float64
+            size = _LARGEST
+        return math.copysign(min(size, _LARGEST), bucket)
+
+    def sketch(self, buckets: Array, counts: Array) -> Any:
+        """The library's sketch with these counts; it knows neither a sum nor extremes."""
+        from ddsketch.ddsketch import BaseDDSketch
+
+        positive, negative = buckets > 0, buckets < 0
+        return BaseDDSketch(
+            mapping=self.mapping,
+            store=_store(buckets[positive] - self.shift, counts[positive]),
+            negative_store=_store(-buckets[negative] - self.shift, counts[negative]),
+            zero_count=float(counts[buckets == 0].sum()),
+        )
+
+
+def _linear_exp2(logarithms: Array) -> Array:
+    """The inverse of log2 that is linear between powers of two."""
+    exponents = np.floor(logarithms)
+    with np.errstate(over="ignore"):
+        sizes: Array = np.ldexp(1.0 + (logarithms - exponents), exponents.astype(np.int64))
+    return np.minimum(sizes, _LARGEST)
+
+
+def _store(keys: Array, counts: Array) -> Any:
+    from ddsketch.store import DenseStore
+
+    store = DenseStore()
+    if len(keys):  # the range at once, and not bucket by bucket
+        store._extend_range(int(keys.min()), int(keys.max()))
+    for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        store.add(key, float(count))
+    return store

@@ -1,0 +1,137 @@
+"""Histograms: of edges against numpy's, of buckets against the values that are in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lossgraph as lg
+
+pytest.importorskip("pyarrow", reason="tables need lossgraph[tables]")
+
+from lossgraph.tables.histogram import SCALE, Histogram, curve_of_buckets, of_buckets
+
+
+def buckets(values, ratio=1.01):
+    """Values in buckets of equal ratios, as sketches have them: an own one, by logarithms."""
+    keys = np.zeros(len(values), int)
+    some = values != 0
+    keys[some] = np.ceil(np.log(np.abs(values[some])) / np.log(ratio)) + 10**6
+    keys = np.where(values < 0, -keys, keys)
+    found, counts = np.unique(keys, return_counts=True)
+    size = ratio ** (np.abs(found) - 10**6.0)
+    zero = found == 0
+    high = np.where(found > 0, size, -size / ratio)
+    low = np.where(found > 0, size / ratio, -size)
+    return np.where(zero, 0, low), np.where(zero, 0, high), counts
+
+
+def of_values(values, **options):
+    return of_buckets(*buckets(values), values.min(), values.max(), **options)
+
+
+RNG = np.random.default_rng(3)
+WIDE = np.exp(RNG.normal(scale=5, size=20_000))
+SAMPLES = {
+    "exponential": RNG.exponential(size=20_000),
+    "normal": RNG.normal(size=20_000),
+    "uniform": RNG.uniform(1, 2, size=5_000),
+    "many orders": WIDE,
+    "many orders and zeros": WIDE * (RNG.uniform(size=len(WIDE)) > 0.2),
+    "zeros and ones": (RNG.uniform(size=1000) > 0.3).astype(float),
+    "one value": np.full(7, 0.25),
+    "zeros": np.zeros(7),
+    "one row": np.array([-3.5]),
+    "two": np.array([1.0, 1e9]),
+    "outlier": np.append(RNG.normal(size=1000), 1e6),
+    "outliers": np.concatenate([RNG.normal(size=1000), [1e6, -1e6]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_bins_of_buckets_have_the_values_that_lie_in_them(name):
+    values = SAMPLES[name]
+    table = of_values(values)
+    low, high, count = (table[key].to_numpy() for key in ("low", "high", "count"))
+    assert count.sum() == len(values)
+    np.testing.assert_array_equal(low[1:], high[:-1])
+    assert (np.diff(low) >= 0).all()
+    inside = (values > low[:, None]) & (values <= high[:, None])
+    inside[0] |= values == low[0]
+    if low[0] == high[0]:
+        inside[1:] &= values != low[0]
+    np.testing.assert_array_equal(inside.sum(1), count)
+
+
+@pytest.mark.parametrize(("name", "log"), [
+    ("exponential", False), ("normal", False), ("many orders", True),
+    ("many orders and zeros", True),
+])  # fmt: skip
+def test_bins_are_even_on_their_axis(name, log):
+    table = of_values(SAMPLES[name])
+    assert table.schema.metadata[SCALE] == (b"log" if log else b"linear")
+    low, high = table["low"].to_numpy(), table["high"].to_numpy()
+    closed = np.isfinite(low) & np.isfinite(high) & ((low > 0) | (not log))
+    width = np.log(high[closed] / low[closed]) if log else (high - low)[closed]
+    assert 20 <= closed.sum() <= 41
+    assert width.max() < 2 * np.median(width)
+
+
+def test_tails_are_open():
+    table = of_values(SAMPLES["outliers"])
+    assert (table["low"][0].as_py(), table["high"][-1].as_py()) == (-np.inf, np.inf)
+    closed = table.slice(1, table.num_rows - 2)
+    assert closed["count"].to_numpy().sum() > 900
+    assert closed["high"].to_numpy().max() < 10
+
+
+def test_no_values_have_no_bins():
+    empty = np.empty(0)
+    assert of_buckets(empty, empty, empty.astype(int), np.nan, np.nan).num_rows == 0
+    assert curve_of_buckets(empty, empty, empty.astype(int), np.nan).num_rows == 0
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_curves_say_which_share_lies_below(name):
+    values = SAMPLES[name]
+    curve = curve_of_buckets(*buckets(values), values.max())
+    value, share = curve["value"].to_numpy(), curve["share"].to_numpy()
+    below = (values <= value[1:, None]).mean(1)
+    np.testing.assert_allclose(share[1:], below, rtol=1e-12)
+    assert share[0] == 0
+    assert share[-1] == 1
+    assert curve.num_rows <= 202
+
+
+def test_edges_that_were_given():
+    edges = np.linspace(-2, 2, 9)
+    values = np.concatenate([SAMPLES["normal"], edges, [np.nan, np.inf, -np.inf]])
+    parts = np.array_split(values, 7)
+    made = Histogram(edges)
+    for part in parts:
+        other = Histogram(edges)
+        other.add(part)
+        made.merge(other)
+    table = made.table()
+    # numpy's bins have their lower edges: seen from the other side they are ours
+    mirrored, _ = np.histogram(-values[np.isfinite(values)], -edges[::-1])
+    ours = table["count"].to_numpy()
+    expected = mirrored[::-1].copy()
+    np.testing.assert_array_equal(ours[1:-1], expected)
+    assert ours[0] == (values < -2).sum()
+    assert ours[-1] == (values > 2).sum()
+    assert (table["low"][0].as_py(), table["high"][-1].as_py()) == (-np.inf, np.inf)
+
+
+def test_edges_in_equal_ratios_have_a_logarithmic_axis():
+    made = Histogram([0.001, 0.01, 0.1, 1.0])
+    made.add(np.array([0.02, 0.5], "float32"))
+    table = made.table()
+    assert table.to_pydict()["count"] == [0, 1, 1]
+    assert table.schema.metadata[SCALE] == b"log"
+
+
+@pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan], [0.0, np.inf]])
+def test_edges_that_are_none_are_refused(edges):
+    with pytest.raises(lg.InputError, match="ascending"):
+        Histogram(edges)
