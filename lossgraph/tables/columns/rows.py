@@ -35,14 +35,16 @@ class BadRowError(InputError):
         """The same, counted among all rows of a batch, of which only ``rows`` were looked at."""
         return BadRowError(rows[self.row], self.column, str(self.reason), self.part)
 
-    def placed(self, part: str, first_row: int) -> BadRowError:
+    def placed(self, part: str, first_row: int, rows: Array | None = None) -> BadRowError:
         """The same, counted in a part of the table.
 
         Args:
             part: its name.
             first_row: the number of the batch's first row in it.
+            rows: which of the batch's rows were looked at, where not all were.
         """
-        return BadRowError(first_row + self.row, self.column, str(self.reason), part)
+        row = first_row + int(self.row if rows is None else rows[self.row])
+        return BadRowError(row, self.column, str(self.reason), part)
 
 
 @dataclass(frozen=True)
