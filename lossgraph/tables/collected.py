@@ -89,7 +89,9 @@ class Collected:
     def from_tables(cls, plan: Plan, tables: Mapping[str, pa.Table]) -> Collected:
         """What ``to_tables`` wrote; of several, with the rows of tables of one name together."""
         made = cls(plan)
-        made.groups = Groups.from_arrow(tables[_GROUPS])
+        made.groups = Groups.from_arrow(
+            tables[_GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
+        )
         counts = tables[_COUNTS]
         made.rows = sum(counts.column("rows").to_pylist())
         made.skipped = sum(counts.column("skipped").to_pylist())

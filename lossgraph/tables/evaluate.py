@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import local
 from .plan import plan_of
+from .finish import report
 from .report import Report
 from .sources import open_source
 
@@ -86,7 +87,8 @@ def evaluate(
         keep=_names(keep),
     )  # fmt: skip
     collected = local.run(plan, opened.parts(), threads=threads)
-    return Report.of(plan, block, opened, collected, quantiles, time.perf_counter() - began)
+    ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
+    return report(plan, collected, quantiles, ran)
 
 
 def loss_of(loss: Any) -> Block:

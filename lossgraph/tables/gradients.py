@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from .statistics import Groups
+from .statistics.summary import prefix
 
 if TYPE_CHECKING:
     from .worker import Place, Rows
@@ -40,38 +42,41 @@ class GradientSums:
 
     def restored(self, table: pa.Table) -> SumsOfBatches:
         """The sums that were written."""
-        return SumsOfBatches(self.shapes, Groups.from_arrow(table))
+        made = SumsOfBatches(self.shapes)
+        made.sums = Groups.from_arrow(table, (), made.places, weighted=False)
+        return made
 
 
 class SumsOfBatches:
     """The sum of each element of each gradient, over batches."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], sums: Groups | None = None) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._shapes = shapes
-        places = [f"{n}_{i}" for n, shape in shapes.items() for i in range(math.prod(shape))]
-        self._sums = sums or Groups((), places, weighted=False, accuracy=0.1)
+        self.places = [f"{n}_{i}" for n, shape in shapes.items() for i in range(math.prod(shape))]
+        self.sums = Groups((), self.places, weighted=False)
 
     def add(self, rows: Rows, place: Place) -> None:
         """Add the sums of a batch."""
         flat = {name: np.ravel(rows.sums[name]) for name in self._shapes}
         values = {f"{n}_{i}": x[i : i + 1] for n, x in flat.items() for i in range(len(x))}
-        self._sums.add([], values, None)
+        self.sums.add([], values, None)
 
     def merge(self, other: SumsOfBatches) -> None:
         """Add the sums of other batches."""
-        self._sums.merge(other._sums)
+        self.sums.merge(other.sums)
 
     def to_arrow(self) -> pa.Table:
         """The sums so far."""
-        return self._sums.to_arrow()
+        return self.sums.to_arrow()
 
     def totals(self) -> dict[str, Array]:
         """The sums, in the shapes of the inputs."""
-        row = self._sums.summary(()).to_pylist()[-1]
-        count = row["count"]
+        table = self.sums.summary(())
+        if not len(table):
+            return {name: np.zeros(shape) for name, shape in self._shapes.items()}
+        (row,) = table.to_pylist()
+        found = iter([row["count"] * row[f"{prefix(i, n)}mean"] for i, n in enumerate(self.places)])
         return {
-            name: np.reshape(
-                [row[f"{name}_{i}_mean"] * count for i in range(math.prod(shape))], shape
-            )
+            name: np.reshape(list(itertools.islice(found, math.prod(shape))), shape)
             for name, shape in self._shapes.items()
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -117,15 +118,12 @@ def plan_of(
     twice = [name for name in shared_arrays if name in columns]
     if twice:
         raise InputError(f"{twice[0]} is made of a column and shared by all rows: choose one")
-    binding = bind(schema, loss, columns, shared=tuple(shared_arrays), classes=classes,
-                   ragged=ragged)  # fmt: skip
-    other = None
-    if against:
-        strange = [name for name in against if name not in columns]
-        if strange:
-            raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
-        other = bind(schema, loss, {**columns, **against}, shared=tuple(shared_arrays),
-                     classes=classes, ragged=ragged)  # fmt: skip
+    bound = partial(bind, schema, loss, shared=tuple(shared_arrays), ragged=ragged)
+    binding = bound(columns)
+    strange = [name for name in against or () if name not in columns]
+    if strange:
+        raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
+    other = bound({**columns, **against}) if against else None
     weighed = (weights,) if weights else ()
     for what, names in {"by": by, "weights": weighed, "keep": keep}.items():
         for name in names:
@@ -138,14 +136,13 @@ def plan_of(
     rows = by_rows(loss.program(declared), ROWS, grad)
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
-        {**(collect or {}), **_sums_of_gradients(rows)}, kernels=kernels,
+        {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, kernels=kernels,
     )  # fmt: skip
 
 
-def _sums_of_gradients(rows: RowProgram) -> dict[str, Asked]:
-    shared = [name for name in rows.program.wrt if name not in rows.rows]
-    shapes = {node.attrs["name"]: node.shape for node in rows.program.inputs}
-    return {GRADIENTS: GradientSums({n: shapes[n] for n in shared})} if shared else {}
+def _sums_of_gradients(rows: RowProgram, shared: Mapping[str, Array]) -> dict[str, Asked]:
+    shapes = {name: shared[name].shape for name in rows.program.wrt if name in shared}
+    return {GRADIENTS: GradientSums(shapes)} if shapes else {}
 
 
 def _shared_array(name: str, value: Any) -> Array:

@@ -62,6 +62,15 @@ class Buckets:
         numbers[sizes <= self.smallest] = 0
         return np.where(wide < 0, -numbers, numbers)
 
+    def bounds(self, buckets: Array) -> tuple[Array, Array]:
+        """What the values of buckets lie above and up to, to rounding; zeros are from 0 to 0."""
+        sizes = np.abs(buckets) - self.shift
+        near, far = (_linear_exp2((sizes - i) / self.factor) for i in (1, 0))
+        zero = buckets == 0
+        near, far = np.where(zero, 0.0, near), np.where(zero, 0.0, far)
+        below = buckets < 0
+        return np.where(below, -far, near), np.where(below, -near, far)
+
     def _value(self, bucket: int) -> float:
         """What stands for the values of a bucket, at most ``accuracy`` from each of them."""
         if bucket == 0:
@@ -83,6 +92,14 @@ class Buckets:
             negative_store=_store(-buckets[negative] - self.shift, counts[negative]),
             zero_count=float(counts[buckets == 0].sum()),
         )
+
+
+def _linear_exp2(logarithms: Array) -> Array:
+    """The inverse of log2 that is linear between powers of two."""
+    exponents = np.floor(logarithms)
+    with np.errstate(over="ignore"):
+        sizes: Array = np.ldexp(1.0 + (logarithms - exponents), exponents.astype(np.int64))
+    return np.minimum(sizes, _LARGEST)
 
 
 def _store(keys: Array, counts: Array) -> Any:
