@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+CALIBRATION = "calibration"  # what a plan calls it
 BINS = 15
 _MEASURES = ("confidence", "frequency")
 _UNKNOWN = -1  # the bin of what has no probability or no label
@@ -54,6 +55,27 @@ class Reliability:
     unknown: int
     kind: str
     proper: bool
+
+
+def asked_for(
+    loss: Block, calibration: bool | int | Probabilities, weights: str | None = None
+) -> ReliabilityBins | None:
+    """What a plan asks for; None for False.
+
+    Args:
+        loss: the loss.
+        calibration: whether it is wanted, a number of bins, or what predictions are.
+        weights: the column of weights of rows.
+
+    Raises:
+        InputError: for a loss whose predictions are no probabilities of classes.
+    """
+    if calibration is False:
+        return None
+    if isinstance(calibration, Probabilities):
+        return ReliabilityBins(calibration, weights=weights)
+    bins = BINS if calibration is True else calibration
+    return ReliabilityBins(probabilities_for(loss), bins, weights)
 
 
 def probabilities_for(loss: Block) -> Probabilities:

@@ -18,13 +18,13 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from .statistics import Groups
-    from .statistics.mapping import Buckets
     from .worker import Place, Rows
 
 Array = np.ndarray[Any, Any]
 
 BINS = 40
 SCALE = b"scale"  # in a table's metadata: what its axis should be
+HISTOGRAM = "histogram"  # what a plan calls the counts between edges
 _POINTS = 200  # of a curve
 _TAIL = 0.005  # of the values on each side: in an open bin where they are as wide as the rest
 _ORDERS = 1000.0  # between the 10% and the 99% quantile: then the axis is logarithmic
@@ -99,18 +99,27 @@ class Histogram:
         return _table(ends[:-1][rows], ends[1:][rows], self.counts[rows], _is_log(self.edges))
 
 
-def of_groups(groups: Groups, bins: int = BINS) -> tuple[pa.Table, pa.Table]:
-    """The histogram and the curve of the loss of all rows of groups, from its sketch.
+def edges_of(histogram: int | Sequence[float] | None) -> Edges | None:
+    """The edges that were asked for; None where bins are made of a sketch.
 
     Raises:
-        InputError: for a number of bins that is none.
+        InputError: for edges that are none, and a number of bins that is none.
     """
-    if isinstance(bins, bool) or bins < 1:
-        raise InputError(f"histogram: expected a number of bins, 1 or more, got {bins!r}")
+    if histogram is None:
+        return None
+    if isinstance(histogram, int):
+        if isinstance(histogram, bool) or histogram < 1:
+            raise InputError(f"histogram: expected a number of bins, 1 or more, got {histogram!r}")
+        return None
+    return Edges(tuple(float(edge) for edge in histogram))
+
+
+def of_groups(groups: Groups, bins: int = BINS) -> tuple[pa.Table, pa.Table]:
+    """The histogram and the curve of the loss of all rows of groups, from its sketch."""
     loss = next(iter(groups.total().measures.values()))
     _, buckets, counts = loss.counts.items()
     order = np.argsort(buckets)
-    lows, highs = bounds(loss.buckets, buckets[order])
+    lows, highs = loss.buckets.bounds(buckets[order])
     counts = counts[order]
     ends = float(loss.least[0]), float(loss.most[0])
     smallest, largest = (
@@ -120,28 +129,6 @@ def of_groups(groups: Groups, bins: int = BINS) -> tuple[pa.Table, pa.Table]:
     made = of_buckets(lows, highs, counts, smallest, largest, bins)
     below, above = int(loss.below[0]), int(loss.above[0])
     return _with_infinite(made, below, above), curve_of_buckets(lows, highs, counts, largest)
-
-
-def bounds(buckets: Buckets, numbers: Array) -> tuple[Array, Array]:
-    """The bounds of buckets: each has what lies above the first and not above the second."""
-    size = np.abs(numbers)
-    low, high = _last_of(buckets, np.maximum(size - 1, 0)), _last_of(buckets, size)
-    # (low, high] of sizes is [-high, -low) of negative values
-    with np.errstate(over="ignore"):  # what lies below the least number
-        lows = np.where(numbers > 0, low, np.nextafter(-high, -np.inf))
-        highs = np.where(numbers > 0, high, np.nextafter(-low, -np.inf))
-    return np.where(numbers == 0, 0.0, lows), np.where(numbers == 0, 0.0, highs)
-
-
-def _last_of(buckets: Buckets, numbers: Array) -> Array:
-    """The largest number in each bucket that is not negative, by bisection of its bits."""
-    inside = np.zeros(len(numbers), "int64")  # the bits of 0, which is in bucket 0
-    beyond = np.full(len(numbers), np.array(np.inf).view("int64"))
-    while (beyond - inside > 1).any():
-        middle = inside + (beyond - inside) // 2
-        fits = buckets.of(middle.view("float64")) <= numbers
-        inside, beyond = np.where(fits, middle, inside), np.where(fits, beyond, middle)
-    return inside.view("float64")
 
 
 def _extremes(lows: Array, highs: Array) -> tuple[float, float]:

@@ -10,8 +10,8 @@ import lossgraph as lg
 from lossgraph.tables.histogram import (
     SCALE,
     Edges,
-    bounds,
     curve_of_buckets,
+    edges_of,
     of_buckets,
     of_groups,
 )
@@ -152,7 +152,7 @@ def test_bounds_of_buckets_are_theirs(accuracy):
     made = Buckets(accuracy)
     values = np.concatenate([WIDE, -WIDE, [0.0, 1.0, 2.0, 1e-300, 1e300, -1.7e308]])
     numbers = np.unique(made.of(values))
-    lows, highs = bounds(made, numbers)
+    lows, highs = made.bounds(numbers)
     inside = numbers != 0
     np.testing.assert_array_equal(made.of(highs[inside]), numbers[inside])
     np.testing.assert_array_equal(made.of(np.nextafter(lows, np.inf)[inside]), numbers[inside])
@@ -196,4 +196,10 @@ def test_infinite_losses_are_in_open_bins(values):
 @pytest.mark.parametrize("bins", [0, -1, True])
 def test_numbers_of_bins_that_are_none_are_refused(bins):
     with pytest.raises(lg.InputError, match="number of bins"):
-        of_groups(Groups((), ("loss",), weighted=False), bins)
+        edges_of(bins)
+
+
+def test_edges_and_numbers_of_bins():
+    assert edges_of([0, 1, 2.5]) == Edges((0.0, 1.0, 2.5))
+    assert edges_of(20) is None
+    assert edges_of(None) is None
