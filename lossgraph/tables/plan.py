@@ -118,7 +118,7 @@ def plan_of(
     twice = [name for name in shared_arrays if name in columns]
     if twice:
         raise InputError(f"{twice[0]} is made of a column and shared by all rows: choose one")
-    bound = partial(bind, schema, loss, shared=tuple(shared_arrays), ragged=ragged)
+    bound = partial(bind, schema, loss, shared=tuple(shared_arrays), ragged=ragged, classes=classes)
     binding = bound(columns)
     strange = [name for name in against or () if name not in columns]
     if strange:
