@@ -12,8 +12,8 @@ from ..catalogue import lookup
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import local
-from .plan import plan_of
 from .finish import report
+from .plan import plan_of
 from .report import Report
 from .sources import open_source
 

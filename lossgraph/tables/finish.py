@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..authoring.block import Block
 from ..runtime.sessions import onnxruntime
 from .collected import Collected
 from .gradients import GRADIENTS, SumsOfBatches
