@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 import lossgraph as lg
 from lossgraph import nn
 from lossgraph.compiler.rows import CoupledRowsError
-from lossgraph.tables.fit import fit
+from lossgraph.tables import fit
 
 RNG = np.random.default_rng(5)
 ROWS = 3000

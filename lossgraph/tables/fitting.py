@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import local
-from .evaluate import loss_of
+from .evaluation import loss_of
 from .gradients import GRADIENTS, SumsOfBatches
 from .plan import Plan, plan_of
 from .sources import open_source
