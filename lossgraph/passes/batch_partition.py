@@ -56,16 +56,18 @@ class BatchPartition:
         return [name for name in self.per_shard if name not in self.outputs]
 
 
-def partition_batch(inputs: Sequence[Expr], outputs: Mapping[str, Expr]) -> BatchPartition | None:
-    """How a graph separates over a batch dim; None if it does over none.
+def partition_batch(
+    inputs: Sequence[Expr], outputs: Mapping[str, Expr], dim: str | None = None
+) -> BatchPartition | None:
+    """How a graph separates over a batch dim, one of any name unless given; None if it does not.
 
     Operations before a sum over the batch must be batchable; after it only values that all
     samples share may follow. A gradient of the root of a mean has a value for each sample that
     depends on the sum, so its graph is not separable.
     """
-    for dim in _candidates(inputs, outputs):
+    for name in _candidates(inputs, outputs) if dim is None else [dim]:
         try:
-            return _partition(dim, inputs, outputs)
+            return _partition(name, inputs, outputs)
         except NotBatchableError:
             continue
     return None

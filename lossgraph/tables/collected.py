@@ -1,0 +1,109 @@
+"""What is collected of the rows of a table: pieces of it are merged in any order.
+
+Statistics by group are always collected. What else a plan asks for (the worst rows, the calibration
+of probabilities, ..) are collectors: each says how it begins, takes rows, and merges with another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+
+from .statistics import Groups
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .worker import Place, Rows
+
+Array = np.ndarray[Any, Any]
+
+_GROUPS, _COUNTS = "groups", "counts"
+
+
+class Collector(Protocol):
+    """Collects something of rows, such that pieces can be merged in any order."""
+
+    def add(self, rows: Rows, place: Place) -> None:
+        """Add the rows of a batch."""
+
+    def merge(self, other: Self) -> None:
+        """Add what was collected elsewhere."""
+
+    def to_arrow(self) -> pa.Table:
+        """What was collected so far, for an engine or a file."""
+
+
+class Asked(Protocol):
+    """A collector that a plan asks for: plain data, which pickles."""
+
+    def start(self) -> Collector:
+        """A collector of nothing yet."""
+
+    def restored(self, table: pa.Table) -> Collector:
+        """What ``to_arrow`` wrote, possibly of several collectors: all of their rows."""
+
+
+class Collected:
+    """Statistics by group, how many rows there were, and what else the plan asks for.
+
+    Attributes:
+        groups: the statistics of each measure, by group.
+        rows: how many rows were read.
+        skipped: how many of them had nulls.
+        others: what else was collected, by the names that the plan gives.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.groups = Groups(plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy)
+        self.rows = self.skipped = 0
+        self.others: dict[str, Collector] = {n: each.start() for n, each in plan.collect.items()}
+
+    def add(self, rows: Rows, read: int, place: Place) -> None:
+        """Add the rows of a batch, of which so many were read."""
+        keys = [rows.batch.column(name) for name in self.plan.by]
+        self.groups.add(keys, rows.measures, rows.weights)
+        self.rows += read
+        self.skipped += read - len(rows.batch)
+        for collector in self.others.values():
+            collector.add(rows, place)
+
+    def merge(self, other: Collected) -> None:
+        """Add what was collected elsewhere."""
+        self.groups.merge(other.groups)
+        self.rows += other.rows
+        self.skipped += other.skipped
+        for name, collector in self.others.items():
+            collector.merge(other.others[name])
+
+    def to_tables(self) -> dict[str, pa.Table]:
+        """All of it as tables by name: for engines, and for files of runs that go on later."""
+        counts = pa.table({"rows": [self.rows], "skipped": [self.skipped]})
+        others = {f"other_{name}": each.to_arrow() for name, each in self.others.items()}
+        return {_GROUPS: self.groups.to_arrow(), _COUNTS: counts, **others}
+
+    @classmethod
+    def from_tables(cls, plan: Plan, tables: Mapping[str, pa.Table]) -> Collected:
+        """What ``to_tables`` wrote; of several, with the rows of tables of one name together."""
+        made = cls(plan)
+        made.groups = Groups.from_arrow(
+            tables[_GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
+        )
+        counts = tables[_COUNTS]
+        made.rows = sum(counts.column("rows").to_pylist())
+        made.skipped = sum(counts.column("skipped").to_pylist())
+        made.others = {
+            name: each.restored(tables[f"other_{name}"]) for name, each in plan.collect.items()
+        }
+        return made
+
+
+def merged(plan: Plan, pieces: Iterable[Collected]) -> Collected:
+    """What several workers collected."""
+    whole = Collected(plan)
+    for piece in pieces:
+        whole.merge(piece)
+    return whole

@@ -1,0 +1,117 @@
+"""A loss over a table: from the call to the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ..authoring.block import Block
+from ..authoring.functions import as_loss
+from ..catalogue import lookup
+from ..catalogue.probabilities import Probabilities
+from ..errors import InputError
+from ..symbolic.arguments import checked
+from . import local
+from .calibration import CALIBRATION, asked_for
+from .collected import Asked
+from .finish import report
+from .histogram import BINS, HISTOGRAM, edges_of
+from .plan import plan_of
+from .report import Report
+from .sources import open_source
+
+Engine = Literal["local", "ray", "spark"]
+ENGINES = ("local", "ray", "spark")
+
+
+@checked
+def evaluate(
+    loss: Any,
+    source: Any,
+    columns: Mapping[str, Any],
+    *,
+    by: str | Sequence[str] = (),
+    weights: str | None = None,
+    where: Any = None,
+    grad: str | Sequence[str] = (),
+    shared: Mapping[str, Any] | None = None,
+    against: Mapping[str, Any] | None = None,
+    classes: Mapping[str, Any] | None = None,
+    nulls: str = "refuse",
+    ragged: str = "refuse",
+    quantiles: Sequence[float] = (0.5, 0.9, 0.99),
+    worst: int = 0,
+    keep: str | Sequence[str] = (),
+    histogram: int | Sequence[float] | None = None,
+    calibration: bool | int | Probabilities = False,
+    engine: Engine = "local",
+    threads: int | None = None,
+) -> Report:
+    """The statistics of a loss over a table, for each group of rows and for all of them.
+
+    The table is read piece by piece, so that it may be larger than the memory. Sums are exact, so
+    the answer depends neither on how the table is cut nor on which thread or machine computed what.
+
+    Args:
+        loss: a loss, a function of F, or the name of a loss of the catalogue.
+        source: paths of files (Parquet, CSV, Arrow), folders, globs and lists of them; a table,
+            dataset, reader or frame of pyarrow, Polars, pandas, DuckDB; what has the Arrow stream
+            interface.
+        columns: what inputs of the loss are made of: a column, a list of columns or a pattern
+            such as ``logit_*``, whose columns stand side by side.
+        by: the columns whose values make the groups.
+        weights: a column of weights of rows, 0 or more.
+        where: which rows are read: an expression of pyarrow, or text such as
+            ``country == 'de' and year >= 2020``.
+        grad: inputs whose gradients are wanted: those of rows are for ``rows``, those of ``shared``
+            are summed over the table.
+        shared: inputs that all rows share, such as weights of classes or a temperature.
+        against: columns of another model in the place of some of ``columns``, to compare with.
+        classes: of labels that are names, the names in the order of the classes, by input.
+        nulls: what to do with rows that have a null: ``refuse`` or ``skip``.
+        ragged: what to do with lists of different lengths: ``refuse`` or ``pad``.
+        quantiles: which quantiles are told.
+        worst: how many of the rows with the largest losses are kept.
+        keep: columns that are kept of these rows.
+        histogram: the edges of its bins, or about how many there are to be.
+        calibration: whether to compare predicted probabilities with what came true, or in how many
+            bins; for a loss of your own, what ``Probabilities`` its predictions are.
+        engine: what computes: this machine, Ray or Spark.
+        threads: how many threads read and compute; by default as many as there are processors.
+
+    Raises:
+        CoupledRowsError: if the loss of a row depends on other rows.
+        InputError: for tables that cannot be read, columns that are not there or do not fit, and
+            rows that have no loss, with file and row.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
+    began = time.perf_counter()
+    block = loss_of(loss)
+    opened = open_source(source, where)
+    collect: dict[str, Asked | None] = {
+        HISTOGRAM: edges_of(histogram),
+        CALIBRATION: asked_for(block, calibration, weights),
+    }
+    plan = plan_of(
+        block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
+        shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
+        keep=_names(keep), collect={name: each for name, each in collect.items() if each},
+    )  # fmt: skip
+    collected = local.run(plan, opened.parts(), threads=threads)
+    ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
+    bins = histogram if isinstance(histogram, int) else BINS
+    return report(plan, collected, quantiles, ran, bins)
+
+
+def loss_of(loss: Any) -> Block:
+    """A loss, made of its name if that is what was given."""
+    if isinstance(loss, str):
+        made: Block = lookup(loss).make()
+        return made
+    return as_loss(loss)
+
+
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

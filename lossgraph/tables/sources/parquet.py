@@ -1,0 +1,189 @@
+"""Parquet: parts are row groups, and of small ones several; pages are decoded batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Collection, Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from ..where import Condition, Where, where_in
+from .base import Part, Source, digest
+from .files import READ_ERRORS, File, key_value
+from .schemas import common_schema, conformed
+
+PART_ROWS = 262_144  # row groups are joined up to so many rows
+_BUFFER = 1 << 20  # bytes read ahead of a column, so that no whole column of a row group is held
+_BATCH_BYTES = 1 << 25  # of a batch, about: rows may be long lists
+_READERS = 16  # footers that are read at once, of many files
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the end of a file says, and a digest of it."""
+
+    metadata: pq.FileMetaData
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetPart(Part):
+    """Some row groups of a file, one after the other."""
+
+    source: File
+    schema: pa.Schema
+    groups: range
+
+    def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        source, metadata = self.source, footer(self.source).metadata
+        constants = {
+            key: key_value(source, self.schema.field(key))
+            for key, _ in source.keys
+            if key in columns
+        }
+        try:
+            with source.filesystem.open_input_file(source.path) as opened:
+                file = pq.ParquetFile(
+                    opened, metadata=metadata, buffer_size=_BUFFER, pre_buffer=False
+                )
+                own = [name for name in columns if name in file.schema_arrow.names]
+                size = _rows_of_a_batch(metadata, self.groups, own, rows)
+                batches = file.iter_batches(size, list(self.groups), own, use_threads=False)
+                for batch in batches:
+                    yield conformed(batch, self.schema, columns, constants)
+        except READ_ERRORS as error:
+            raise source.unreadable(error) from error
+
+
+def open_parquet(files: Sequence[File], where: Where) -> Source:
+    """The table in these files.
+
+    Raises:
+        InputError: for files that are not whole, and those that are not of one table.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        footers = list(readers.map(footer, files) if len(files) > 1 else map(footer, files))
+    schemas = [found.metadata.schema.to_arrow_schema() for found in footers]
+    schema = common_schema(files, schemas)
+    condition = where_in(schema, where)
+    pieces = [
+        part
+        for file, found in zip(files, footers, strict=True)
+        for part in _parts(file, found, schema, condition)
+    ]
+    described = [_described(*pair) for pair in zip(files, footers, strict=True)]
+    return Source(schema, described, tuple(pieces))
+
+
+@lru_cache(maxsize=256)
+def footer(file: File) -> Footer:
+    """The footer of a file, kept for the parts of it that are read next.
+
+    Raises:
+        InputError: if there is none, as in a file that was not written to its end.
+    """
+    try:
+        with file.filesystem.open_input_file(file.path) as opened:
+            opened.seek(max(0, file.size - 8))
+            length = int.from_bytes(opened.read(4), "little")
+            opened.seek(max(0, file.size - 8 - length))
+            contents = hashlib.sha256(opened.read(length)).hexdigest()[:16]
+            opened.seek(0)
+            return Footer(pq.ParquetFile(opened).metadata, contents)
+    except READ_ERRORS as error:
+        raise file.unreadable(error, "is no whole file of Parquet") from error
+
+
+def _described(file: File, found: Footer) -> dict[str, Any]:
+    return {
+        "kind": "parquet",
+        "path": file.name,
+        "bytes": file.size,
+        "rows": found.metadata.num_rows,
+        "digest": file.identity(found.digest),
+    }
+
+
+def _parts(
+    file: File, found: Footer, schema: pa.Schema, condition: Condition | None
+) -> Iterator[ParquetPart]:
+    """The row groups that can have rows that count, small neighbours joined."""
+    identity = file.identity(found.digest)
+    counts = [found.metadata.row_group(i).num_rows for i in range(found.metadata.num_row_groups)]
+    wanted = _candidates(file, schema, condition) if condition else set(range(len(counts)))
+    for groups in _neighbours(counts, wanted):
+        last = groups.stop - 1
+        label = f"row group {last}" if len(groups) == 1 else f"row groups {groups.start} to {last}"
+        yield ParquetPart(
+            name=f"{file.name}, {label}",
+            identity=digest(identity, groups.start, groups.stop),
+            rows=sum(counts[i] for i in groups),
+            file=file.name,
+            condition=condition,
+            source=file,
+            schema=schema,
+            groups=groups,
+        )
+
+
+def _neighbours(counts: Sequence[int], wanted: Container[int]) -> Iterator[range]:
+    """Runs of row groups, each of not many more than ``PART_ROWS`` rows."""
+    start, total = 0, 0
+    for i, count in enumerate(counts):
+        if i not in wanted or (total and total + count > PART_ROWS):
+            if total:
+                yield range(start, i)
+            start, total = i, 0
+        if i not in wanted:
+            start = i + 1
+        else:
+            total += count
+    if total:
+        yield range(start, len(counts))
+
+
+def _candidates(file: File, schema: pa.Schema, condition: Condition) -> set[int]:
+    """The row groups that a condition may hold in, by their statistics and by folders."""
+    given = [
+        _equal(column, key_value(file, column))
+        for column in schema
+        if column.name in dict(file.keys)
+    ]
+    fragment = ds.ParquetFileFormat().make_fragment(
+        file.path, file.filesystem, reduce(operator.and_, given) if given else None
+    )
+    try:
+        kept = fragment.split_by_row_group(condition.expression, schema)
+    except READ_ERRORS:  # statistics that it cannot be compared with
+        return set(range(footer(file).metadata.num_row_groups))
+    return {group.id for piece in kept for group in piece.row_groups}
+
+
+def _equal(column: pa.Field, value: pa.Scalar) -> ds.Expression:
+    named = pc.field(column.name)
+    return named == value if value.is_valid else named.is_null()
+
+
+def _rows_of_a_batch(
+    metadata: pq.FileMetaData, groups: range, columns: Collection[str], rows: int
+) -> int:
+    """How many rows to decode at once, fewer where rows are long."""
+    size = count = 0
+    for i in groups:
+        group = metadata.row_group(i)
+        count += group.num_rows
+        chunks = (group.column(j) for j in range(group.num_columns))
+        size += sum(
+            chunk.total_uncompressed_size
+            for chunk in chunks
+            if chunk.path_in_schema.partition(".")[0] in columns
+        )
+    return max(1, min(rows, _BATCH_BYTES * count // max(size, 1)))

@@ -1,0 +1,190 @@
+"""A worker: batches of a table in, terms of its rows added to what is collected."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..compiler.outputs import auxiliary_name, gradient_name
+from ..compiler.rows import SCALE, WEIGHT
+from ..errors import InputError
+from ..kernels.toolchain import ToolchainError
+from ..runtime.compiled import Compiled
+from .collected import Collected
+from .columns import BadRowError
+from .plan import Plan
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch is from: for messages, and for the order of rows.
+
+    Attributes:
+        part: the place of its part among the parts of the table.
+        first: the number of its first row within the part.
+        name: what the part is called.
+    """
+
+    part: int = 0
+    first: int = 0
+    name: str = "the table"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was computed of the rows of a batch.
+
+    Attributes:
+        batch: the rows, without those that were skipped.
+        numbers: of each the number within its part.
+        measures: the loss of each row, and of its parts and so on, by name.
+        weights: the weight of each, if they have any: 0 where nothing counts.
+        inputs: the arrays of the inputs of rows.
+        gradients: the gradients of each row's loss, by input.
+        sums: the gradients by what all rows share: of the weighed sum of the terms of the batch.
+    """
+
+    batch: pa.RecordBatch
+    numbers: Array
+    measures: Mapping[str, Array]
+    weights: Array | None
+    inputs: Mapping[str, Array]
+    gradients: Mapping[str, Array] = field(default_factory=dict)
+    sums: Mapping[str, Array] = field(default_factory=dict)
+
+
+class Evaluator:
+    """The compiled loss of a plan, which several threads may share.
+
+    Args:
+        plan: what is computed.
+        threads: how many threads a call may use: one, where parts are what runs in parallel.
+    """
+
+    def __init__(self, plan: Plan, threads: int = 1) -> None:
+        self.plan = plan
+        self._names = list(plan.rows.program.outputs)
+        self._compiled = _compiled(plan, threads)
+
+    def with_shared(self, shared: Mapping[str, Array]) -> Evaluator:
+        """The same compiled loss with other inputs that all rows share, of the same types."""
+        made = copy.copy(self)
+        made.plan = replace(self.plan, shared=shared)
+        return made
+
+    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows:
+        """The losses of the rows of a batch.
+
+        Raises:
+            BadRowError: for a row that has no loss, with its number and part.
+        """
+        plan = self.plan
+        batch, kept = self._without_nulls(batch)
+        try:
+            weights = None if plan.weights is None else _weights(batch, plan.weights)
+            inputs = plan.binding.arrays(batch)
+            outputs = self._outputs(inputs, weights)
+            measures, weighed = _measures(plan, outputs, weights)
+            if plan.against is not None:
+                other = self._outputs(plan.against.arrays(batch), weights)
+                measures |= _differences(plan, measures["loss"], other)
+        except BadRowError as error:
+            raise error.placed(place.name, place.first, kept) from None
+        gradients = {name: outputs[gradient_name(name)] for name in plan.rows.program.wrt}
+        own = {name: gradients[name] for name in plan.gradients_of_rows}
+        sums = {name: gradients[name] for name in plan.shared_gradients}
+        return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
+
+    def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array]:
+        """The rows that have a loss, and which of the batch they are."""
+        plan, numbers = self.plan, np.arange(len(batch))
+        if plan.nulls == "refuse":  # which making arrays of the columns does
+            return batch, numbers
+        masks = [b.missing(batch) for b in (plan.binding, plan.against) if b is not None]
+        if plan.weights:
+            masks.append(np.asarray(batch.column(plan.weights).is_null()))
+        found = [mask for mask in masks if mask is not None and mask.any()]
+        if not found:
+            return batch, numbers
+        kept = ~np.logical_or.reduce(found)
+        return batch.filter(pa.array(kept)), numbers[kept]
+
+    def _outputs(self, inputs: Mapping[str, Array], weights: Array | None) -> dict[str, Array]:
+        arrays = {**inputs, **self.plan.shared}
+        if self.plan.shared_gradients:
+            dtype = next(iter(self.plan.rows.program.outputs.values())).dtype
+            count = len(next(iter(inputs.values())))
+            arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
+        return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+
+
+class Worker:
+    """Takes batches, and collects the statistics of their rows."""
+
+    def __init__(self, plan: Plan, evaluator: Evaluator | None = None) -> None:
+        self.plan = plan
+        self._evaluator = evaluator
+        self.collected = Collected(plan)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        return self._evaluator or Evaluator(self.plan)
+
+    def add(self, batch: pa.RecordBatch, place: Place) -> Rows:
+        """Compute the losses of a batch, and add them to what is collected."""
+        rows = self.evaluator.rows(batch, place)
+        self.collected.add(rows, len(batch), place)
+        return rows
+
+
+def _compiled(plan: Plan, threads: int) -> Compiled:
+    if plan.kernels:
+        try:
+            return Compiled(plan.rows.program, threads=threads, kernels=True)
+        except (ToolchainError, InputError):
+            pass  # no compiler here, or a loss that is no kernel: the graph computes it
+    return Compiled(plan.rows.program, threads=threads, kernels=False)
+
+
+def _weights(batch: pa.RecordBatch, name: str) -> Array:
+    column = batch.column(name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise InputError(f"weights: column {name!r} is {column.type}, and not numbers")
+    if column.null_count:
+        row = int(np.argmax(np.asarray(column.is_null())))
+        raise BadRowError(row, name, "is null: fill it, or skip such rows by nulls='skip'")
+    weights: Array = np.asarray(column, dtype=np.float64)
+    bad = ~((weights >= 0) & np.isfinite(weights))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BadRowError(row, name, f"has the weight {weights[row]}: expected 0 or more")
+    return weights
+
+
+def _measures(
+    plan: Plan, outputs: Mapping[str, Array], weights: Array | None
+) -> tuple[dict[str, Array], Array | None]:
+    """The loss of each row and its parts, and the weight that it counts with."""
+    program = plan.rows.program
+    (value,) = program.values
+    terms = {"loss": outputs[value]}
+    terms |= {name: outputs[auxiliary_name(name)] for name in plan.rows.parts}
+    if not plan.rows.scaled:
+        return terms, weights
+    scale = outputs[auxiliary_name(SCALE)].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = {name: term / scale for name, term in terms.items()}
+    return terms, scale if weights is None else scale * weights
+
+
+def _differences(plan: Plan, loss: Array, other: Mapping[str, Array]) -> dict[str, Array]:
+    against = _measures(plan, other, None)[0]["loss"]
+    return {"against": against, "difference": against.astype(np.float64) - loss}
