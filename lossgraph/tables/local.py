@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..ir.types import numpy_dtype
 from .collected import Collected, merged
 from .plan import ROWS, Plan
-from .sources import Part
+from .sources.base import Part
 from .worker import Evaluator, Place, Rows, Worker
 
 Take = Callable[[Rows, Place, int], None]
