@@ -23,6 +23,8 @@ from .statistics import Groups
 if TYPE_CHECKING:
     from .worker import Place, Rows
 
+__all__ = ["Calibration", "Probabilities", "Reliability", "ReliabilityBins", "asked_for"]
+
 Array = np.ndarray[Any, Any]
 
 CALIBRATION = "calibration"  # what a plan calls it
