@@ -13,11 +13,13 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from .evaluation import evaluate
+    from .fitting import Fit, fit
     from .report import Report
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Fit", "Report", "evaluate", "fit"]
 
-_HOMES = {"Report": "report", "evaluate": "evaluation"}  # modules that need pyarrow
+# Modules that need pyarrow.
+_HOMES = {"Fit": "fitting", "Report": "report", "evaluate": "evaluation", "fit": "fitting"}
 
 
 def __getattr__(name: str) -> Any:

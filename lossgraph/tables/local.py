@@ -37,6 +37,7 @@ def run(
     threads: int | None = None,
     batch_rows: int | None = None,
     on_rows: Take | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Collected:
     """What is collected of all parts.
 
@@ -47,11 +48,12 @@ def run(
         batch_rows: how many rows are computed at a time, at most; by default by their width.
         on_rows: is given the rows of each batch, its place and how many rows were read, in the
             thread that computed them.
+        evaluator: the compiled loss of the plan, if there is one already.
     """
     count = max(1, threads or len(os.sched_getaffinity(0)))
     feed = _Feed(parts, plan.columns, batch_rows or rows_at_a_time(plan))
-    evaluator = Evaluator(plan)
-    workers = [Worker(plan, evaluator) for _ in range(count)]
+    shared = evaluator or Evaluator(plan)
+    workers = [Worker(plan, shared) for _ in range(count)]
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +73,12 @@ class Evaluator:
         self.plan = plan
         self._names = list(plan.rows.program.outputs)
         self._compiled = _compiled(plan, threads)
+
+    def with_shared(self, shared: Mapping[str, Array]) -> Evaluator:
+        """The same compiled loss with other inputs that all rows share, of the same types."""
+        made = copy.copy(self)
+        made.plan = replace(self.plan, shared=shared)
+        return made
 
     def rows(self, batch: pa.RecordBatch, place: Place) -> Rows:
         """The losses of the rows of a batch.

@@ -33,7 +33,7 @@ class Bin(NamedTuple):
 
     low: float
     high: float
-    count: float
+    size: float
 
 
 class Reliability(NamedTuple):
@@ -44,7 +44,7 @@ class Reliability(NamedTuple):
     confidence: float
     frequency: float
     error: float
-    count: float
+    size: float
 
 
 # --- intervals ---
@@ -100,7 +100,7 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
         marks: numbers that are marked, with their names.
     """
     closed = [each for each in bins if math.isfinite(each.low) and math.isfinite(each.high)]
-    total = sum(each.count for each in bins)
+    total = sum(each.size for each in bins)
     if not closed or not total:
         return ""
     x = _value_axis(closed, bins, log)
@@ -112,7 +112,7 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
         top = y(_height(each, x))
         parts.append(_box(left, right, top, y.start, _count_of(each, total)))
     for each in bins:
-        if each not in closed and each.count:
+        if each not in closed and each.size:
             parts += _beyond(each, x, y.start, total)
     for name, value in marks:
         if x.low <= value <= x.high:
@@ -133,7 +133,7 @@ def _value_axis(closed: Sequence[Bin], bins: Sequence[Bin], log: bool) -> Axis:
 def _height(each: Bin, x: Axis) -> float:
     """Counts by width on the paper: areas are what one compares."""
     width = x(each.high) - x(each.low)
-    return each.count / width if width else 0.0
+    return each.size / width if width else 0.0
 
 
 def _box(left: float, right: float, top: float, bottom: float, label: str) -> str:
@@ -149,7 +149,7 @@ def _beyond(each: Bin, x: Axis, bottom: float, total: float) -> Iterator[str]:
     left = math.isinf(each.low) or each.high <= x.low
     place = _LEFT if left else WIDTH - _RIGHT
     anchor = "start" if left else "end"
-    words = f"{percent(each.count / total)} {'below' if left else 'above'}"
+    words = f"{percent(each.size / total)} {'below' if left else 'above'}"
     yield (
         f'<text class="small" x="{place}" y="{bottom - 4}" text-anchor="{anchor}">'
         f"{words}<title>{escape(_count_of(each, total))}</title></text>"
@@ -158,7 +158,7 @@ def _beyond(each: Bin, x: Axis, bottom: float, total: float) -> Iterator[str]:
 
 def _count_of(each: Bin, total: float) -> str:
     return (
-        f"{whole(round(each.count))} rows ({percent(each.count / total)}) "
+        f"{whole(round(each.size))} rows ({percent(each.size / total)}) "
         f"from {real(each.low)} to {real(each.high)}"
     )
 
@@ -233,15 +233,15 @@ def reliability(bins: Sequence[Reliability]) -> str:
     x, y = Axis(0, 1, _LEFT, side - _RIGHT), Axis(0, 1, bottom, _TOP)
     parts = list(_frame(x, y, "", "came true", side, side))
     parts.append(f'<path class="mark" d="M{x(0)} {y(0)}L{x(1)} {y(1)}"/>')
-    total = sum(each.count for each in bins) or 1.0
-    for each in (each for each in bins if each.count):
+    total = sum(each.size for each in bins) or 1.0
+    for each in (each for each in bins if each.size):
         parts += _point(each, x, y, total)
-    most = max((each.count for each in bins), default=0) or 1.0
+    most = max((each.size for each in bins), default=0) or 1.0
     floor = side + _BELOW
     z = Axis(0, most, floor, side + 4)
     for each in bins:
-        label = f"{whole(round(each.count))} from {real(each.low)} to {real(each.high)}"
-        parts.append(_box(x(each.low), x(each.high), z(each.count), floor, label))
+        label = f"{whole(round(each.size))} from {real(each.low)} to {real(each.high)}"
+        parts.append(_box(x(each.low), x(each.high), z(each.size), floor, label))
     parts.append(f'<text x="{(x.start + x.end) / 2}" y="{floor + 16}" text-anchor="middle">'
                  "probability (below: how many)</text>")  # fmt: skip
     return _svg("square", side, floor + 24, "reliability diagram", parts)
@@ -256,10 +256,10 @@ def _point(each: Reliability, x: Axis, y: Axis, total: float) -> Iterator[str]:
         yield (
             f'<path class="bar" d="M{at} {y(each.frequency - reach)}V{y(each.frequency + reach)}"/>'
         )
-    radius = round(3 + 6 * math.sqrt(each.count / total), 2)
+    radius = round(3 + 6 * math.sqrt(each.size / total), 2)
     label = (
         f"{real(each.confidence)} said, {real(each.frequency)} came true, "
-        f"{whole(round(each.count))} times"
+        f"{whole(round(each.size))} times"
     )
     yield f'<circle cx="{at}" cy="{value}" r="{radius}"><title>{escape(label)}</title></circle>'
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ...errors import InputError
 from . import state, summary
 from .collected import ACCURACY, Collected
+from .native import add_squares, rows_in_c
 
 Array = np.ndarray[Any, Any]
 
@@ -64,8 +65,7 @@ class Groups(Collected):
             length = len(checked)
         self._count(self.count, groups, length)
         if checked is not None:
-            self.weights[0].add(groups, checked)
-            self.weights[1].add_products(groups, checked, checked)
+            add_squares(rows_in_c(length), groups, checked, *self.weights)
         for name, measure in self.measures.items():
             measure.add(groups, found[name], checked)
 
@@ -74,7 +74,7 @@ class Groups(Collected):
             raise InputError("weights: all batches have them, or none")
         if weights is None:
             return None
-        found = np.asarray(weights, np.float64)
+        found = np.ascontiguousarray(weights, np.float64)
         wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
         if len(wrong):
             row = int(wrong[0])
@@ -155,4 +155,7 @@ def _floats(name: str, values: Mapping[str, Array]) -> Array:
     found = np.asarray(values[name])
     if found.ndim != 1:
         raise InputError(f"values: {name!r} has shape {found.shape}: expected a number a row")
-    return found if found.dtype in (np.float32, np.float64) else found.astype(np.float64)
+    return np.ascontiguousarray(found, found.dtype if found.dtype in _FLOATS else np.float64)
+
+
+_FLOATS = (np.float32, np.float64)
