@@ -60,20 +60,25 @@ def _buckets(keys: pa.Table) -> np.ndarray[Any, Any]:
 
 def packed(tables: Tables) -> bytes:
     """Tables as bytes."""
-    return pickle.dumps({name: _written(table) for name, table in tables.items()})
+    return pickle.dumps({name: bytes_of(table) for name, table in tables.items()})
 
 
-def _written(table: pa.Table) -> bytes:
-    # Arrow's own pickles have all of what a table was cut from.
+def bytes_of(table: pa.Table) -> bytes:
+    """A table as bytes; Arrow's own pickles have all that the table was cut from."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
 
+def table_of(data: bytes) -> pa.Table:
+    """The table that ``bytes_of`` wrote."""
+    return pa.ipc.open_stream(data).read_all()
+
+
 def _unpacked(state: bytes) -> Tables:
     found: dict[str, bytes] = pickle.loads(state)
-    return {name: pa.ipc.open_stream(data).read_all() for name, data in found.items()}
+    return {name: table_of(data) for name, data in found.items()}
 
 
 def merged(plan: Plan, states: Iterable[bytes]) -> Collected:

@@ -7,13 +7,16 @@ outlives a task but the session, so no row counts twice.
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 
+from ...errors import InputError
 from ..local import rows_at_a_time
 from ..plan import Plan
 from ..sources.base import Part, sized
@@ -44,9 +47,34 @@ class Packed:
 
     @classmethod
     def of(cls, job: Job) -> Packed:
-        """The job, packed."""
-        data = pickle.dumps(job)
+        """The job, packed.
+
+        Raises:
+            InputError: for a table that is read where it was opened, such as a stream.
+        """
+        try:
+            data = _dumped(job)
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise InputError(
+                "this table cannot be sent to the processes of an engine: give files, or a dataset "
+                f"of the engine ({error})"
+            ) from None
         return cls(hashlib.sha256(data).hexdigest(), data)
+
+
+def _dumped(job: Job) -> bytes:
+    target = io.BytesIO()
+    _Packer(target, pickle.HIGHEST_PROTOCOL).dump(job)
+    return target.getvalue()
+
+
+class _Packer(pickle.Pickler):
+    """Writes of tables in memory what a part has of them; Arrow would write all of each."""
+
+    def reducer_override(self, item: object) -> Any:
+        if isinstance(item, pa.Table):
+            return states.table_of, (states.bytes_of(item),)
+        return NotImplemented
 
 
 @lru_cache(maxsize=4)

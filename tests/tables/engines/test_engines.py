@@ -12,7 +12,7 @@ import pytest
 
 from lossgraph import InputError
 from lossgraph.catalogue import lookup
-from lossgraph.tables import engines, local
+from lossgraph.tables import engines, evaluate, local
 from lossgraph.tables.plan import plan_of
 from lossgraph.tables.sources import open_source
 from watched_parts import WatchedSource, die_once, notes
@@ -83,6 +83,42 @@ def test_datasets_of_the_engine_give_the_numbers_of_this_machine(engine, folder,
     source = engines.open_on(engine, frame_of(engine, folder, request))
     plan = plan_of(lookup("softmax_ce").make(), source.schema, COLUMNS, by=("user",))
     equal(engines.run(engine, plan, source), expected)
+
+
+def test_reports_are_those_of_this_machine(engine, folder):
+    options = {
+        "by": "country", "weights": "w", "where": "user > 0", "histogram": [0.0, 1.0, 2.0, 4.0],
+        "calibration": True, "quantiles": (0.25, 0.5),
+    }  # fmt: skip
+    found, expected = (
+        evaluate("softmax_ce", str(folder), COLUMNS, engine=each, **options)
+        for each in (engine, "local")
+    )
+    assert found.to_arrow().equals(expected.to_arrow())
+    assert found.histogram.equals(expected.histogram)
+    assert found.calibration == expected.calibration
+    assert found.ran["engine"] == engine
+
+
+def test_sums_of_gradients_are_those_of_this_machine(engine, folder):
+    def scaled(F, pred, label, temperature):
+        return F.mean(F.pick(-F.log_softmax(pred / temperature), label))
+
+    found, expected = (
+        evaluate(
+            scaled, str(folder), COLUMNS, grad="temperature", shared={"temperature": 1.5}, engine=e
+        )
+        for e in (engine, "local")
+    )
+    assert found.gradients["temperature"] == expected.gradients["temperature"]
+
+
+def test_tables_in_memory_are_sent(engine):
+    sent = table(1000)
+    found, expected = (
+        evaluate("softmax_ce", sent, COLUMNS, by="user", engine=each) for each in (engine, "local")
+    )
+    assert found.to_arrow().equals(expected.to_arrow())
 
 
 def test_no_row_counts_twice_if_a_process_is_killed(engine, folder, tmp_path):
