@@ -67,6 +67,16 @@ class Plan:
         weights = (self.weights,) if self.weights else ()
         return tuple(dict.fromkeys((*self.binding.columns, *other, *weights, *self.by, *self.keep)))
 
+    def settled(self, batch: pa.RecordBatch) -> Plan:
+        """The same plan, for lists of the lengths that the first row of a batch has."""
+        against = self.against and self.against.settled(batch)
+        return replace(self, binding=self.binding.settled(batch), against=against)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the lengths of all lists are known that are the same in all rows."""
+        return self.binding.is_settled and (self.against is None or self.against.is_settled)
+
     @property
     def weighted(self) -> bool:
         """Whether rows have weights, of their own or by the loss."""
