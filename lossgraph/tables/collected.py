@@ -62,8 +62,12 @@ class Collected:
         self.rows = self.skipped = 0
         self.others: dict[str, Collector] = {n: each.start() for n, each in plan.collect.items()}
 
-    def add(self, rows: Rows, read: int, place: Place) -> None:
-        """Add the rows of a batch, of which so many were read."""
+    def add(self, rows: Rows | None, read: int, place: Place) -> None:
+        """Add the rows of a batch, of which so many were read; None if all were skipped."""
+        if rows is None:
+            self.rows += read
+            self.skipped += read
+            return
         keys = [rows.batch.column(name) for name in self.plan.by]
         self.groups.add(keys, rows.measures, rows.weights)
         self.rows += read

@@ -62,7 +62,7 @@ def run(
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
             rows = worker.add(batch, place)
-            if on_rows is not None:
+            if on_rows is not None and rows is not None:
                 on_rows(rows, place, len(batch))
 
     with ThreadPoolExecutor(count) as pool:
