@@ -17,8 +17,8 @@ import pyarrow as pa
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from .batch import Place, Rows
     from .statistics import Groups
-    from .worker import Place, Rows
 
 Array = np.ndarray[Any, Any]
 
