@@ -15,13 +15,11 @@ from .classes import Classes
 from .convert import converted
 from .layout import Layout, dtype_of, layout_of
 from .names import columns_of, is_several
-from .padding import lengths_of, padded
+from .padding import Ragged, lengths_of
 from .rows import BadRowError, Elements
 
 Array = np.ndarray[Any, Any]
 Type = tuple[str, tuple[str | int, ...]]
-
-_ROWS_AT_ONCE = 1024  # of columns put side by side, so that they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -71,21 +69,14 @@ class BoundInput:
             lengths.insert(0, len(self.columns))
         return self.dtype.name, (dim, *lengths)
 
-    def array(self, batch: pa.RecordBatch, length: int | None = None) -> Array:
-        """The array of a batch, lists padded to a length."""
-        parts = [self._cells(batch.column(column), column, length) for column in self.columns]
-        if not self.several:
-            return parts[0]
-        out = np.empty((batch.num_rows, len(parts), *parts[0].shape[1:]), self.dtype)
-        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            for i, part in enumerate(parts):
-                out[rows, i] = part[rows]
-        return out
+    def read(self, batch: pa.RecordBatch) -> Array | Ragged:
+        """The array of a batch, or its lists where they are to be padded.
 
-    def row_lengths(self, batch: pa.RecordBatch) -> Array:
-        """The lengths of the lists of a batch's rows."""
-        return lengths_of(self._stored(batch.column(self.columns[0]), self.columns[0]))
+        Raises:
+            BadRowError: for a cell that is null, or does not fit.
+        """
+        parts = [self._cells(batch.column(column), column) for column in self.columns]
+        return np.stack(parts, axis=1) if self.several else parts[0]
 
     def measured(self, batch: pa.RecordBatch) -> tuple[int | None, ...]:
         """The lengths of the first lists of a batch without nulls, where they are not known."""
@@ -100,23 +91,19 @@ class BoundInput:
             found[0] = None
         return tuple(found)
 
-    def _stored(self, cells: pa.Array, column: str) -> pa.Array:
-        cells = stored(cells)
+    def _cells(self, cells: pa.Array, column: str) -> Any:
+        """The array of one column, or its lists."""
+        cells, elements = stored(cells), Elements(column)
         nulls = null_rows(cells)
         if nulls is not None:
             raise BadRowError(nulls[0], column, "is null")
-        return cells
-
-    def _cells(self, cells: pa.Array, column: str, length: int | None) -> Array:
-        """The array of one column."""
-        cells, elements = self._stored(cells, column), Elements(column)
         shape, lengths = [len(cells)], None
         for axis, wanted in enumerate(self.lengths):
             if not is_list(cells):
                 raise self._other_type(column, cells)
             level, inside = opened(cells)
             if axis == 0 and self.padded:
-                lengths, shape = lengths_of(cells), [len(inside)]
+                lengths, shape = lengths_of(level, len(cells)), [len(inside)]
             elif isinstance(level, int):
                 shape.append(level)
             else:
@@ -124,7 +111,7 @@ class BoundInput:
             elements, cells = elements.inside(level), stored(inside)
         found = self._leaf(cells, elements).reshape(shape)
         if lengths is not None:
-            found = padded(found, lengths, length)
+            return Ragged(found, lengths)
         if self.layout.order is not None:
             found = found.transpose(0, *(axis + 1 for axis in self.layout.order))
         return np.require(found, requirements=["C", "A"])
