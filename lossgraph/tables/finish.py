@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..authoring.block import Block
+from ..errors import InputError
 from ..runtime.sessions import onnxruntime
+from .calibration import CALIBRATION, Calibration
 from .collected import Collected
 from .gradients import GRADIENTS, SumsOfBatches
-from .histogram import curve_of_buckets, of_buckets
+from .histogram import BINS, HISTOGRAM, Histogram, of_groups
 from .plan import Plan
 from .report import Report
 from .statistics import Groups
@@ -27,6 +28,7 @@ def report(
     collected: Collected,
     quantiles: Sequence[float],
     ran: Mapping[str, Any],
+    bins: int = BINS,
 ) -> Report:
     """The report of a run.
 
@@ -35,16 +37,36 @@ def report(
         collected: of the whole table.
         quantiles: which ones are told.
         ran: what was run, further to what the plan says.
+        bins: of the histogram, where the plan does not ask for edges.
     """
+    _require_rows(collected)
     whole = collected.groups.total()
     counts = {"rows": collected.rows, "skipped": collected.skipped}
+    histogram, curve = of_groups(whole, bins)
+    edges, probabilities = (collected.others.get(name) for name in (HISTOGRAM, CALIBRATION))
     return Report(
         _with_total(collected.groups, whole, quantiles),
         plan.by,
         {**described(plan), **counts, **ran},
+        histogram=edges.table() if isinstance(edges, Histogram) else histogram,
+        curve=curve,
+        calibration=(
+            probabilities.reliability() if isinstance(probabilities, Calibration) else None
+        ),
         gradients=_gradients(collected, whole),
-        **_distribution(whole),
     )
+
+
+def _require_rows(collected: Collected) -> None:
+    """Refuse a table of which nothing can be told.
+
+    Raises:
+        InputError: if there are no rows, or all were skipped.
+    """
+    if not collected.rows:
+        raise InputError("there are no rows: the table is empty, or no row fulfils the condition")
+    if collected.rows == collected.skipped:
+        raise InputError(f"all of the {collected.rows} rows have nulls: nothing is left")
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -58,6 +80,8 @@ def described(plan: Plan) -> dict[str, Any]:
         "loss": program.name,
         "options": {name: repr(value) for name, value in program.options.items()},
         "columns": {each.input: list(each.columns) for each in plan.binding.bound},
+        "by": list(plan.by),
+        "weights": plan.weights,
         "model": digest.hexdigest(),
         "versions": {**found, "pyarrow": pa.__version__, "Python": platform.python_version()},
     }
@@ -72,20 +96,6 @@ def _with_total(groups: Groups, whole: Groups, quantiles: Sequence[float]) -> pa
     for i, name in enumerate(groups.by):
         total = total.add_column(i, name, pa.nulls(len(total), table.schema.field(name).type))
     return pa.concat_tables([table, total])
-
-
-def _distribution(whole: Groups) -> dict[str, pa.Table]:
-    """The histogram and the curve of the losses of all rows."""
-    loss = next(iter(whole.measures.values()))
-    _, buckets, counts = loss.counts.items()
-    lows, highs = loss.buckets.bounds(buckets)
-    if not len(counts):
-        return {}
-    least, most = max(lows[0], float(loss.least[0])), min(highs[-1], float(loss.most[0]))
-    return {
-        "histogram": of_buckets(lows, highs, counts, least, most),
-        "curve": curve_of_buckets(lows, highs, counts, most),
-    }
 
 
 def _gradients(collected: Collected, whole: Groups) -> dict[str, Array]:
