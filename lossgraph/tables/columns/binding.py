@@ -14,11 +14,12 @@ from ...authoring.block import Block
 from ...authoring.options import one_of
 from ...catalogue import hint
 from ...compiler.program import Program
-from ...errors import InputError
+from ...errors import InputError, SpecializationError, UnequalDimsError
+from ...ir.types import tensor_type
 from .bound import BoundInput, Type, bound_input
 from .cells import null_rows
 from .classes import Classes, Said, classes_of
-from .inputs import check_inputs, dtype_for, inputs_of
+from .inputs import check_inputs, declared_of, dtype_for, inputs_of
 from .labels import label_outside
 from .names import listed
 from .padding import Filler, Ragged, axes_of, fillers_of, groups_of
@@ -85,8 +86,34 @@ class Binding:
             batch = batch.filter(pa.array(~missing))
         if self.is_settled or not batch.num_rows:
             return self
-        bound = (replace(each, lengths=each.measured(batch)) for each in self.bound)
+        bound = [replace(each, lengths=each.measured(batch)) for each in self.bound]
+        _require_one_length(bound)
         return replace(self, bound=tuple(bound))
+
+    def program(
+        self, loss: Block, dim: str, shared: Mapping[str, Type] | None = None
+    ) -> tuple[Program, Binding]:
+        """The program of a loss for these inputs, and the same binding of lists as that needs them.
+
+        Lengths that no column's type says are named; some may have to be equal.
+
+        Args:
+            loss: the loss.
+            dim: the name of the axis of rows.
+            shared: the types of the inputs that all rows share.
+
+        Raises:
+            InputError: for types that the loss does not take.
+        """
+        types = {name: tensor_type(*t) for name, t in {**self.types(dim), **(shared or {})}.items()}
+        try:
+            return loss.program(types), self
+        except (UnequalDimsError, SpecializationError) as error:
+            dims = _dims(error)
+            united = replace(self, bound=tuple(each.united(dims) for each in self.bound))
+            if united == self or dim in map(str, dims):
+                raise
+        return united.program(loss, dim, shared)
 
     def types(self, dim: str) -> dict[str, Type]:
         """The types of the inputs, ``dim`` being the name of the axis of rows."""
@@ -249,6 +276,8 @@ def bind(
     fillers = _fillers(loss, found, shared)
     filled = [each.input for each in fillers] if ragged == "pad" else []
     check_inputs(loss, columns, shared, filled, [each.input for each in fillers])
+    shapes = {name: example.shape for name, example in declared_of(loss).items()}
+    found = [each.named(shapes.get(each.input, ())) for each in found]
     order = {name: i for i, name in enumerate(inputs_of(loss))}
     found = sorted(_typed(loss, found), key=lambda each: order.get(each.input, len(order)))
     if ragged == "refuse":
@@ -256,6 +285,32 @@ def bind(
     found = [_with_padding(each, found, fillers) for each in found]
     kept = (each for each in fillers if each.input not in columns and _is_used(loss, each, found))
     return Binding(tuple(found), tuple(kept))
+
+
+def _dims(error: UnequalDimsError | SpecializationError) -> tuple[object, ...]:
+    """The dims that a loss must have equal."""
+    if isinstance(error, UnequalDimsError):
+        return error.dims
+    return error.names if error.number is None else (*error.names, error.number)
+
+
+def _require_one_length(bound: Sequence[BoundInput]) -> None:
+    """Refuse lists of different lengths that are one axis of the loss.
+
+    Raises:
+        InputError: naming their columns.
+    """
+    known: dict[str, tuple[int, str]] = {}
+    for each in bound:
+        for length, name in zip(each.lengths, each.names, strict=True):
+            if length is None:
+                continue
+            other, column = known.setdefault(name, (length, each.columns[0]))
+            if other != length:
+                raise InputError(
+                    f"{each.input}: column {each.columns[0]!r} has lists of length {length}, and "
+                    f"{column!r} of {other}: the loss needs equal ones"
+                )
 
 
 def _classes(columns: Columns, said: Mapping[str, Said]) -> dict[str, Classes]:

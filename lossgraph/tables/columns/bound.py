@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class BoundInput:
         layout: of each of the columns.
         dtype: of the array.
         lengths: of the axes of a cell; None where the rows say it.
+        names: of these axes.
         classes: what its labels stand for, None for numbers.
         padded: the name of the first axis of cells, where rows may differ; empty if they may not.
     """
@@ -43,6 +44,7 @@ class BoundInput:
     layout: Layout
     dtype: np.dtype[Any]
     lengths: tuple[int | None, ...]
+    names: tuple[str, ...]
     classes: Classes | None = None
     padded: str = ""
 
@@ -59,7 +61,7 @@ class BoundInput:
     def type(self, dim: str) -> Type:
         """The dtype and the shape of the array."""
         lengths: list[int | str] = [
-            f"{self.input}_{i + 1}" if n is None else n for i, n in enumerate(self.lengths)
+            name if n is None else n for n, name in zip(self.lengths, self.names, strict=True)
         ]
         if self.padded:
             lengths[0] = self.padded
@@ -68,6 +70,25 @@ class BoundInput:
         if self.several:
             lengths.insert(0, len(self.columns))
         return self.dtype.name, (dim, *lengths)
+
+    def named(self, shape: Sequence[str | int]) -> BoundInput:
+        """The same with the names that the axes of a shape have, if it is of this rank."""
+        own = shape[1 + self.several :]
+        if len(own) != len(self.names):
+            return self
+        names = (n if isinstance(n, str) else old for n, old in zip(own, self.names, strict=True))
+        return replace(self, names=tuple(names))
+
+    def united(self, dims: Sequence[object]) -> BoundInput:
+        """The same with one name for axes of two, or with a length for an axis of a name."""
+        length = next((dim for dim in dims if isinstance(dim, int)), None)
+        texts = [str(dim) for dim in dims if not isinstance(dim, int)]
+        lengths = [
+            length if old is None and name in texts else old
+            for old, name in zip(self.lengths, self.names, strict=True)
+        ]
+        names = [texts[0] if name in texts else name for name in self.names]
+        return replace(self, names=tuple(names), lengths=tuple(lengths))
 
     def read(self, batch: pa.RecordBatch) -> Array | Ragged:
         """The array of a batch, or its lists where they are to be padded.
@@ -160,8 +181,9 @@ def bound_input(
     else:
         dtypes = [dtype_of(name, x.leaf) for name, x in zip(names, layouts, strict=True)]
         dtype = np.result_type(*dtypes)
-    several = is_several(said, schema.names)
-    return BoundInput(input, names, several, layouts[0], dtype, layouts[0].lengths, classes)
+    several, lengths = is_several(said, schema.names), layouts[0].lengths
+    axes = tuple(f"{input}_{i + 1}" for i in range(len(lengths)))
+    return BoundInput(input, names, several, layouts[0], dtype, lengths, axes, classes)
 
 
 def bound_numbers(schema: pa.Schema, what: str, column: str) -> BoundInput:
@@ -179,4 +201,4 @@ def bound_numbers(schema: pa.Schema, what: str, column: str) -> BoundInput:
     if found.rank != 1:
         type_ = schema.field(column).type
         raise InputError(f"{what}: column {column!r} is of {type_}: expected one number a row")
-    return BoundInput(what, found.columns, False, found.layout, np.dtype(np.float64), ())
+    return BoundInput(what, found.columns, False, found.layout, np.dtype(np.float64), (), ())
