@@ -102,7 +102,7 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
         log: whether the axis is logarithmic; then closed bins are above 0.
         marks: numbers that are marked, with their names.
     """
-    closed = [each for each in bins if math.isfinite(each.low) and math.isfinite(each.high)]
+    closed = [each for each in bins if _is_closed(each, log)]
     total = sum(each.size for each in bins)
     if not closed or not total:
         return ""
@@ -121,6 +121,10 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
     return _svg("chart", WIDTH, HEIGHT, "how many rows have which loss", parts)
 
 
+def _is_closed(each: Bin, log: bool) -> bool:
+    return math.isfinite(each.low) and math.isfinite(each.high) and (each.low > 0 or not log)
+
+
 def _marks(marks: Sequence[tuple[str, float]], x: Axis, bottom: float) -> Iterator[str]:
     """Lines with their names, each name lower than the one before it."""
     inside = sorted((x(value), name) for name, value in marks if x.low <= value <= x.high)
@@ -134,8 +138,8 @@ def _marks(marks: Sequence[tuple[str, float]], x: Axis, bottom: float) -> Iterat
 
 
 def _value_axis(closed: Sequence[Bin], bins: Sequence[Bin], log: bool) -> Axis:
-    left = _LEFT + (_OVER if math.isinf(bins[0].low) or bins[0].low == bins[0].high else 0)
-    right = WIDTH - _RIGHT - (_OVER if math.isinf(bins[-1].high) else 0)
+    left = _LEFT + (_OVER if bins[0] not in closed else 0)
+    right = WIDTH - _RIGHT - (_OVER if bins[-1] not in closed else 0)
     wide = [each for each in closed if each.high > each.low] or closed
     return Axis(*_shown_range(wide[0].low, wide[-1].high, log), left, right, log)
 
