@@ -14,12 +14,18 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from .calibration import Probabilities
     from .evaluation import evaluate
+    from .fitting import Fit, fit
     from .report import Report
 
-__all__ = ["Probabilities", "Report", "evaluate"]
+__all__ = ["Fit", "Probabilities", "Report", "evaluate", "fit"]
 
-# Modules that need pyarrow.
-_HOMES = {"Probabilities": "calibration", "Report": "report", "evaluate": "evaluation"}
+_HOMES = {  # modules that need pyarrow
+    "Fit": "fitting",
+    "Probabilities": "calibration",
+    "Report": "report",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from ..catalogue import lookup
 from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
-from . import local
+from . import engines, local
 from .calibration import CALIBRATION, asked_for
 from .collected import Asked
 from .finish import report
@@ -57,7 +57,7 @@ def evaluate(
         loss: a loss, a function of F, or the name of a loss of the catalogue.
         source: paths of files (Parquet, CSV, Arrow), folders, globs and lists of them; a table,
             dataset, reader or frame of pyarrow, Polars, pandas, DuckDB; what has the Arrow stream
-            interface.
+            interface; with an engine also its own: a dataset of Ray, a frame of Spark.
         columns: what inputs of the loss are made of: a column, a list of columns or a pattern
             such as ``logit_*``, whose columns stand side by side.
         by: the columns whose values make the groups.
@@ -78,7 +78,8 @@ def evaluate(
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
         engine: what computes: this machine, Ray or Spark.
-        threads: how many threads read and compute; by default as many as there are processors.
+        threads: how many threads read and compute, or processes of an engine; by default as many as
+            there are processors.
 
     Raises:
         CoupledRowsError: if the loss of a row depends on other rows.
@@ -89,7 +90,9 @@ def evaluate(
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
     block = loss_of(loss)
-    opened = open_source(source, where)
+    opened = (
+        open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
+    )
     collect: dict[str, Asked | None] = {
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
@@ -99,7 +102,10 @@ def evaluate(
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
         keep=_names(keep), collect={name: each for name, each in collect.items() if each},
     )  # fmt: skip
-    collected = local.run(plan, opened.parts(), threads=threads)
+    if engine == "local":
+        collected = local.run(plan, opened.parts(), threads=threads)
+    else:
+        collected = engines.run(engine, plan, opened, threads)
     ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
     bins = histogram if isinstance(histogram, int) else BINS
     return report(plan, collected, quantiles, ran, bins)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..errors import InputError
 from ..runtime.sessions import onnxruntime
 from .calibration import CALIBRATION, Calibration
 from .collected import Collected
@@ -38,6 +39,7 @@ def report(
         ran: what was run, further to what the plan says.
         bins: of the histogram, where the plan does not ask for edges.
     """
+    _require_rows(collected)
     whole = collected.groups.total()
     counts = {"rows": collected.rows, "skipped": collected.skipped}
     histogram, curve = of_groups(whole, bins)
@@ -53,6 +55,18 @@ def report(
         ),
         gradients=_gradients(collected, whole),
     )
+
+
+def _require_rows(collected: Collected) -> None:
+    """Refuse a table of which nothing can be told.
+
+    Raises:
+        InputError: if there are no rows, or all were skipped.
+    """
+    if not collected.rows:
+        raise InputError("there are no rows: the table is empty, or no row fulfils the condition")
+    if collected.rows == collected.skipped:
+        raise InputError(f"all of the {collected.rows} rows have nulls: nothing is left")
 
 
 def described(plan: Plan) -> dict[str, Any]:

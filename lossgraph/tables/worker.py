@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -73,14 +74,22 @@ class Evaluator:
         self._names = list(plan.rows.program.outputs)
         self._compiled = _compiled(plan, threads)
 
-    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows:
-        """The losses of the rows of a batch.
+    def with_shared(self, shared: Mapping[str, Array]) -> Evaluator:
+        """The same compiled loss with other inputs that all rows share, of the same types."""
+        made = copy.copy(self)
+        made.plan = replace(self.plan, shared=shared)
+        return made
+
+    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
+        """The losses of the rows of a batch; None if all of them are skipped.
 
         Raises:
             BadRowError: for a row that has no loss, with its number and part.
         """
         plan = self.plan
         batch, kept = self._without_nulls(batch)
+        if not len(batch):
+            return None
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
             inputs = plan.binding.arrays(batch)
@@ -131,7 +140,7 @@ class Worker:
     def evaluator(self) -> Evaluator:
         return self._evaluator or Evaluator(self.plan)
 
-    def add(self, batch: pa.RecordBatch, place: Place) -> Rows:
+    def add(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
         """Compute the losses of a batch, and add them to what is collected."""
         rows = self.evaluator.rows(batch, place)
         self.collected.add(rows, len(batch), place)

@@ -115,6 +115,7 @@ def test_a_binding_and_its_refusals_can_be_sent_to_other_processes():
     batch = batch_of(scores=fixed(2, 2), y=[0, 1])
     binding = pickle.loads(pickle.dumps(bind(batch.schema, CE, NAMES)))
     np.testing.assert_array_equal(binding.arrays(batch)["label"], [0, 1])
-    error = pickle.loads(pickle.dumps(BadRowError(3, "y", "is null").placed("a.parquet", 100)))
+    error = BadRowError(1, "y", "is null").placed("a.parquet", 100, np.array([0, 3]))
+    error = pickle.loads(pickle.dumps(error))
     assert (error.row, error.column, error.reason) == (103, "y", "is null")
     assert str(error) == "a.parquet, row 103: column 'y' is null"

@@ -22,14 +22,14 @@ class Counts:
 
     def __init__(self, groups: int) -> None:
         self._groups = groups
-        self._zeros = np.zeros(groups, np.int64)
-        self._windows = (_Window(), _Window())  # of negative and positive values
+        self.zeros = np.zeros(groups, np.int64)
+        self._windows = (Window(), Window())  # of negative and positive values
         self._pairs: _Pairs | None = None
 
     def resize(self, groups: int) -> None:
         """Make place for more groups, without values."""
         more = np.zeros(groups - self._groups, np.int64)
-        self._zeros = np.concatenate([self._zeros, more])
+        self.zeros = np.concatenate([self.zeros, more])
         self._groups = groups
         if self._pairs is None:
             self._fit(*(window.width for window in self._windows))
@@ -44,7 +44,7 @@ class Counts:
             self._pairs = _Pairs()
             kept = buckets != 0
             self._pairs.add(groups[kept], buckets[kept], counts[kept])
-            self._windows = (_Window(), _Window())
+            self._windows = (Window(), Window())
 
     def add(self, groups: Array | None, buckets: Array, counts: Array | None = None) -> None:
         """Count values, one each or as often as ``counts`` says; without groups in the first."""
@@ -53,22 +53,36 @@ class Counts:
         groups = np.zeros(len(buckets), np.int64) if groups is None else groups
         zeros = buckets == 0
         if zeros.any():
-            np.add.at(self._zeros, groups[zeros], 1 if counts is None else counts[zeros])
-        for window, chosen in zip(self._windows, (buckets < 0, buckets > 0), strict=True):
-            if chosen.any():
-                some = None if counts is None else counts[chosen]
-                self._add(window, groups[chosen], buckets[chosen], some)
+            np.add.at(self.zeros, groups[zeros], 1 if counts is None else counts[zeros])
+        signs = (buckets < 0, buckets > 0)
+        windows = self.windows(*(_range(buckets[chosen]) for chosen in signs))
+        for i, chosen in enumerate(signs):
+            if not chosen.any():
+                continue
+            some = 1 if counts is None else counts[chosen]
+            if windows is not None:
+                windows[i].add(groups[chosen], buckets[chosen], some)
+            elif self._pairs is not None:
+                self._pairs.add(groups[chosen], buckets[chosen], some)
 
-    def _add(self, window: _Window, groups: Array, buckets: Array, counts: Array | None) -> None:
+    def windows(
+        self, negative: tuple[int, int] | None, positive: tuple[int, int] | None
+    ) -> tuple[Window, Window] | None:
+        """Tables with place for ranges of buckets; None where pairs are kept instead."""
+        ranges = (negative, positive)
         if self._pairs is None:
-            low, high = int(buckets.min()), int(buckets.max()) + 1
-            other = next(each for each in self._windows if each is not window)
-            self._fit(other.width, window.reached(low, high))
-        if self._pairs is None:
-            window.add(self._groups, low, high, groups, buckets, counts)
-        else:
-            ones = np.ones(len(groups), np.int64)
-            self._pairs.add(groups, buckets, ones if counts is None else counts)
+            self._fit(
+                *(
+                    window.width if some is None else window.reached(*some)
+                    for window, some in zip(self._windows, ranges, strict=True)
+                )
+            )
+        if self._pairs is not None:
+            return None
+        for window, some in zip(self._windows, ranges, strict=True):
+            if some is not None:
+                window.reach(self._groups, *some)
+        return self._windows
 
     def merge(self, groups: Array, other: Counts) -> None:
         """Add the counts of others, of their i-th group to ``groups[i]``."""
@@ -77,8 +91,8 @@ class Counts:
 
     def items(self) -> tuple[Array, Array, Array]:
         """Groups, buckets and counts, by group and then by bucket; no count is 0."""
-        zeros = np.flatnonzero(self._zeros)
-        parts = [(zeros, np.zeros(len(zeros), np.int64), self._zeros[zeros])]
+        zeros = np.flatnonzero(self.zeros)
+        parts = [(zeros, np.zeros(len(zeros), np.int64), self.zeros[zeros])]
         parts += [window.items() for window in self._windows]
         if self._pairs is not None:
             parts.append(self._pairs.items())
@@ -87,8 +101,12 @@ class Counts:
         return groups[order], buckets[order], counts[order]
 
 
-class _Window:
-    """A table of counts over a range of buckets."""
+def _range(buckets: Array) -> tuple[int, int] | None:
+    return (int(buckets.min()), int(buckets.max()) + 1) if len(buckets) else None
+
+
+class Window:
+    """A table of counts by group over a range of buckets, from ``low`` on."""
 
     def __init__(self) -> None:
         self.low = 0
@@ -117,12 +135,9 @@ class _Window:
             table[: len(self.table), start : start + self.width] = self.table
             self.table, self.low = table, low
 
-    def add(
-        self, groups: int, low: int, high: int, ids: Array, buckets: Array, counts: Array | None
-    ) -> None:
-        self.reach(groups, low, high)
-        places = ids * self.width + (buckets - self.low)
-        np.add.at(self.table.reshape(-1), places, 1 if counts is None else counts)
+    def add(self, groups: Array, buckets: Array, counts: Array | int) -> None:
+        places = groups * self.width + (buckets - self.low)
+        np.add.at(self.table.reshape(-1), places, counts)
 
     def items(self) -> tuple[Array, Array, Array]:
         groups, places = np.nonzero(self.table)
@@ -137,8 +152,9 @@ class _Pairs:
         self._new: list[tuple[Array, Array]] = []
         self._pending = 0
 
-    def add(self, groups: Array, buckets: Array, counts: Array) -> None:
-        self._new.append(((groups << 32) + (buckets + _HALF), counts))
+    def add(self, groups: Array, buckets: Array, counts: Array | int) -> None:
+        codes = (groups << 32) + (buckets + _HALF)
+        self._new.append((codes, np.broadcast_to(np.asarray(counts, np.int64), codes.shape)))
         self._pending += len(groups)
         if self._pending > max(_PENDING, len(self._codes)):
             self._sort()
