@@ -80,6 +80,8 @@ def described(plan: Plan) -> dict[str, Any]:
         "loss": program.name,
         "options": {name: repr(value) for name, value in program.options.items()},
         "columns": {each.input: list(each.columns) for each in plan.binding.bound},
+        "by": list(plan.by),
+        "weights": plan.weights,
         "model": digest.hexdigest(),
         "versions": {**found, "pyarrow": pa.__version__, "Python": platform.python_version()},
     }
