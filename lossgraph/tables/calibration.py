@@ -21,7 +21,7 @@ from ..errors import InputError
 from .statistics import Groups
 
 if TYPE_CHECKING:
-    from .worker import Place, Rows
+    from .batch import Place, Rows
 
 __all__ = ["Calibration", "Probabilities", "Reliability", "ReliabilityBins", "asked_for"]
 

@@ -17,10 +17,11 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import pyarrow as pa
 
 from ..ir.types import numpy_dtype
+from .batch import Place, Rows
 from .collected import Collected, merged
 from .plan import ROWS, Plan
 from .sources.base import Part
-from .worker import Evaluator, Place, Rows, Worker
+from .worker import Evaluator, Worker
 
 Take = Callable[[Rows, Place, int], None]
 

@@ -18,7 +18,7 @@ from ..authoring.block import Block
 from ..compiler.rows import RowProgram, by_rows
 from ..errors import InputError
 from ..ir.types import numpy_dtype
-from .collected import Asked
+from .asked import Asked
 from .columns import Binding, bind
 from .columns.names import require_column
 from .gradients import GRADIENTS, GradientSums

@@ -17,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import InputError
+from ..batch import Place
 from ..local import rows_at_a_time
 from ..plan import Plan
 from ..sources.base import Part, sized
-from ..worker import Evaluator, Place, Worker
+from ..worker import Evaluator, Worker
 from . import states
 from .refusals import carried
 
