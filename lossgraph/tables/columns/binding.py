@@ -23,23 +23,11 @@ from .inputs import check_inputs, declared_of, dtype_for, inputs_of
 from .labels import label_outside
 from .names import listed
 from .padding import Filler, Ragged, axes_of, fillers_of, groups_of
+from .pieces import Piece
 from .rows import BadRowError
 
 Array = np.ndarray[Any, Any]
 Columns = Mapping[str, str | Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows of a batch that are one array for each input.
-
-    Attributes:
-        rows: their numbers in the batch; None for all of them in order.
-        arrays: the arrays, by input.
-    """
-
-    rows: Array | None
-    arrays: dict[str, Array]
 
 
 @dataclass(frozen=True)
