@@ -102,7 +102,9 @@ def grow(engine: str, sizes: Sequence[int], cores: int) -> dict[int, pa.Table]:
         began = time.perf_counter()
         found[rows] = evaluate(rows)
         seconds = time.perf_counter() - began
-        print(f"| {engine} | {rows:.0e} | {seconds:.1f} s | {rows / seconds / 1e6:.2f} |", flush=True)
+        print(
+            f"| {engine} | {rows:.0e} | {seconds:.1f} s | {rows / seconds / 1e6:.2f} |", flush=True
+        )
     return found
 
 
@@ -147,11 +149,11 @@ def states_of_tasks() -> None:
         source = open_source(generated(np.arange(1_000_000), groups))
         plan = plan_of(lookup("l2").make(), source.schema, COLUMNS, by=("g",))
         rows = states.of(local.run(plan, source.parts()))
-        copies = max(1, 64 // len(rows))
-        packed = tasks.Packed.of(tasks.Job(plan))
-        some = rows.column("state").to_pylist() * copies
+        copies = 16
+        packed = tasks.Packed.of(tasks.Job(plan, 1))
         began = time.perf_counter()
-        tasks.merged(packed, some)
+        for state in rows.column("state").to_pylist():
+            tasks.merged(packed, [state] * copies)
         each = (time.perf_counter() - began) / copies
         size = sum(map(len, rows.column("state").to_pylist()))
         print(f"| {groups} | {size / 1e3:.1f} kB | {1e3 * each:.2f} ms |")
