@@ -19,7 +19,7 @@ from ..compiler.rows import RowProgram, by_rows
 from ..errors import InputError
 from ..ir.types import numpy_dtype
 from .asked import Asked
-from .columns import Binding, bind
+from .columns import Binding, bind, bound_numbers
 from .columns.names import require_column
 from .gradients import GRADIENTS, GradientSums
 
@@ -140,8 +140,9 @@ def plan_of(
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
     other = bound({**columns, **against}) if against else None
-    weighed = (weights,) if weights else ()
-    for what, names in {"by": by, "weights": weighed, "keep": keep}.items():
+    if weights:
+        bound_numbers(schema, "weights", weights)
+    for what, names in {"by": by, "keep": keep}.items():
         for name in names:
             require_column(what, name, schema.names)
     types = binding.types(ROWS)
