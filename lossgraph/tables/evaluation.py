@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,13 +13,15 @@ from ..catalogue import lookup
 from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
-from . import engines, local
+from . import engines
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
+from .collected import Collected
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
 from .report import Report
+from .running import Beside, engine_rows, local_run
 from .sources import open_source
 from .worst import WORST, worst_rows
 
@@ -46,8 +49,12 @@ def evaluate(
     keep: str | Sequence[str] = (),
     histogram: int | Sequence[float] | None = None,
     calibration: bool | int | Probabilities = False,
+    rows: str | os.PathLike[str] | None = None,
+    append: str = "loss",
     engine: Engine = "local",
     threads: int | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: bool | None = False,
 ) -> Report:
     """The statistics of a loss over a table, for each group of rows and for all of them.
 
@@ -74,13 +81,21 @@ def evaluate(
         ragged: what to do with lists of different lengths: ``refuse`` or ``pad``.
         quantiles: which quantiles are told.
         worst: how many of the rows with the largest losses are kept.
-        keep: columns that are kept of these rows, beside those of groups.
+        keep: columns that are kept of these rows, beside those of groups, and of ``rows``.
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
+        rows: where the rows of the table are written with their losses beside them, in the order of
+            the table: a file ``.parquet``, ``.arrow`` or ``.csv``, or a folder (a name without
+            suffix) with a file for each file of the table. Gradients of rows are lists. Rows that
+            are skipped have null.
+        append: what the column of losses is called there.
         engine: what computes: this machine, Ray or Spark.
         threads: how many threads read and compute, or processes of an engine; by default as many as
             there are processors.
+        resume: a file for the state of the run: if the run is interrupted, the same call goes on
+            with it, to the bits of a run that was not. It is deleted at the end.
+        progress: whether to draw a bar on standard error; None for where somebody watches.
 
     Raises:
         CoupledRowsError: if the loss of a row depends on other rows.
@@ -90,6 +105,8 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    beside = Beside(rows, append, resume, progress, {"where": str(where)})
+    beside.check()
     block = loss_of(loss)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
@@ -97,20 +114,29 @@ def evaluate(
     collect: dict[str, Asked | None] = {
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
-        WORST: worst_rows(worst, _names(keep), _names(by)),
+        WORST: worst_rows(worst, _names(keep) if worst or rows is None else (), _names(by)),
     }
     plan = plan_of(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
-        keep=_names(keep), collect={name: each for name, each in collect.items() if each},
+        keep=beside.columns(_names(keep), opened.schema),
+        collect={name: each for name, each in collect.items() if each},
     )  # fmt: skip
+
+    def finished(collected: Collected) -> Report:
+        seconds = time.perf_counter() - began
+        ran = {"engine": engine, "seconds": seconds, "sources": opened.description}
+        bins = histogram if isinstance(histogram, int) else BINS
+        return report(plan, collected, quantiles, ran, bins)
+
     if engine == "local":
-        collected = local.run(plan, opened.parts(), threads=threads)
-    else:
-        collected = engines.run(engine, plan, opened, threads)
-    ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
-    bins = histogram if isinstance(histogram, int) else BINS
-    return report(plan, collected, quantiles, ran, bins)
+        with local_run(plan, opened, opened.parts(), beside, threads) as collected:
+            return finished(collected)
+    if resume is not None:
+        raise InputError(f"resume: not by engine {engine!r}, which runs again what failed")
+    made = finished(engines.run(engine, plan, opened, threads))
+    engine_rows(engines.write_rows, engine, plan, opened, beside, threads)
+    return made
 
 
 def loss_of(loss: Any) -> Block:
