@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,17 @@ from ..catalogue.probabilities import PROBABILISTIC, Probabilities, probabilitie
 from ..errors import InputError
 from .statistics import Groups
 
+if TYPE_CHECKING:
+    from .batch import Place, Rows
+
+__all__ = ["Calibration", "Probabilities", "Reliability", "ReliabilityBins", "asked_for"]
+
 Array = np.ndarray[Any, Any]
 
+CALIBRATION = "calibration"  # what a plan calls it
 BINS = 15
 _MEASURES = ("confidence", "frequency")
-_UNKNOWN = b"unknown"  # in a state's metadata: how many had no probability or no label
+_UNKNOWN = -1  # the bin of what has no probability or no label
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,27 @@ class Reliability:
     proper: bool
 
 
+def asked_for(
+    loss: Block, calibration: bool | int | Probabilities, weights: str | None = None
+) -> ReliabilityBins | None:
+    """What a plan asks for; None for False.
+
+    Args:
+        loss: the loss.
+        calibration: whether it is wanted, a number of bins, or what predictions are.
+        weights: the column of weights of rows.
+
+    Raises:
+        InputError: for a loss whose predictions are no probabilities of classes.
+    """
+    if calibration is False:
+        return None
+    if isinstance(calibration, Probabilities):
+        return ReliabilityBins(calibration, weights=weights)
+    bins = BINS if calibration is True else calibration
+    return ReliabilityBins(probabilities_for(loss), bins, weights)
+
+
 def probabilities_for(loss: Block) -> Probabilities:
     """How predictions of a loss are probabilities.
 
@@ -69,85 +96,113 @@ def probabilities_for(loss: Block) -> Probabilities:
     return found
 
 
-class Calibration:
-    """What is known of the probabilities of some rows, by bins of equal width.
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """Bins of equal width, for a plan to ask for.
 
-    All of it is the same whatever the order of the rows and however they were cut into batches.
     A bin has what lies above its lower edge and not above its upper one, the first bin 0 too.
 
-    Args:
+    Attributes:
         how: how predictions are probabilities.
         bins: how many.
-        weighted: whether rows have weights.
+        weights: the column of weights of rows, if there is one.
 
     Raises:
         InputError: for a number of bins that is none.
     """
 
-    def __init__(self, how: Probabilities, *, bins: int = BINS, weighted: bool = False) -> None:
-        if not isinstance(bins, int) or isinstance(bins, bool) or bins < 1:
-            raise InputError(f"calibration: expected a number of bins, 1 or more, got {bins!r}")
-        self.how, self.bins, self.weighted, self.unknown = how, bins, weighted, 0
-        self.groups = Groups(("bin",), _MEASURES, weighted=weighted)
+    how: Probabilities
+    bins: int = BINS
+    weights: str | None = None
 
-    def add(self, arrays: Mapping[str, Array], weights: Array | None = None) -> None:
-        """Add a batch of rows: the loss's inputs by name, and a weight for each row."""
-        found = self.how.outcomes(arrays)
-        known = ~(np.isnan(found.confidence) | np.isnan(found.frequency))
-        self.unknown += int(np.count_nonzero(~known))
-        confidence, frequency, row = (part[known] for part in found)
-        places = np.searchsorted(self._edges()[1:-1], confidence).astype("int16")
-        self.groups.add(
-            [pa.array(places)],
-            {"confidence": confidence, "frequency": frequency},
-            None if weights is None else weights[row],
-        )
+    def __post_init__(self) -> None:
+        if isinstance(self.bins, bool) or not isinstance(self.bins, int) or self.bins < 1:
+            raise InputError(
+                f"calibration: expected a number of bins, 1 or more, got {self.bins!r}"
+            )
 
-    def _edges(self) -> Array:
-        return np.linspace(0.0, 1.0, self.bins + 1)
+    def start(self) -> Calibration:
+        """Bins of no rows yet."""
+        return Calibration(self)
+
+    def restored(self, table: pa.Table) -> Calibration:
+        """The bins of states, of which several may be put one below the other."""
+        made = Calibration(self)
+        made.groups = Groups.from_arrow(table, ("bin",), _MEASURES, weighted=made.groups.weighted)
+        return made
+
+
+class Calibration:
+    """What is known of the probabilities of some rows, by bins.
+
+    All of it is the same whatever the order of the rows and however they were cut into batches.
+    """
+
+    def __init__(self, asked: ReliabilityBins) -> None:
+        self._asked = asked
+        self._edges = np.linspace(0.0, 1.0, asked.bins + 1)
+        self.groups = Groups(("bin",), _MEASURES, weighted=asked.weights is not None)
+
+    def add(self, rows: Rows, place: Place) -> None:
+        """Add the rows of a batch."""
+        name = self._asked.weights
+        weights = None if name is None else np.asarray(rows.batch.column(name), "float64")
+        self.count(rows.inputs, weights)
+
+    def count(self, arrays: Mapping[str, Array], weights: Array | None = None) -> None:
+        """Add rows by the loss's inputs, and a weight for each."""
+        confidence, frequency, row = self._asked.how.outcomes(arrays)
+        unknown = np.isnan(confidence) | np.isnan(frequency)
+        places = np.searchsorted(self._edges[1:-1], confidence).astype("int32")
+        places[unknown] = _UNKNOWN
+        values = {"confidence": confidence, "frequency": frequency}
+        values = {name: np.where(unknown, 0.0, found) for name, found in values.items()}
+        self.groups.add([pa.array(places)], values, None if weights is None else weights[row])
 
     def merge(self, other: Calibration) -> None:
-        """Add the rows of another with the same options."""
+        """Add what was collected elsewhere."""
         self.groups.merge(other.groups)
-        self.unknown += other.unknown
 
     def to_arrow(self) -> pa.Table:
-        """The state, for ``from_arrow``."""
-        state = self.groups.to_arrow()
-        metadata = {**(state.schema.metadata or {}), _UNKNOWN: str(self.unknown).encode()}
-        return state.replace_schema_metadata(metadata)
-
-    @classmethod
-    def from_arrow(
-        cls, table: pa.Table, how: Probabilities, *, bins: int = BINS, weighted: bool = False
-    ) -> Calibration:
-        """What ``to_arrow`` of one with these options has written."""
-        made = cls(how, bins=bins, weighted=weighted)
-        made.groups = Groups.from_arrow(table, ("bin",), _MEASURES, weighted=weighted)
-        made.unknown = int((table.schema.metadata or {}).get(_UNKNOWN, b"0"))
-        return made
+        """The state so far."""
+        return self.groups.to_arrow()
 
     def reliability(self) -> Reliability:
         """The bins and their errors."""
-        found = self.groups.summary(())
-        found = found.filter(pa.compute.greater(found["count"], 0)) if len(found) else found
-        edges = self._edges()
-        place = np.asarray(found["bin"]).astype("int64")
-        columns = {"low": edges[place], "high": edges[place + 1], "count": found["count"]}
-        if self.weighted:
-            columns["weight"] = found["weight"]
-        columns |= {
-            "confidence": found["mean"],
-            "frequency": found["frequency_mean"],
-            "standard_error": found["frequency_standard_error"],
-        }
-        table = pa.table(columns)
-        return Reliability(table, *_errors(table), self.unknown, self.kind, self.how.proper)
+        found = self.groups.summary(()).to_pylist()
+        unknown = sum(row["rows"] for row in found if row["bin"] == _UNKNOWN)
+        rows = [row for row in found if row["count"] and row["bin"] != _UNKNOWN]
+        weighted = self.groups.weighted
+        table = pa.Table.from_pylist(
+            [self._bin(row) for row in rows], _SCHEMA if not weighted else _WEIGHTED
+        )
+        kind = "the event" if self._asked.how.axis is None else "the most probable class"
+        return Reliability(table, *_errors(table), unknown, kind, self._asked.how.proper)
 
-    @property
-    def kind(self) -> str:
-        """What the probabilities are of, in words."""
-        return "the event" if self.how.axis is None else "the most probable class"
+    def _bin(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        place = row["bin"]
+        return {
+            "low": self._edges[place],
+            "high": self._edges[place + 1],
+            "count": row["count"],
+            "weight": row.get("weight"),
+            "confidence": row["mean"],
+            "frequency": row["frequency_mean"],
+            "standard_error": row["frequency_standard_error"],
+        }
+
+
+_FIGURES = ("confidence", "frequency", "standard_error")
+_SCHEMA, _WEIGHTED = (
+    pa.schema(
+        [
+            *((name, pa.float64()) for name in ("low", "high")),
+            ("count", pa.int64()),
+            *((name, pa.float64()) for name in (*weight, *_FIGURES)),
+        ]
+    )
+    for weight in ((), ("weight",))
+)
 
 
 def _errors(table: pa.Table) -> tuple[float | None, float | None]:

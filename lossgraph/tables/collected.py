@@ -1,49 +1,24 @@
 """What is collected of the rows of a table: pieces of it are merged in any order.
 
-Statistics by group are always collected. What else a plan asks for (the worst rows, the calibration
-of probabilities, ..) are collectors: each says how it begins, takes rows, and merges with another.
+Statistics by group are always collected, and what else a plan asks for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .asked import Collector
+from .batch import Place, Rows
+from .plan import Plan
 from .statistics import Groups
-
-if TYPE_CHECKING:
-    from .plan import Plan
-    from .worker import Place, Rows
 
 Array = np.ndarray[Any, Any]
 
-_GROUPS, _COUNTS = "groups", "counts"
-
-
-class Collector(Protocol):
-    """Collects something of rows, such that pieces can be merged in any order."""
-
-    def add(self, rows: Rows, place: Place) -> None:
-        """Add the rows of a batch."""
-
-    def merge(self, other: Self) -> None:
-        """Add what was collected elsewhere."""
-
-    def to_arrow(self) -> pa.Table:
-        """What was collected so far, for an engine or a file."""
-
-
-class Asked(Protocol):
-    """A collector that a plan asks for: plain data, which pickles."""
-
-    def start(self) -> Collector:
-        """A collector of nothing yet."""
-
-    def restored(self, table: pa.Table) -> Collector:
-        """What ``to_arrow`` wrote, possibly of several collectors: all of their rows."""
+GROUPS, _COUNTS = "groups", "counts"  # names of tables
 
 
 class Collected:
@@ -62,8 +37,12 @@ class Collected:
         self.rows = self.skipped = 0
         self.others: dict[str, Collector] = {n: each.start() for n, each in plan.collect.items()}
 
-    def add(self, rows: Rows, read: int, place: Place) -> None:
-        """Add the rows of a batch, of which so many were read."""
+    def add(self, rows: Rows | None, read: int, place: Place) -> None:
+        """Add the rows of a batch, of which so many were read; None if all were skipped."""
+        if rows is None:
+            self.rows += read
+            self.skipped += read
+            return
         keys = [rows.batch.column(name) for name in self.plan.by]
         self.groups.add(keys, rows.measures, rows.weights)
         self.rows += read
@@ -83,14 +62,14 @@ class Collected:
         """All of it as tables by name: for engines, and for files of runs that go on later."""
         counts = pa.table({"rows": [self.rows], "skipped": [self.skipped]})
         others = {f"other_{name}": each.to_arrow() for name, each in self.others.items()}
-        return {_GROUPS: self.groups.to_arrow(), _COUNTS: counts, **others}
+        return {GROUPS: self.groups.to_arrow(), _COUNTS: counts, **others}
 
     @classmethod
     def from_tables(cls, plan: Plan, tables: Mapping[str, pa.Table]) -> Collected:
         """What ``to_tables`` wrote; of several, with the rows of tables of one name together."""
         made = cls(plan)
         made.groups = Groups.from_arrow(
-            tables[_GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
+            tables[GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
         )
         counts = tables[_COUNTS]
         made.rows = sum(counts.column("rows").to_pylist())

@@ -15,7 +15,7 @@ from .statistics import Groups
 from .statistics.summary import prefix
 
 if TYPE_CHECKING:
-    from .worker import Place, Rows
+    from .batch import Place, Rows
 
 Array = np.ndarray[Any, Any]
 

@@ -8,47 +8,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from .batch import Place, Rows
+    from .statistics import Groups
+
 Array = np.ndarray[Any, Any]
 
 BINS = 40
 SCALE = b"scale"  # in a table's metadata: what its axis should be
+HISTOGRAM = "histogram"  # what a plan calls the counts between edges
 _POINTS = 200  # of a curve
 _TAIL = 0.005  # of the values on each side: in an open bin where they are as wide as the rest
 _ORDERS = 1000.0  # between the 10% and the 99% quantile: then the axis is logarithmic
 
 
-class Histogram:
-    """Counts of values between edges; counts add, whatever the order.
+@dataclass(frozen=True)
+class Edges:
+    """Edges of bins, for a plan to ask for the counts between them.
 
-    Args:
+    Attributes:
         edges: in ascending order, at least two.
 
     Raises:
         InputError: for edges that are none.
     """
 
+    edges: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        edges = np.array(self.edges, "float64")
+        steps = np.diff(edges)
+        if len(edges) < 2 or not np.isfinite(edges).all() or not (steps > 0).all():
+            raise InputError(
+                f"histogram: expected finite edges in ascending order, at least two, got "
+                f"{list(self.edges)}"
+            )
+
+    def start(self) -> Histogram:
+        """Counts of no rows yet."""
+        return Histogram(self.edges)
+
+    def restored(self, table: pa.Table) -> Histogram:
+        """The counts that were written, of several one below the other."""
+        made = Histogram(self.edges)
+        made.counts = table["count"].to_numpy().reshape(-1, len(made.counts)).sum(0)
+        return made
+
+
+class Histogram:
+    """Counts of losses between edges; counts add, whatever the order."""
+
     def __init__(self, edges: Sequence[float]) -> None:
         self.edges = np.array(edges, "float64")
-        if (
-            self.edges.ndim != 1
-            or len(self.edges) < 2
-            or not (np.isfinite(self.edges).all() and (np.diff(self.edges) > 0).all())
-        ):
-            raise InputError(
-                f"histogram: expected edges in ascending order, at least two, got {list(edges)}"
-            )
         self.counts = np.zeros(len(self.edges) + 1, "int64")
 
-    def add(self, values: Array) -> None:
+    def add(self, rows: Rows, place: Place) -> None:
+        """Add the losses of the rows of a batch that count."""
+        loss = rows.measures["loss"]
+        self.count(loss if rows.weights is None else loss[rows.weights > 0])
+
+    def count(self, values: Array) -> None:
         """Count values; NaN is in no bin."""
-        known = values[~np.isnan(values)]
+        known = values[~np.isnan(values)].astype("float64")
         places = np.searchsorted(self.edges, known, side="left")
         places[known == self.edges[0]] = 1
         self.counts += np.bincount(places, minlength=len(self.counts))
@@ -57,6 +86,10 @@ class Histogram:
         """Add the counts of others with the same edges."""
         self.counts += other.counts
 
+    def to_arrow(self) -> pa.Table:
+        """The counts so far."""
+        return pa.table({"count": self.counts})
+
     def table(self) -> pa.Table:
         """A row for each bin, open ones only where they have values."""
         ends = np.concatenate([[-math.inf], self.edges, [math.inf]])
@@ -64,6 +97,58 @@ class Histogram:
         last = len(self.counts) - (0 if self.counts[-1] else 1)
         rows = slice(first, last)
         return _table(ends[:-1][rows], ends[1:][rows], self.counts[rows], _is_log(self.edges))
+
+
+def edges_of(histogram: int | Sequence[float] | None) -> Edges | None:
+    """The edges that were asked for; None where bins are made of a sketch.
+
+    Raises:
+        InputError: for edges that are none, and a number of bins that is none.
+    """
+    if histogram is None:
+        return None
+    if isinstance(histogram, int):
+        if isinstance(histogram, bool) or histogram < 1:
+            raise InputError(f"histogram: expected a number of bins, 1 or more, got {histogram!r}")
+        return None
+    return Edges(tuple(float(edge) for edge in histogram))
+
+
+def of_groups(groups: Groups, bins: int = BINS) -> tuple[pa.Table, pa.Table]:
+    """The histogram and the curve of the loss of all rows of groups, from its sketch."""
+    loss = next(iter(groups.total().measures.values()))
+    _, buckets, counts = loss.counts.items()
+    order = np.argsort(buckets)
+    lows, highs = loss.buckets.bounds(buckets[order])
+    counts = counts[order]
+    ends = float(loss.least[0]), float(loss.most[0])
+    smallest, largest = (
+        finite if not math.isfinite(end) and len(counts) else end
+        for end, finite in zip(ends, _extremes(lows, highs), strict=True)
+    )
+    made = of_buckets(lows, highs, counts, smallest, largest, bins)
+    below, above = int(loss.below[0]), int(loss.above[0])
+    return _with_infinite(made, below, above), curve_of_buckets(lows, highs, counts, largest)
+
+
+def _extremes(lows: Array, highs: Array) -> tuple[float, float]:
+    return (float(lows[0]), float(highs[-1])) if len(lows) else (math.nan, math.nan)
+
+
+def _with_infinite(table: pa.Table, below: int, above: int) -> pa.Table:
+    """Infinite values in open bins at the ends."""
+    rows = [list(row.values()) for row in table.to_pylist()]
+    if below:
+        if not rows or rows[0][0] > -math.inf:
+            rows.insert(0, [-math.inf, rows[0][0] if rows else 0.0, 0])
+        rows[0][2] += below
+    if above:
+        if not rows or rows[-1][1] < math.inf:
+            rows.append([rows[-1][1] if rows else 0.0, math.inf, 0])
+        rows[-1][2] += above
+    log = (table.schema.metadata or {}).get(SCALE) == b"log"
+    low, high, count = ([row[i] for row in rows] for i in range(3))
+    return _table(low, high, count, log)
 
 
 def of_buckets(
@@ -117,16 +202,17 @@ class _Cuts:
         """Places of cuts and their numbers; infinite ones at the ends of tails."""
         last = len(self.before) - 1
         first = int(log and self._zeros)
-        low, high = self._place(_TAIL), self._place(1 - _TAIL)
-        width = self.starts[high] - self.ends[low]
-        if log or self.starts[last] - self.starts[high] <= width:
+        few = _TAIL * self.before[-1]
+        low = int(np.searchsorted(self.before, few, side="right")) - 1
+        high = int(np.searchsorted(self.before, self.before[-1] - few))
+        begin, end = self.ends[low] / 2, self.starts[high] / 2  # halves, as lengths may overflow
+        if log or self.starts[last] / 2 - end <= end - begin:
             high = last
-        if not log and self.ends[low] - self.starts[0] <= width:
+        if not log and begin - self.starts[0] / 2 <= end - begin:
             low = first
         low = max(low, first)
         ends = max(self.ends[low], self.starts[low]), self.starts[high]
-        space = np.geomspace if log else np.linspace
-        wanted = space(*ends, bins + 1)[1:-1] if ends[1] > ends[0] else np.empty(0)
+        wanted = _between(*ends, bins, log) if ends[1] > ends[0] else np.empty(0)
         places = self._nearest(wanted, low, high)
         numbers = np.clip(wanted, self.starts[places], self.ends[places])
         numbers, kept = np.unique(numbers, return_index=True)
@@ -145,8 +231,15 @@ class _Cuts:
         """The cuts that are nearest to numbers."""
         right = np.clip(np.searchsorted(self.ends, wanted), low, high)
         left = np.maximum(right - 1, low)
-        nearer = wanted - self.ends[left] < self.starts[right] - wanted
+        nearer = wanted / 2 - self.ends[left] / 2 < self.starts[right] / 2 - wanted / 2
         return np.where(nearer, left, right)
+
+
+def _between(low: float, high: float, bins: int, log: bool) -> Array:
+    """The inner edges of bins."""
+    if log:
+        return np.geomspace(low, high, bins + 1)[1:-1]
+    return 2 * np.linspace(low / 2, high / 2, bins + 1)[1:-1]
 
 
 def curve_of_buckets(lows: Array, highs: Array, counts: Array, largest: float) -> pa.Table:

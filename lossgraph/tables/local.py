@@ -7,6 +7,7 @@ so that one large part, or a stream, keeps all of them busy too.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
@@ -16,17 +17,18 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import pyarrow as pa
 
 from ..ir.types import numpy_dtype
+from .batch import Place, Rows
 from .collected import Collected, merged
 from .plan import ROWS, Plan
-from .sources import Part
-from .worker import Evaluator, Place, Rows, Worker
+from .sources.base import Part
+from .worker import Evaluator, Worker
 
 Take = Callable[[Rows, Place, int], None]
 
 # Of the inputs of a batch: enough that a batch costs little beside its rows, few enough that they
 # are still in a cache when the loss reads them.
-_BATCH_BYTES = 1 << 20
-_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 17
+_BATCH_BYTES = 1 << 22
+_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 18
 _UNKNOWN_LENGTH = 64  # of lists, until they come
 
 
@@ -37,6 +39,7 @@ def run(
     threads: int | None = None,
     batch_rows: int | None = None,
     on_rows: Take | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Collected:
     """What is collected of all parts.
 
@@ -47,16 +50,20 @@ def run(
         batch_rows: how many rows are computed at a time, at most; by default by their width.
         on_rows: is given the rows of each batch, its place and how many rows were read, in the
             thread that computed them.
+        evaluator: the compiled loss of the plan, if there is one already.
     """
     count = max(1, threads or len(os.sched_getaffinity(0)))
     feed = _Feed(parts, plan.columns, batch_rows or rows_at_a_time(plan))
-    evaluator = Evaluator(plan)
-    workers = [Worker(plan, evaluator) for _ in range(count)]
+    if not plan.is_settled:
+        first = feed.peek()
+        plan = plan if first is None else plan.settled(first)
+    shared = evaluator or Evaluator(plan)
+    workers = [Worker(plan, shared) for _ in range(count)]
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
             rows = worker.add(batch, place)
-            if on_rows is not None:
+            if on_rows is not None and rows is not None:
                 on_rows(rows, place, len(batch))
 
     with ThreadPoolExecutor(count) as pool:
@@ -93,6 +100,15 @@ class _Feed:
     def stop(self) -> None:
         """Let all threads end after their batch."""
         self._stopped = True
+
+    def peek(self) -> pa.RecordBatch | None:
+        """The first rows, which stay there; None if there are none."""
+        while (reading := self._next_part()) is not None:
+            found = reading.peek()
+            if found is not None:
+                return found
+            self._open.remove(reading)
+        return None
 
     def batches(self) -> Iterator[tuple[Place, pa.RecordBatch]]:
         """Batches for one thread: of parts of its own, then of those that others read."""
@@ -133,6 +149,14 @@ class _Reading:
         self._place, self._name = place, part.name
         self._batches: Iterator[tuple[int, pa.RecordBatch]] = part.batches(columns, rows)
         self._lock = threading.Lock()
+
+    def peek(self) -> pa.RecordBatch | None:
+        """The first batch, which is still the next one."""
+        found = next(self._batches, None)
+        if found is None:
+            return None
+        self._batches = itertools.chain([found], self._batches)
+        return found[1]
 
     def next(self) -> tuple[Place, pa.RecordBatch] | None:
         with self._lock:

@@ -7,7 +7,7 @@ its own session of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 from ..authoring.block import Block
 from ..compiler.rows import RowProgram, by_rows
 from ..errors import InputError
-from ..ir.types import tensor_type
-from .collected import Asked
+from ..ir.types import numpy_dtype
+from .asked import Asked
 from .columns import Binding, bind
 from .columns.names import require_column
 from .gradients import GRADIENTS, GradientSums
@@ -67,6 +67,16 @@ class Plan:
         weights = (self.weights,) if self.weights else ()
         return tuple(dict.fromkeys((*self.binding.columns, *other, *weights, *self.by, *self.keep)))
 
+    def settled(self, batch: pa.RecordBatch) -> Plan:
+        """The same plan, for lists of the lengths that the first row of a batch has."""
+        against = self.against and self.against.settled(batch)
+        return replace(self, binding=self.binding.settled(batch), against=against)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the lengths of all lists are known that are the same in all rows."""
+        return self.binding.is_settled and (self.against is None or self.against.is_settled)
+
     @property
     def weighted(self) -> bool:
         """Whether rows have weights, of their own or by the loss."""
@@ -104,9 +114,10 @@ def plan_of(
     ragged: str = "refuse",
     keep: Sequence[str] = (),
     collect: Mapping[str, Asked] | None = None,
+    dtype: str | None = None,
     kernels: bool = True,
 ) -> Plan:
-    """The plan of a loss for a table with these columns.
+    """The plan of a loss for a table with these columns, computed in a dtype if one is given.
 
     Raises:
         CoupledRowsError: if rows have no losses of their own.
@@ -118,8 +129,13 @@ def plan_of(
     twice = [name for name in shared_arrays if name in columns]
     if twice:
         raise InputError(f"{twice[0]} is made of a column and shared by all rows: choose one")
-    bound = partial(bind, schema, loss, shared=tuple(shared_arrays), ragged=ragged)
-    binding = bound(columns)
+    if dtype is not None:
+        shared_arrays = {n: _float_in(dtype, array) for n, array in shared_arrays.items()}
+    bound = partial(
+        _bound, dtype, schema, loss, shared=tuple(shared_arrays), ragged=ragged, classes=classes
+    )
+    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
+    program, binding = bound(columns).program(loss, ROWS, known)
     strange = [name for name in against or () if name not in columns]
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
@@ -130,14 +146,28 @@ def plan_of(
             require_column(what, name, schema.names)
     types = binding.types(ROWS)
     if other is not None and other.types(ROWS) != types:
+        _, other = other.program(loss, ROWS, known)  # lists that are of one length as well
+    if other is not None and other.types(ROWS) != types:
         raise InputError(f"against: the columns are {other.types(ROWS)}, and not {types}")
-    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
-    declared = {name: tensor_type(*type_) for name, type_ in {**types, **known}.items()}
-    rows = by_rows(loss.program(declared), ROWS, grad)
+    rows = by_rows(program, ROWS, grad)
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
         {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, kernels=kernels,
     )  # fmt: skip
+
+
+def _bound(dtype: str | None, schema: pa.Schema, loss: Block, *args: Any, **named: Any) -> Binding:
+    """Columns bound to inputs, floats of which are in a dtype if one is given."""
+    binding = bind(schema, loss, *args, **named)
+    if dtype is None:
+        return binding
+    wanted = np.dtype(numpy_dtype(dtype))
+    inputs = [replace(x, dtype=wanted) if x.dtype.kind == "f" else x for x in binding.bound]
+    return replace(binding, bound=tuple(inputs))
+
+
+def _float_in(dtype: str, array: Array) -> Array:
+    return array.astype(numpy_dtype(dtype)) if array.dtype.kind == "f" else array
 
 
 def _sums_of_gradients(rows: RowProgram, shared: Mapping[str, Array]) -> dict[str, Asked]:
@@ -151,4 +181,5 @@ def _shared_array(name: str, value: Any) -> Array:
     if array.dtype.kind not in "biuf":
         raise InputError(f"shared: {name} is no array of numbers but {value!r}")
     given = isinstance(value, (np.ndarray, np.generic))
-    return np.ascontiguousarray(array if given or array.dtype.kind != "f" else array.astype("f"))
+    array = array if given or array.dtype.kind != "f" else array.astype("f")
+    return np.ascontiguousarray(array).reshape(array.shape)  # which numbers lose there

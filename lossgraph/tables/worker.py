@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,49 +16,12 @@ from ..compiler.rows import SCALE, WEIGHT
 from ..errors import InputError
 from ..kernels.toolchain import ToolchainError
 from ..runtime.compiled import Compiled
+from .batch import Place, Rows
 from .collected import Collected
-from .columns import BadRowError
+from .columns import BadRowError, Binding, joined
 from .plan import Plan
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a batch is from: for messages, and for the order of rows.
-
-    Attributes:
-        part: the place of its part among the parts of the table.
-        first: the number of its first row within the part.
-        name: what the part is called.
-    """
-
-    part: int = 0
-    first: int = 0
-    name: str = "the table"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What was computed of the rows of a batch.
-
-    Attributes:
-        batch: the rows, without those that were skipped.
-        numbers: of each the number within its part.
-        measures: the loss of each row, and of its parts and so on, by name.
-        weights: the weight of each, if they have any: 0 where nothing counts.
-        inputs: the arrays of the inputs of rows.
-        gradients: the gradients of each row's loss, by input.
-        sums: the gradients by what all rows share: of the weighed sum of the terms of the batch.
-    """
-
-    batch: pa.RecordBatch
-    numbers: Array
-    measures: Mapping[str, Array]
-    weights: Array | None
-    inputs: Mapping[str, Array]
-    gradients: Mapping[str, Array] = field(default_factory=dict)
-    sums: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -73,21 +37,28 @@ class Evaluator:
         self._names = list(plan.rows.program.outputs)
         self._compiled = _compiled(plan, threads)
 
-    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows:
-        """The losses of the rows of a batch.
+    def with_shared(self, shared: Mapping[str, Array]) -> Evaluator:
+        """The same compiled loss with other inputs that all rows share, of the same types."""
+        made = copy.copy(self)
+        made.plan = replace(self.plan, shared=shared)
+        return made
+
+    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
+        """The losses of the rows of a batch; None if all of them are skipped.
 
         Raises:
             BadRowError: for a row that has no loss, with its number and part.
         """
         plan = self.plan
         batch, kept = self._without_nulls(batch)
+        if not len(batch):
+            return None
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
-            inputs = plan.binding.arrays(batch)
-            outputs = self._outputs(inputs, weights)
+            inputs, outputs = self._computed(plan.binding, batch, weights)
             measures, weighed = _measures(plan, outputs, weights)
             if plan.against is not None:
-                other = self._outputs(plan.against.arrays(batch), weights)
+                _, other = self._computed(plan.against, batch, weights)
                 measures |= _differences(plan, measures["loss"], other)
         except BadRowError as error:
             raise error.placed(place.name, place.first, kept) from None
@@ -110,13 +81,34 @@ class Evaluator:
         kept = ~np.logical_or.reduce(found)
         return batch.filter(pa.array(kept)), numbers[kept]
 
-    def _outputs(self, inputs: Mapping[str, Array], weights: Array | None) -> dict[str, Array]:
-        arrays = {**inputs, **self.plan.shared}
+    def _computed(
+        self, binding: Binding, batch: pa.RecordBatch, weights: Array | None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The arrays of a batch and what is computed of them, in pieces where lists are padded."""
+        pieces, found = binding.pieces(batch), []
+        for piece in pieces:
+            own = weights if weights is None or piece.rows is None else weights[piece.rows]
+            try:
+                found.append(self._outputs(binding, piece.arrays, own))
+            except BadRowError as error:
+                raise error.among(piece.rows) from None
+        sums = [gradient_name(name) for name in self.plan.shared_gradients]
+        return joined(pieces, [piece.arrays for piece in pieces]), joined(pieces, found, sums)
+
+    def _outputs(
+        self, binding: Binding, inputs: Mapping[str, Array], weights: Array | None
+    ) -> dict[str, Array]:
+        program, arrays = self.plan.rows.program, {**inputs, **self.plan.shared}
         if self.plan.shared_gradients:
-            dtype = next(iter(self.plan.rows.program.outputs.values())).dtype
+            dtype = next(iter(program.outputs.values())).dtype
             count = len(next(iter(inputs.values())))
             arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
-        return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        binding.check_labels(program, arrays)
+        try:
+            return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        except InputError:
+            binding.check_labels(program, arrays, thorough=True)
+            raise
 
 
 class Worker:
@@ -131,7 +123,7 @@ class Worker:
     def evaluator(self) -> Evaluator:
         return self._evaluator or Evaluator(self.plan)
 
-    def add(self, batch: pa.RecordBatch, place: Place) -> Rows:
+    def add(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
         """Compute the losses of a batch, and add them to what is collected."""
         rows = self.evaluator.rows(batch, place)
         self.collected.add(rows, len(batch), place)

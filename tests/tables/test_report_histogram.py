@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import lossgraph as lg
-
-pytest.importorskip("pyarrow", reason="tables need lossgraph[tables]")
-
-from lossgraph.tables.histogram import SCALE, Histogram, curve_of_buckets, of_buckets
+from lossgraph.tables.histogram import (
+    SCALE,
+    Edges,
+    curve_of_buckets,
+    edges_of,
+    of_buckets,
+    of_groups,
+)
+from lossgraph.tables.statistics import Groups
+from lossgraph.tables.statistics.mapping import Buckets
 
 
 def buckets(values, ratio=1.01):
@@ -107,11 +114,14 @@ def test_edges_that_were_given():
     edges = np.linspace(-2, 2, 9)
     values = np.concatenate([SAMPLES["normal"], edges, [np.nan, np.inf, -np.inf]])
     parts = np.array_split(values, 7)
-    made = Histogram(edges)
+    asked = Edges(tuple(edges))
+    made = asked.start()
     for part in parts:
-        other = Histogram(edges)
-        other.add(part)
+        other = asked.start()
+        other.count(part)
         made.merge(other)
+    written = pa.concat_tables([made.to_arrow(), asked.start().to_arrow(), made.to_arrow()])
+    np.testing.assert_array_equal(asked.restored(written).counts, 2 * made.counts)
     table = made.table()
     # numpy's bins have their lower edges: seen from the other side they are ours
     mirrored, _ = np.histogram(-values[np.isfinite(values)], -edges[::-1])
@@ -124,8 +134,8 @@ def test_edges_that_were_given():
 
 
 def test_edges_in_equal_ratios_have_a_logarithmic_axis():
-    made = Histogram([0.001, 0.01, 0.1, 1.0])
-    made.add(np.array([0.02, 0.5], "float32"))
+    made = Edges((0.001, 0.01, 0.1, 1.0)).start()
+    made.count(np.array([0.02, 0.5], "float32"))
     table = made.table()
     assert table.to_pydict()["count"] == [0, 1, 1]
     assert table.schema.metadata[SCALE] == b"log"
@@ -134,4 +144,62 @@ def test_edges_in_equal_ratios_have_a_logarithmic_axis():
 @pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.nan], [0.0, np.inf]])
 def test_edges_that_are_none_are_refused(edges):
     with pytest.raises(lg.InputError, match="ascending"):
-        Histogram(edges)
+        Edges(tuple(edges))
+
+
+@pytest.mark.parametrize("accuracy", [0.005, 0.1])
+def test_bounds_of_buckets_are_theirs(accuracy):
+    made = Buckets(accuracy)
+    values = np.concatenate([WIDE, -WIDE, [0.0, 1.0, 2.0, 1e-300, 1e300, -1.7e308]])
+    numbers = np.unique(made.of(values))
+    lows, highs = made.bounds(numbers)
+    inside = numbers != 0
+    np.testing.assert_array_equal(made.of(highs[inside]), numbers[inside])
+    np.testing.assert_array_equal(made.of(np.nextafter(lows, np.inf)[inside]), numbers[inside])
+    below = inside & np.isfinite(lows)
+    assert (made.of(lows[below]) != numbers[below]).all()
+    positive = highs[numbers > 0]
+    assert (made.of(np.nextafter(positive, np.inf)) != numbers[numbers > 0]).all()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_loss_of_groups_has_exact_counts(name):
+    values = SAMPLES[name]
+    groups = Groups(("key",), ("loss",), weighted=False)
+    for i, part in enumerate(np.array_split(values, 3)):
+        if len(part):
+            groups.add([pa.array([i] * len(part))], {"loss": part})
+    table, curve = of_groups(groups)
+    low, high, count = (table[key].to_numpy() for key in ("low", "high", "count"))
+    inside = ((values > low[:, None]) & (values <= high[:, None])).sum(1)
+    inside[0] += (values == low[0]).sum() if low[0] < high[0] else 0
+    if low[0] == high[0]:
+        inside[0] = (values == low[0]).sum()
+    np.testing.assert_array_equal(inside, count)
+    share = (values <= curve["value"].to_numpy()[1:, None]).mean(1)
+    np.testing.assert_allclose(curve["share"].to_numpy()[1:], share, rtol=1e-12)
+
+
+@pytest.mark.parametrize("values", [[np.inf], [1.0, np.inf], [-np.inf, 1.0, 2.0, np.inf, np.nan],
+                                    [np.nan], [-np.inf]])  # fmt: skip
+def test_infinite_losses_are_in_open_bins(values):
+    groups = Groups((), ("loss",), weighted=False)
+    groups.add([], {"loss": np.array(values)})
+    table, _ = of_groups(groups)
+    rows = table.to_pylist()
+    assert sum(row["count"] for row in rows) == np.count_nonzero(~np.isnan(values))
+    above, below = values.count(np.inf), values.count(-np.inf)
+    assert sum(row["count"] for row in rows if row["high"] == np.inf) == above
+    assert sum(row["count"] for row in rows if row["low"] == -np.inf) == below
+
+
+@pytest.mark.parametrize("bins", [0, -1, True])
+def test_numbers_of_bins_that_are_none_are_refused(bins):
+    with pytest.raises(lg.InputError, match="number of bins"):
+        edges_of(bins)
+
+
+def test_edges_and_numbers_of_bins():
+    assert edges_of([0, 1, 2.5]) == Edges((0.0, 1.0, 2.5))
+    assert edges_of(20) is None
+    assert edges_of(None) is None

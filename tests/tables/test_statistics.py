@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -16,10 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lossgraph as lg
-from lossgraph.tables.statistics import Groups
+from lossgraph.tables.statistics import Groups, native
 
 QUANTILES = (0.0, 0.25, 0.5, 0.9, 0.999, 1.0)
 WIDE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@pytest.fixture(params=["numpy", "c"], autouse=True)
+def loops(request, monkeypatch):
+    """What does the loops over rows."""
+    monkeypatch.setenv("LOSSGRAPH_KERNELS", "0" if request.param == "numpy" else "auto")
+    monkeypatch.setattr(native, "FEW", 0)
+    if request.param == "c" and native.rows_in_c(1) is None:
+        pytest.skip("there is no C compiler here")
+    return request.param
 
 
 def collected(values, keys=(), weights=None, by=(), **options):
@@ -184,6 +195,22 @@ def test_any_order_cut_and_merge_gives_the_same_bits(name, weighted):
     assert all(state.equals(states[0]) for state in states)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("groups", [None, 3, 5000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_c_and_numpy_give_the_same_bits(monkeypatch, dtype, groups, weighted, loops):
+    rng, n, states = np.random.default_rng(9), 20_000, []
+    values = np.concatenate([f(rng, n // 8) for f in VALUES.values()]).astype(dtype)
+    values[rng.integers(0, n, 30)] = rng.choice([np.nan, np.inf, -np.inf, -0.0], 30)
+    keys = [] if groups is None else [pa.array(rng.integers(0, groups, n))]
+    weights = rng.gamma(1, 1, n) * rng.integers(0, 2, n) if weighted else None
+    for setting in ("0", "auto"):
+        monkeypatch.setenv("LOSSGRAPH_KERNELS", setting)
+        made = collected(values, keys, weights, () if groups is None else ("k",))
+        states.append(made.to_arrow())
+    assert states[0].equals(states[1])
+
+
 def test_a_state_goes_through_a_table():
     rng = np.random.default_rng(6)
     groups = Groups(("a", "b"), ("loss", "part"), weighted=True)
@@ -196,6 +223,7 @@ def test_a_state_goes_through_a_table():
     assert Groups.from_arrow(table, **options).to_arrow().equals(table)
     apart = pa.concat_tables([table.slice(i, 1) for i in range(len(table))])
     assert Groups.from_arrow(apart, **options).to_arrow().equals(table)
+    assert pickle.loads(pickle.dumps(groups)).summary().equals(groups.summary())
     twice = Groups.from_arrow(pa.concat_tables([table, apart]), **options)
     groups.merge(Groups.from_arrow(table, **options))
     assert twice.to_arrow().equals(groups.to_arrow())

@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from .rows import BadRowError
+from .rows import Elements
 
 Array = np.ndarray[Any, Any]
 
 
-def converted(column: str, array: Array, dtype: np.dtype[Any], each: int) -> Array:
-    """An array in a dtype.
-
-    Args:
-        column: the column that it is of.
-        array: the elements.
-        dtype: the dtype.
-        each: how many elements a row has.
+def converted(array: Array, dtype: np.dtype[Any], elements: Elements) -> Array:
+    """An array of elements in a dtype.
 
     Raises:
         BadRowError: for the first element that a dtype of integers or bool has not.
@@ -34,5 +28,5 @@ def converted(column: str, array: Array, dtype: np.dtype[Any], each: int) -> Arr
         if other.any():
             place = int(np.argmax(other))
             kind = "0 or 1" if dtype.kind == "b" else "a whole number"
-            raise BadRowError(place // each, column, f"has {array.flat[place]}: expected {kind}")
+            raise elements.bad(place, f"has {array[place]}: expected {kind}")
     return made

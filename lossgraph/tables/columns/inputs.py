@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,21 @@ from .names import listed
 DType = np.dtype[Any]
 
 
-def check_inputs(loss: Block, columns: Iterable[str], shared: Collection[str]) -> None:
+def check_inputs(
+    loss: Block,
+    columns: Collection[str],
+    shared: Collection[str],
+    filled: Collection[str],
+    fillable: Collection[str],
+) -> None:
     """Refuse columns for what is no input of rows, and a loss that lacks an input.
+
+    Args:
+        loss: the loss.
+        columns: the inputs that columns give.
+        shared: those that all rows share.
+        filled: those that the lengths of lists give.
+        fillable: those that these could give.
 
     Raises:
         InputError: naming the input.
@@ -41,8 +54,9 @@ def check_inputs(loss: Block, columns: Iterable[str], shared: Collection[str]) -
             raise InputError(f"{name} is one number for all rows: give it by shared=")
     needed = [p.name for p in signature.parameters if p.kind is Kind.ARRAY and p.required]
     for name in dict.fromkeys((*needed, *scalars, *loss.parameter_shapes)):
-        if name not in columns and name not in shared:
+        if name not in (*columns, *shared, *filled):
             where = "shared=" if name not in needed else "a column, or by shared="
+            where += ", or leave it to ragged='pad'" if name in fillable else ""
             raise InputError(f"{loss.name} needs {name!r}: say it by {where}")
 
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from ...errors import InputError
 
-_IS_LIST = (pa.types.is_list, pa.types.is_large_list)
-_IS_VIEW = (pa.types.is_list_view, pa.types.is_large_list_view)
+_IS_LIST = (
+    pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view,
+)  # fmt: skip
 _IS_TEXT = (
     pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary,
     pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary,
@@ -37,33 +38,29 @@ class Layout:
         """The rank of the array."""
         return 1 + len(self.lengths)
 
-    @property
-    def shape(self) -> tuple[int | None, ...]:
-        """The lengths in the order of the array's axes."""
-        if self.order is None:
-            return self.lengths
-        return tuple(self.lengths[axis] for axis in self.order)
-
 
 def layout_of(type_: pa.DataType) -> Layout:
     """The layout of a column of a type."""
     if isinstance(type_, pa.FixedShapeTensorType):
-        stored = layout_of(type_.value_type)
-        order = type_.permutation and tuple(type_.permutation)
-        if order == tuple(range(len(type_.shape))):
-            order = None
-        return Layout((*type_.shape, *stored.lengths), stored.leaf, order)
+        order = tuple(type_.permutation or range(len(type_.shape)))
+        is_plain = order == tuple(range(len(order)))
+        return Layout(tuple(type_.shape), type_.value_type, None if is_plain else order)
     if isinstance(type_, pa.BaseExtensionType):
         return layout_of(type_.storage_type)
     if pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
         return layout_of(type_.value_type)
     if pa.types.is_fixed_size_list(type_):
-        inner = layout_of(type_.value_type)
-        return Layout((type_.list_size, *inner.lengths), inner.leaf)
-    if any(holds(type_) for holds in (*_IS_LIST, *_IS_VIEW)):
-        inner = layout_of(type_.value_type)
-        return Layout((None, *inner.lengths), inner.leaf)
+        return _list_of(type_, type_.list_size)
+    if any(holds(type_) for holds in _IS_LIST):
+        return _list_of(type_, None)
     return Layout((), type_)
+
+
+def _list_of(type_: pa.DataType, length: int | None) -> Layout:
+    inner = layout_of(type_.value_type)
+    if inner.order is not None:
+        raise InputError(f"lists of tensors whose axes are exchanged are no input: {type_}")
+    return Layout((length, *inner.lengths), inner.leaf)
 
 
 def is_text(leaf: pa.DataType) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from typing import Any
 
 from ...catalogue import hint
 from ...errors import InputError
@@ -52,7 +53,7 @@ def require_column(input: str, name: str, known: Sequence[str]) -> None:
         )
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[Any]) -> str:
     """Names in a message, the first of many."""
     more = f", .. ({len(names)} in all)" if len(names) > _MOST_LISTED else ""
     return ", ".join(map(repr, names[:_MOST_LISTED])) + more

@@ -1,10 +1,16 @@
-"""The refusal of a row."""
+"""Rows of a batch: which one an element is in, and the refusal of one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...errors import InputError
+
+Array = np.ndarray[Any, Any]
 
 
 class BadRowError(InputError):
@@ -25,13 +31,48 @@ class BadRowError(InputError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.row, self.column, str(self.reason), self.part)
 
-    def placed(self, part: str, first_row: int, rows: Any = None) -> BadRowError:
-        """The same of a row of a part of the table.
+    def among(self, rows: Array | None) -> BadRowError:
+        """The same, counted among all rows of a batch, of which ``rows`` were looked at."""
+        return self if rows is None else self.placed(self.part, 0, rows)
+
+    def placed(self, part: str, first_row: int, rows: Array | None = None) -> BadRowError:
+        """The same, counted in a part of the table.
 
         Args:
             part: its name.
             first_row: the number of the batch's first row in it.
             rows: which of the batch's rows were looked at, where not all were.
         """
-        row = self.row if rows is None else int(rows[self.row])
-        return BadRowError(first_row + row, self.column, str(self.reason), part)
+        row = first_row + int(self.row if rows is None else rows[self.row])
+        return BadRowError(row, self.column, str(self.reason), part)
+
+
+@dataclass(frozen=True)
+class Elements:
+    """The elements inside the cells of a column, from all rows one after the other.
+
+    Attributes:
+        column: the column.
+        levels: for each level of lists, from outside, the length of all of them or where each
+            begins and the last one ends.
+    """
+
+    column: str
+    levels: Sequence[int | Array] = ()
+
+    def inside(self, level: int | Array) -> Elements:
+        """The elements of these, which are lists."""
+        return Elements(self.column, (*self.levels, level))
+
+    def row(self, number: int) -> int:
+        """The row that an element is in."""
+        for level in reversed(self.levels):
+            if isinstance(level, int):
+                number //= level
+            else:
+                number = int(np.searchsorted(level, number + level[0], side="right")) - 1
+        return number
+
+    def bad(self, number: int, reason: str) -> BadRowError:
+        """The refusal of an element."""
+        return BadRowError(self.row(int(number)), self.column, reason)

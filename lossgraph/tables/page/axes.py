@@ -30,7 +30,8 @@ class Axis:
     def __call__(self, value: float) -> float:
         """The place of a number; of what lies outside, the end that is nearer."""
         inside = min(max(value, self.low), self.high)
-        low, high, at = (self._scaled(x) for x in (self.low, self.high, inside))
+        # halves, as the length of an axis may be no number
+        low, high, at = (self._scaled(x) / 2 for x in (self.low, self.high, inside))
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 2)
 
@@ -41,11 +42,11 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Round numbers on the axis, with their texts."""
         values = self._powers() if self.log else self._steps()
-        return [(value, f"{value:.6g}") for value in values]
+        return [(value, _text(value)) for value in values]
 
     def _steps(self) -> list[float]:
         width = self.high - self.low
-        if not width > 0:
+        if not 0 < width < math.inf:
             return [self.low]
         power = 10.0 ** math.floor(math.log10(width / _TICKS))
         step = next(m * power for m in (1, 2, 5, 10) if width / (m * power) <= _TICKS + 1)
@@ -59,3 +60,7 @@ class Axis:
         some: Sequence[int] = (1, 2, 5) if last - first <= 2 else (1,)
         values = [m * 10.0**p for p in range(first, last + 1, every) for m in some]
         return [value for value in values if self.low <= value <= self.high]
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 and value == round(value) else f"{value:.6g}"

@@ -119,11 +119,12 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
     """The figures of all rows that are read first."""
     names = {
         "mean": "mean", "q50": "median", "q99": "99% at most", "max": "largest",
-        "difference": "difference", "weight": "sum of weights",
+        "difference": "difference",
     }  # fmt: skip
     yield "rows", whole(total["rows"])
-    if total.get("count") not in (None, total["rows"]):
-        yield "rows that count", whole(total["count"])
+    for key, title in {"count": "rows that count", "weight": "sum of weights"}.items():
+        if total.get(key) not in (None, total["rows"]):
+            yield title, shown(total[key])
     for key, title in names.items():
         if total.get(key) is not None:
             yield title, shown(total[key])
@@ -139,7 +140,7 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
 
 def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Grid | None:
     """The groups with bars of their intervals, all rows first."""
-    names = [name for name in table.column_names if name not in by and _tells(table, name)]
+    names = [name for name in table.column_names if name not in by and tells(table, name)]
     chosen = _most_rows(table)
     rows = [total, *chosen.to_pylist()] if by else [total]
     bars = {"mean": [_interval_of(row) for row in rows]}
@@ -170,11 +171,11 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
     )
 
 
-def _tells(table: pa.Table, name: str) -> bool:
+def tells(table: pa.Table, name: str) -> bool:
     """Whether a column says something that others do not."""
     column = table[name]
-    if name == "count":
-        return bool(column != table["rows"])
+    if name in ("count", "weight"):
+        return column.to_pylist() != table["rows"].to_pylist()
     if name == "nan" or name == "infinite" or name.endswith(("_nan", "_infinite")):
         return any(column.to_pylist())
     return True
@@ -338,9 +339,14 @@ def _gradient(array: Array) -> tuple[str, str]:
 def _ran(ran: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What was run as lines of a name and a text; files stand by themselves."""
     for key, value in ran.items():
-        if key == "sources" or value is None or value == {} or value == ():
+        if key == "sources" or value is None or value in ({}, (), []):
             continue
-        yield key.replace("_", " "), _said(value)
+        yield _TITLES.get(key, key.replace("_", " ")), _said(value)
+    if ran.get("seconds") and ran.get("rows"):
+        yield "rows a second", whole(round(ran["rows"] / ran["seconds"]))
+
+
+_TITLES = {"model": "model, SHA-256"}
 
 
 def _said(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,14 @@ class Counts:
 
     def __init__(self, groups: int) -> None:
         self._groups = groups
-        self._zeros = np.zeros(groups, np.int64)
-        self._windows = (_Window(), _Window())  # of negative and positive values
+        self.zeros = np.zeros(groups, np.int64)
+        self._windows = (Window(), Window())  # of negative and positive values
         self._pairs: _Pairs | None = None
 
     def resize(self, groups: int) -> None:
         """Make place for more groups, without values."""
         more = np.zeros(groups - self._groups, np.int64)
-        self._zeros = np.concatenate([self._zeros, more])
+        self.zeros = np.concatenate([self.zeros, more])
         self._groups = groups
         if self._pairs is None:
             self._fit(*(window.width for window in self._windows))
@@ -44,7 +45,7 @@ class Counts:
             self._pairs = _Pairs()
             kept = buckets != 0
             self._pairs.add(groups[kept], buckets[kept], counts[kept])
-            self._windows = (_Window(), _Window())
+            self._windows = (Window(), Window())
 
     def add(self, groups: Array | None, buckets: Array, counts: Array | None = None) -> None:
         """Count values, one each or as often as ``counts`` says; without groups in the first."""
@@ -53,22 +54,36 @@ class Counts:
         groups = np.zeros(len(buckets), np.int64) if groups is None else groups
         zeros = buckets == 0
         if zeros.any():
-            np.add.at(self._zeros, groups[zeros], 1 if counts is None else counts[zeros])
-        for window, chosen in zip(self._windows, (buckets < 0, buckets > 0), strict=True):
-            if chosen.any():
-                some = None if counts is None else counts[chosen]
-                self._add(window, groups[chosen], buckets[chosen], some)
+            np.add.at(self.zeros, groups[zeros], 1 if counts is None else counts[zeros])
+        signs = (buckets < 0, buckets > 0)
+        windows = self.windows(*(_range(buckets[chosen]) for chosen in signs))
+        for i, chosen in enumerate(signs):
+            if not chosen.any():
+                continue
+            some = 1 if counts is None else counts[chosen]
+            if windows is not None:
+                windows[i].add(groups[chosen], buckets[chosen], some)
+            elif self._pairs is not None:
+                self._pairs.add(groups[chosen], buckets[chosen], some)
 
-    def _add(self, window: _Window, groups: Array, buckets: Array, counts: Array | None) -> None:
+    def windows(
+        self, negative: tuple[int, int] | None, positive: tuple[int, int] | None
+    ) -> tuple[Window, Window] | None:
+        """Tables with place for ranges of buckets; None where pairs are kept instead."""
+        ranges = (negative, positive)
         if self._pairs is None:
-            low, high = int(buckets.min()), int(buckets.max()) + 1
-            other = next(each for each in self._windows if each is not window)
-            self._fit(other.width, window.reached(low, high))
-        if self._pairs is None:
-            window.add(self._groups, low, high, groups, buckets, counts)
-        else:
-            ones = np.ones(len(groups), np.int64)
-            self._pairs.add(groups, buckets, ones if counts is None else counts)
+            self._fit(
+                *(
+                    window.width if some is None else window.reached(*some)
+                    for window, some in zip(self._windows, ranges, strict=True)
+                )
+            )
+        if self._pairs is not None:
+            return None
+        for window, some in zip(self._windows, ranges, strict=True):
+            if some is not None:
+                window.reach(self._groups, *some)
+        return self._windows
 
     def merge(self, groups: Array, other: Counts) -> None:
         """Add the counts of others, of their i-th group to ``groups[i]``."""
@@ -77,18 +92,46 @@ class Counts:
 
     def items(self) -> tuple[Array, Array, Array]:
         """Groups, buckets and counts, by group and then by bucket; no count is 0."""
-        zeros = np.flatnonzero(self._zeros)
-        parts = [(zeros, np.zeros(len(zeros), np.int64), self._zeros[zeros])]
+        zeros = np.flatnonzero(self.zeros)
+        parts = [(_codes(zeros, np.zeros_like(zeros)), self.zeros[zeros])]
         parts += [window.items() for window in self._windows]
         if self._pairs is not None:
             parts.append(self._pairs.items())
-        groups, buckets, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
-        order = np.lexsort((buckets, groups))
-        return groups[order], buckets[order], counts[order]
+        codes, counts = joined([part for part in parts if len(part[0])])
+        return codes >> 32, (codes & (2 * _HALF - 1)) - _HALF, counts
 
 
-class _Window:
-    """A table of counts over a range of buckets."""
+def _codes(groups: Array, buckets: Array) -> Array:
+    """Pairs of group and bucket as integers, in order."""
+    return (groups << 32) + (buckets + _HALF)
+
+
+def joined(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Sorted codes with their counts as one, still sorted; counts of equal codes are added."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    codes, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
+    order = np.argsort(codes, kind="stable")  # which finds that there are a few sorted runs
+    codes, counts = codes[order], counts[order]
+    starts = _starts(codes)
+    if len(starts) == len(codes):
+        return codes, counts
+    return codes[starts], np.add.reduceat(counts, starts)
+
+
+def _starts(codes: Array) -> Array:
+    """Where runs of equal codes begin."""
+    return np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+
+
+def _range(buckets: Array) -> tuple[int, int] | None:
+    return (int(buckets.min()), int(buckets.max()) + 1) if len(buckets) else None
+
+
+class Window:
+    """A table of counts by group over a range of buckets, from ``low`` on."""
 
     def __init__(self) -> None:
         self.low = 0
@@ -117,42 +160,41 @@ class _Window:
             table[: len(self.table), start : start + self.width] = self.table
             self.table, self.low = table, low
 
-    def add(
-        self, groups: int, low: int, high: int, ids: Array, buckets: Array, counts: Array | None
-    ) -> None:
-        self.reach(groups, low, high)
-        places = ids * self.width + (buckets - self.low)
-        np.add.at(self.table.reshape(-1), places, 1 if counts is None else counts)
+    def add(self, groups: Array, buckets: Array, counts: Array | int) -> None:
+        places = groups * self.width + (buckets - self.low)
+        np.add.at(self.table.reshape(-1), places, counts)
 
-    def items(self) -> tuple[Array, Array, Array]:
+    def items(self) -> tuple[Array, Array]:
         groups, places = np.nonzero(self.table)
-        return groups, places + self.low, self.table[groups, places]
+        return _codes(groups, places + self.low), self.table[groups, places]
 
 
 class _Pairs:
     """Counts of the pairs of group and bucket that are there: sorted, and those that came since."""
 
     def __init__(self) -> None:
-        self._codes, self._counts = np.zeros((2, 0), np.int64)
-        self._new: list[tuple[Array, Array]] = []
+        self._sorted = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._single: list[Array] = []  # codes that count once
+        self._several: list[tuple[Array, Array]] = []
         self._pending = 0
 
-    def add(self, groups: Array, buckets: Array, counts: Array) -> None:
-        self._new.append(((groups << 32) + (buckets + _HALF), counts))
-        self._pending += len(groups)
-        if self._pending > max(_PENDING, len(self._codes)):
-            self._sort()
-
-    def _sort(self) -> None:
-        codes = np.concatenate([self._codes, *(codes for codes, _ in self._new)])
-        counts = np.concatenate([self._counts, *(counts for _, counts in self._new)])
-        self._new, self._pending = [], 0
-        if len(codes):
+    def add(self, groups: Array, buckets: Array, counts: Array | int) -> None:
+        codes = _codes(groups, buckets)
+        if isinstance(counts, int):  # which is 1
+            self._single.append(codes)
+        else:
             order = np.argsort(codes, kind="stable")
-            codes = codes[order]
-            starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-            self._codes, self._counts = codes[starts], np.add.reduceat(counts[order], starts)
+            self._several.append((codes[order], counts[order]))
+        self._pending += len(codes)
+        if self._pending > max(_PENDING, len(self._sorted[0])):
+            self.items()
 
-    def items(self) -> tuple[Array, Array, Array]:
-        self._sort()
-        return self._codes >> 32, (self._codes & (2 * _HALF - 1)) - _HALF, self._counts
+    def items(self) -> tuple[Array, Array]:
+        parts = [self._sorted, *self._several]
+        if self._single:
+            codes = np.sort(np.concatenate(self._single))
+            starts = _starts(codes)
+            parts.append((codes[starts], np.diff(starts, append=len(codes))))
+        self._sorted = joined([part for part in parts if len(part[0])])
+        self._single, self._several, self._pending = [], [], 0
+        return self._sorted

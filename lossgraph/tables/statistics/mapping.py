@@ -19,8 +19,10 @@ from ...errors import InputError
 
 Array = np.ndarray[Any, Any]
 
+_FINEST = 1e-5  # so that all buckets of float64 have an int32
 _SMALLEST = 1022  # the normal numbers of float64 begin at 2 ** -1022
 _ONE = 0x3FF0000000000000  # the bits of 1.0
+_INFINITY = 0x7FF0000000000000  # the bits of infinity
 _LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -28,19 +30,19 @@ class Buckets:
     """The buckets of a relative accuracy.
 
     Args:
-        accuracy: how far a quantile may be off, relative to itself; in (0, 1).
+        accuracy: how far a quantile may be off, relative to itself; from 1e-5 to 1.
 
     Attributes:
         factor: of a key; a key is the ceiling of log2, linear between powers of two, times it.
         shift: the difference of a bucket and the library's key.
 
     Raises:
-        InputError: for an accuracy outside (0, 1), or without the library.
+        InputError: for another accuracy, or without the library.
     """
 
     def __init__(self, accuracy: float) -> None:
-        if not 0 < accuracy < 1:
-            raise InputError(f"accuracy: expected a number between 0 and 1, got {accuracy!r}")
+        if not _FINEST <= accuracy < 1:
+            raise InputError(f"accuracy: expected a number from {_FINEST} to 1, got {accuracy!r}")
         try:
             from ddsketch.mapping import LinearlyInterpolatedMapping
         except ImportError:
@@ -61,6 +63,33 @@ class Buckets:
         numbers = np.ceil(logarithms * self.factor).astype(np.int64) + self.shift
         numbers[sizes <= self.smallest] = 0
         return np.where(wide < 0, -numbers, numbers)
+
+    def bounds(self, buckets: Array) -> tuple[Array, Array]:
+        """Numbers that the values of buckets lie above, and up to, exactly; zeros are from 0 to 0.
+
+        The smallest number above the first and the second are in the bucket.
+        """
+        sizes = np.abs(buckets)
+        near, far = self._last(np.maximum(sizes - 1, 0)), self._last(sizes)
+        zero, below = buckets == 0, buckets < 0
+        with np.errstate(over="ignore"):  # what lies below the least number
+            low = np.where(below, np.nextafter(-far, -np.inf), near)
+            high = np.where(below, np.nextafter(-near, -np.inf), far)
+        return np.where(zero, 0.0, low), np.where(zero, 0.0, high)
+
+    def _last(self, buckets: Array) -> Array:
+        """The largest number in each bucket that is not negative, by bisection of its bits."""
+        inside = np.zeros(len(buckets), np.int64)  # the bits of 0, which is in bucket 0
+        beyond = np.full(len(buckets), _INFINITY)
+        while (beyond - inside > 1).any():
+            middle = inside + (beyond - inside) // 2
+            fits = self.of(middle.view(np.float64)) <= buckets
+            inside, beyond = np.where(fits, middle, inside), np.where(fits, beyond, middle)
+        found: Array = inside.view(np.float64)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Buckets, (self.accuracy,)
 
     def _value(self, bucket: int) -> float:
         """What stands for the values of a bucket, at most ``accuracy`` from each of them."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from .counts import Counts
 from .mapping import Buckets
+from .native import add_products, add_squares, rows_in_c
 from .sums import ExactSums
 
 Array = np.ndarray[Any, Any]
@@ -51,21 +53,30 @@ class Measure:
         self.counts.resize(groups)
 
     def add(self, groups: Array | None, values: Array, weights: Array | None) -> None:
-        """Add values, each to its group; without groups to the first."""
-        finite = np.isfinite(values)
-        if not finite.all():
+        """Add values, each to its group; without groups to the first.
+
+        Raises:
+            InputError: for a product of a value and its weight that is no float64.
+        """
+        rows = rows_in_c(len(values))
+        finite = None if rows is not None and rows.are_finite(values) else np.isfinite(values)
+        if finite is not None and not finite.all():
             self._add_special(groups, values)
             values = values[finite]
             groups = None if groups is None else groups[finite]
             weights = None if weights is None else weights[finite]
-        values = values.astype(np.float64) + 0.0  # of zeros there is one
-        self._add_extremes(groups, values)
-        self.counts.add(groups, self.buckets.of(values))
-        addends = values if weights is None else values * weights
-        self.sums.add(groups, addends)
-        self.squares.add_products(groups, addends, addends)
+        if not len(values):
+            return
+        if rows is None:
+            self._add_extremes(groups, values.astype(np.float64) + 0.0)  # of zeros there is one
+            self.counts.add(groups, self.buckets.of(values))
+        else:
+            rows.add_extremes(groups, values, self.least, self.most)
+            rows.count(groups, values, self.counts, self.buckets)
+        addends = values if weights is None else _products(values, weights)
+        add_squares(rows, groups, addends, self.sums, self.squares)
         if self.crossed is not None and weights is not None:
-            self.crossed.add_products(groups, addends, weights)
+            add_products(rows, groups, addends, weights, self.crossed)
 
     def _add_special(self, groups: Array | None, values: Array) -> None:
         where = np.zeros(len(values), np.int64) if groups is None else groups
@@ -122,6 +133,8 @@ class Measure:
     def _ranked(self, groups: int) -> tuple[Array, Array, Array]:
         """Groups, buckets and counts in order, with buckets of their own for infinities."""
         owners, buckets, counts = self.counts.items()
+        if not (self.below.any() or self.above.any()):
+            return owners, buckets, counts
         parts = [(owners, buckets, counts)]
         for each, bucket in ((self.below, -_INFINITE), (self.above, _INFINITE)):
             some = np.flatnonzero(each[:groups])
@@ -134,6 +147,14 @@ class Measure:
         if abs(bucket) == _INFINITE:
             return np.inf if bucket > 0 else -np.inf
         return self.buckets.value(bucket)
+
+
+def _products(values: Array, weights: Array) -> Array:
+    with np.errstate(over="ignore"):
+        found = values * weights
+    if not np.isfinite(found).all():
+        raise InputError("a value times its weight is beyond float64: scale the weights")
+    return found
 
 
 _INFINITE = 1 << 40  # beyond every bucket of a number

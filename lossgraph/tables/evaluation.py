@@ -9,9 +9,14 @@ from typing import Any, Literal
 from ..authoring.block import Block
 from ..authoring.functions import as_loss
 from ..catalogue import lookup
+from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
-from . import local
+from . import engines, local
+from .asked import Asked
+from .calibration import CALIBRATION, asked_for
+from .finish import report
+from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
 from .report import Report
 from .sources import open_source
@@ -38,6 +43,8 @@ def evaluate(
     quantiles: Sequence[float] = (0.5, 0.9, 0.99),
     worst: int = 0,
     keep: str | Sequence[str] = (),
+    histogram: int | Sequence[float] | None = None,
+    calibration: bool | int | Probabilities = False,
     engine: Engine = "local",
     threads: int | None = None,
 ) -> Report:
@@ -50,7 +57,7 @@ def evaluate(
         loss: a loss, a function of F, or the name of a loss of the catalogue.
         source: paths of files (Parquet, CSV, Arrow), folders, globs and lists of them; a table,
             dataset, reader or frame of pyarrow, Polars, pandas, DuckDB; what has the Arrow stream
-            interface.
+            interface; with an engine also its own: a dataset of Ray, a frame of Spark.
         columns: what inputs of the loss are made of: a column, a list of columns or a pattern
             such as ``logit_*``, whose columns stand side by side.
         by: the columns whose values make the groups.
@@ -67,8 +74,12 @@ def evaluate(
         quantiles: which quantiles are told.
         worst: how many of the rows with the largest losses are kept.
         keep: columns that are kept of these rows.
+        histogram: the edges of its bins, or about how many there are to be.
+        calibration: whether to compare predicted probabilities with what came true, or in how many
+            bins; for a loss of your own, what ``Probabilities`` its predictions are.
         engine: what computes: this machine, Ray or Spark.
-        threads: how many threads read and compute; by default as many as there are processors.
+        threads: how many threads read and compute, or processes of an engine; by default as many as
+            there are processors.
 
     Raises:
         CoupledRowsError: if the loss of a row depends on other rows.
@@ -79,14 +90,25 @@ def evaluate(
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
     block = loss_of(loss)
-    opened = open_source(source, where)
+    opened = (
+        open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
+    )
+    collect: dict[str, Asked | None] = {
+        HISTOGRAM: edges_of(histogram),
+        CALIBRATION: asked_for(block, calibration, weights),
+    }
     plan = plan_of(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
-        keep=_names(keep),
+        keep=_names(keep), collect={name: each for name, each in collect.items() if each},
     )  # fmt: skip
-    collected = local.run(plan, opened.parts(), threads=threads)
-    return Report.of(plan, block, opened, collected, quantiles, time.perf_counter() - began)
+    if engine == "local":
+        collected = local.run(plan, opened.parts(), threads=threads)
+    else:
+        collected = engines.run(engine, plan, opened, threads)
+    ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
+    bins = histogram if isinstance(histogram, int) else BINS
+    return report(plan, collected, quantiles, ran, bins)
 
 
 def loss_of(loss: Any) -> Block:
