@@ -117,6 +117,18 @@ class Part(ABC):
         raise ValueError(f"{self.name}: there is no such row")
 
 
+def described(
+    kind: str,
+    *,
+    path: str | None = None,
+    size: int | None = None,
+    rows: int | None = None,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """What was opened, for reports; what is not known without reading it is None."""
+    return {"kind": kind, "path": path, "bytes": size, "rows": rows, "digest": digest}
+
+
 def sized(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of at most ``rows``, small ones joined until they are half of it."""
     waiting: list[pa.RecordBatch] = []

@@ -19,7 +19,7 @@ from ...errors import InputError
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
 from .files import PACKED, READ_ERRORS, File, all_of, first_line, key_values
-from .schemas import common_schema, conformed, distinct
+from .schemas import Conform, common_schema, distinct
 
 PART_BYTES = 1 << 24
 _SAMPLE = 1 << 20
@@ -64,6 +64,7 @@ class CsvPart(Part):
     constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns, dict(self.constants))
         layout, names = self.layout, self.layout.schema.names
         own = [name for name in columns if name in names] or names[:1]
         convert = csv.ConvertOptions(
@@ -78,7 +79,7 @@ class CsvPart(Part):
                 return
             with lines, csv.open_csv(lines, reading, layout.parsing(), convert) as reader:
                 for batch in reader:
-                    yield conformed(batch, self.schema, columns, dict(self.constants))
+                    yield conform(batch)
         except InputError:
             raise
         except READ_ERRORS as error:
