@@ -21,7 +21,8 @@ from ..errors import InputError
 from .statistics import Groups
 
 if TYPE_CHECKING:
-    from .worker import Place, Rows
+    from .place import Place
+    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 

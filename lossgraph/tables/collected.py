@@ -15,8 +15,9 @@ import pyarrow as pa
 from .statistics import Groups
 
 if TYPE_CHECKING:
+    from .place import Place
     from .plan import Plan
-    from .worker import Place, Rows
+    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 
@@ -67,7 +68,7 @@ class Collected:
         keys = [rows.batch.column(name) for name in self.plan.by]
         self.groups.add(keys, rows.measures, rows.weights)
         self.rows += read
-        self.skipped += read - len(rows.batch)
+        self.skipped += read - rows.used
         for collector in self.others.values():
             collector.add(rows, place)
 

@@ -15,7 +15,8 @@ from .statistics import Groups
 from .statistics.summary import prefix
 
 if TYPE_CHECKING:
-    from .worker import Place, Rows
+    from .place import Place
+    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from .place import Place
     from .statistics import Groups
-    from .worker import Place, Rows
+    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 

@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from ..ir.types import numpy_dtype
 from .collected import Collected, merged
+from .place import Place
 from .plan import ROWS, Plan
 from .sources.base import Part
-from .worker import Evaluator, Place, Rows, Worker
+from .worker import Evaluator, Rows, Worker
 
 Take = Callable[[Rows, Place, int], None]
 

@@ -18,24 +18,11 @@ from ..kernels.toolchain import ToolchainError
 from ..runtime.compiled import Compiled
 from .collected import Collected
 from .columns import BadRowError
+from .coupled import first_row
+from .place import Place
 from .plan import Plan
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a batch is from: for messages, and for the order of rows.
-
-    Attributes:
-        part: the place of its part among the parts of the table.
-        first: the number of its first row within the part.
-        name: what the part is called.
-    """
-
-    part: int = 0
-    first: int = 0
-    name: str = "the table"
 
 
 @dataclass(frozen=True)
@@ -50,6 +37,7 @@ class Rows:
         inputs: the arrays of the inputs of rows.
         gradients: the gradients of each row's loss, by input.
         sums: the gradients by what all rows share: of the weighed sum of the terms of the batch.
+        together: how many rows have one loss, where that is of the whole batch.
     """
 
     batch: pa.RecordBatch
@@ -59,6 +47,12 @@ class Rows:
     inputs: Mapping[str, Array]
     gradients: Mapping[str, Array] = field(default_factory=dict)
     sums: Mapping[str, Array] = field(default_factory=dict)
+    together: int | None = None
+
+    @property
+    def used(self) -> int:
+        """How many rows were not skipped."""
+        return len(self.batch) if self.together is None else self.together
 
 
 class Evaluator:
@@ -88,6 +82,10 @@ class Evaluator:
         """
         plan = self.plan
         batch, kept = self._without_nulls(batch)
+        if plan.batches is not None:
+            place = plan.batches.place(batch, place)
+            if not len(batch):
+                return self._none(batch)
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
             inputs = plan.binding.arrays(batch)
@@ -101,7 +99,16 @@ class Evaluator:
         gradients = {name: outputs[gradient_name(name)] for name in plan.rows.program.wrt}
         own = {name: gradients[name] for name in plan.gradients_of_rows}
         sums = {name: gradients[name] for name in plan.shared_gradients}
+        if plan.batches is not None:
+            row = first_row(batch, plan.by, place.name)
+            return Rows(row, place.first + kept[:1], measures, None, {}, {}, sums, len(batch))
         return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
+
+    def _none(self, batch: pa.RecordBatch) -> Rows:
+        """No losses, as of a batch that has only nulls."""
+        measures = {name: np.empty(0) for name in self.plan.measures}
+        sums = {name: np.zeros(self.plan.shared[name].shape) for name in self.plan.shared_gradients}
+        return Rows(batch, np.empty(0, np.int64), measures, None, {}, {}, sums)
 
     def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array]:
         """The rows that have a loss, and which of the batch they are."""
@@ -121,7 +128,7 @@ class Evaluator:
         arrays = {**inputs, **self.plan.shared}
         if self.plan.shared_gradients:
             dtype = next(iter(self.plan.rows.program.outputs.values())).dtype
-            count = len(next(iter(inputs.values())))
+            count = 1 if self.plan.batches else len(next(iter(inputs.values())))
             arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
         return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
 

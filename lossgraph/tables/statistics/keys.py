@@ -65,12 +65,7 @@ class Keys:
             raise InputError(f"groups by {self.names}: expected a column each, got {len(arrays)}")
         if not arrays:
             return None
-        plain = self._typed([_plain(array) for array in arrays])
-        encoded = [_encoded(array) for array in plain]
-        codes, distinct = _joined([(places, len(values)) for places, values in encoded])
-        values = [
-            each.take(pa.array(some)) for (_, each), some in zip(encoded, distinct, strict=True)
-        ]
+        codes, values = distinct_rows(self._typed([_plain(array) for array in arrays]))
         return self._known(values)[codes]
 
     def _typed(self, arrays: list[pa.Array]) -> list[pa.Array]:
@@ -96,6 +91,19 @@ class Keys:
             for pieces, each in zip(self._pieces, values, strict=True):
                 pieces.append(_canonical(each.take(rows)))
         return found
+
+
+def distinct_rows(arrays: Sequence[pa.Array]) -> tuple[Array, list[pa.Array]]:
+    """Which of the distinct rows of some columns each row is, and the columns of these."""
+    encoded = [_encoded(_plain(array)) for array in arrays]
+    codes, distinct = _joined([(places, len(values)) for places, values in encoded])
+    found = zip(encoded, distinct, strict=True)
+    return codes, [values.take(pa.array(places)) for (_, values), places in found]
+
+
+def hashable_rows(arrays: Sequence[pa.Array]) -> list[tuple[Hashable, ...]]:
+    """Rows as Python values that are equal where keys are one."""
+    return list(zip(*map(_hashable, arrays), strict=True))
 
 
 def _plain(array: Any) -> pa.Array:
