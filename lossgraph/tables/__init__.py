@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from .calibration import Probabilities
     from .evaluation import evaluate
     from .fitting import Fit, fit
     from .report import Report
 
-__all__ = ["Fit", "Report", "evaluate", "fit"]
+__all__ = ["Fit", "Probabilities", "Report", "evaluate", "fit"]
 
-# Modules that need pyarrow.
-_HOMES = {"Fit": "fitting", "Report": "report", "evaluate": "evaluation", "fit": "fitting"}
+_HOMES = {  # modules that need pyarrow
+    "Fit": "fitting",
+    "Probabilities": "calibration",
+    "Report": "report",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .place import Place
     from .worker import Rows
 
+__all__ = ["Calibration", "Probabilities", "Reliability", "ReliabilityBins", "asked_for"]
+
 Array = np.ndarray[Any, Any]
 
 CALIBRATION = "calibration"  # what a plan calls it

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_GROUPS, _COUNTS = "groups", "counts"
+GROUPS, _COUNTS = "groups", "counts"  # names of tables
 
 
 class Collector(Protocol):
@@ -63,8 +63,12 @@ class Collected:
         self.rows = self.skipped = 0
         self.others: dict[str, Collector] = {n: each.start() for n, each in plan.collect.items()}
 
-    def add(self, rows: Rows, read: int, place: Place) -> None:
-        """Add the rows of a batch, of which so many were read."""
+    def add(self, rows: Rows | None, read: int, place: Place) -> None:
+        """Add the rows of a batch, of which so many were read; None if all were skipped."""
+        if rows is None:
+            self.rows += read
+            self.skipped += read
+            return
         keys = [rows.batch.column(name) for name in self.plan.by]
         self.groups.add(keys, rows.measures, rows.weights)
         self.rows += read
@@ -84,14 +88,14 @@ class Collected:
         """All of it as tables by name: for engines, and for files of runs that go on later."""
         counts = pa.table({"rows": [self.rows], "skipped": [self.skipped]})
         others = {f"other_{name}": each.to_arrow() for name, each in self.others.items()}
-        return {_GROUPS: self.groups.to_arrow(), _COUNTS: counts, **others}
+        return {GROUPS: self.groups.to_arrow(), _COUNTS: counts, **others}
 
     @classmethod
     def from_tables(cls, plan: Plan, tables: Mapping[str, pa.Table]) -> Collected:
         """What ``to_tables`` wrote; of several, with the rows of tables of one name together."""
         made = cls(plan)
         made.groups = Groups.from_arrow(
-            tables[_GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
+            tables[GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
         )
         counts = tables[_COUNTS]
         made.rows = sum(counts.column("rows").to_pylist())

@@ -19,9 +19,8 @@ import pyarrow as pa
 from ..errors import InputError
 from .gathering import Gathered
 from .place import Place
-from .runs import Key, hashes, runs
+from .runs import Key, coded, hashes, runs
 from .sources.base import Part, joined
-from .statistics.keys import distinct_rows, hashable_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -107,7 +106,7 @@ def first_row(batch: pa.RecordBatch, by: Sequence[str], name: str) -> pa.RecordB
     """
     for column in by:
         values = batch.column(column)
-        if len(values) > 1 and len(set(hashable_rows(distinct_rows([values])[1]))) > 1:
+        if len(values) > 1 and len(coded([values])[1]) > 1:
             raise InputError(
                 f"{name} has different values of {column!r}: groups are of whole batches, so group "
                 "by what all rows of a batch share"
@@ -121,8 +120,8 @@ def stand_together(parts: Sequence[Part], by: Sequence[str]) -> bool:
     Of each key 8 bytes are kept: that two of 10^7 have the same has a chance of 3 in 10^6,
     and then they are gathered without need.
     """
-    if any(getattr(part, "once", False) for part in parts):
-        return False  # they cannot be read for their keys first
+    if not all(part.repeats for part in parts):
+        return False  # what a first reading finds says nothing of a second one
     seen, waiting = np.empty(0, np.uint64), 0
     found: list[Array] = []
     last: Key | None = None
@@ -174,17 +173,23 @@ class ConsecutiveRows(BatchesPart):
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         waiting: list[pa.RecordBatch] = []
-        missing = self.size
+        missing, whole = self.size, 0
         for batch in _chained(self.whole, columns, rows):
             start = 0
             while batch.num_rows - start >= missing:
                 yield _one([*waiting, batch.slice(start, missing)])
                 start, waiting, missing = start + missing, [], self.size
+                whole += 1
             if start < batch.num_rows:
                 waiting.append(batch.slice(start))
                 missing -= waiting[-1].num_rows
         if waiting and self.keep:
             yield _one(waiting)
+        elif waiting and not whole:
+            raise InputError(
+                f"batch_size: the table has {self.size - missing} rows, which make no batch of "
+                f"{self.size}: keep them by remainder='keep'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from ..catalogue import lookup
 from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
-from . import local
+from . import engines, local
 from .calibration import CALIBRATION, asked_for
 from .collected import Asked
 from .coupled import asked_batches, batched
@@ -61,7 +61,7 @@ def evaluate(
         loss: a loss, a function of F, or the name of a loss of the catalogue.
         source: paths of files (Parquet, CSV, Arrow), folders, globs and lists of them; a table,
             dataset, reader or frame of pyarrow, Polars, pandas, DuckDB; what has the Arrow stream
-            interface.
+            interface; with an engine also its own: a dataset of Ray, a frame of Spark.
         columns: what inputs of the loss are made of: a column, a list of columns or a pattern
             such as ``logit_*``, whose columns stand side by side.
         by: the columns whose values make the groups.
@@ -87,7 +87,8 @@ def evaluate(
         batch_size: the same for so many rows after each other.
         remainder: what becomes of the last rows if they are fewer: ``keep`` or ``drop``.
         engine: what computes: this machine, Ray or Spark.
-        threads: how many threads read and compute; by default as many as there are processors.
+        threads: how many threads read and compute, or processes of an engine; by default as many as
+            there are processors.
 
     Raises:
         CoupledRowsError: if the loss of a row depends on other rows.
@@ -103,7 +104,9 @@ def evaluate(
     if batches is not None and calibration:
         raise InputError("calibration: is of rows, which have no losses of their own in batches")
     block = loss_of(loss)
-    opened = open_source(source, where)
+    opened = (
+        open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
+    )
     collect: dict[str, Asked | None] = {
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
@@ -114,8 +117,11 @@ def evaluate(
         keep=_names(keep), collect={name: each for name, each in collect.items() if each},
         batches=batches,
     )  # fmt: skip
-    with batched(opened.parts(), plan.batches, plan.columns) as parts:
-        collected = local.run(plan, parts, threads=threads)
+    if engine == "local":
+        with batched(opened.parts(), plan.batches, plan.columns) as parts:
+            collected = local.run(plan, parts, threads=threads)
+    else:
+        collected = engines.run(engine, plan, opened, threads)
     ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
     bins = histogram if isinstance(histogram, int) else BINS
     return report(plan, collected, quantiles, ran, bins)

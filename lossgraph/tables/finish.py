@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..errors import InputError
 from ..runtime.sessions import onnxruntime
 from .calibration import CALIBRATION, Calibration
 from .collected import Collected
@@ -38,6 +39,7 @@ def report(
         ran: what was run, further to what the plan says.
         bins: of the histogram, where the plan does not ask for edges.
     """
+    _require_rows(collected)
     whole = collected.groups.total()
     counts = {"rows": collected.rows, "skipped": collected.skipped}
     histogram, curve = of_groups(whole, bins)
@@ -55,6 +57,18 @@ def report(
     )
 
 
+def _require_rows(collected: Collected) -> None:
+    """Refuse a table of which nothing can be told.
+
+    Raises:
+        InputError: if there are no rows, or all were skipped.
+    """
+    if not collected.rows:
+        raise InputError("there are no rows: the table is empty, or no row fulfils the condition")
+    if collected.rows == collected.skipped:
+        raise InputError(f"all of the {collected.rows} rows have nulls: nothing is left")
+
+
 def described(plan: Plan) -> dict[str, Any]:
     """The loss, its model and the versions that compute it."""
     from .. import __version__
@@ -66,6 +80,8 @@ def described(plan: Plan) -> dict[str, Any]:
         "loss": program.name,
         "options": {name: repr(value) for name, value in program.options.items()},
         "columns": {each.input: list(each.columns) for each in plan.binding.bound},
+        "by": list(plan.by),
+        "weights": plan.weights,
         "model": digest.hexdigest(),
         "versions": {**found, "pyarrow": pa.__version__, "Python": platform.python_version()},
     }

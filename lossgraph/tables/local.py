@@ -7,6 +7,7 @@ so that one large part, or a stream, keeps all of them busy too.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
@@ -53,13 +54,16 @@ def run(
     """
     count = max(1, threads or len(os.sched_getaffinity(0)))
     feed = _Feed(parts, plan.columns, batch_rows or rows_at_a_time(plan))
+    if not plan.is_settled:
+        first = feed.peek()
+        plan = plan if first is None else plan.settled(first)
     shared = evaluator or Evaluator(plan)
     workers = [Worker(plan, shared) for _ in range(count)]
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
             rows = worker.add(batch, place)
-            if on_rows is not None:
+            if on_rows is not None and rows is not None:
                 on_rows(rows, place, len(batch))
 
     with ThreadPoolExecutor(count) as pool:
@@ -96,6 +100,15 @@ class _Feed:
     def stop(self) -> None:
         """Let all threads end after their batch."""
         self._stopped = True
+
+    def peek(self) -> pa.RecordBatch | None:
+        """The first rows, which stay there; None if there are none."""
+        while (reading := self._next_part()) is not None:
+            found = reading.peek()
+            if found is not None:
+                return found
+            self._open.remove(reading)
+        return None
 
     def batches(self) -> Iterator[tuple[Place, pa.RecordBatch]]:
         """Batches for one thread: of parts of its own, then of those that others read."""
@@ -136,6 +149,14 @@ class _Reading:
         self._place, self._name = place, part.name
         self._batches: Iterator[tuple[int, pa.RecordBatch]] = part.batches(columns, rows)
         self._lock = threading.Lock()
+
+    def peek(self) -> pa.RecordBatch | None:
+        """The first batch, which is still the next one."""
+        found = next(self._batches, None)
+        if found is None:
+            return None
+        self._batches = itertools.chain([found], self._batches)
+        return found[1]
 
     def next(self) -> tuple[Place, pa.RecordBatch] | None:
         with self._lock:

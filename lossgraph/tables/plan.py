@@ -73,6 +73,16 @@ class Plan:
         names = (*self.binding.columns, *other, *weights, *batches, *self.by, *self.keep)
         return tuple(dict.fromkeys(names))
 
+    def settled(self, batch: pa.RecordBatch) -> Plan:
+        """The same plan, for lists of the lengths that the first row of a batch has."""
+        against = self.against and self.against.settled(batch)
+        return replace(self, binding=self.binding.settled(batch), against=against)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the lengths of all lists are known that are the same in all rows."""
+        return self.binding.is_settled and (self.against is None or self.against.is_settled)
+
     @property
     def weighted(self) -> bool:
         """Whether rows have weights, of their own or by the loss."""

@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..ir import html
 from ..models.files import write_file
 from .calibration import Reliability
-from .page import page
+from .page import page, tells
 from .page.numbers import real, shown, whole
 
 Array = np.ndarray[Any, Any]
@@ -133,7 +133,9 @@ class Report:
 
     def _texts(self) -> tuple[list[str], list[list[str]]]:
         """The first groups and all rows, as texts."""
-        names = self.table.column_names
+        names = [
+            name for name in self.table.column_names if name in self.by or tells(self.table, name)
+        ]
         last = len(self.table) - 1
         rows = [
             *self.table.slice(0, min(last, _FEW)).to_pylist(),

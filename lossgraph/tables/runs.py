@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .statistics.keys import distinct_rows, hashable_rows
+from .statistics.keys import Keys
 
 Array = np.ndarray[Any, Any]
-Key = tuple[Hashable, ...]
+Key = Hashable
 
 
 def coded(columns: Sequence[pa.Array]) -> tuple[Array, list[Key]]:
-    """The number of each row's key, and the keys; rows have equal keys where these are equal."""
-    codes, values = distinct_rows(columns)
-    rows = hashable_rows(values)
-    numbers: dict[Key, int] = {}
-    places = np.array([numbers.setdefault(row, len(numbers)) for row in rows], np.int64)
-    return places[codes], list(numbers)
+    """The number of each row's key, and the keys."""
+    keys = Keys([str(i) for i in range(len(columns))])
+    numbered = keys.number(columns)
+    assert numbered is not None
+    return numbered.groups, keys.values()
 
 
 def hashes(keys: Sequence[Key], level: int = 0) -> Array:

@@ -8,10 +8,9 @@ unknown as in SQL: a comparison with it is null, and rows for which the conditio
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import acero
 
+from ..catalogue import hint
 from ..errors import InputError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -37,6 +37,7 @@ _COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 _FEW = 8  # values of ``in`` that are compared one by one, which statistics of files decide too
+_LISTED = 12  # names in a message
 _GRAMMAR = (
     "expected comparisons of columns with numbers, strings or None, joined by and, or, not, as in "
     "\"country == 'de' and year >= 2020\""
@@ -88,16 +89,6 @@ def where_in(schema: pa.Schema, where: Where) -> Condition | None:
     return None if where is None else condition(where, schema)
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """The names that are most like one, for the end of a message."""
-    known = list(known)
-    found = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if found:
-        return f"; did you mean {' or '.join(map(repr, found))}?"
-    listed = ", ".join(known[:12]) + (", .." if len(known) > 12 else "")
-    return f": there are {listed}" if known else ""
-
-
 def _check(expression: ds.Expression, schema: pa.Schema) -> None:
     """Refuse what this table cannot be asked."""
     try:
@@ -113,7 +104,8 @@ def _check(expression: ds.Expression, schema: pa.Schema) -> None:
 
 
 def _absent(name: str, schema: pa.Schema) -> str:
-    return f"where: there is no column {name!r}{near(name, schema.names)}"
+    listed = ", ".join(schema.names[:_LISTED]) + (", .." if len(schema.names) > _LISTED else "")
+    return f"where: there is no column {name!r}{hint(name, schema.names)}: there are {listed}"
 
 
 def _evaluated(expression: ds.Expression, schema: pa.Schema) -> pa.DataType:

@@ -74,18 +74,18 @@ class Evaluator:
         made.plan = replace(self.plan, shared=shared)
         return made
 
-    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows:
-        """The losses of the rows of a batch.
+    def rows(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
+        """The losses of the rows of a batch; None if all of them are skipped.
 
         Raises:
             BadRowError: for a row that has no loss, with its number and part.
         """
         plan = self.plan
         batch, kept = self._without_nulls(batch)
+        if not len(batch):
+            return None
         if plan.batches is not None:
             place = plan.batches.place(batch, place)
-            if not len(batch):
-                return self._none(batch)
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
             inputs = plan.binding.arrays(batch)
@@ -103,12 +103,6 @@ class Evaluator:
             row = first_row(batch, plan.by, place.name)
             return Rows(row, place.first + kept[:1], measures, None, {}, {}, sums, len(batch))
         return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
-
-    def _none(self, batch: pa.RecordBatch) -> Rows:
-        """No losses, as of a batch that has only nulls."""
-        measures = {name: np.empty(0) for name in self.plan.measures}
-        sums = {name: np.zeros(self.plan.shared[name].shape) for name in self.plan.shared_gradients}
-        return Rows(batch, np.empty(0, np.int64), measures, None, {}, {}, sums)
 
     def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array]:
         """The rows that have a loss, and which of the batch they are."""
@@ -145,7 +139,7 @@ class Worker:
     def evaluator(self) -> Evaluator:
         return self._evaluator or Evaluator(self.plan)
 
-    def add(self, batch: pa.RecordBatch, place: Place) -> Rows:
+    def add(self, batch: pa.RecordBatch, place: Place) -> Rows | None:
         """Compute the losses of a batch, and add them to what is collected."""
         rows = self.evaluator.rows(batch, place)
         self.collected.add(rows, len(batch), place)

@@ -204,3 +204,29 @@ def test_plans_and_what_is_collected_travel():
     found = merged(plan, pieces)
     assert found.rows == whole.rows == ROWS
     assert found.groups.summary().equals(whole.groups.summary())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lists_have_the_length_of_the_first_row(threads):
+    def table(*lengths):
+        cells = [np.zeros(n, "f") for n in lengths]
+        return pa.table({"p": pa.array(cells, pa.list_(pa.float32())), "k": [0] * len(cells)})
+
+    whole = pa.concat_tables([table(*[3] * 200_000), table(4, 4, 4)])
+    with pytest.raises(lg.InputError, match=r"row 200000: column 'p'"):
+        lg.tables.evaluate(CE, whole, {"pred": "p", "label": "k"}, threads=threads)
+    report = lg.tables.evaluate(CE, whole.slice(0, 9), {"pred": "p", "label": "k"})
+    assert report.total["mean"] == pytest.approx(np.log(3))
+
+
+def test_a_table_of_which_nothing_can_be_told_is_refused():
+    lists = pa.list_(pa.float32())
+    nothing = pa.table({"p": pa.array([], lists), "k": pa.array([], pa.int64())})
+    columns = {"pred": "p", "label": "k"}
+    with pytest.raises(lg.InputError, match="the table is empty"):
+        lg.tables.evaluate(CE, nothing, columns)
+    with pytest.raises(lg.InputError, match="no row fulfils"):
+        lg.tables.evaluate(CE, TABLE, COLUMNS, where="weight > 5")
+    nulls = pa.table({"p": pa.array([None, [1.0]], lists), "k": pa.array([1, None], pa.int64())})
+    with pytest.raises(lg.InputError, match="all of the 2 rows have nulls"):
+        lg.tables.evaluate(CE, nulls, columns, nulls="skip")

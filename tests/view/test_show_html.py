@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from typer.testing import Result
 
 import command_line
+from html_outline import Outline
 from lossgraph.catalogue import lookup
 from lossgraph.ir.pages import code
 from lossgraph.view.webpage import page
@@ -24,7 +24,6 @@ for needed in ("fast_sugiyama", "jinja2", "latex2mathml"):
 
 LOSSES = ["huber", "softmax_ce", "nn.LinearCrossEntropyLoss", "losses.dpo", "optax.ctc_loss",
           "optax.huber_loss", "nn.AdaptiveLogSoftmaxWithLoss"]  # fmt: skip
-VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 def call(*args: object) -> Result:
@@ -37,45 +36,6 @@ def written(tmp_path: Path, *args: object) -> str:
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{path}\n"
     return path.read_text()
-
-
-class Outline(HTMLParser):
-    """The elements of a page: that they close in order, their ids, links and headings."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.asked: list[str] = []
-        self.headings: list[str] = []
-        self.tables: list[list[str]] = []
-        self.feed(text)
-        self.close()
-        assert self.open == [], f"not closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open += [tag] if tag not in VOID else []
-        given = dict(attrs)
-        self.ids += [given["id"]] if given.get("id") else []
-        self.asked += [v for k, v in attrs if k in ("src", "href", "srcset", "data") and v]
-        if tag == "tr":
-            self.tables.append([])
-        if tag in ("td", "th"):
-            self.tables[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"{tag} closes another"
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("h1", "h2", "h3"):
-            self.headings.append(data)
-        if {"td", "th"} & set(self.open):
-            self.tables[-1][-1] += data
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -280,8 +280,15 @@ def _with_padding(
 
 
 def _fillers(loss: Block, found: Sequence[BoundInput], shared: Collection[str]) -> list[Filler]:
-    """The inputs that can say where lists end."""
+    """The inputs that can say where lists end: all that the loss needs, of others one a list."""
     lists = [each.input for each in found if each.lengths and not each.several]
     dtype = next((each.dtype.name for each in found if each.dtype.kind == "f"), "float32")
     inputs = [name for name in inputs_of(loss) if name not in shared]
-    return fillers_of(inputs, lists, dtype)
+    fillers = fillers_of(inputs, lists, dtype)
+    needed = [each for each in fillers if loss.signature.by_name[each.input].required]
+    kept, covered = list(needed), {name for each in needed for name in each.of}
+    for each in fillers:
+        if each not in needed and not covered.issuperset(each.of):
+            kept.append(each)
+            covered.update(each.of)
+    return sorted(kept, key=fillers.index)

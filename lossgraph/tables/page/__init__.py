@@ -5,6 +5,6 @@ In: what a report has. Out: HTML that asks for nothing else. Read ``render``, th
 
 from __future__ import annotations
 
-from .render import page
+from .render import page, tells
 
-__all__ = ["page"]
+__all__ = ["page", "tells"]

@@ -41,7 +41,7 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Round numbers on the axis, with their texts."""
         values = self._powers() if self.log else self._steps()
-        return [(value, f"{value:.6g}") for value in values]
+        return [(value, _text(value)) for value in values]
 
     def _steps(self) -> list[float]:
         width = self.high - self.low
@@ -59,3 +59,7 @@ class Axis:
         some: Sequence[int] = (1, 2, 5) if last - first <= 2 else (1,)
         values = [m * 10.0**p for p in range(first, last + 1, every) for m in some]
         return [value for value in values if self.low <= value <= self.high]
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 and value == round(value) else f"{value:.6g}"

@@ -51,11 +51,14 @@ class Reliability(NamedTuple):
 
 
 def interval_axis(intervals: Sequence[Interval], whole: Interval) -> Axis:
-    """An axis for all means and the whole's interval; longer intervals reach its ends."""
+    """An axis for all means and most intervals: the longest ones reach its ends."""
     means = [each.mean for each in intervals] + list(whole)
     finite = [value for value in means if math.isfinite(value)] or [0.0]
-    low, high = min(finite), max(finite)
-    margin = 0.08 * (high - low) or abs(low) * 0.1 or 0.5
+    lows = sorted(each.low for each in intervals if math.isfinite(each.low)) or finite
+    highs = sorted(each.high for each in intervals if math.isfinite(each.high)) or finite
+    low = min(*finite, lows[len(lows) // 10])
+    high = max(*finite, highs[-1 - len(highs) // 10])
+    margin = 0.05 * (high - low) or abs(low) * 0.1 or 0.5
     return Axis(low - margin, high + margin, 2, _CELL - 2)
 
 
@@ -114,20 +117,32 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
     for each in bins:
         if each not in closed and each.size:
             parts += _beyond(each, x, y.start, total)
-    for name, value in marks:
-        if x.low <= value <= x.high:
-            parts.append(
-                f'<path class="mark" d="M{x(value)} {_TOP}V{y.start}"/>'
-                f'<text class="small" x="{x(value) + 3}" y="{_TOP + 8}">{escape(name)}</text>'
-            )
+    parts += _marks(marks, x, y.start)
     return _svg("chart", WIDTH, HEIGHT, "how many rows have which loss", parts)
+
+
+def _marks(marks: Sequence[tuple[str, float]], x: Axis, bottom: float) -> Iterator[str]:
+    """Lines with their names, each name lower than the one before it."""
+    inside = sorted((x(value), name) for name, value in marks if x.low <= value <= x.high)
+    for i, (at, name) in enumerate(inside):
+        yield f'<path class="mark" d="M{at} {_TOP}V{bottom}"/>'
+        late = at > WIDTH - 60
+        yield (
+            f'<text x="{at - 4 if late else at + 4}" y="{_TOP + 9 + 12 * i}" '
+            f'text-anchor="{"end" if late else "start"}">{escape(name)}</text>'
+        )
 
 
 def _value_axis(closed: Sequence[Bin], bins: Sequence[Bin], log: bool) -> Axis:
     left = _LEFT + (_OVER if math.isinf(bins[0].low) or bins[0].low == bins[0].high else 0)
     right = WIDTH - _RIGHT - (_OVER if math.isinf(bins[-1].high) else 0)
     wide = [each for each in closed if each.high > each.low] or closed
-    return Axis(wide[0].low, wide[-1].high, left, right, log)
+    return Axis(*_shown_range(wide[0].low, wide[-1].high, log), left, right, log)
+
+
+def _shown_range(low: float, high: float, log: bool) -> tuple[float, float]:
+    """The ends of an axis of losses, which begins at 0 if it begins near there."""
+    return (0.0 if not log and 0 < low < 0.1 * high else low), high
 
 
 def _height(each: Bin, x: Axis) -> float:
@@ -172,7 +187,7 @@ def cumulative(points: Sequence[tuple[float, float]], log: bool, low: float, hig
         low: the start of the axis.
         high: its end.
     """
-    x = Axis(low, high, _LEFT, WIDTH - _RIGHT, log)
+    x = Axis(*_shown_range(low, high, log), _LEFT, WIDTH - _RIGHT, log)
     y = Axis(0, 1, HEIGHT - _BOTTOM, _TOP)
     parts = list(_frame(x, y, "loss", "share of rows"))
     inside = [(value, share) for value, share in points if low <= value <= high]
@@ -219,8 +234,9 @@ def funnel(
     if math.isfinite(spread):
         steps = [x.low * (x.high / x.low) ** (i / 60) for i in range(61)]
         for sign in (-1.96, 1.96):
-            ends = (f"{x(n)} {y(mean + sign * spread / math.sqrt(n))}" for n in steps)
-            parts.append(f'<path class="mark" d="M{"L".join(ends)}"/>')
+            ends = ((n, mean + sign * spread / math.sqrt(n)) for n in steps)
+            inside = [f"{x(n)} {y(end)}" for n, end in ends if y.low <= end <= y.high]
+            parts.append(f'<path class="mark" d="M{"L".join(inside)}"/>' if inside else "")
     return _svg("chart", WIDTH, HEIGHT, "means of groups by their numbers of rows", parts)
 
 

@@ -139,7 +139,7 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
 
 def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Grid | None:
     """The groups with bars of their intervals, all rows first."""
-    names = [name for name in table.column_names if name not in by and _tells(table, name)]
+    names = [name for name in table.column_names if name not in by and tells(table, name)]
     chosen = _most_rows(table)
     rows = [total, *chosen.to_pylist()] if by else [total]
     bars = {"mean": [_interval_of(row) for row in rows]}
@@ -170,7 +170,7 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
     )
 
 
-def _tells(table: pa.Table, name: str) -> bool:
+def tells(table: pa.Table, name: str) -> bool:
     """Whether a column says something that others do not."""
     column = table[name]
     if name == "count":
@@ -338,9 +338,14 @@ def _gradient(array: Array) -> tuple[str, str]:
 def _ran(ran: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What was run as lines of a name and a text; files stand by themselves."""
     for key, value in ran.items():
-        if key == "sources" or value is None or value == {} or value == ():
+        if key == "sources" or value is None or value in ({}, (), []):
             continue
-        yield key.replace("_", " "), _said(value)
+        yield _TITLES.get(key, key.replace("_", " ")), _said(value)
+    if ran.get("seconds") and ran.get("rows"):
+        yield "rows a second", whole(round(ran["rows"] / ran["seconds"]))
+
+
+_TITLES = {"model": "model, SHA-256"}
 
 
 def _said(value: Any) -> str:

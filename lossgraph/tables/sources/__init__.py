@@ -8,37 +8,8 @@ in batches of bounded size, and only the columns that are asked for. Read `base`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from .base import Part, Source
+from .opening import open_source
+from .streams import sql
 
-from ...errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow.dataset
-
-    from .base import Source
-
-
-def open_source(
-    data: Any, where: str | pyarrow.dataset.Expression | None = None, *, filesystem: Any = None
-) -> Source:
-    """The table in ``data``.
-
-    Args:
-        data: a path or a URL of a file, a folder or a glob, or a list of them (Parquet, CSV, Arrow
-            IPC); or a table, data set, reader or batch of pyarrow; or whatever exports the Arrow
-            stream interface.
-        where: the rows that count, an expression of pyarrow or text such as
-            ``"country == 'de' and year >= 2020"``.
-        filesystem: of pyarrow or fsspec, that paths are looked up in.
-
-    Raises:
-        InputError: for data that are no table, files that cannot be read, tables that do not have
-            the same columns, and conditions on columns that are not there.
-    """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise InputError("tables need pyarrow: pip install 'lossgraph[tables]'") from None
-    from .opening import opened
-
-    return opened(data, where, filesystem)
+__all__ = ["Part", "Source", "open_source", "sql"]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from ..where import Condition
 
 BATCH_ROWS = 131_072  # two columns of float32 stay in the second level of a cache
-
-_Part = TypeVar("_Part", bound="Part")
+_JOINED_BYTES = 1 << 23  # small batches are joined up to so many bytes
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,11 @@ class Part(ABC):
     """A piece of a table that is read by one thread, beside others.
 
     Attributes:
-        name: what a message says, ``'preds/a.parquet, row group 3'``.
+        name: what it is called, ``'preds/a.parquet, row group 3'``.
         identity: the same in every run while the data are.
         rows: how many there are, before ``condition``, if that is known without reading.
         file: the path of the file it is in.
+        start: the number of its first row within its file or table, if that is known.
         condition: which rows count.
     """
 
@@ -52,7 +52,9 @@ class Part(ABC):
     identity: str
     rows: int | None = None
     file: str | None = None
+    start: int | None = 0
     condition: Condition | None = field(default=None, compare=False)
+    repeats: ClassVar[bool] = True  # whether it can be read again, in the same order
 
     @abstractmethod
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -61,7 +63,7 @@ class Part(ABC):
     def batches(
         self, columns: Sequence[str], rows: int = BATCH_ROWS
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The rows that count, with what `row_number` takes for the first of each batch.
+        """The rows that count, with the number of each batch's first one among them.
 
         Args:
             columns: the columns of the batches, in this order; no others are read, but those of
@@ -71,73 +73,73 @@ class Part(ABC):
         Raises:
             InputError: if the data cannot be read.
         """
-        condition = self.condition
-        needed = list(columns)
-        if condition is not None:
-            needed += [name for name in condition.columns if name not in columns]
         first = 0
-        for batch in sized(self.read(needed, rows), rows):
-            count = batch.num_rows
-            if condition is not None:
-                batch = condition.filtered(batch)
-            if batch.num_rows:
-                yield first, batch.select(columns) if len(needed) > len(columns) else batch
-            first += count
+        for batch in self._counting(columns, rows):
+            yield first, batch
+            first += batch.num_rows
 
-    def row_number(self, first: int, row: int) -> int:
-        """The number within the part, before the condition, of a row of a batch.
+    def _counting(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows that count."""
+        condition = self.condition
+        if condition is None:
+            yield from sized(self.read(columns, rows), rows)
+            return
+        needed = [*columns, *(name for name in condition.columns if name not in columns)]
+        kept = (
+            condition.filtered(batch).select(columns)
+            for batch in sized(self.read(needed, rows), rows)
+        )
+        yield from sized(kept, rows)
 
-        Where rows are left out by a condition they are counted again, which is for messages.
+    def row_number(self, number: int) -> int:
+        """The number within the file or table of a row that counts, for messages.
+
+        Rows that a condition leaves out are counted again, for which those before are read.
 
         Args:
-            first: what came with the batch.
-            row: the number of the row within the batch.
+            number: of the row among those of the part that count, as `batches` numbers them.
         """
-        if self.condition is None:
-            return first + row
-        start = 0
-        for batch in self.read(self.condition.columns, BATCH_ROWS):
-            for inside in self.condition.positions(batch):
-                if start + inside >= first:
-                    if row == 0:
-                        return start + inside
-                    row -= 1
-            start += batch.num_rows
-        raise ValueError(f"{self.name} has no such row")
+        return self.first_row() + (number if self.condition is None else self._position(number))
 
-    def only(self: _Part, condition: Condition | None) -> _Part:
-        """The part with the rows that a condition takes."""
-        return replace(self, condition=condition)
+    def first_row(self) -> int:
+        """The number of the part's first row within its file or table."""
+        return self.start or 0
+
+    def _position(self, number: int) -> int:
+        """The number of a row that counts among all of the part."""
+        assert self.condition is not None
+        before = 0
+        for batch in self.read(self.condition.columns, BATCH_ROWS):
+            found = self.condition.positions(batch) if batch.num_rows else []
+            if number < len(found):
+                return before + found[number]
+            number -= len(found)
+            before += batch.num_rows
+        raise ValueError(f"{self.name}: there is no such row")
 
 
 def sized(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of at most ``rows``, small ones joined until they have a half."""
+    """The same rows in batches of at most ``rows``, small ones joined until they are half of it."""
     waiting: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
-        if batch.num_rows == 0:
-            continue
         if waiting and count + batch.num_rows > rows:
             yield from joined(waiting)
             waiting, count = [], 0
-        if 2 * batch.num_rows < rows:
+        if batch.num_rows > rows:
+            yield from (batch.slice(at, rows) for at in range(0, batch.num_rows, rows))
+        elif batch.num_rows:
             waiting.append(batch)
             count += batch.num_rows
-            continue
-        if waiting:
-            waiting.append(batch)
+        if 2 * count >= rows or sum(each.nbytes for each in waiting) >= _JOINED_BYTES:
             yield from joined(waiting)
             waiting, count = [], 0
-        elif batch.num_rows <= rows:
-            yield batch
-        else:
-            yield from (batch.slice(at, rows) for at in range(0, batch.num_rows, rows))
     yield from joined(waiting)
 
 
 def joined(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
     """One batch of several, if Arrow can make one."""
-    if len(batches) < 2:
+    if len(batches) < 2 or not batches[0].num_columns:
         return list(batches)
     return pa.Table.from_batches(batches).combine_chunks().to_batches()
 

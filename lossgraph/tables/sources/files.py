@@ -8,10 +8,11 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -27,10 +28,13 @@ _SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv",
     ".arrow": "ipc", ".arrows": "ipc", ".ipc": "ipc", ".feather": "ipc",
 }  # fmt: skip
-_PACKED = (".gz", ".bz2", ".zst", ".lz4", ".br")
+PACKED = (".gz", ".bz2", ".zst", ".lz4", ".br")
 _MAGIC = {b"PAR1": "parquet", b"PARE": "parquet", b"ARRO": "ipc", b"\xff\xff\xff\xff": "ipc"}
 _NULL = "__HIVE_DEFAULT_PARTITION__"
+_READERS = 16  # files that are looked at together
 _WILD = re.compile(r"[*?\[]")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,16 @@ class File:
         """The same while the file is: ``contents`` is a digest of what is cheap to read of it."""
         return digest(self.name, self.size, self.modified, contents)
 
+    def described(self, kind: str, rows: int | None, contents: str) -> dict[str, Any]:
+        """The file, for reports."""
+        return {
+            "kind": kind,
+            "path": self.name,
+            "bytes": self.size,
+            "rows": rows,
+            "digest": self.identity(contents),
+        }
+
     def unreadable(self, error: Exception, what: str = "cannot be read") -> InputError:
         return InputError(f"{self.name} {what}: {first_line(error)}")
 
@@ -89,7 +103,7 @@ def find_files(data: str | os.PathLike[str] | Sequence[Any], filesystem: Any = N
 def file_format(file: File) -> str | None:
     """``'parquet'``, ``'csv'`` or ``'ipc'``, by the name of a file or by its first bytes."""
     path = Path(file.path.lower())
-    suffix = Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
+    suffix = Path(path.stem).suffix if path.suffix in PACKED else path.suffix
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
     try:
@@ -262,9 +276,22 @@ def _key_type(values: Iterable[str | None]) -> pa.DataType:
     return pa.dictionary(pa.int32(), pa.string())
 
 
-def key_value(file: File, column: pa.Field) -> pa.Scalar:
-    """The value that a file's folder gives to a column."""
-    value = dict(file.keys)[column.name]
-    if pa.types.is_dictionary(column.type):
-        return pa.scalar(value, column.type.value_type)
-    return pa.scalar(None if value is None else int(value), column.type)
+def key_values(file: File, schema: pa.Schema, own: Sequence[str]) -> dict[str, pa.Scalar]:
+    """The values that a file's folders give to columns that are not its own."""
+    return {
+        key: _key_value(value, schema.field(key).type) for key, value in file.keys if key not in own
+    }
+
+
+def _key_value(value: str | None, kind: pa.DataType) -> pa.Scalar:
+    if pa.types.is_dictionary(kind):
+        return pa.scalar(value, kind.value_type)
+    return pa.scalar(value).cast(kind)
+
+
+def all_of(reading: Callable[[File], T], files: Sequence[File]) -> list[T]:
+    """What is read of each file, of several at a time."""
+    if len(files) == 1:
+        return [reading(files[0])]
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(reading, files))

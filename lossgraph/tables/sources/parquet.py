@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Collection, Container, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
-from .files import READ_ERRORS, File, key_value
+from .files import READ_ERRORS, File, all_of, key_values
 from .schemas import common_schema, conformed
 
 PART_ROWS = 262_144  # row groups are joined up to so many rows
 _BUFFER = 1 << 20  # bytes read ahead of a column, so that no whole column of a row group is held
 _BATCH_BYTES = 1 << 25  # of a batch, about: rows may be long lists
-_READERS = 16  # footers that are read at once, of many files
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ class ParquetPart(Part):
     source: File
     schema: pa.Schema
     groups: range
+    constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        source, metadata = self.source, footer(self.source).metadata
-        constants = {
-            key: key_value(source, self.schema.field(key))
-            for key, _ in source.keys
-            if key in columns
-        }
+        source, metadata, constants = (
+            self.source,
+            footer(self.source).metadata,
+            dict(self.constants),
+        )
         try:
             with source.filesystem.open_input_file(source.path) as opened:
                 file = pq.ParquetFile(
@@ -69,18 +68,18 @@ def open_parquet(files: Sequence[File], where: Where) -> Source:
     Raises:
         InputError: for files that are not whole, and those that are not of one table.
     """
-    with ThreadPoolExecutor(_READERS) as readers:
-        footers = list(readers.map(footer, files) if len(files) > 1 else map(footer, files))
+    footers = all_of(footer, files)
     schemas = [found.metadata.schema.to_arrow_schema() for found in footers]
     schema = common_schema(files, schemas)
     condition = where_in(schema, where)
     pieces = [
         part
-        for file, found in zip(files, footers, strict=True)
-        for part in _parts(file, found, schema, condition)
+        for file in files
+        for part in parquet_parts(
+            file, schema, key_values(file, schema, schemas[0].names), condition
+        )
     ]
-    described = [_described(*pair) for pair in zip(files, footers, strict=True)]
-    return Source(schema, described, tuple(pieces))
+    return Source(schema, [describe_parquet(file) for file in files], tuple(pieces))
 
 
 @lru_cache(maxsize=256)
@@ -102,35 +101,49 @@ def footer(file: File) -> Footer:
         raise file.unreadable(error, "is no whole file of Parquet") from error
 
 
-def _described(file: File, found: Footer) -> dict[str, Any]:
-    return {
-        "kind": "parquet",
-        "path": file.name,
-        "bytes": file.size,
-        "rows": found.metadata.num_rows,
-        "digest": file.identity(found.digest),
-    }
+def describe_parquet(file: File) -> dict[str, Any]:
+    """A file, for reports."""
+    found = footer(file)
+    return file.described("parquet", found.metadata.num_rows, found.digest)
 
 
-def _parts(
-    file: File, found: Footer, schema: pa.Schema, condition: Condition | None
+def parquet_parts(
+    file: File,
+    schema: pa.Schema,
+    constants: Mapping[str, pa.Scalar],
+    condition: Condition | None,
+    groups: Container[int] | None = None,
 ) -> Iterator[ParquetPart]:
-    """The row groups that can have rows that count, small neighbours joined."""
+    """The row groups that can have rows that count, small neighbours joined.
+
+    Args:
+        file: the file.
+        schema: the columns of the table.
+        constants: those that the file has not, and their values.
+        condition: which rows count.
+        groups: which row groups are of the table; by default all.
+    """
+    found = footer(file)
     identity = file.identity(found.digest)
     counts = [found.metadata.row_group(i).num_rows for i in range(found.metadata.num_row_groups)]
-    wanted = _candidates(file, schema, condition) if condition else set(range(len(counts)))
-    for groups in _neighbours(counts, wanted):
-        last = groups.stop - 1
-        label = f"row group {last}" if len(groups) == 1 else f"row groups {groups.start} to {last}"
+    starts = [0, *accumulate(counts)]
+    wanted = {i for i in range(len(counts)) if groups is None or i in groups}
+    if condition is not None:
+        wanted &= _candidates(file, schema, constants, condition)
+    for run in _neighbours(counts, wanted):
+        last = run.stop - 1
+        label = f"row group {last}" if len(run) == 1 else f"row groups {run.start} to {last}"
         yield ParquetPart(
             name=f"{file.name}, {label}",
-            identity=digest(identity, groups.start, groups.stop),
-            rows=sum(counts[i] for i in groups),
+            identity=digest(identity, run.start, run.stop),
+            rows=starts[run.stop] - starts[run.start],
             file=file.name,
+            start=starts[run.start],
             condition=condition,
             source=file,
             schema=schema,
-            groups=groups,
+            groups=run,
+            constants=tuple(constants.items()),
         )
 
 
@@ -150,13 +163,11 @@ def _neighbours(counts: Sequence[int], wanted: Container[int]) -> Iterator[range
         yield range(start, len(counts))
 
 
-def _candidates(file: File, schema: pa.Schema, condition: Condition) -> set[int]:
+def _candidates(
+    file: File, schema: pa.Schema, constants: Mapping[str, pa.Scalar], condition: Condition
+) -> set[int]:
     """The row groups that a condition may hold in, by their statistics and by folders."""
-    given = [
-        _equal(column, key_value(file, column))
-        for column in schema
-        if column.name in dict(file.keys)
-    ]
+    given = [_equal(name, value) for name, value in constants.items()]
     fragment = ds.ParquetFileFormat().make_fragment(
         file.path, file.filesystem, reduce(operator.and_, given) if given else None
     )
@@ -167,9 +178,8 @@ def _candidates(file: File, schema: pa.Schema, condition: Condition) -> set[int]
     return {group.id for piece in kept for group in piece.row_groups}
 
 
-def _equal(column: pa.Field, value: pa.Scalar) -> ds.Expression:
-    named = pc.field(column.name)
-    return named == value if value.is_valid else named.is_null()
+def _equal(column: str, value: pa.Scalar) -> ds.Expression:
+    return pc.field(column) == value if value.is_valid else pc.field(column).is_null()
 
 
 def _rows_of_a_batch(

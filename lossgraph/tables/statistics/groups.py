@@ -51,19 +51,22 @@ class Groups(Collected):
         found = {name: _floats(name, values) for name in self.measures}
         length = len(next(iter(found.values()), ()))
         checked = self._weights(weights, length)
-        groups = self.keys.numbers(keys)
+        numbered = self.keys.number(keys)
+        groups = None if numbered is None else numbered.groups
         lengths = {len(each) for each in (*found.values(), groups, checked) if each is not None}
         if len(lengths) > 1:
             raise InputError(f"a batch of rows: expected columns of one length, got {lengths}")
         self.make_place()
-        self._count(self.rows, groups, length)
+        some = _ZERO if numbered is None else numbered.distinct
+        counts = length if numbered is None else numbered.counts
+        np.add.at(self.rows, some, counts)
         if checked is not None and not checked.all():
-            kept = checked > 0
+            kept = np.flatnonzero(checked)
             found = {name: array[kept] for name, array in found.items()}
             groups = None if groups is None else groups[kept]
-            checked = checked[kept]
-            length = len(checked)
-        self._count(self.count, groups, length)
+            checked, length = checked[kept], len(kept)
+            some, counts = (_ZERO, length) if groups is None else (groups, 1)
+        np.add.at(self.count, some, counts)
         if checked is not None:
             add_squares(rows_in_c(length), groups, checked, *self.weights)
         for name, measure in self.measures.items():
@@ -83,14 +86,6 @@ class Groups(Collected):
             )
         return found
 
-    @staticmethod
-    def _count(counts: Array, groups: Array | None, length: int) -> None:
-        if groups is None:
-            counts[0] += length
-        else:
-            found = np.bincount(groups)
-            counts[: len(found)] += found
-
     def merge(self, other: Groups) -> None:
         """Add the rows that another has collected, which stays as it is.
 
@@ -101,8 +96,8 @@ class Groups(Collected):
             raise InputError(f"cannot merge {other.options()} into {self.options()}")
         if not len(other):
             return
-        groups = self.keys.numbers(other.keys.columns())
-        self.merge_rows(np.zeros(1, np.int64) if groups is None else groups, other)
+        numbered = self.keys.number(other.keys.columns())
+        self.merge_rows(_ZERO if numbered is None else numbered.groups, other)
 
     def _new(self, by: Sequence[str]) -> Groups:
         return Groups(by, tuple(self.measures), weighted=self.weighted, accuracy=self.accuracy)
@@ -135,8 +130,9 @@ class Groups(Collected):
         made = cls(by, measures, weighted=weighted, accuracy=accuracy)
         apart = cls((), measures, weighted=weighted, accuracy=accuracy)
         state.read(table, apart)
-        groups = made.keys.numbers(state.keys(table, len(made.by)))
-        made.merge_rows(np.zeros(len(table), np.int64) if groups is None else groups, apart)
+        numbered = made.keys.number(state.keys(table, len(made.by)))
+        groups = np.zeros(len(table), np.int64) if numbered is None else numbered.groups
+        made.merge_rows(groups, apart)
         return made
 
     def summary(self, quantiles: Sequence[float] = (0.5, 0.9, 0.99)) -> pa.Table:
@@ -158,4 +154,5 @@ def _floats(name: str, values: Mapping[str, Array]) -> Array:
     return np.ascontiguousarray(found, found.dtype if found.dtype in _FLOATS else np.float64)
 
 
+_ZERO = np.zeros(1, np.int64)
 _FLOATS = (np.float32, np.float64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,20 @@ Array = np.ndarray[Any, Any]
 
 _MOST_CODES = 1 << 62
 _VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}  # Arrow takes no rows of
+
+
+class Numbered(NamedTuple):
+    """Groups of the rows of a batch.
+
+    Attributes:
+        groups: of each row, int64.
+        distinct: each of them once.
+        counts: how many rows are of each of the distinct ones.
+    """
+
+    groups: Array
+    distinct: Array
+    counts: Array
 
 
 class Keys:
@@ -36,6 +50,10 @@ class Keys:
     def __len__(self) -> int:
         return len(self._numbers) if self.names else 1
 
+    def values(self) -> list[Hashable]:
+        """The keys as Python values, a tuple where there are several columns."""
+        return list(self._numbers)
+
     def columns(self) -> list[pa.Array]:
         """The keys, a row a group."""
         if not self._types:
@@ -55,7 +73,7 @@ class Keys:
             return pa.array([0])
         return pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns])
 
-    def numbers(self, arrays: Sequence[Any]) -> Array | None:
+    def number(self, arrays: Sequence[Any]) -> Numbered | None:
         """The group of each row; None if all rows are one.
 
         Raises:
@@ -65,8 +83,24 @@ class Keys:
             raise InputError(f"groups by {self.names}: expected a column each, got {len(arrays)}")
         if not arrays:
             return None
-        codes, values = distinct_rows(self._typed([_plain(array) for array in arrays]))
-        return self._known(values)[codes]
+        plain = self._typed([_plain(array) for array in arrays])
+        if len({len(array) for array in plain}) > 1:
+            raise InputError(f"groups by {self.names}: expected columns of one length")
+        encoded = [_encoded(array) for array in plain]
+        codes, distinct, counts = _joined([(places, count) for places, count, _ in encoded])
+        places = _places(distinct, [count for _, count, _ in encoded])
+        pairs = zip(encoded, places, strict=True)
+        return self._numbered(codes, distinct, counts, [values(at) for (*_, values), at in pairs])
+
+    def _numbered(
+        self, codes: Array, distinct: Array, counts: Array, values: list[pa.Array]
+    ) -> Numbered:
+        numbers = self._known(values)
+        if len(counts) == len(distinct):  # codes are places among them
+            return Numbered(numbers[codes], numbers, counts)
+        by_code = np.zeros(len(counts), np.int64)
+        by_code[distinct] = numbers
+        return Numbered(by_code[codes], numbers, counts[distinct])
 
     def _typed(self, arrays: list[pa.Array]) -> list[pa.Array]:
         if not self._types:
@@ -93,19 +127,6 @@ class Keys:
         return found
 
 
-def distinct_rows(arrays: Sequence[pa.Array]) -> tuple[Array, list[pa.Array]]:
-    """Which of the distinct rows of some columns each row is, and the columns of these."""
-    encoded = [_encoded(_plain(array)) for array in arrays]
-    codes, distinct = _joined([(places, len(values)) for places, values in encoded])
-    found = zip(encoded, distinct, strict=True)
-    return codes, [values.take(pa.array(places)) for (_, values), places in found]
-
-
-def hashable_rows(arrays: Sequence[pa.Array]) -> list[tuple[Hashable, ...]]:
-    """Rows as Python values that are equal where keys are one."""
-    return list(zip(*map(_hashable, arrays), strict=True))
-
-
 def _plain(array: Any) -> pa.Array:
     """One array, without chunks, extension or runs; it may have a dictionary."""
     if isinstance(array, pa.ChunkedArray):
@@ -130,52 +151,68 @@ def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
         raise InputError(f"column {name!r} was {wanted} and is {array.type} now: {error}") from None
 
 
-def _encoded(array: pa.Array) -> tuple[Array, pa.Array]:
-    """Places in an array of values, which has each once, or as often as the dictionary has it."""
-    if not pa.types.is_dictionary(array.type):
-        if _is_nested(array.type):
-            return _encoded_nested(array)
-        array = pc.dictionary_encode(array, null_encoding="encode")
-    values, places = array.dictionary, array.indices
+def _encoded(array: pa.Array) -> tuple[Array, int, Callable[[Array], pa.Array]]:
+    """Places of the rows among values, how many these are, and what gives values by place."""
+    if pa.types.is_dictionary(array.type):
+        places, values = array.indices, array.dictionary
+    elif _is_nested(array.type):
+        return _encoded_nested(array)
+    elif (narrow := _narrow(array)) is not None:
+        return narrow
+    else:
+        encoded = pc.dictionary_encode(array, null_encoding="encode")
+        places, values = encoded.indices, encoded.dictionary
     if places.null_count:
         places = places.cast(pa.int64()).fill_null(len(values))
         values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-    return places.to_numpy(zero_copy_only=False).astype(np.int64), values
+    found = places.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found, len(values), lambda at: values.take(pa.array(at))
 
 
-def _encoded_nested(array: pa.Array) -> tuple[Array, pa.Array]:
+def _narrow(array: pa.Array) -> tuple[Array, int, Callable[[Array], pa.Array]] | None:
+    """Of integers close to each other: they are places themselves, which needs no hashing."""
+    if not pa.types.is_integer(array.type) or array.null_count or not len(array):
+        return None
+    values = array.to_numpy()
+    low, high = int(values.min()), int(values.max())
+    if high - low > len(array) or high >= 1 << 63:
+        return None
+    return values.astype(np.int64) - low, high - low + 1, lambda at: pa.array(at + low, array.type)
+
+
+def _encoded_nested(array: pa.Array) -> tuple[Array, int, Callable[[Array], pa.Array]]:
     """Of lists and structs, which Arrow does not encode: one by one."""
     seen: dict[Hashable, int] = {}
     places = np.array([seen.setdefault(key, len(seen)) for key in _hashable(array)], np.int64)
     first = np.unique(places, return_index=True)[1]
-    return places, array.take(pa.array(first))
+    return places, len(seen), lambda at: array.take(pa.array(first[at]))
 
 
-def _joined(columns: Sequence[tuple[Array, int]]) -> tuple[Array, list[Array]]:
-    """Numbers of the distinct rows of several columns of places, and the places of each."""
+def _joined(columns: Sequence[tuple[Array, int]]) -> tuple[Array, Array, Array]:
+    """One code a row of several columns of places, the distinct codes, and how often each occurs.
+
+    Occurrences are by code, of all that there can be; where these are too many, codes become
+    places among the distinct ones, and occurrences are of these.
+    """
     codes, most = columns[0]
     for places, count in columns[1:]:
-        if most * max(count, 1) > _MOST_CODES:
+        if most * count > _MOST_CODES:
             raise InputError("groups by these columns: too many different values in one batch")
         codes, most = codes * count + places, most * count
-    distinct, codes = _distinct(codes, most)
-    found, left = [], distinct
-    for _, count in reversed(columns[1:]):
-        left, places = np.divmod(left, count)
+    if most <= 4 * len(codes) + 1024:
+        counts = np.bincount(codes, minlength=most)
+        return codes, np.flatnonzero(counts), counts
+    distinct, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    return codes, distinct, counts
+
+
+def _places(codes: Array, counts: Sequence[int]) -> list[Array]:
+    """What codes are made of: a place in each column."""
+    found: list[Array] = []
+    for count in reversed(counts[1:]):
+        codes, places = np.divmod(codes, count)
         found.append(places)
-    return codes, [left, *reversed(found)]
-
-
-def _distinct(codes: Array, most: int) -> tuple[Array, Array]:
-    """The distinct codes, all less than ``most``, and which of them each is."""
-    if most > 4 * len(codes) + 1024:
-        distinct, places = np.unique(codes, return_inverse=True)
-        return distinct, places
-    numbers = np.zeros(most, np.int64)
-    numbers[codes] = 1
-    distinct = np.flatnonzero(numbers)
-    numbers[distinct] = np.arange(len(distinct))
-    return distinct, numbers[codes]
+    return [codes, *reversed(found)]
 
 
 def _canonical(array: pa.Array) -> pa.Array:

@@ -106,8 +106,7 @@ class Rows:
             return
         low, high = exponents
         count = 1 if groups is None else len(sums.digits)
-        bins = count * (high - low + 1)
-        binned = groups is None or bins <= min(_BINS // (4 * values.itemsize), 2 * len(values))
+        binned = groups is None or _are_few(count, high - low + 1, values.itemsize, len(values))
         widths = _WIDTHS[values.itemsize, binned]
         both = [
             _reached(each, times * low, times * high, width, len(values))
@@ -130,10 +129,14 @@ class Rows:
         if both[0] is None or both[1] is None:
             return
         low, high = (a + b for a, b in zip(*both, strict=True))
-        where = None if groups is None else _pointer(groups)
-        reached = _reached(sums, low, high, 5, len(left))
-        length = ctypes.c_int64(len(left))
-        self._call("lg_products", _pointer(left), _pointer(right), length, where, reached)
+        count = 1 if groups is None else len(sums.digits)
+        reached = _reached(sums, low, high, _WIDTHS[8, True][1], len(left))
+        columns = (_pointer(left), *_data(right), None if groups is None else _pointer(groups))
+        if groups is None or _are_few(count, high - low + 1, 8, len(left)):
+            where = map(ctypes.c_int64, (count, low, high - low + 1))
+            self._call("lg_products", *columns, *where, reached)
+        else:
+            self._call("lg_products_apart", *columns, reached)
 
     def count(self, groups: Array | None, values: Array, counts: Counts, buckets: Buckets) -> None:
         """Count values by bucket."""
@@ -170,6 +173,11 @@ class Rows:
 # How many digits are touched from the place of a value's unit on: of a sum, of a sum of squares;
 # by bytes of a float, and whether they come from bins, whose integers are longer.
 _WIDTHS = {(4, True): (3, 3), (8, True): (5, 5), (4, False): (2, 3), (8, False): (3, 5)}
+
+
+def _are_few(groups: int, exponents: int, size: int, rows: int) -> bool:
+    """Whether bins for all exponents of all groups stay in the cache, and are worth emptying."""
+    return groups * exponents <= min(_BINS // (4 * size), 2 * rows)
 
 
 def _reached(sums: ExactSums, low: int, high: int, width: int, addends: int) -> Any:

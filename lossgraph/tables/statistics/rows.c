@@ -12,6 +12,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #define LANES 4       /* tables of bins, so that equal exponents in a row need not wait */
 #define CHUNK (1 << 17) /* values until bins are emptied: 2^15 squares of 48 bits a lane */
+#define WIDE_CHUNK (1 << 20) /* the same for products of 106 bits */
 #define BLOCK 512
 
 typedef unsigned __int128 u128;
@@ -170,16 +171,45 @@ EXPORT int lg_sums_f64(const double *x, int64_t n, const Sum *sum, const Sum *sq
     return 0;
 }
 
-/* Exact products of two columns, each to its group; without groups to the first. */
+/* Exact products of two columns, each to its group; without groups to the first. With few groups
+   they go to bins of exponents from first on. */
 EXPORT int lg_products(const double *x, const double *y, int64_t n, const int64_t *groups,
-                        const Sum *sum)
+                       int64_t count, int64_t first, int64_t range, const Sum *sum)
+{
+    __int128 *bins = malloc(count * range * sizeof *bins);
+    if (!bins)
+        return 1;
+    for (int64_t start = 0; start < n; start += WIDE_CHUNK) {
+        int64_t end = n - start < WIDE_CHUNK ? n : start + WIDE_CHUNK;
+        memset(bins, 0, count * range * sizeof *bins);
+        for (int64_t i = start; i < end; i++) {
+            Parts a = parts_f64(x[i]), b = parts_f64(y[i]);
+            __int128 product = (__int128)(((int64_t)a.mantissa ^ a.sign) - a.sign) *
+                               (((int64_t)b.mantissa ^ b.sign) - b.sign);
+            int64_t at = product ? a.exponent + b.exponent - first : 0;
+            bins[(groups ? groups[i] * range : 0) + at] += product;
+        }
+        for (int64_t at = 0; at < count * range; at++)
+            if (bins[at]) {
+                int64_t sign = -(bins[at] < 0);
+                deposit_wide(sum, sum->digits + at / range * sum->width,
+                             ((u128)bins[at] ^ (u128)(__int128)sign) - (u128)(__int128)sign, sign,
+                             first + at % range);
+            }
+    }
+    free(bins);
+    return 0;
+}
+
+EXPORT int lg_products_apart(const double *x, const double *y, int64_t n, const int64_t *groups,
+                             const Sum *sum)
 {
     for (int64_t i = 0; i < n; i++) {
         Parts a = parts_f64(x[i]), b = parts_f64(y[i]);
-        int64_t *row = sum->digits + (groups ? groups[i] * sum->width : 0);
         u128 product = (u128)a.mantissa * b.mantissa;
         if (product)
-            deposit_wide(sum, row, product, a.sign ^ b.sign, a.exponent + b.exponent);
+            deposit_wide(sum, sum->digits + groups[i] * sum->width, product, a.sign ^ b.sign,
+                         a.exponent + b.exponent);
     }
     return 0;
 }
@@ -335,4 +365,4 @@ GROUPED(f64, double)
     }
 
 GROUPED_SUMS(lg_grouped_sums_f32, float, parts_f32, int64_t, uint64_t, deposit, (1 << 15))
-GROUPED_SUMS(lg_grouped_sums_f64, double, parts_f64, __int128, u128, deposit_wide, (1 << 20))
+GROUPED_SUMS(lg_grouped_sums_f64, double, parts_f64, __int128, u128, deposit_wide, WIDE_CHUNK)

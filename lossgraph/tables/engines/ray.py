@@ -1,0 +1,133 @@
+"""Ray Data: an actor for each session, and Ray's aggregation of what they hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from ...errors import InputError
+from ..collected import Collected
+from . import states, tasks
+from .refusals import unwrapped
+from .tasks import Job, Packed
+
+_TASKS_A_WORKER = 8  # pieces of work: so many that none waits long for the last one
+_MOST_PARTS = 16  # of a table in one piece of work, which is done again when its process dies
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise InputError("engine='ray' needs Ray Data: pip install 'lossgraph[ray]'") from error
+    return ray
+
+
+def is_frame(source: object) -> bool:
+    """Whether it is a dataset of Ray."""
+    return type(source).__module__.startswith("ray.data") and hasattr(source, "map_batches")
+
+
+def schema(dataset: Any) -> pa.Schema:
+    """The columns of a dataset.
+
+    Raises:
+        InputError: if it has no rows, of which alone Ray could tell.
+    """
+    found = dataset.schema()
+    if found is None:
+        raise InputError("the dataset is empty: it has no columns")
+    if isinstance(found.base_schema, pa.Schema):
+        return found.base_schema
+    return pa.schema(list(zip(found.names, found.types, strict=True)))
+
+
+def run(job: Job, dataset: Any = None, workers: int | None = None) -> Collected:
+    """What is collected of the parts of a job, or of a dataset.
+
+    Args:
+        job: what is done.
+        dataset: of Ray Data; None for the parts.
+        workers: how many processes there are at most; by default as many as the cluster has CPUs.
+
+    Raises:
+        InputError: what a worker refuses.
+    """
+    ray = _ray()
+    packed = ray.put(Packed.of(job))
+    of_parts = dataset is None
+    if dataset is None:
+        dataset = _numbers(ray, len(job.parts), workers)
+    else:
+        dataset = dataset.select_columns(list(job.plan.columns))
+    with unwrapped():
+        found = _mapped(ray, dataset, packed, of_parts, workers)
+        merging = _merging(ray, packed)
+        grouped = found.groupby("bucket", num_partitions=_partitions(job))
+        batches = grouped.aggregate(merging).iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        )
+        collected = [state for batch in batches for state in batch.column("state").to_pylist()]
+    return states.merged(job.plan, collected)
+
+
+def _partitions(job: Job) -> int:
+    """How many processes merge: states are of one bucket where there are few groups."""
+    return 8 if job.plan.by else 1
+
+
+def _numbers(ray: Any, parts: int, workers: int | None) -> Any:
+    cpus = workers or int(ray.cluster_resources().get("CPU", 1))
+    size = min(_MOST_PARTS, max(1, parts // (_TASKS_A_WORKER * cpus)))
+    return ray.data.range(parts, override_num_blocks=-(-parts // size))
+
+
+def _mapped(ray: Any, dataset: Any, packed: Any, of_parts: bool, workers: int | None) -> Any:
+    return dataset.map_batches(
+        _Session,
+        fn_constructor_args=(packed, of_parts),
+        batch_size=None,  # a block at a time: what a task hands over is of that block alone
+        batch_format="pyarrow",
+        zero_copy_batch=True,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+    )
+
+
+class _Session:
+    """An actor: one session, for all blocks that it is given."""
+
+    def __init__(self, packed: Any, of_parts: bool) -> None:
+        self._packed: Packed = _ray().get(packed)
+        self._of_parts = of_parts
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        if self._of_parts:
+            found = tasks.of_parts(self._packed, block.column("id").to_pylist())
+        else:
+            found = tasks.of_batches(self._packed, block.to_batches(), 0)
+        return pa.Table.from_batches([found])
+
+
+def _merging(ray: Any, packed: Any) -> Any:
+    """The aggregation of states: what Ray calls an accumulator is one state, at first none."""
+
+    def merged(some: Iterable[bytes]) -> bytes:
+        return tasks.merged(ray.get(packed), some)
+
+    def with_block(state: bytes, block: Any) -> bytes:
+        return merged([*filter(None, [state]), *map(bytes, _listed(block["state"]))])
+
+    def with_other(state: bytes, other: bytes) -> bytes:
+        return merged([state, other]) if state and other else state or other
+
+    return ray.data.aggregate.AggregateFn(
+        init=lambda key: b"", accumulate_block=with_block, merge=with_other, name="state"
+    )
+
+
+def _listed(column: Any) -> list[Any]:
+    found: list[Any] = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+    return found

@@ -1,0 +1,93 @@
+"""What was collected, as rows that an engine can shuffle: a bucket, and bytes.
+
+Groups are spread over buckets by their keys, so that several processes merge many of them. Which
+bucket a group is in changes no result: whatever comes together is merged by its keys.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..collected import GROUPS, Collected
+from ..plan import Plan
+
+BUCKETS = 64
+FEW = 4096  # groups that one process merges as fast as several would
+
+SCHEMA = pa.schema([("bucket", pa.int32()), ("state", pa.binary())])
+
+_AT_ONCE = 64  # states that are merged by one call, so that memory stays bounded
+
+Tables = Mapping[str, pa.Table]
+
+
+def of(collected: Collected) -> pa.RecordBatch:
+    """The rows of what was collected: one, or one a bucket where there are many groups."""
+    found = list(_spread(collected.to_tables()))
+    return rows([bucket for bucket, _ in found], [packed(tables) for _, tables in found])
+
+
+def rows(buckets: Sequence[int], states: Sequence[bytes]) -> pa.RecordBatch:
+    """Rows of ``SCHEMA``."""
+    columns = [pa.array(buckets, pa.int32()), pa.array(states, pa.binary())]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def _spread(tables: Tables) -> Iterator[tuple[int, Tables]]:
+    groups = tables[GROUPS]
+    if len(groups) <= FEW:
+        yield 0, tables
+        return
+    buckets = _buckets(groups.select([n for n in groups.column_names if n.startswith("key_")]))
+    # What is not of groups goes with those of the first bucket.
+    for bucket in np.unique(buckets).tolist():
+        yield bucket, {**tables, GROUPS: groups.filter(pa.array(buckets == bucket))}
+        tables = {name: table.slice(0, 0) for name, table in tables.items()}
+
+
+def _buckets(keys: pa.Table) -> np.ndarray[Any, Any]:
+    """The bucket of each key, the same in every process."""
+    values = zip(*(column.to_pylist() for column in keys.columns), strict=True)
+    return np.array([zlib.crc32(repr(value).encode()) % BUCKETS for value in values])
+
+
+def packed(tables: Tables) -> bytes:
+    """Tables as bytes."""
+    return pickle.dumps({name: bytes_of(table) for name, table in tables.items()})
+
+
+def bytes_of(table: pa.Table) -> bytes:
+    """A table as bytes; Arrow's own pickles have all that the table was cut from."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def table_of(data: bytes) -> pa.Table:
+    """The table that ``bytes_of`` wrote."""
+    return pa.ipc.open_stream(data).read_all()
+
+
+def _unpacked(state: bytes) -> Tables:
+    found: dict[str, bytes] = pickle.loads(state)
+    return {name: table_of(data) for name, data in found.items()}
+
+
+def merged(plan: Plan, states: Iterable[bytes]) -> Collected:
+    """What states have together."""
+    found, waiting = Collected(plan), iter(states)
+    while some := [_unpacked(state) for state in islice(waiting, _AT_ONCE)]:
+        together = {
+            name: pa.concat_tables([each[name] for each in some], promote_options="default")
+            for name in some[0]
+        }
+        found.merge(Collected.from_tables(plan, together))
+    return found
