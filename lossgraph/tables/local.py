@@ -28,7 +28,7 @@ Take = Callable[[Rows, Place, int], None]
 # Of the inputs of a batch: enough that a batch costs little beside its rows, few enough that they
 # are still in a cache when the loss reads them.
 _BATCH_BYTES = 1 << 22
-_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 17
+_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 18
 _UNKNOWN_LENGTH = 64  # of lists, until they come
 
 

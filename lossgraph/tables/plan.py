@@ -17,9 +17,9 @@ import pyarrow as pa
 from ..authoring.block import Block
 from ..compiler.rows import RowProgram, by_rows
 from ..errors import InputError
-from ..ir.types import numpy_dtype, tensor_type
+from ..ir.types import numpy_dtype
 from .asked import Asked
-from .columns import Binding, bind
+from .columns import Binding, bind, bound_numbers
 from .columns.names import require_column
 from .gradients import GRADIENTS, GradientSums
 
@@ -134,21 +134,23 @@ def plan_of(
     bound = partial(
         _bound, dtype, schema, loss, shared=tuple(shared_arrays), ragged=ragged, classes=classes
     )
-    binding = bound(columns)
+    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
+    program, binding = bound(columns).program(loss, ROWS, known)
     strange = [name for name in against or () if name not in columns]
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
     other = bound({**columns, **against}) if against else None
-    weighed = (weights,) if weights else ()
-    for what, names in {"by": by, "weights": weighed, "keep": keep}.items():
+    if weights:
+        bound_numbers(schema, "weights", weights)
+    for what, names in {"by": by, "keep": keep}.items():
         for name in names:
             require_column(what, name, schema.names)
     types = binding.types(ROWS)
     if other is not None and other.types(ROWS) != types:
+        _, other = other.program(loss, ROWS, known)  # lists that are of one length as well
+    if other is not None and other.types(ROWS) != types:
         raise InputError(f"against: the columns are {other.types(ROWS)}, and not {types}")
-    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
-    declared = {name: tensor_type(*type_) for name, type_ in {**types, **known}.items()}
-    rows = by_rows(loss.program(declared), ROWS, grad)
+    rows = by_rows(program, ROWS, grad)
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
         {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, kernels=kernels,

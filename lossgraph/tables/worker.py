@@ -18,7 +18,7 @@ from ..kernels.toolchain import ToolchainError
 from ..runtime.compiled import Compiled
 from .batch import Place, Rows
 from .collected import Collected
-from .columns import BadRowError
+from .columns import BadRowError, Binding, bound_numbers, joined
 from .plan import Plan
 
 Array = np.ndarray[Any, Any]
@@ -55,11 +55,10 @@ class Evaluator:
             return None
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
-            inputs = plan.binding.arrays(batch)
-            outputs = self._outputs(inputs, weights)
+            inputs, outputs = self._computed(plan.binding, batch, weights)
             measures, weighed = _measures(plan, outputs, weights)
             if plan.against is not None:
-                other = self._outputs(plan.against.arrays(batch), weights)
+                _, other = self._computed(plan.against, batch, weights)
                 measures |= _differences(plan, measures["loss"], other)
         except BadRowError as error:
             raise error.placed(place.name, place.first, kept) from None
@@ -82,13 +81,34 @@ class Evaluator:
         kept = ~np.logical_or.reduce(found)
         return batch.filter(pa.array(kept)), numbers[kept]
 
-    def _outputs(self, inputs: Mapping[str, Array], weights: Array | None) -> dict[str, Array]:
-        arrays = {**inputs, **self.plan.shared}
+    def _computed(
+        self, binding: Binding, batch: pa.RecordBatch, weights: Array | None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The arrays of a batch and what is computed of them, in pieces where lists are padded."""
+        pieces, found = binding.pieces(batch), []
+        for piece in pieces:
+            own = weights if weights is None or piece.rows is None else weights[piece.rows]
+            try:
+                found.append(self._outputs(binding, piece.arrays, own))
+            except BadRowError as error:
+                raise error.among(piece.rows) from None
+        sums = [gradient_name(name) for name in self.plan.shared_gradients]
+        return joined(pieces, [piece.arrays for piece in pieces]), joined(pieces, found, sums)
+
+    def _outputs(
+        self, binding: Binding, inputs: Mapping[str, Array], weights: Array | None
+    ) -> dict[str, Array]:
+        program, arrays = self.plan.rows.program, {**inputs, **self.plan.shared}
         if self.plan.shared_gradients:
-            dtype = next(iter(self.plan.rows.program.outputs.values())).dtype
+            dtype = next(iter(program.outputs.values())).dtype
             count = len(next(iter(inputs.values())))
             arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
-        return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        binding.check_labels(program, arrays)
+        try:
+            return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        except InputError:
+            binding.check_labels(program, arrays, thorough=True)
+            raise
 
 
 class Worker:
@@ -120,13 +140,7 @@ def _compiled(plan: Plan, threads: int) -> Compiled:
 
 
 def _weights(batch: pa.RecordBatch, name: str) -> Array:
-    column = batch.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"weights: column {name!r} is {column.type}, and not numbers")
-    if column.null_count:
-        row = int(np.argmax(np.asarray(column.is_null())))
-        raise BadRowError(row, name, "is null: fill it, or skip such rows by nulls='skip'")
-    weights: Array = np.asarray(column, dtype=np.float64)
+    weights = bound_numbers(batch.schema, "weights", name).numbers(batch)
     bad = ~((weights >= 0) & np.isfinite(weights))
     if bad.any():
         row = int(np.argmax(bad))

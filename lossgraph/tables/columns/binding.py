@@ -23,23 +23,13 @@ from .inputs import check_inputs, declared_of, dtype_for, inputs_of
 from .labels import label_outside
 from .names import listed
 from .padding import Filler, Ragged, axes_of, fillers_of, groups_of
+from .pieces import Piece
 from .rows import BadRowError
 
 Array = np.ndarray[Any, Any]
 Columns = Mapping[str, str | Sequence[str]]
 
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows of a batch that are one array for each input.
-
-    Attributes:
-        rows: their numbers in the batch; None for all of them in order.
-        arrays: the arrays, by input.
-    """
-
-    rows: Array | None
-    arrays: dict[str, Array]
+_ADVICE = ": ragged='pad' pads them"
 
 
 @dataclass(frozen=True)
@@ -281,7 +271,8 @@ def bind(
     order = {name: i for i, name in enumerate(inputs_of(loss))}
     found = sorted(_typed(loss, found), key=lambda each: order.get(each.input, len(order)))
     if ragged == "refuse":
-        return Binding(tuple(found))
+        lists = {name for each in fillers for name in each.of}
+        return Binding(tuple(replace(x, advice=_ADVICE * (x.input in lists)) for x in found))
     found = [_with_padding(each, found, fillers) for each in found]
     kept = (each for each in fillers if each.input not in columns and _is_used(loss, each, found))
     return Binding(tuple(found), tuple(kept))
