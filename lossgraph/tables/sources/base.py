@@ -101,6 +101,10 @@ class Part(ABC):
         """
         return self.first_row() + (number if self.condition is None else self._position(number))
 
+    def located(self, number: int) -> tuple[str, int]:
+        """The file or table that a row that counts is in, and its number there."""
+        return self.file or self.name, self.row_number(number)
+
     def first_row(self) -> int:
         """The number of the part's first row within its file or table."""
         return self.start or 0
