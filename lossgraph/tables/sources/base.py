@@ -34,6 +34,12 @@ class Source:
         """The pieces that can be read apart, in the order of the table."""
         return self.pieces
 
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows that count, in memory; of all columns where none are named."""
+        names = self.schema.names if columns is None else columns
+        batches = (batch for part in self.pieces for _, batch in part.batches(names))
+        return pa.Table.from_batches(batches, pa.schema([self.schema.field(n) for n in names]))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part(ABC):
