@@ -202,6 +202,17 @@ def test_csv_is_cut_at_lines(tmp_path, monkeypatch):
         assert found["text"].to_pylist() == ["x" * (i % 50) for i in range(500)]
 
 
+def test_csv_is_read_as_a_whole_only_where_rows_have_quotes(tmp_path, monkeypatch):
+    monkeypatch.setattr("lossgraph.tables.sources.csv.PART_BYTES", 100)
+    for names, cell, parts in (('"a","b"', "x", 3), ("a,b", '"x\ny"', 1)):
+        (tmp_path / "a.csv").write_text(f"{names}\n" + f"1,{cell}\n" * 60)
+        source = open_source(tmp_path / "a.csv")
+        assert len(source.parts()) == parts
+        assert rows_of(source)["b"].to_pylist() == [cell.strip('"')] * 60
+    (tmp_path / "a.csv").write_text('a,"b\nc"\n1,2\n')
+    refused(tmp_path / "a.csv", "a.csv: the name of a column has a line break")
+
+
 def test_types_of_csv_are_found_all_over_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("lossgraph.tables.sources.csv._SAMPLE", 1000)
     path = tmp_path / "a.csv"

@@ -37,8 +37,8 @@ class Layout:
         schema: its columns.
         delimiter: what stands between cells.
         begin: where its first row begins, in bytes.
-        whole: whether it can only be read from its beginning: it is compressed, or has quotes,
-            between which lines may end.
+        whole: whether it can only be read from its beginning: it is compressed, or has quotes in
+            its rows, between which lines may end.
         digest: of the samples.
     """
 
@@ -100,7 +100,7 @@ class CsvPart(Part):
         if lines.count(b'"') % 2:
             raise InputError(
                 f"{self.source.name}: a line ends between quotes near byte {begin}: such a file "
-                "is read as a whole if there are quotes in its first lines, of names, too"
+                "is read if there are quotes in its first rows too; or write it to Parquet"
             )
         return pa.BufferReader(lines) if lines else None
 
@@ -146,8 +146,10 @@ def layout_of(file: File) -> Layout:
         head, _, rest = samples[0].partition(b"\n")
         if not head.strip():
             raise InputError(f"{file.name}: the first line has no names of columns")
+        if head.count(b'"') % 2:
+            raise InputError(f"{file.name}: the name of a column has a line break")
         delimiter = _delimiter(head)
-        quoted = any(b'"' in sample for sample in samples)
+        quoted = any(b'"' in sample for sample in [rest, *samples[1:]])
         parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
         names = _columns(head + b"\n", parsing).names
         distinct(file.name, pa.schema([(name, pa.null()) for name in names]))
