@@ -19,6 +19,7 @@ from .histogram import BINS, HISTOGRAM, Histogram, of_groups
 from .plan import Plan
 from .report import Report
 from .statistics import Groups
+from .worst import WORST, Worst
 
 Array = np.ndarray[Any, Any]
 
@@ -43,11 +44,13 @@ def report(
     whole = collected.groups.total()
     counts = {"rows": collected.rows, "skipped": collected.skipped}
     histogram, curve = of_groups(whole, bins)
-    edges, probabilities = (collected.others.get(name) for name in (HISTOGRAM, CALIBRATION))
+    names = HISTOGRAM, CALIBRATION, WORST
+    edges, probabilities, worst = (collected.others.get(name) for name in names)
     return Report(
         _with_total(collected.groups, whole, quantiles),
         plan.by,
         {**described(plan), **counts, **ran},
+        worst=worst.table() if isinstance(worst, Worst) else None,
         histogram=edges.table() if isinstance(edges, Histogram) else histogram,
         curve=curve,
         calibration=(
