@@ -122,8 +122,9 @@ def test_what_is_no_number_is_refused_by_its_type(cells):
 
 def test_a_batch_of_another_type_than_the_schema_is_refused():
     binding = bind(pa.schema({"x": pa.list_(F)}), L2, {"pred": "x", "label": "x"})
-    with pytest.raises(InputError, match="expected lists 1 deep of float"):
-        binding.arrays(pa.record_batch({"x": pa.array([1.0])}))
+    for read in (binding.arrays, binding.settled):
+        with pytest.raises(InputError, match="expected lists 1 deep of float"):
+            read(pa.record_batch({"x": pa.array([1.0])}))
     flat = bind(pa.schema({"x": F}), L2, {"pred": "x", "label": "x"})
     with pytest.raises(InputError, match="expected lists 0 deep of float"):
         flat.arrays(pa.record_batch({"x": pa.array([[1.0]])}))
