@@ -74,7 +74,7 @@ def page(
         facts=list(_facts(total, calibration)),
         groups=_groups(table, by, total),
         funnel=markup(_funnel(table, by, total)),
-        comparison="difference" in table.column_names,
+        comparison=bool(_compared(table)),
         distribution=_distribution(histogram, curve, total),
         quantiles=_quantiles(total),
         worst=None if worst is None else _worst(worst),
@@ -119,7 +119,7 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
     """The figures of all rows that are read first."""
     names = {
         "mean": "mean", "q50": "median", "q99": "99% at most", "max": "largest",
-        "difference": "difference",
+        "difference": "difference", "difference_mean": "difference",
     }  # fmt: skip
     yield "rows", whole(total["rows"])
     for key, title in {"count": "rows that count", "weight": "sum of weights"}.items():
@@ -141,11 +141,12 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
 def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Grid | None:
     """The groups with bars of their intervals, all rows first."""
     names = [name for name in table.column_names if name not in by and tells(table, name)]
+    names.sort(key=lambda name: name not in _FIRST)  # a comparison is read beside the mean
     chosen = _most_rows(table)
     rows = [total, *chosen.to_pylist()] if by else [total]
     bars = {"mean": [_interval_of(row) for row in rows]}
-    if "difference" in names:
-        bars["difference"] = [_difference(row) for row in rows]
+    if compared := _compared(table):
+        bars[compared] = [_difference(row, compared) for row in rows]
     axes = {name: charts.interval_axis(found[1:], found[0]) for name, found in bars.items()}
     head: list[Any] = list(by)
     for name in names:
@@ -181,11 +182,22 @@ def tells(table: pa.Table, name: str) -> bool:
     return True
 
 
-def _difference(row: Mapping[str, Any]) -> Interval:
-    ends = (row.get(f"difference_{end}") for end in ("low", "high"))
-    low, high = (math.nan if end is None else end for end in ends)
-    middle = row["difference"]
-    return Interval(low, math.nan if middle is None else middle, high)
+_DIFFERENCES = ("difference", "difference_mean")
+_FIRST = ("rows", "count", "weight", "mean", "against_mean", *_DIFFERENCES,
+          "difference_low", "difference_high")  # fmt: skip
+
+
+def _compared(table: pa.Table) -> str:
+    """The column of the difference of two models, if they are compared."""
+    return next((name for name in _DIFFERENCES if name in table.column_names), "")
+
+
+def _difference(row: Mapping[str, Any], name: str) -> Interval:
+    """The difference with the interval that is in the table, or one by its standard error."""
+    ends = [row.get(f"difference_{end}") for end in ("low", "high")]
+    if None not in ends and row[name] is not None:
+        return Interval(ends[0], row[name], ends[1])
+    return interval(row[name], row.get("difference_standard_error"), row.get("count") or 0)
 
 
 def _most_rows(table: pa.Table) -> pa.Table:
