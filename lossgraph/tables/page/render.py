@@ -194,9 +194,9 @@ def _compared(table: pa.Table) -> str:
 
 def _difference(row: Mapping[str, Any], name: str) -> Interval:
     """The difference with the interval that is in the table, or one by its standard error."""
-    ends = [row.get(f"difference_{end}") for end in ("low", "high")]
-    if None not in ends and row[name] is not None:
-        return Interval(ends[0], row[name], ends[1])
+    low, high = row.get("difference_low"), row.get("difference_high")
+    if low is not None and high is not None and row[name] is not None:
+        return Interval(low, row[name], high)
     return interval(row[name], row.get("difference_standard_error"), row.get("count") or 0)
 
 
