@@ -147,7 +147,11 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
     bars = {"mean": [_interval_of(row) for row in rows]}
     if compared := _compared(table):
         bars[compared] = [_difference(row, compared) for row in rows]
-    axes = {name: charts.interval_axis(found[1:], found[0]) for name, found in bars.items()}
+    marked = {name: found[0].mean if name == "mean" else 0.0 for name, found in bars.items()}
+    axes = {
+        name: charts.interval_axis(found[1:], found[0], marked[name])
+        for name, found in bars.items()
+    }
     head: list[Any] = list(by)
     for name in names:
         head.append(name.replace("_", " "))
@@ -159,8 +163,7 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
         for name in names:
             line.append(_figure(row[name]))
             if name in bars:
-                middle = bars[name][0].mean if name == "mean" else 0.0
-                line.append(markup(charts.interval_cell(bars[name][i], axes[name], middle)))
+                line.append(markup(charts.interval_cell(bars[name][i], axes[name], marked[name])))
         lines.append(line)
     left = len(table) - 1 - len(chosen)
     words = (
