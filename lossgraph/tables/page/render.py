@@ -179,9 +179,9 @@ def tells(table: pa.Table, name: str) -> bool:
     """Whether a column says something that others do not."""
     column = table[name]
     if name in ("count", "weight"):
-        return column.to_pylist() != table["rows"].to_pylist()
+        return not np.array_equal(column.to_numpy(), table["rows"].to_numpy())
     if name == "nan" or name == "infinite" or name.endswith(("_nan", "_infinite")):
-        return any(column.to_pylist())
+        return bool(np.any(column.to_numpy()))
     return True
 
 
@@ -236,11 +236,12 @@ def _funnel(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> str
     mean = groups["mean"].to_numpy(zero_copy_only=False).astype("float64")
     with np.errstate(invalid="ignore"):
         surprise = np.nan_to_num(np.abs(mean - total["mean"]) * np.sqrt(count), nan=-1.0)
-    named = set(np.argsort(-surprise, kind="stable")[:_MOST_DOTS_WITH_NAMES].tolist())
-    keys = groups.select(list(by)).to_pylist()
+    named = np.argsort(-surprise, kind="stable")[:_MOST_DOTS_WITH_NAMES]
+    keys = groups.select(list(by)).take(pa.array(named)).to_pylist()
+    names = {i: _name_of(key, mean[i]) for i, key in zip(named.tolist(), keys, strict=True)}
     points = [
-        (float(count[i]), float(mean[i]), _name_of(keys[i], mean[i]) if i in named else "")
-        for i in range(len(groups))
+        (n, value, names.get(i, ""))
+        for i, (n, value) in enumerate(zip(count.tolist(), mean.tolist(), strict=True))
     ]
     error = total.get("standard_error")
     return charts.funnel(
