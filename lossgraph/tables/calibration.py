@@ -21,8 +21,7 @@ from ..errors import InputError
 from .statistics import Groups
 
 if TYPE_CHECKING:
-    from .place import Place
-    from .worker import Rows
+    from .batch import Place, Rows
 
 __all__ = ["Calibration", "Probabilities", "Reliability", "ReliabilityBins", "asked_for"]
 

@@ -1,50 +1,24 @@
 """What is collected of the rows of a table: pieces of it are merged in any order.
 
-Statistics by group are always collected. What else a plan asks for (the worst rows, the calibration
-of probabilities, ..) are collectors: each says how it begins, takes rows, and merges with another.
+Statistics by group are always collected, and what else a plan asks for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .asked import Collector
+from .batch import Place, Rows
+from .plan import Plan
 from .statistics import Groups
-
-if TYPE_CHECKING:
-    from .place import Place
-    from .plan import Plan
-    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 
 GROUPS, _COUNTS = "groups", "counts"  # names of tables
-
-
-class Collector(Protocol):
-    """Collects something of rows, such that pieces can be merged in any order."""
-
-    def add(self, rows: Rows, place: Place) -> None:
-        """Add the rows of a batch."""
-
-    def merge(self, other: Self) -> None:
-        """Add what was collected elsewhere."""
-
-    def to_arrow(self) -> pa.Table:
-        """What was collected so far, for an engine or a file."""
-
-
-class Asked(Protocol):
-    """A collector that a plan asks for: plain data, which pickles."""
-
-    def start(self) -> Collector:
-        """A collector of nothing yet."""
-
-    def restored(self, table: pa.Table) -> Collector:
-        """What ``to_arrow`` wrote, possibly of several collectors: all of their rows."""
 
 
 class Collected:

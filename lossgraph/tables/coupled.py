@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
+from .batch import Place
 from .gathering import Gathered
-from .place import Place
 from .runs import Key, coded, hashes, runs
 from .sources.base import Part, joined
 

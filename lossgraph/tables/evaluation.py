@@ -13,8 +13,8 @@ from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import engines, local
+from .asked import Asked
 from .calibration import CALIBRATION, asked_for
-from .collected import Asked
 from .coupled import asked_batches, batched
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of

@@ -15,8 +15,7 @@ from .statistics import Groups
 from .statistics.summary import prefix
 
 if TYPE_CHECKING:
-    from .place import Place
-    from .worker import Rows
+    from .batch import Place, Rows
 
 Array = np.ndarray[Any, Any]
 

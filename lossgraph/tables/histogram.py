@@ -17,9 +17,8 @@ import pyarrow as pa
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from .place import Place
+    from .batch import Place, Rows
     from .statistics import Groups
-    from .worker import Rows
 
 Array = np.ndarray[Any, Any]
 
@@ -206,15 +205,14 @@ class _Cuts:
         few = _TAIL * self.before[-1]
         low = int(np.searchsorted(self.before, few, side="right")) - 1
         high = int(np.searchsorted(self.before, self.before[-1] - few))
-        width = self.starts[high] - self.ends[low]
-        if log or self.starts[last] - self.starts[high] <= width:
+        begin, end = self.ends[low] / 2, self.starts[high] / 2  # halves, as lengths may overflow
+        if log or self.starts[last] / 2 - end <= end - begin:
             high = last
-        if not log and self.ends[low] - self.starts[0] <= width:
+        if not log and begin - self.starts[0] / 2 <= end - begin:
             low = first
         low = max(low, first)
         ends = max(self.ends[low], self.starts[low]), self.starts[high]
-        space = np.geomspace if log else np.linspace
-        wanted = space(*ends, bins + 1)[1:-1] if ends[1] > ends[0] else np.empty(0)
+        wanted = _between(*ends, bins, log) if ends[1] > ends[0] else np.empty(0)
         places = self._nearest(wanted, low, high)
         numbers = np.clip(wanted, self.starts[places], self.ends[places])
         numbers, kept = np.unique(numbers, return_index=True)
@@ -233,8 +231,15 @@ class _Cuts:
         """The cuts that are nearest to numbers."""
         right = np.clip(np.searchsorted(self.ends, wanted), low, high)
         left = np.maximum(right - 1, low)
-        nearer = wanted - self.ends[left] < self.starts[right] - wanted
+        nearer = wanted / 2 - self.ends[left] / 2 < self.starts[right] / 2 - wanted / 2
         return np.where(nearer, left, right)
+
+
+def _between(low: float, high: float, bins: int, log: bool) -> Array:
+    """The inner edges of bins."""
+    if log:
+        return np.geomspace(low, high, bins + 1)[1:-1]
+    return 2 * np.linspace(low / 2, high / 2, bins + 1)[1:-1]
 
 
 def curve_of_buckets(lows: Array, highs: Array, counts: Array, largest: float) -> pa.Table:

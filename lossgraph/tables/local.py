@@ -17,18 +17,18 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 import pyarrow as pa
 
 from ..ir.types import numpy_dtype
+from .batch import Place, Rows
 from .collected import Collected, merged
-from .place import Place
 from .plan import ROWS, Plan
 from .sources.base import Part
-from .worker import Evaluator, Rows, Worker
+from .worker import Evaluator, Worker
 
 Take = Callable[[Rows, Place, int], None]
 
 # Of the inputs of a batch: enough that a batch costs little beside its rows, few enough that they
 # are still in a cache when the loss reads them.
 _BATCH_BYTES = 1 << 22
-_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 17
+_FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 18
 _UNKNOWN_LENGTH = 64  # of lists, until they come
 
 

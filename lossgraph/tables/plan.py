@@ -17,8 +17,8 @@ import pyarrow as pa
 from ..authoring.block import Block
 from ..compiler.rows import RowProgram, by_batches, by_rows
 from ..errors import InputError
-from ..ir.types import numpy_dtype, tensor_type
-from .collected import Asked
+from ..ir.types import numpy_dtype
+from .asked import Asked
 from .columns import Binding, bind
 from .columns.names import require_column
 from .coupled import Batches
@@ -141,7 +141,8 @@ def plan_of(
     bound = partial(
         _bound, dtype, schema, loss, shared=tuple(shared_arrays), ragged=ragged, classes=classes
     )
-    binding = bound(columns)
+    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
+    program, binding = bound(columns).program(loss, ROWS, known)
     strange = [name for name in against or () if name not in columns]
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
@@ -149,6 +150,8 @@ def plan_of(
     weighed = (weights,) if weights else ()
     if batches is not None and weights:
         raise InputError("weights: rows of a batch have no weights of their own but in the loss")
+    if batches is not None and ragged != "refuse":
+        raise InputError("ragged: lists of the rows of one batch are of one length")
     together = batches.by if batches else ()
     asked = {"by": by, "weights": weighed, "keep": keep, "batch_by": together}
     for what, names in asked.items():
@@ -156,10 +159,10 @@ def plan_of(
             require_column(what, name, schema.names)
     types = binding.types(ROWS)
     if other is not None and other.types(ROWS) != types:
+        _, other = other.program(loss, ROWS, known)  # lists that are of one length as well
+    if other is not None and other.types(ROWS) != types:
         raise InputError(f"against: the columns are {other.types(ROWS)}, and not {types}")
-    known = {name: (str(array.dtype), array.shape) for name, array in shared_arrays.items()}
-    declared = {name: tensor_type(*type_) for name, type_ in {**types, **known}.items()}
-    rows = (by_rows if batches is None else by_batches)(loss.program(declared), ROWS, grad)
+    rows = (by_rows if batches is None else by_batches)(program, ROWS, grad)
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
         {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, batches=batches,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,43 +16,13 @@ from ..compiler.rows import SCALE, WEIGHT
 from ..errors import InputError
 from ..kernels.toolchain import ToolchainError
 from ..runtime.compiled import Compiled
+from .batch import Place, Rows
 from .collected import Collected
-from .columns import BadRowError
+from .columns import BadRowError, Binding, joined
 from .coupled import first_row
-from .place import Place
 from .plan import Plan
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What was computed of the rows of a batch.
-
-    Attributes:
-        batch: the rows, without those that were skipped.
-        numbers: of each the number within its part.
-        measures: the loss of each row, and of its parts and so on, by name.
-        weights: the weight of each, if they have any: 0 where nothing counts.
-        inputs: the arrays of the inputs of rows.
-        gradients: the gradients of each row's loss, by input.
-        sums: the gradients by what all rows share: of the weighed sum of the terms of the batch.
-        together: how many rows have one loss, where that is of the whole batch.
-    """
-
-    batch: pa.RecordBatch
-    numbers: Array
-    measures: Mapping[str, Array]
-    weights: Array | None
-    inputs: Mapping[str, Array]
-    gradients: Mapping[str, Array] = field(default_factory=dict)
-    sums: Mapping[str, Array] = field(default_factory=dict)
-    together: int | None = None
-
-    @property
-    def used(self) -> int:
-        """How many rows were not skipped."""
-        return len(self.batch) if self.together is None else self.together
 
 
 class Evaluator:
@@ -88,11 +58,10 @@ class Evaluator:
             place = plan.batches.place(batch, place)
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
-            inputs = plan.binding.arrays(batch)
-            outputs = self._outputs(inputs, weights)
+            inputs, outputs = self._computed(plan.binding, batch, weights)
             measures, weighed = _measures(plan, outputs, weights)
             if plan.against is not None:
-                other = self._outputs(plan.against.arrays(batch), weights)
+                _, other = self._computed(plan.against, batch, weights)
                 measures |= _differences(plan, measures["loss"], other)
         except BadRowError as error:
             raise error.placed(place.name, place.first, kept) from None
@@ -118,13 +87,34 @@ class Evaluator:
         kept = ~np.logical_or.reduce(found)
         return batch.filter(pa.array(kept)), numbers[kept]
 
-    def _outputs(self, inputs: Mapping[str, Array], weights: Array | None) -> dict[str, Array]:
-        arrays = {**inputs, **self.plan.shared}
+    def _computed(
+        self, binding: Binding, batch: pa.RecordBatch, weights: Array | None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The arrays of a batch and what is computed of them, in pieces where lists are padded."""
+        pieces, found = binding.pieces(batch), []
+        for piece in pieces:
+            own = weights if weights is None or piece.rows is None else weights[piece.rows]
+            try:
+                found.append(self._outputs(binding, piece.arrays, own))
+            except BadRowError as error:
+                raise error.among(piece.rows) from None
+        sums = [gradient_name(name) for name in self.plan.shared_gradients]
+        return joined(pieces, [piece.arrays for piece in pieces]), joined(pieces, found, sums)
+
+    def _outputs(
+        self, binding: Binding, inputs: Mapping[str, Array], weights: Array | None
+    ) -> dict[str, Array]:
+        program, arrays = self.plan.rows.program, {**inputs, **self.plan.shared}
         if self.plan.shared_gradients:
-            dtype = next(iter(self.plan.rows.program.outputs.values())).dtype
+            dtype = next(iter(program.outputs.values())).dtype
             count = 1 if self.plan.batches else len(next(iter(inputs.values())))
             arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
-        return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        binding.check_labels(program, arrays)
+        try:
+            return dict(zip(self._names, self._compiled.outputs(arrays), strict=True))
+        except InputError:
+            binding.check_labels(program, arrays, thorough=True)
+            raise
 
 
 class Worker:

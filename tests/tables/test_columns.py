@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lossgraph.authoring.functions import as_loss
 from lossgraph.catalogue import lookup
 from lossgraph.errors import InputError
 from lossgraph.tables.columns import BadRowError, bind
@@ -44,7 +45,7 @@ def test_numbers_and_lists_of_one_length_are_read_without_copies():
 def test_lists_of_equal_lengths_are_a_matrix_and_others_refused():
     batch = batch_of(scores=[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], y=[0, 1, 1])
     binding = bind(batch.schema, CE, NAMES)
-    assert binding.types("N")["pred"] == ("float64", ("N", "pred_1"))
+    assert binding.types("N")["pred"] == ("float64", ("N", "C"))
     assert not binding.is_settled
     settled = binding.settled(batch)
     assert settled.types("N")["pred"] == ("float64", ("N", 2))
@@ -55,6 +56,28 @@ def test_lists_of_equal_lengths_are_a_matrix_and_others_refused():
         binding.arrays(other)
     with pytest.raises(BadRowError, match="row 0: column 'scores' has a list of length 1"):
         settled.arrays(other.slice(1))
+
+
+def squared(F, pred, label):
+    return F.mean(F.square(pred - label), axis=1)
+
+
+@pytest.mark.parametrize("loss", [lookup("optax.softmax_cross_entropy").make(), as_loss(squared)])
+@pytest.mark.parametrize("length", [None, 2])
+def test_lists_that_a_loss_computes_with_together_are_of_one_length(loss, length):
+    cells = [[0.25, 0.75], [1.0, 0.0]]
+    batch = batch_of(p=cells, q=pa.array(cells, pa.list_(pa.float64(), length or -1)))
+    binding = bind(batch.schema, loss, dict(zip(loss.arguments, "pq", strict=False)))
+    program, binding = binding.program(loss, "N")
+    shapes = [node.type.shape for node in program.inputs]
+    assert shapes[0] == shapes[1]
+    assert (shapes[0][1] == 2) == (length == 2)
+    settled = binding.settled(batch)
+    assert {shape for _, shape in settled.types("N").values()} == {("N", 2)}
+    if length is None:
+        other = batch_of(p=cells, q=[[1.0], [1.0]])
+        with pytest.raises(InputError, match=r"'q' has lists of length 1, and 'p' of 2: .* equal"):
+            binding.settled(other)
 
 
 def test_columns_side_by_side_stand_in_the_order_of_their_numbers():

@@ -70,7 +70,7 @@ def pandas_frame(folder):
 
 
 def relation(folder):
-    return duckdb.connect().from_arrow(TABLE)
+    return duckdb.from_arrow(TABLE)
 
 
 def query(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -222,6 +223,7 @@ def test_a_state_goes_through_a_table():
     assert Groups.from_arrow(table, **options).to_arrow().equals(table)
     apart = pa.concat_tables([table.slice(i, 1) for i in range(len(table))])
     assert Groups.from_arrow(apart, **options).to_arrow().equals(table)
+    assert pickle.loads(pickle.dumps(groups)).summary().equals(groups.summary())
     twice = Groups.from_arrow(pa.concat_tables([table, apart]), **options)
     groups.merge(Groups.from_arrow(table, **options))
     assert twice.to_arrow().equals(groups.to_arrow())

@@ -8,6 +8,7 @@ when its row comes by.
 from __future__ import annotations
 
 from .binding import Binding, bind
+from .pieces import Piece, joined
 from .rows import BadRowError
 
-__all__ = ["BadRowError", "Binding", "bind"]
+__all__ = ["BadRowError", "Binding", "Piece", "bind", "joined"]

@@ -14,31 +14,20 @@ from ...authoring.block import Block
 from ...authoring.options import one_of
 from ...catalogue import hint
 from ...compiler.program import Program
-from ...errors import InputError
+from ...errors import InputError, SpecializationError, UnequalDimsError
+from ...ir.types import tensor_type
 from .bound import BoundInput, Type, bound_input
 from .cells import null_rows
 from .classes import Classes, Said, classes_of
-from .inputs import check_inputs, dtype_for, inputs_of
+from .inputs import check_inputs, declared_of, dtype_for, inputs_of
 from .labels import label_outside
 from .names import listed
-from .padding import Filler, axes_of, fillers_of, groups_of
+from .padding import Filler, Ragged, axes_of, fillers_of, groups_of
+from .pieces import Piece
 from .rows import BadRowError
 
 Array = np.ndarray[Any, Any]
 Columns = Mapping[str, str | Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows of a batch that are one array for each input.
-
-    Attributes:
-        rows: their numbers in the batch; None for all of them in order.
-        arrays: the arrays, by input.
-    """
-
-    rows: Array | None
-    arrays: dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -85,8 +74,34 @@ class Binding:
             batch = batch.filter(pa.array(~missing))
         if self.is_settled or not batch.num_rows:
             return self
-        bound = (replace(each, lengths=each.measured(batch)) for each in self.bound)
+        bound = [replace(each, lengths=each.measured(batch)) for each in self.bound]
+        _require_one_length(bound)
         return replace(self, bound=tuple(bound))
+
+    def program(
+        self, loss: Block, dim: str, shared: Mapping[str, Type] | None = None
+    ) -> tuple[Program, Binding]:
+        """The program of a loss for these inputs, and the same binding of lists as that needs them.
+
+        Lengths that no column's type says are named; some may have to be equal.
+
+        Args:
+            loss: the loss.
+            dim: the name of the axis of rows.
+            shared: the types of the inputs that all rows share.
+
+        Raises:
+            InputError: for types that the loss does not take.
+        """
+        types = {name: tensor_type(*t) for name, t in {**self.types(dim), **(shared or {})}.items()}
+        try:
+            return loss.program(types), self
+        except (UnequalDimsError, SpecializationError) as error:
+            dims = _dims(error)
+            united = replace(self, bound=tuple(each.united(dims) for each in self.bound))
+            if united == self or dim in map(str, dims):
+                raise
+        return united.program(loss, dim, shared)
 
     def types(self, dim: str) -> dict[str, Type]:
         """The types of the inputs, ``dim`` being the name of the axis of rows."""
@@ -109,15 +124,10 @@ class Binding:
         Raises:
             BadRowError: for a cell that is null, or does not fit.
         """
-        own, lengths = self._lengths(batch), lengths or {}
-        longest = {axis: lengths.get(axis, int(n.max(initial=0))) for axis, n in own.items()}
-        arrays = {each.input: each.array(batch, longest.get(each.padded)) for each in self.bound}
-        axes = {each.input: each.padded for each in self.bound}
-        for filler in self.fillers:
-            axis, length = axes[filler.of[0]], arrays[filler.of[0]].shape[1]
-            of_rows = own[axis] if axis else np.full(batch.num_rows, length)
-            arrays[filler.input] = filler.array(of_rows, length)
-        return arrays
+        read = self._read(batch)
+        own = {axis: lists.lengths for axis, lists in self._lists(read).items()}
+        longest = {axis: int(n.max(initial=0)) for axis, n in own.items()}
+        return self._arrays(read, {**longest, **(lengths or {})}, None)
 
     def pieces(self, batch: pa.RecordBatch) -> list[Piece]:
         """A batch in pieces of rows that are padded to one length.
@@ -128,12 +138,14 @@ class Binding:
         Raises:
             BadRowError: for a cell that is null, or does not fit.
         """
-        if not self._padded or not batch.num_rows:
-            return [Piece(None, self.arrays(batch))]
-        groups = groups_of(self._lengths(batch))
+        read = self._read(batch)
+        own = {axis: lists.lengths for axis, lists in self._lists(read).items()}
+        if not own or not batch.num_rows:
+            return [Piece(None, self._arrays(read, dict.fromkeys(own, 1), None))]
+        groups = groups_of(own)
         if len(groups) == 1:
-            return [Piece(None, self.arrays(batch, groups[0][1]))]
-        return [self._piece(batch, rows, lengths) for rows, lengths in groups]
+            return [Piece(None, self._arrays(read, groups[0][1], None))]
+        return [Piece(rows, self._arrays(read, longest, rows)) for rows, longest in groups]
 
     def missing(self, batch: pa.RecordBatch) -> Array | None:
         """Which rows have a null in a column, at any depth of its lists; None if none has."""
@@ -168,30 +180,53 @@ class Binding:
             column = {each.input: each.columns[0] for each in self.bound}.get(name, name)
             raise BadRowError(row, column, reason)
 
-    def _piece(self, batch: pa.RecordBatch, rows: Array, lengths: Mapping[str, int]) -> Piece:
-        try:
-            return Piece(
-                rows, self.arrays(batch.select(self.columns).take(pa.array(rows)), lengths)
-            )
-        except BadRowError as error:
-            raise error.among(rows) from None
-
-    def _lengths(self, batch: pa.RecordBatch) -> dict[str, Array]:
-        """The lengths of the padded lists of each row, by the names of their axes.
+    def _read(self, batch: pa.RecordBatch) -> dict[str, Array | Ragged]:
+        """The cells of a batch by input.
 
         Raises:
-            BadRowError: where lists of one axis have different ones.
+            BadRowError: for a cell that does not fit, and lists of one axis that differ in length.
         """
-        found = {axis: each.row_lengths(batch) for axis, each in self._padded.items()}
+        read = {each.input: each.read(batch) for each in self.bound}
+        lists = self._lists(read)
         for each in self.bound:
-            if each.padded and self._padded[each.padded] is not each:
-                own, other = each.row_lengths(batch), found[each.padded]
-                if not np.array_equal(own, other):
-                    row = int(np.argmax(own != other))
-                    column = self._padded[each.padded].columns[0]
-                    reason = f"has a list of length {own[row]}, and {column!r} one of {other[row]}"
-                    raise BadRowError(row, each.columns[0], reason)
-        return found
+            own = read[each.input]
+            if isinstance(own, Ragged) and own is not (other := lists[each.padded]):
+                self._require_equal(each, own.lengths, other.lengths)
+        return read
+
+    def _require_equal(self, each: BoundInput, own: Array, other: Array) -> None:
+        if not np.array_equal(own, other):
+            row = int(np.argmax(own != other))
+            column = self._padded[each.padded].columns[0]
+            reason = f"has a list of length {own[row]}, and {column!r} one of {other[row]}"
+            raise BadRowError(row, each.columns[0], reason)
+
+    def _lists(self, read: Mapping[str, Array | Ragged]) -> dict[str, Ragged]:
+        """The lists of one input of each padded axis, by the name of the axis."""
+        found = {axis: read[each.input] for axis, each in self._padded.items()}
+        return {axis: lists for axis, lists in found.items() if isinstance(lists, Ragged)}
+
+    def _arrays(
+        self, read: Mapping[str, Array | Ragged], longest: Mapping[str, int], rows: Array | None
+    ) -> dict[str, Array]:
+        """The arrays of a batch, or of some of its rows, lists padded to lengths."""
+        arrays = {
+            each.input: _dense(read[each.input], longest.get(each.padded, 0), rows)
+            for each in self.bound
+        }
+        for filler in self.fillers:
+            first, (count, length) = read[filler.of[0]], arrays[filler.of[0]].shape[:2]
+            own = np.full(count, length)
+            if isinstance(first, Ragged):
+                own = first.lengths if rows is None else first.lengths[rows]
+            arrays[filler.input] = filler.array(own, length)
+        return arrays
+
+
+def _dense(read: Array | Ragged, longest: int, rows: Array | None) -> Array:
+    if isinstance(read, Ragged):
+        return read.padded(longest, rows)
+    return read if rows is None else read[rows]
 
 
 def bind(
@@ -229,6 +264,8 @@ def bind(
     fillers = _fillers(loss, found, shared)
     filled = [each.input for each in fillers] if ragged == "pad" else []
     check_inputs(loss, columns, shared, filled, [each.input for each in fillers])
+    shapes = {name: example.shape for name, example in declared_of(loss).items()}
+    found = [each.named(shapes.get(each.input, ())) for each in found]
     order = {name: i for i, name in enumerate(inputs_of(loss))}
     found = sorted(_typed(loss, found), key=lambda each: order.get(each.input, len(order)))
     if ragged == "refuse":
@@ -236,6 +273,32 @@ def bind(
     found = [_with_padding(each, found, fillers) for each in found]
     kept = (each for each in fillers if each.input not in columns and _is_used(loss, each, found))
     return Binding(tuple(found), tuple(kept))
+
+
+def _dims(error: UnequalDimsError | SpecializationError) -> tuple[object, ...]:
+    """The dims that a loss must have equal."""
+    if isinstance(error, UnequalDimsError):
+        return error.dims
+    return error.names if error.number is None else (*error.names, error.number)
+
+
+def _require_one_length(bound: Sequence[BoundInput]) -> None:
+    """Refuse lists of different lengths that are one axis of the loss.
+
+    Raises:
+        InputError: naming their columns.
+    """
+    known: dict[str, tuple[int, str]] = {}
+    for each in bound:
+        for length, name in zip(each.lengths, each.names, strict=True):
+            if length is None:
+                continue
+            other, column = known.setdefault(name, (length, each.columns[0]))
+            if other != length:
+                raise InputError(
+                    f"{each.input}: column {each.columns[0]!r} has lists of length {length}, and "
+                    f"{column!r} of {other}: the loss needs equal ones"
+                )
 
 
 def _classes(columns: Columns, said: Mapping[str, Said]) -> dict[str, Classes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,11 @@ from .classes import Classes
 from .convert import converted
 from .layout import Layout, dtype_of, layout_of
 from .names import columns_of, is_several
-from .padding import lengths_of, padded
+from .padding import Ragged, lengths_of
 from .rows import BadRowError, Elements
 
 Array = np.ndarray[Any, Any]
 Type = tuple[str, tuple[str | int, ...]]
-
-_ROWS_AT_ONCE = 1024  # of columns put side by side, so that they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,7 @@ class BoundInput:
         layout: of each of the columns.
         dtype: of the array.
         lengths: of the axes of a cell; None where the rows say it.
+        names: of these axes.
         classes: what its labels stand for, None for numbers.
         padded: the name of the first axis of cells, where rows may differ; empty if they may not.
     """
@@ -45,6 +44,7 @@ class BoundInput:
     layout: Layout
     dtype: np.dtype[Any]
     lengths: tuple[int | None, ...]
+    names: tuple[str, ...]
     classes: Classes | None = None
     padded: str = ""
 
@@ -61,7 +61,7 @@ class BoundInput:
     def type(self, dim: str) -> Type:
         """The dtype and the shape of the array."""
         lengths: list[int | str] = [
-            f"{self.input}_{i + 1}" if n is None else n for i, n in enumerate(self.lengths)
+            name if n is None else n for n, name in zip(self.lengths, self.names, strict=True)
         ]
         if self.padded:
             lengths[0] = self.padded
@@ -71,21 +71,33 @@ class BoundInput:
             lengths.insert(0, len(self.columns))
         return self.dtype.name, (dim, *lengths)
 
-    def array(self, batch: pa.RecordBatch, length: int | None = None) -> Array:
-        """The array of a batch, lists padded to a length."""
-        parts = [self._cells(batch.column(column), column, length) for column in self.columns]
-        if not self.several:
-            return parts[0]
-        out = np.empty((batch.num_rows, len(parts), *parts[0].shape[1:]), self.dtype)
-        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            for i, part in enumerate(parts):
-                out[rows, i] = part[rows]
-        return out
+    def named(self, shape: Sequence[str | int]) -> BoundInput:
+        """The same with the names that the axes of a shape have, if it is of this rank."""
+        own = shape[1 + self.several :]
+        if len(own) != len(self.names):
+            return self
+        names = (n if isinstance(n, str) else old for n, old in zip(own, self.names, strict=True))
+        return replace(self, names=tuple(names))
 
-    def row_lengths(self, batch: pa.RecordBatch) -> Array:
-        """The lengths of the lists of a batch's rows."""
-        return lengths_of(self._stored(batch.column(self.columns[0]), self.columns[0]))
+    def united(self, dims: Sequence[object]) -> BoundInput:
+        """The same with one name for axes of two, or with a length for an axis of a name."""
+        length = next((dim for dim in dims if isinstance(dim, int)), None)
+        texts = [str(dim) for dim in dims if not isinstance(dim, int)]
+        lengths = [
+            length if old is None and name in texts else old
+            for old, name in zip(self.lengths, self.names, strict=True)
+        ]
+        names = [texts[0] if name in texts else name for name in self.names]
+        return replace(self, names=tuple(names), lengths=tuple(lengths))
+
+    def read(self, batch: pa.RecordBatch) -> Array | Ragged:
+        """The array of a batch, or its lists where they are to be padded.
+
+        Raises:
+            BadRowError: for a cell that is null, or does not fit.
+        """
+        parts = [self._cells(batch.column(column), column) for column in self.columns]
+        return np.stack(parts, axis=1) if self.several else parts[0]
 
     def measured(self, batch: pa.RecordBatch) -> tuple[int | None, ...]:
         """The lengths of the first lists of a batch without nulls, where they are not known."""
@@ -100,23 +112,19 @@ class BoundInput:
             found[0] = None
         return tuple(found)
 
-    def _stored(self, cells: pa.Array, column: str) -> pa.Array:
-        cells = stored(cells)
+    def _cells(self, cells: pa.Array, column: str) -> Any:
+        """The array of one column, or its lists."""
+        cells, elements = stored(cells), Elements(column)
         nulls = null_rows(cells)
         if nulls is not None:
             raise BadRowError(nulls[0], column, "is null")
-        return cells
-
-    def _cells(self, cells: pa.Array, column: str, length: int | None) -> Array:
-        """The array of one column."""
-        cells, elements = self._stored(cells, column), Elements(column)
         shape, lengths = [len(cells)], None
         for axis, wanted in enumerate(self.lengths):
             if not is_list(cells):
                 raise self._other_type(column, cells)
             level, inside = opened(cells)
             if axis == 0 and self.padded:
-                lengths, shape = lengths_of(cells), [len(inside)]
+                lengths, shape = lengths_of(level, len(cells)), [len(inside)]
             elif isinstance(level, int):
                 shape.append(level)
             else:
@@ -124,7 +132,7 @@ class BoundInput:
             elements, cells = elements.inside(level), stored(inside)
         found = self._leaf(cells, elements).reshape(shape)
         if lengths is not None:
-            found = padded(found, lengths, length)
+            return Ragged(found, lengths)
         if self.layout.order is not None:
             found = found.transpose(0, *(axis + 1 for axis in self.layout.order))
         return np.require(found, requirements=["C", "A"])
@@ -173,8 +181,9 @@ def bound_input(
     else:
         dtypes = [dtype_of(name, x.leaf) for name, x in zip(names, layouts, strict=True)]
         dtype = np.result_type(*dtypes)
-    several = is_several(said, schema.names)
-    return BoundInput(input, names, several, layouts[0], dtype, layouts[0].lengths, classes)
+    several, lengths = is_several(said, schema.names), layouts[0].lengths
+    axes = tuple(f"{input}_{i + 1}" for i in range(len(lengths)))
+    return BoundInput(input, names, several, layouts[0], dtype, lengths, axes, classes)
 
 
 def bound_numbers(schema: pa.Schema, what: str, column: str) -> BoundInput:
@@ -192,4 +201,4 @@ def bound_numbers(schema: pa.Schema, what: str, column: str) -> BoundInput:
     if found.rank != 1:
         type_ = schema.field(column).type
         raise InputError(f"{what}: column {column!r} is of {type_}: expected one number a row")
-    return BoundInput(what, found.columns, False, found.layout, np.dtype(np.float64), ())
+    return BoundInput(what, found.columns, False, found.layout, np.dtype(np.float64), (), ())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-
-from .cells import opened
+from numpy.lib.stride_tricks import sliding_window_view
 
 Array = np.ndarray[Any, Any]
 Type = tuple[str, tuple[str | int, ...]]
@@ -87,27 +87,60 @@ def axes_of(fillers: Sequence[Filler]) -> dict[str, str]:
     return axes
 
 
-def lengths_of(cells: pa.Array) -> Array:
-    """The lengths of stored lists."""
-    level, _ = opened(cells)
-    return np.full(len(cells), level) if isinstance(level, int) else np.diff(level)
+@dataclass(frozen=True)
+class Ragged:
+    """Lists of different lengths.
+
+    Attributes:
+        elements: the elements of all lists, one after the other.
+        lengths: the length of each list.
+    """
+
+    elements: Array
+    lengths: Array
+
+    def padded(self, longest: int, rows: Array | None = None) -> Array:
+        """The lists, or some of them, with zeros behind them up to a length."""
+        lengths = self.lengths if rows is None else self.lengths[rows]
+        shape = (len(lengths), longest, *self.elements.shape[1:])
+        if rows is None and len(self.elements) == len(lengths) * longest:
+            return self.elements.reshape(shape)
+        each = math.prod(shape[2:])
+        starts = self._starts if rows is None else self._starts[rows]
+        flat = self._flat  # a list's elements, the next lists', and in the end zeros
+        if longest > self._room:
+            flat = self._followed_by(longest)
+        out: Array = sliding_window_view(flat, longest * each)[starts * each].reshape(shape)
+        out[~is_inside(lengths, longest)] = 0
+        return out
+
+    @cached_property
+    def _room(self) -> int:
+        return 2 * int(self.lengths.max(initial=1))
+
+    @cached_property
+    def _flat(self) -> Array:
+        return self._followed_by(self._room)
+
+    def _followed_by(self, count: int) -> Array:
+        each = math.prod(self.elements.shape[1:])
+        behind = np.zeros(count * each, self.elements.dtype)
+        return np.concatenate([self.elements.reshape(-1), behind])
+
+    @cached_property
+    def _starts(self) -> Array:
+        return np.cumsum(self.lengths) - self.lengths
+
+
+def lengths_of(level: int | Array, count: int) -> Array:
+    """The lengths of lists that are opened."""
+    return np.full(count, level) if isinstance(level, int) else np.diff(level).astype(np.int64)
 
 
 def is_inside(lengths: Array, longest: int) -> Array:
     """Where there are elements of lists, and no padding."""
     found: Array = np.arange(longest) < lengths[:, None]
     return found
-
-
-def padded(elements: Array, lengths: Array, longest: int | None) -> Array:
-    """The elements of lists of some lengths, with zeros behind them up to the longest's."""
-    if longest is None:
-        longest = int(lengths.max(initial=0))
-    if len(elements) == len(lengths) * longest:  # all are of this length
-        return elements.reshape(len(lengths), longest, *elements.shape[1:])
-    out = np.zeros((len(lengths), longest, *elements.shape[1:]), elements.dtype)
-    out[is_inside(lengths, longest)] = elements
-    return out
 
 
 def rounded(lengths: Array) -> Array:

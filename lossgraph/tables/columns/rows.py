@@ -31,9 +31,9 @@ class BadRowError(InputError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.row, self.column, str(self.reason), self.part)
 
-    def among(self, rows: Array) -> BadRowError:
-        """The same, counted among all rows of a batch, of which only ``rows`` were looked at."""
-        return BadRowError(rows[self.row], self.column, str(self.reason), self.part)
+    def among(self, rows: Array | None) -> BadRowError:
+        """The same, counted among all rows of a batch, of which ``rows`` were looked at."""
+        return self if rows is None else self.placed(self.part, 0, rows)
 
     def placed(self, part: str, first_row: int, rows: Array | None = None) -> BadRowError:
         """The same, counted in a part of the table.

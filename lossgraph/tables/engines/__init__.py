@@ -6,6 +6,6 @@ its rows. Read ``tasks`` first: what one process does is the same on both engine
 
 from __future__ import annotations
 
-from .running import is_frame, open_on, run
+from .running import is_frame, open_on, run, write_rows
 
-__all__ = ["is_frame", "open_on", "run"]
+__all__ = ["is_frame", "open_on", "run", "write_rows"]

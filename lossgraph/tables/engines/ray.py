@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -45,6 +46,13 @@ def schema(dataset: Any) -> pa.Schema:
     return pa.schema(list(zip(found.names, found.types, strict=True)))
 
 
+def head(dataset: Any, columns: Sequence[str], rows: int = 100) -> pa.Table:
+    """The first rows of a dataset."""
+    some = dataset.select_columns(list(columns)).limit(rows)
+    tables = list(some.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    return pa.concat_tables(tables) if tables else pa.table({})
+
+
 def run(job: Job, dataset: Any = None, workers: int | None = None) -> Collected:
     """What is collected of the parts of a job, or of a dataset.
 
@@ -58,20 +66,36 @@ def run(job: Job, dataset: Any = None, workers: int | None = None) -> Collected:
     """
     ray = _ray()
     packed = ray.put(Packed.of(job))
-    of_parts = dataset is None
-    if dataset is None:
-        dataset = _numbers(ray, len(job.parts), workers)
-    else:
-        dataset = dataset.select_columns(list(job.plan.columns))
     with unwrapped():
-        found = _mapped(ray, dataset, packed, of_parts, workers)
-        merging = _merging(ray, packed)
+        found = _mapped(ray, job, packed, dataset, workers)
         grouped = found.groupby("bucket", num_partitions=_partitions(job))
-        batches = grouped.aggregate(merging).iter_batches(
+        batches = grouped.aggregate(_merging(ray, packed)).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
         collected = [state for batch in batches for state in batch.column("state").to_pylist()]
     return states.merged(job.plan, collected)
+
+
+def write(
+    job: Job, folder: str, schema: pa.Schema, dataset: Any = None, workers: int | None = None
+) -> None:
+    """Have Ray write the rows of a job with their losses, a Parquet file a block.
+
+    Args:
+        job: with ``append``.
+        folder: which is not there yet.
+        schema: of the rows.
+        dataset: of Ray Data; None for the parts.
+        workers: how many processes there are at most.
+
+    Raises:
+        InputError: if the folder is there, and what a worker refuses.
+    """
+    ray = _ray()
+    if os.path.exists(folder):
+        raise InputError(f"rows: {folder} is there already: remove it, or name another folder")
+    with unwrapped():
+        _mapped(ray, job, ray.put(Packed.of(job)), dataset, workers).write_parquet(folder)
 
 
 def _partitions(job: Job) -> int:
@@ -79,21 +103,27 @@ def _partitions(job: Job) -> int:
     return 8 if job.plan.by else 1
 
 
-def _numbers(ray: Any, parts: int, workers: int | None) -> Any:
-    cpus = workers or int(ray.cluster_resources().get("CPU", 1))
-    size = min(_MOST_PARTS, max(1, parts // (_TASKS_A_WORKER * cpus)))
-    return ray.data.range(parts, override_num_blocks=-(-parts // size))
-
-
-def _mapped(ray: Any, dataset: Any, packed: Any, of_parts: bool, workers: int | None) -> Any:
+def _mapped(ray: Any, job: Job, packed: Any, dataset: Any, workers: int | None) -> Any:
+    """What processes hand over: a block at a time, so that what is run again is a block."""
+    of_parts = dataset is None
+    if dataset is None:
+        dataset = _numbers(ray, len(job.parts), workers)
+    else:
+        dataset = dataset.select_columns(list(job.plan.columns))
     return dataset.map_batches(
         _Session,
         fn_constructor_args=(packed, of_parts),
-        batch_size=None,  # a block at a time: what a task hands over is of that block alone
+        batch_size=None,
         batch_format="pyarrow",
         zero_copy_batch=True,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
     )
+
+
+def _numbers(ray: Any, parts: int, workers: int | None) -> Any:
+    cpus = workers or int(ray.cluster_resources().get("CPU", 1))
+    size = min(_MOST_PARTS, max(1, parts // (_TASKS_A_WORKER * cpus)))
+    return ray.data.range(parts, override_num_blocks=-(-parts // size))
 
 
 class _Session:
@@ -103,12 +133,13 @@ class _Session:
         self._packed: Packed = _ray().get(packed)
         self._of_parts = of_parts
 
-    def __call__(self, block: pa.Table) -> pa.Table:
+    def __call__(self, block: pa.Table) -> Iterator[pa.Table]:
         if self._of_parts:
             found = tasks.of_parts(self._packed, block.column("id").to_pylist())
         else:
             found = tasks.of_batches(self._packed, block.to_batches(), 0)
-        return pa.Table.from_batches([found])
+        for batch in found:
+            yield pa.Table.from_batches([batch])
 
 
 def _merging(ray: Any, packed: Any) -> Any:

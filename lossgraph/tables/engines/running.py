@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ..collected import Collected
+from ..local import rows_at_a_time
 from ..plan import Plan
 from ..sources import open_source
 from ..sources.base import Source
 from . import ray, spark
-from .tasks import Job
+from .tasks import Job, schema_of_rows
 
 _ENGINES: dict[str, ModuleType] = {"ray": ray, "spark": spark}
 
@@ -63,9 +64,50 @@ def run(engine: str, plan: Plan, opened: Source, workers: int | None = None) -> 
     Raises:
         InputError: if the engine is not here, and what a worker refuses.
     """
-    module = _ENGINES[engine]
-    if isinstance(opened, Frame):
-        found: Collected = module.run(Job(plan), opened.frame, workers)
-    else:
-        found = module.run(Job(plan, tuple(opened.parts())), None, workers)
+    found: Collected = _ENGINES[engine].run(*_work(engine, plan, opened), workers)
     return found
+
+
+def write_rows(
+    engine: str,
+    plan: Plan,
+    opened: Source,
+    folder: str,
+    append: str = "loss",
+    workers: int | None = None,
+) -> None:
+    """Have an engine write the rows of a table with their losses, as a folder of Parquet files.
+
+    The table is read for it once more. Rows are in the engine's order; what has no loss because a
+    null is skipped is not among them.
+
+    Args:
+        engine: ``ray`` or ``spark``.
+        plan: what is computed; of the table's columns those of ``keep`` are written, or else all
+            that are read.
+        opened: what ``open_on`` gave.
+        folder: a path or a URL of what is not there yet.
+        append: what the column of losses is called.
+        workers: how many processes there are at most.
+
+    Raises:
+        InputError: if the folder is there or a column is called so, and what a worker refuses.
+    """
+    schema = schema_of_rows(plan, opened.schema, append)
+    job, frame = _work(engine, plan, opened, append)
+    _ENGINES[engine].write(job, folder, schema, frame, workers)
+
+
+def _work(engine: str, plan: Plan, opened: Source, append: str | None = None) -> tuple[Job, Any]:
+    """What processes are told, and the engine's table if it has it."""
+    frame = opened.frame if isinstance(opened, Frame) else None
+    parts = tuple(opened.parts())
+    batch_rows = rows_at_a_time(plan)
+    if not plan.is_settled:  # once, as processes would know lists by their own first rows
+        if frame is None:
+            batches = (b for part in parts for _, b in part.batches(plan.columns, batch_rows))
+        else:
+            batches = iter(_ENGINES[engine].head(frame, plan.columns).to_batches())
+        first = next((batch for batch in batches if batch.num_rows), None)
+        plan = plan if first is None else plan.settled(first)
+    return Job(plan, batch_rows, parts, append), frame

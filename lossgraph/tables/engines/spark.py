@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -44,35 +45,97 @@ def schema(frame: Any) -> pa.Schema:
     return to_arrow_schema(frame.schema)
 
 
+def head(frame: Any, columns: Sequence[str], rows: int = 100) -> pa.Table:
+    """The first rows of a frame."""
+    return frame.select(*map(_quoted, columns)).limit(rows).toArrow()
+
+
 def run(job: Job, frame: Any = None, workers: int | None = None) -> Collected:
     """What is collected of the parts of a job, or of a frame.
 
     Args:
         job: what is done.
         frame: of Spark; None for the parts.
-        workers: how many pieces the parts are worked at in; by default what the cluster has cores
-            for. How a frame is cut is Spark's affair.
+        workers: for how many processes the parts are made pieces of work; by default for as many as
+            the cluster has cores. How a frame is cut is Spark's affair.
 
     Raises:
         InputError: what a worker refuses.
     """
     session = _session() if frame is None else frame.sparkSession
+    with _broadcast(session, job) as packed, unwrapped():
+        mapped = _mapped(session, job, packed, frame, workers, _SCHEMA)
+        found = mapped.groupBy("bucket").applyInArrow(_merge(packed), _SCHEMA).toArrow()
+    return states.merged(job.plan, found.column("state").to_pylist())
+
+
+def write(
+    job: Job, folder: str, schema: pa.Schema, frame: Any = None, workers: int | None = None
+) -> None:
+    """Have Spark write the rows of a job with their losses, as a folder of Parquet files.
+
+    Args:
+        job: with ``append``.
+        folder: which is not there yet.
+        schema: of the rows.
+        frame: of Spark; None for the parts.
+        workers: for how many processes the parts are made pieces of work.
+
+    Raises:
+        InputError: for columns of types that Spark does not have, if the folder is there, and what
+            a worker refuses.
+    """
+    from pyspark.errors import AnalysisException
+
+    session = _session() if frame is None else frame.sparkSession
+    columns = _columns(schema)
+    with _broadcast(session, job) as packed, unwrapped():
+        try:
+            _mapped(session, job, packed, frame, workers, columns).write.parquet(folder)
+        except AnalysisException as error:
+            if "PATH_ALREADY_EXISTS" not in str(error):
+                raise
+            raise InputError(
+                f"rows: {folder} is there already: remove it, or name another folder"
+            ) from None
+
+
+def _columns(schema: pa.Schema) -> Any:
+    """The columns of rows as Spark has them."""
+    from pyspark.errors import PySparkTypeError
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    for field in schema:
+        try:
+            from_arrow_schema(pa.schema([field]))
+        except (PySparkTypeError, AssertionError):
+            raise InputError(
+                f"rows: Spark has no type for column {field.name!r}, which is {field.type}: name "
+                "the columns to keep"
+            ) from None
+    return from_arrow_schema(schema)
+
+
+@contextmanager
+def _broadcast(session: Any, job: Job) -> Iterator[Any]:
     packed = session.sparkContext.broadcast(Packed.of(job))
-    if frame is None:
-        count = len(job.parts)
-        pieces = _TASKS_A_WORKER * (workers or session.sparkContext.defaultParallelism)
-        mapped = session.range(0, count, 1, max(1, min(count, pieces)))
-        mapped = mapped.mapInArrow(_of_parts(packed), _SCHEMA)
-    else:
-        mapped = frame.select(*map(_quoted, job.plan.columns)).mapInArrow(
-            _of_frame(packed), _SCHEMA
-        )
     try:
-        with unwrapped():
-            found = mapped.groupBy("bucket").applyInArrow(_merge(packed), _SCHEMA).toArrow()
+        yield packed
     finally:
         packed.destroy()
-    return states.merged(job.plan, found.column("state").to_pylist())
+
+
+def _mapped(
+    session: Any, job: Job, packed: Any, frame: Any, workers: int | None, schema: Any
+) -> Any:
+    """What processes hand over, of a partition at a time."""
+    if frame is not None:
+        needed = frame.select(*map(_quoted, job.plan.columns))
+        return needed.mapInArrow(_of_frame(packed), schema)
+    count = len(job.parts)
+    pieces = _TASKS_A_WORKER * (workers or session.sparkContext.defaultParallelism)
+    numbers = session.range(0, count, 1, max(1, min(count, pieces)))
+    return numbers.mapInArrow(_of_parts(packed), schema)
 
 
 def _quoted(column: str) -> str:
@@ -82,7 +145,7 @@ def _quoted(column: str) -> str:
 def _of_parts(packed: Any) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def of_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         numbers = (number for batch in batches for number in batch.column("id").to_pylist())
-        yield tasks.of_parts(packed.value, numbers)
+        yield from tasks.of_parts(packed.value, numbers)
 
     return of_parts
 
@@ -92,7 +155,8 @@ def _of_frame(packed: Any) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
         from pyspark import TaskContext
 
         context = TaskContext.get()
-        yield tasks.of_batches(packed.value, batches, context.partitionId() if context else 0)
+        part = context.partitionId() if context else 0
+        yield from tasks.of_batches(packed.value, batches, part)
 
     return of_frame
 

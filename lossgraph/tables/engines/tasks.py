@@ -1,5 +1,7 @@
 """What a process of an engine does: one piece of the table in, states of what was collected out.
 
+Or rows out, with their losses.
+
 An engine runs a task again when its process dies, and takes what the last run hands over. Nothing
 outlives a task but the session, so no row counts twice.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import InputError
-from ..local import rows_at_a_time
-from ..place import Place
+from ...ir.types import numpy_dtype
+from ..batch import Place, Rows
 from ..plan import Plan
 from ..sources.base import Part, sized
 from ..worker import Evaluator, Worker
@@ -32,11 +34,15 @@ class Job:
 
     Attributes:
         plan: what is computed.
+        batch_rows: how many rows are computed at a time, at most.
         parts: of the table, where it is files; tasks are told numbers of parts.
+        append: what the column of losses is called, if rows are handed over and not states.
     """
 
     plan: Plan
+    batch_rows: int
     parts: tuple[Part, ...] = ()
+    append: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,39 +91,74 @@ def opened(packed: Packed) -> tuple[Job, Evaluator]:
     return job, Evaluator(job.plan)
 
 
-def of_parts(packed: Packed, numbers: Iterable[int]) -> pa.RecordBatch:
-    """The states of some parts of a table."""
+def of_parts(packed: Packed, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    """What is handed over of some parts of a table."""
 
     def batches() -> Iterator[tuple[Place, pa.RecordBatch]]:
         for number in numbers:
             part = job.parts[number]
-            for first, batch in part.batches(job.plan.columns, rows_at_a_time(job.plan)):
+            for first, batch in part.batches(job.plan.columns, job.batch_rows):
                 yield Place(number, first, part.name), batch
 
     with carried():
-        job, _ = opened(packed)
-        return _collected(packed, batches())
+        job, evaluator = opened(packed)
+        yield from _handed_over(job, evaluator, batches())
 
 
-def of_batches(packed: Packed, batches: Iterable[pa.RecordBatch], part: int) -> pa.RecordBatch:
-    """The states of a partition that the engine has read."""
+def of_batches(
+    packed: Packed, batches: Iterable[pa.RecordBatch], part: int
+) -> Iterator[pa.RecordBatch]:
+    """What is handed over of a partition that the engine has read."""
 
     def placed() -> Iterator[tuple[Place, pa.RecordBatch]]:
         first = 0
-        for batch in sized(batches, rows_at_a_time(opened(packed)[0].plan)):
+        for batch in sized(batches, job.batch_rows):
             yield Place(part, first, f"partition {part}"), batch
             first += len(batch)
 
     with carried():
-        return _collected(packed, placed())
+        job, evaluator = opened(packed)
+        yield from _handed_over(job, evaluator, placed())
 
 
-def _collected(packed: Packed, batches: Iterable[tuple[Place, pa.RecordBatch]]) -> pa.RecordBatch:
-    job, evaluator = opened(packed)
+def _handed_over(
+    job: Job, evaluator: Evaluator, batches: Iterable[tuple[Place, pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch]:
+    if job.append is not None:
+        for place, batch in batches:
+            rows = evaluator.rows(batch, place)
+            if rows is not None:
+                yield _with_losses(rows, kept(job.plan), job.append)
+        return
     worker = Worker(job.plan, evaluator)
     for place, batch in batches:
         worker.add(batch, place)
-    return states.of(worker.collected)
+    yield states.of(worker.collected)
+
+
+def _with_losses(rows: Rows, names: Sequence[str], append: str) -> pa.RecordBatch:
+    arrays = [*(rows.batch.column(name) for name in names), pa.array(rows.measures["loss"])]
+    return pa.RecordBatch.from_arrays(arrays, [*names, append])
+
+
+def kept(plan: Plan) -> tuple[str, ...]:
+    """The columns beside losses: those that are kept, or else all that are read."""
+    return plan.keep or plan.columns
+
+
+def schema_of_rows(plan: Plan, schema: pa.Schema, append: str) -> pa.Schema:
+    """The columns of rows with their losses.
+
+    Raises:
+        InputError: if a column is called as the losses are to be.
+    """
+    names = kept(plan)
+    if append in names:
+        raise InputError(f"append: the table has a column {append!r}: call the losses otherwise")
+    (value,) = plan.rows.program.values
+    dtype = "float64" if plan.rows.scaled else plan.rows.program.outputs[value].dtype
+    fields = [schema.field(name) for name in names]
+    return pa.schema([*fields, (append, pa.from_numpy_dtype(numpy_dtype(dtype)))])
 
 
 def merged(packed: Packed, some: Iterable[bytes]) -> bytes:

@@ -30,7 +30,8 @@ class Axis:
     def __call__(self, value: float) -> float:
         """The place of a number; of what lies outside, the end that is nearer."""
         inside = min(max(value, self.low), self.high)
-        low, high, at = (self._scaled(x) for x in (self.low, self.high, inside))
+        # halves, as the length of an axis may be no number
+        low, high, at = (self._scaled(x) / 2 for x in (self.low, self.high, inside))
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 2)
 
@@ -45,7 +46,7 @@ class Axis:
 
     def _steps(self) -> list[float]:
         width = self.high - self.low
-        if not width > 0:
+        if not 0 < width < math.inf:
             return [self.low]
         power = 10.0 ** math.floor(math.log10(width / _TICKS))
         step = next(m * power for m in (1, 2, 5, 10) if width / (m * power) <= _TICKS + 1)

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 34  # around what is drawn
 _CELL, _CELL_HEIGHT = 200, 16  # of an interval in a table
 _SQUARE, _BELOW = 400, 70  # of a reliability diagram, and of the counts below it
-_OVER = 26  # pixels for what lies beyond the last edge
+_LINE = 12  # pixels, of text
 
 
 class Interval(NamedTuple):
@@ -51,15 +51,23 @@ class Reliability(NamedTuple):
 
 
 def interval_axis(intervals: Sequence[Interval], whole: Interval) -> Axis:
-    """An axis for all means and most intervals: the longest ones reach its ends."""
-    means = [each.mean for each in intervals] + list(whole)
-    finite = [value for value in means if math.isfinite(value)] or [0.0]
-    lows = sorted(each.low for each in intervals if math.isfinite(each.low)) or finite
-    highs = sorted(each.high for each in intervals if math.isfinite(each.high)) or finite
-    low = min(*finite, lows[len(lows) // 10])
-    high = max(*finite, highs[-1 - len(highs) // 10])
+    """An axis for most means and intervals: what lies farther outside is at its ends."""
+    middle = [value for value in whole if math.isfinite(value)]
+    ends = [
+        _most([getattr(each, name) for each in intervals], share)
+        for name, share in (("mean", 0.05), ("mean", 0.95), ("low", 0.1), ("high", 0.9))
+    ]
+    found = [*middle, *(end for end in ends if end is not None)] or [0.0]
+    low, high = min(found), max(found)
     margin = 0.05 * (high - low) or abs(low) * 0.1 or 0.5
     return Axis(low - margin, high + margin, 2, _CELL - 2)
+
+
+def _most(values: Sequence[float], share: float) -> float | None:
+    """The value that this share of the finite ones does not exceed, the extreme of few."""
+    found = sorted(value for value in values if math.isfinite(value))
+    place = math.floor(share * len(found)) if share < 0.5 else math.ceil(share * len(found)) - 1
+    return found[place] if found else None
 
 
 def interval_cell(interval: Interval, axis: Axis, whole: float) -> str:
@@ -102,42 +110,44 @@ def histogram(bins: Sequence[Bin], log: bool, marks: Sequence[tuple[str, float]]
         log: whether the axis is logarithmic; then closed bins are above 0.
         marks: numbers that are marked, with their names.
     """
-    closed = [each for each in bins if math.isfinite(each.low) and math.isfinite(each.high)]
+    closed = [each for each in bins if _is_closed(each, log)]
     total = sum(each.size for each in bins)
     if not closed or not total:
         return ""
-    x = _value_axis(closed, bins, log)
+    x = _value_axis(closed, log)
+    inside = [(x(value), name) for name, value in marks if x.low <= value <= x.high]
     tallest = max(_height(each, x) for each in closed)
-    y = Axis(0, tallest or 1.0, HEIGHT - _BOTTOM, _TOP)
+    y = Axis(0, tallest or 1.0, HEIGHT - _BOTTOM, _TOP + _LINE * len(inside))
     parts = list(_frame(x, None, "loss", ""))
     for each in closed:
         left, right = x(each.low), x(each.high)
         top = y(_height(each, x))
         parts.append(_box(left, right, top, y.start, _count_of(each, total)))
-    for each in bins:
-        if each not in closed and each.size:
-            parts += _beyond(each, x, y.start, total)
-    parts += _marks(marks, x, y.start)
+    parts += _beyond([each for each in bins if each not in closed], x, total)
+    parts += _marks(sorted(inside), y.start)
     return _svg("chart", WIDTH, HEIGHT, "how many rows have which loss", parts)
 
 
-def _marks(marks: Sequence[tuple[str, float]], x: Axis, bottom: float) -> Iterator[str]:
-    """Lines with their names, each name lower than the one before it."""
-    inside = sorted((x(value), name) for name, value in marks if x.low <= value <= x.high)
-    for i, (at, name) in enumerate(inside):
-        yield f'<path class="mark" d="M{at} {_TOP}V{bottom}"/>'
+def _is_closed(each: Bin, log: bool) -> bool:
+    return math.isfinite(each.low) and math.isfinite(each.high) and (each.low > 0 or not log)
+
+
+def _marks(marks: Sequence[tuple[float, str]], bottom: float) -> Iterator[str]:
+    """Lines with their names above the bars, each name lower than the one before it."""
+    for i, (at, name) in enumerate(marks):
+        line = _TOP + _LINE * i
         late = at > WIDTH - 60
         yield (
-            f'<text x="{at - 4 if late else at + 4}" y="{_TOP + 9 + 12 * i}" '
+            f'<path class="mark" d="M{at} {line}V{bottom}"/>'
+            f'<text x="{at - 4 if late else at + 4}" y="{line + 9}" '
             f'text-anchor="{"end" if late else "start"}">{escape(name)}</text>'
         )
 
 
-def _value_axis(closed: Sequence[Bin], bins: Sequence[Bin], log: bool) -> Axis:
-    left = _LEFT + (_OVER if math.isinf(bins[0].low) or bins[0].low == bins[0].high else 0)
-    right = WIDTH - _RIGHT - (_OVER if math.isinf(bins[-1].high) else 0)
+def _value_axis(closed: Sequence[Bin], log: bool) -> Axis:
     wide = [each for each in closed if each.high > each.low] or closed
-    return Axis(*_shown_range(wide[0].low, wide[-1].high, log), left, right, log)
+    ends = _shown_range(wide[0].low, wide[-1].high, log)
+    return Axis(*ends, _LEFT, WIDTH - _RIGHT, log)
 
 
 def _shown_range(low: float, high: float, log: bool) -> tuple[float, float]:
@@ -159,23 +169,21 @@ def _box(left: float, right: float, top: float, bottom: float, label: str) -> st
     )
 
 
-def _beyond(each: Bin, x: Axis, bottom: float, total: float) -> Iterator[str]:
-    """What lies outside the axis, as a text at its end."""
-    left = math.isinf(each.low) or each.high <= x.low
-    place = _LEFT if left else WIDTH - _RIGHT
-    anchor = "start" if left else "end"
-    words = f"{percent(each.size / total)} {'below' if left else 'above'}"
-    yield (
-        f'<text class="small" x="{place}" y="{bottom - 4}" text-anchor="{anchor}">'
-        f"{words}<title>{escape(_count_of(each, total))}</title></text>"
-    )
+def _beyond(others: Sequence[Bin], x: Axis, total: float) -> Iterator[str]:
+    """What lies outside the axis, in words at its ends."""
+    for is_low, place, anchor in ((True, _LEFT, "start"), (False, WIDTH - _RIGHT, "end")):
+        count = sum(each.size for each in others if (each.high <= x.low) == is_low)
+        if count:
+            words = f"← {_part(count, total)}" if is_low else f"{_part(count, total)} →"
+            yield f'<text x="{place}" y="{HEIGHT - 3}" text-anchor="{anchor}">{words}</text>'
+
+
+def _part(count: float, total: float) -> str:
+    return f"{whole(round(count))} rows ({percent(count / total)})"
 
 
 def _count_of(each: Bin, total: float) -> str:
-    return (
-        f"{whole(round(each.size))} rows ({percent(each.size / total)}) "
-        f"from {real(each.low)} to {real(each.high)}"
-    )
+    return f"{_part(each.size, total)} from {real(each.low)} to {real(each.high)}"
 
 
 def cumulative(points: Sequence[tuple[float, float]], log: bool, low: float, high: float) -> str:

@@ -119,11 +119,12 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
     """The figures of all rows that are read first."""
     names = {
         "mean": "mean", "q50": "median", "q99": "99% at most", "max": "largest",
-        "difference": "difference", "weight": "sum of weights",
+        "difference": "difference",
     }  # fmt: skip
     yield "rows", whole(total["rows"])
-    if total.get("count") not in (None, total["rows"]):
-        yield "rows that count", whole(total["count"])
+    for key, title in {"count": "rows that count", "weight": "sum of weights"}.items():
+        if total.get(key) not in (None, total["rows"]):
+            yield title, shown(total[key])
     for key, title in names.items():
         if total.get(key) is not None:
             yield title, shown(total[key])
@@ -173,8 +174,8 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
 def tells(table: pa.Table, name: str) -> bool:
     """Whether a column says something that others do not."""
     column = table[name]
-    if name == "count":
-        return bool(column != table["rows"])
+    if name in ("count", "weight"):
+        return column.to_pylist() != table["rows"].to_pylist()
     if name == "nan" or name == "infinite" or name.endswith(("_nan", "_infinite")):
         return any(column.to_pylist())
     return True

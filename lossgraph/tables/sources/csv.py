@@ -7,7 +7,8 @@ Empty cells of columns that are not text are null, and so are ``NA``, ``N/A``, `
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from pyarrow import csv
 from ...errors import InputError
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
-from .files import PACKED, READ_ERRORS, File, all_of, key_values
-from .schemas import common_schema, conformed
+from .files import PACKED, READ_ERRORS, File, all_of, first_line, key_values
+from .schemas import common_schema, conformed, distinct
 
 PART_BYTES = 1 << 24
 _SAMPLE = 1 << 20
@@ -81,7 +82,7 @@ class CsvPart(Part):
         except InputError:
             raise
         except READ_ERRORS as error:
-            raise self.source.unreadable(error) from error
+            raise _unreadable(self.source, error, layout.schema.names, self.first_row) from error
 
     def _whole(self) -> pa.NativeFile:
         """The file from its first row on."""
@@ -148,7 +149,12 @@ def layout_of(file: File) -> Layout:
         quoted = any(b'"' in sample for sample in samples)
         parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
         names = _columns(head + b"\n", parsing).names
-        schemas = [_columns(sample, parsing, names) for sample in [rest, *samples[1:]]]
+        distinct(file.name, pa.schema([(name, pa.null()) for name in names]))
+        try:
+            schemas = [_columns(rest, parsing, names)]
+        except pa.ArrowException as error:
+            raise _unreadable(file, error, names, lambda: 0) from error
+        schemas += [_columns(sample, parsing, names) for sample in samples[1:]]
     except InputError:
         raise
     except READ_ERRORS as error:
@@ -179,6 +185,19 @@ def _parts(
             end=end,
             constants=constants,
         )
+
+
+def _unreadable(
+    file: File, error: Exception, names: Sequence[str], before: Callable[[], int]
+) -> InputError:
+    """What pyarrow says, with the names of columns and the numbers of rows in the file."""
+    text = re.sub(
+        r"In CSV column #(\d+)",
+        lambda found: f"column {names[int(found[1])]!r}",
+        first_line(error),
+    )
+    text = re.sub(r"Row #(\d+)", lambda found: f"row {before() + int(found[1]) - 1}", text)
+    return InputError(f"{file.name} cannot be read: {text}")
 
 
 def _line_start(opened: pa.NativeFile, at: int, first: int) -> int:

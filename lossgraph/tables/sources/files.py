@@ -180,10 +180,9 @@ def _system_of_fsspec(base: str, unknown: Exception) -> tuple[pafs.FileSystem, s
 def _listed(text: str, system: pafs.FileSystem, path: str, rest: str) -> list[File]:
     """The files of a path, or those below it that match the rest of a glob."""
     if rest:
-        base = path.rstrip("/") + "/"
-        pattern = re.compile(_regular(rest))
-        infos = _below(system, base.rstrip("/") or "/")
-        found = [info for info in infos if pattern.fullmatch(info.path.removeprefix(base))]
+        folder, pattern = path.rstrip("/") or "/", re.compile(_regular(rest))
+        infos = _below(system, folder)
+        found = [info for info in infos if pattern.fullmatch(_inside(info.path, folder))]
         if not found:
             raise InputError(f"{text}: no file is called so")
         return [_file(info, _shown(text, info.path), system) for info in found]
@@ -197,10 +196,9 @@ def _listed(text: str, system: pafs.FileSystem, path: str, rest: str) -> list[Fi
 
 def _tables_below(text: str, system: pafs.FileSystem, folder: str) -> list[File]:
     """The tables in a folder and those in it; names with ``_`` or ``.`` at their start are not."""
-    start = len(folder.rstrip("/")) + 1
     files = []
     for info in _below(system, folder):
-        inside = info.path[start:]
+        inside = _inside(info.path, folder)
         if not any(step.startswith(("_", ".")) for step in inside.split("/")):
             files.append(_file(info, f"{text.rstrip('/')}/{inside}", system))
     tables = [file for file in files if file_format(file)]
@@ -212,6 +210,11 @@ def _tables_below(text: str, system: pafs.FileSystem, folder: str) -> list[File]
 def _below(system: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
     infos = system.get_file_info(pafs.FileSelector(folder, recursive=True))
     return sorted((i for i in infos if i.type == pafs.FileType.File), key=lambda info: info.path)
+
+
+def _inside(path: str, folder: str) -> str:
+    """A path from a folder on; whether the root is written depends on the file system."""
+    return path.strip("/").removeprefix(folder.strip("/")).strip("/")
 
 
 def _shown(text: str, path: str) -> str:

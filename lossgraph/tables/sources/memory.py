@@ -60,10 +60,14 @@ class PandasPart(FramePart):
     def piece(self, columns: list[str], start: int, count: int) -> pa.Table:
         if not columns:
             return no_columns(count)
-        schema = pa.schema([self.schema.field(name) for name in columns])
-        piece = self.data[columns].iloc[start : start + count]
-        try:
-            return pa.Table.from_pandas(piece, schema, preserve_index=False, nthreads=1)
+        try:  # column by column: a frame of several would be a copy
+            arrays = [
+                pa.Array.from_pandas(
+                    self.data[name].iloc[start : start + count], type=self.schema.field(name).type
+                )
+                for name in columns
+            ]
+            return pa.Table.from_arrays(arrays, columns)
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise InputError(f"the frame of pandas: {first_line(error)}") from error
 

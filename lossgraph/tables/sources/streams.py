@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-from pyarrow import ipc
 
 from ...errors import InputError
 from ..where import Where, where_in
 from .base import Part, Source
-from .files import READ_ERRORS, first_line
+from .files import READ_ERRORS, find_files, first_line
+from .parquet import open_parquet
 from .schemas import conformed, distinct
 
 
@@ -90,7 +90,7 @@ class LazyPart(StreamPart):
     def stream(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         frame = self.data.select(columns)
         if not hasattr(frame, "collect_batches"):
-            yield from _through_a_file(frame)
+            yield from _through_a_file(frame, rows)
             return
         for piece in frame.collect_batches(
             chunk_size=rows, maintain_order=True, engine="streaming"
@@ -98,8 +98,11 @@ class LazyPart(StreamPart):
             yield from piece.to_arrow().to_batches()
 
 
+@dataclass(frozen=True, kw_only=True)
 class RelationPart(StreamPart):
     """Of a relation of DuckDB."""
+
+    connection: Any = field(default=None, compare=False, repr=False)  # which is kept open
 
     def stream(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         asked = self.data.project(", ".join(map(_quoted, columns)))
@@ -138,13 +141,15 @@ def open_lazy(frame: Any, where: Where) -> Source:
     return _open(LazyPart, frame, schema, where, "lazy frame of Polars")
 
 
-def open_relation(relation: Any, where: Where, kind: str = "relation of DuckDB") -> Source:
+def open_relation(
+    relation: Any, where: Where, kind: str = "relation of DuckDB", connection: Any = None
+) -> Source:
     """A relation of DuckDB, which is computed whenever it is read."""
     try:
         schema = relation.limit(0).to_arrow_table().schema
     except _errors_of(relation) as error:
         raise InputError(f"the {kind} cannot be read: {first_line(error)}") from error
-    return _open(RelationPart, relation, schema, where, kind)
+    return _open(RelationPart, relation, schema, where, kind, connection=connection)
 
 
 def open_query(query: Query, where: Where) -> Source:
@@ -163,12 +168,14 @@ def open_query(query: Query, where: Where) -> Source:
         relation = connection.sql(query.text)
     except duckdb.Error as error:
         raise InputError(f"SQL: {first_line(error)}") from error
-    source = open_relation(relation, where, "query")
+    source = open_relation(relation, where, "query", connection)
     source.description[0]["sql"] = query.text
     return source
 
 
-def _open(part: type[StreamPart], data: Any, schema: pa.Schema, where: Where, kind: str) -> Source:
+def _open(
+    part: type[StreamPart], data: Any, schema: pa.Schema, where: Where, kind: str, **more: Any
+) -> Source:
     distinct(f"the {kind}", schema)
     made = part(
         name=f"the {kind}",
@@ -176,6 +183,7 @@ def _open(part: type[StreamPart], data: Any, schema: pa.Schema, where: Where, ki
         condition=where_in(schema, where),
         data=data,
         schema=schema,
+        **more,
     )
     return Source(schema, [{"kind": kind, "rows": None}], (made,))
 
@@ -194,15 +202,14 @@ def _errors_of(data: Any) -> tuple[type[Exception], ...]:
     return READ_ERRORS
 
 
-def _through_a_file(frame: Any) -> Iterator[pa.RecordBatch]:
+def _through_a_file(frame: Any, rows: int) -> Iterator[pa.RecordBatch]:
     """A lazy frame of a Polars that cannot give batches: computed into a file, which is read."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "frame.arrow"
-        frame.sink_ipc(path, compression="lz4", maintain_order=True)
-        with pa.OSFile(str(path)) as opened:
-            reader = ipc.open_file(opened, options=ipc.IpcReadOptions(use_threads=False))
-            for i in range(reader.num_record_batches):
-                yield reader.get_batch(i)
+        path = Path(folder) / "frame.parquet"
+        frame.sink_parquet(path, compression="lz4", maintain_order=True)
+        source = open_parquet(find_files(path), None)
+        for part in source.parts():
+            yield from part.read(source.schema.names, rows)
 
 
 def _quoted(name: str) -> str:

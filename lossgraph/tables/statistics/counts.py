@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -92,13 +93,37 @@ class Counts:
     def items(self) -> tuple[Array, Array, Array]:
         """Groups, buckets and counts, by group and then by bucket; no count is 0."""
         zeros = np.flatnonzero(self.zeros)
-        parts = [(zeros, np.zeros(len(zeros), np.int64), self.zeros[zeros])]
+        parts = [(_codes(zeros, np.zeros_like(zeros)), self.zeros[zeros])]
         parts += [window.items() for window in self._windows]
         if self._pairs is not None:
             parts.append(self._pairs.items())
-        groups, buckets, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
-        order = np.lexsort((buckets, groups))
-        return groups[order], buckets[order], counts[order]
+        codes, counts = joined([part for part in parts if len(part[0])])
+        return codes >> 32, (codes & (2 * _HALF - 1)) - _HALF, counts
+
+
+def _codes(groups: Array, buckets: Array) -> Array:
+    """Pairs of group and bucket as integers, in order."""
+    return (groups << 32) + (buckets + _HALF)
+
+
+def joined(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Sorted codes with their counts as one, still sorted; counts of equal codes are added."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    codes, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
+    order = np.argsort(codes, kind="stable")  # which finds that there are a few sorted runs
+    codes, counts = codes[order], counts[order]
+    starts = _starts(codes)
+    if len(starts) == len(codes):
+        return codes, counts
+    return codes[starts], np.add.reduceat(counts, starts)
+
+
+def _starts(codes: Array) -> Array:
+    """Where runs of equal codes begin."""
+    return np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
 
 
 def _range(buckets: Array) -> tuple[int, int] | None:
@@ -139,36 +164,37 @@ class Window:
         places = groups * self.width + (buckets - self.low)
         np.add.at(self.table.reshape(-1), places, counts)
 
-    def items(self) -> tuple[Array, Array, Array]:
+    def items(self) -> tuple[Array, Array]:
         groups, places = np.nonzero(self.table)
-        return groups, places + self.low, self.table[groups, places]
+        return _codes(groups, places + self.low), self.table[groups, places]
 
 
 class _Pairs:
     """Counts of the pairs of group and bucket that are there: sorted, and those that came since."""
 
     def __init__(self) -> None:
-        self._codes, self._counts = np.zeros((2, 0), np.int64)
-        self._new: list[tuple[Array, Array]] = []
+        self._sorted = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._single: list[Array] = []  # codes that count once
+        self._several: list[tuple[Array, Array]] = []
         self._pending = 0
 
     def add(self, groups: Array, buckets: Array, counts: Array | int) -> None:
-        codes = (groups << 32) + (buckets + _HALF)
-        self._new.append((codes, np.broadcast_to(np.asarray(counts, np.int64), codes.shape)))
-        self._pending += len(groups)
-        if self._pending > max(_PENDING, len(self._codes)):
-            self._sort()
-
-    def _sort(self) -> None:
-        codes = np.concatenate([self._codes, *(codes for codes, _ in self._new)])
-        counts = np.concatenate([self._counts, *(counts for _, counts in self._new)])
-        self._new, self._pending = [], 0
-        if len(codes):
+        codes = _codes(groups, buckets)
+        if isinstance(counts, int):  # which is 1
+            self._single.append(codes)
+        else:
             order = np.argsort(codes, kind="stable")
-            codes = codes[order]
-            starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-            self._codes, self._counts = codes[starts], np.add.reduceat(counts[order], starts)
+            self._several.append((codes[order], counts[order]))
+        self._pending += len(codes)
+        if self._pending > max(_PENDING, len(self._sorted[0])):
+            self.items()
 
-    def items(self) -> tuple[Array, Array, Array]:
-        self._sort()
-        return self._codes >> 32, (self._codes & (2 * _HALF - 1)) - _HALF, self._counts
+    def items(self) -> tuple[Array, Array]:
+        parts = [self._sorted, *self._several]
+        if self._single:
+            codes = np.sort(np.concatenate(self._single))
+            starts = _starts(codes)
+            parts.append((codes[starts], np.diff(starts, append=len(codes))))
+        self._sorted = joined([part for part in parts if len(part[0])])
+        self._single, self._several, self._pending = [], [], 0
+        return self._sorted

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from .numbering import Numbering
 
 Array = np.ndarray[Any, Any]
 
@@ -44,15 +45,19 @@ class Keys:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._types: list[pa.DataType] = []
-        self._numbers: dict[Hashable, int] = {}
+        self._columns = [_Column() for _ in names]
+        # Of the numbers of the first columns and of the one after these.
+        self._pairs = [Numbering() for _ in names[1:]]
         self._pieces: list[list[pa.Array]] = [[] for _ in names]
 
     def __len__(self) -> int:
-        return len(self._numbers) if self.names else 1
+        if not self.names:
+            return 1
+        return len(self._pairs[-1] if self._pairs else self._columns[0])
 
     def values(self) -> list[Hashable]:
-        """The keys as Python values, a tuple where there are several columns."""
-        return list(self._numbers)
+        """The keys as Python values that are equal where keys are one, a tuple a group."""
+        return list(zip(*map(_hashable, self.columns()), strict=True))
 
     def columns(self) -> list[pa.Array]:
         """The keys, a row a group."""
@@ -112,19 +117,45 @@ class Keys:
 
     def _known(self, values: list[pa.Array]) -> Array:
         """The numbers of distinct keys; those that are new get the next ones."""
-        hashed = [_hashable(each) for each in values]
-        keys: Sequence[Hashable] = (
-            hashed[0] if len(hashed) == 1 else list(zip(*hashed, strict=True))
-        )
-        before, numbers = len(self._numbers), self._numbers
-        found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-        if len(numbers) > before:
+        before = len(self)
+        found = self._columns[0].of(values[0])
+        for column, each, pairs in zip(self._columns[1:], values[1:], self._pairs, strict=True):
+            found = pairs.of((found << 32) + column.of(each))
+        if len(self) > before:
             # Two keys may be one here that were two to Arrow: the first stands for both.
             new, first = np.unique(found, return_index=True)
             rows = pa.array(first[new >= before])
             for pieces, each in zip(self._pieces, values, strict=True):
                 pieces.append(_canonical(each.take(rows)))
         return found
+
+
+class _Column:
+    """Numbers for the values of one column."""
+
+    def __init__(self) -> None:
+        self._integers = Numbering()
+        self._null: int | None = None  # the number of null among integers
+        self._others: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._integers) + len(self._others)
+
+    def of(self, values: pa.Array) -> Array:
+        """The numbers of values; those that are new get the next ones."""
+        integers = _as_integers(values)
+        if integers is None:
+            known = self._others
+            found = [known.setdefault(key, len(known)) for key in _hashable(values)]
+            return np.array(found, np.int64)
+        if not values.null_count:
+            return self._integers.of(integers)
+        valid = values.is_valid().to_numpy(zero_copy_only=False)
+        if self._null is None:
+            self._null = self._integers.reserve()
+        numbers = np.full(len(values), self._null)
+        numbers[valid] = self._integers.of(integers[valid])
+        return numbers
 
 
 def _plain(array: Any) -> pa.Array:
@@ -237,14 +268,23 @@ def _is_nested(type_: pa.DataType) -> bool:
     return pa.types.is_nested(type_) or pa.types.is_union(type_)
 
 
-def _hashable(array: pa.Array) -> list[Hashable]:
-    """Python values that are equal where keys are one."""
+def _as_integers(array: pa.Array) -> Array | None:
+    """Values as int64, where that tells them apart; null is any."""
     type_ = array.type
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         array = array.view(pa.int64() if type_.bit_width == 64 else pa.int32())
-    elif _is_nested(type_):
+    elif pa.types.is_boolean(type_):
+        array = array.cast(pa.int8())
+    elif not pa.types.is_integer(type_):
+        return None
+    return array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _hashable(array: pa.Array) -> list[Hashable]:
+    """Python values that are equal where keys are one."""
+    if _is_nested(array.type):
         return [repr(value) for value in array.to_pylist()]
     found = array.to_pylist()
-    if pa.types.is_floating(type_):
+    if pa.types.is_floating(array.type):
         return ["nan" if value != value else value for value in found]
     return found

@@ -133,6 +133,8 @@ class Measure:
     def _ranked(self, groups: int) -> tuple[Array, Array, Array]:
         """Groups, buckets and counts in order, with buckets of their own for infinities."""
         owners, buckets, counts = self.counts.items()
+        if not (self.below.any() or self.above.any()):
+            return owners, buckets, counts
         parts = [(owners, buckets, counts)]
         for each, bucket in ((self.below, -_INFINITE), (self.above, _INFINITE)):
             some = np.flatnonzero(each[:groups])

@@ -60,8 +60,8 @@ def finished(groups: Collected, quantiles: Sequence[float]) -> pa.Table:
     columns = dict(zip(groups.by, groups.keys.columns(), strict=True))
     columns |= {"rows": groups.rows[:count], "count": groups.count[:count]}
     if groups.weighted:
-        integers, exponent = groups.weights[0].integers()
-        columns["weight"] = pa.array([quotient(n, 1, exponent) for n in integers[:count]], _FLOAT)
+        integers, exponent = groups.weights[0].integers(count)
+        columns["weight"] = pa.array([quotient(n, 1, exponent) for n in integers], _FLOAT)
     for i, (name, measure) in enumerate(groups.measures.items()):
         before = prefix(i, name)
         columns |= {before + key: value for key, value in _of(groups, measure, quantiles)}
@@ -112,8 +112,8 @@ def _special(measure: Measure, i: int) -> float:
 
 
 def _averages(groups: Collected, measure: Measure) -> Any:
-    values, exponent = measure.sums.integers()
-    squares, below = measure.squares.integers()
+    values, exponent = measure.sums.integers(len(groups))
+    squares, below = measure.squares.integers(len(groups))
 
     def finish(i: int, count: int) -> tuple[float, float | None]:
         mean = quotient(values[i], count, exponent)
@@ -125,7 +125,7 @@ def _averages(groups: Collected, measure: Measure) -> Any:
 def _ratios(groups: Collected, measure: Measure) -> Any:
     assert measure.crossed is not None
     sums = (groups.weights[0], measure.sums, groups.weights[1], measure.crossed, measure.squares)
-    (weights, e), (values, f), *second = (each.integers() for each in sums)
+    (weights, e), (values, f), *second = (each.integers(len(groups)) for each in sums)
     exponents = (e, f, *(each[1] for each in second))
 
     def finish(i: int, count: int) -> tuple[float, float | None]:

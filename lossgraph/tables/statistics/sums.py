@@ -141,16 +141,17 @@ class ExactSums:
         self.digits = np.ascontiguousarray(self.digits[:, first:last])
         self.low = self.low + first if last > first else 0
 
-    def integers(self) -> tuple[list[int], int]:
-        """The sums as integers, and the exponent of two that they are multiplied by."""
+    def integers(self, groups: int) -> tuple[list[int], int]:
+        """The first sums as integers, and the exponent of two that they are multiplied by."""
         self.carry()
         size = 4 * self._width
-        content = self.digits.astype("<u4").tobytes()
+        content = self.digits[:groups].astype("<u4").tobytes()
+        read = int.from_bytes
         found = [
-            int.from_bytes(content[start : start + size], "little", signed=True)
-            for start in range(0, size * len(self.digits), size or 1)
+            read(content[start : start + size], "little", signed=True)
+            for start in range(0, size * groups, size or 1)
         ]
-        return found or [0] * len(self.digits), BITS * self.low
+        return found or [0] * groups, BITS * self.low
 
 
 def _is_sign_of(last: Array, before: Array) -> bool:

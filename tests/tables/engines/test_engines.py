@@ -185,6 +185,28 @@ def test_an_empty_dataset(engine, folder, request):
     assert engines.run(engine, plan, source).rows == 0
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_rows_are_written_with_their_losses(engine, folder, tmp_path, request, whole):
+    source = open_source(str(folder))
+    if not whole:
+        source = engines.open_on(engine, frame_of(engine, folder, request))
+    plan = plan_of(lookup("softmax_ce").make(), source.schema, COLUMNS, keep=("w", "country"))
+    target = str(tmp_path / "rows")
+    engines.write_rows(engine, plan, source, target, "cost")
+    found = pq.read_table(target).sort_by("w")
+    assert found.column_names == ["w", "country", "cost"]
+    before = pq.read_table(folder).sort_by("w")
+    assert found.select(["w", "country"]).equals(before.select(["w", "country"]))
+    scores = np.stack(before.column("scores").to_numpy()).astype(float)
+    true = scores[np.arange(len(scores)), before.column("y").to_numpy()]
+    expected = np.log(np.exp(scores).sum(1)) - true
+    np.testing.assert_allclose(found.column("cost").to_numpy(), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match="there already"):
+        engines.write_rows(engine, plan, source, target)
+    with pytest.raises(InputError, match="a column 'w'"):
+        engines.write_rows(engine, plan, source, target + "2", "w")
+
+
 def test_datasets_stay_with_their_engine(engine, folder, request):
     frame = frame_of(engine, folder, request)
     other = {"ray": "spark", "spark": "ray"}[engine]

@@ -20,11 +20,11 @@ RNG = np.random.default_rng(0)
 COLUMNS = {"pred": "p", "label": "y"}
 
 
-def source(rows, groups):
+def table_of(rows, groups):
     columns = {"p": RNG.normal(size=rows), "y": RNG.normal(size=rows)}
     keys = [None, *(f"user {i}" for i in range(groups - 1))]
     named = pa.array(keys).take(pa.array(np.arange(rows) % groups))
-    return open_source(pa.table({**columns, "user": named, "day": np.arange(rows) % 3}))
+    return pa.table({**columns, "user": named, "day": np.arange(rows) % 3})
 
 
 def plan_for(table, *by):
@@ -33,11 +33,11 @@ def plan_for(table, *by):
 
 @pytest.mark.parametrize(("groups", "by"), [(1, ()), (5, ("user",)), (6000, ("user", "day"))])
 def test_states_of_pieces_are_the_whole(groups, by):
-    table = source(7000, groups)
+    table = open_source(table_of(7000, groups))
     plan = plan_for(table, *by)
     whole = local.run(plan, table.parts(), threads=1)
-    pieces = tasks.Packed.of(tasks.Job(plan, tuple(table.parts())))
-    found = [tasks.of_parts(pieces, [i]) for i in range(len(table.parts()))]
+    pieces = tasks.Packed.of(tasks.Job(plan, 500, tuple(table.parts())))
+    found = [b for i in range(len(table.parts())) for b in tasks.of_parts(pieces, [i])]
     rows = [row for batch in found for row in batch.to_pylist()]
     buckets = {row["bucket"] for row in rows}
     assert len(buckets) == (1 if groups < states.FEW else states.BUCKETS)
@@ -51,9 +51,9 @@ def test_states_of_pieces_are_the_whole(groups, by):
 
 
 def test_a_group_has_one_bucket_wherever_it_is_met():
-    table = source(12_000, 6000)
+    table = table_of(12_000, 6000)
     plan = plan_for(table, "user")
-    halves = [table.parts()[0].table.slice(start, 6000) for start in (0, 6000)]
+    halves = [table.slice(start, 6000) for start in (0, 6000)]
     found = [
         {
             key: row["bucket"]
@@ -71,16 +71,16 @@ def _keys(plan, state):
 
 
 def test_a_table_in_memory_is_sent_once():
-    table = source(600_000, 1)
-    assert len(table.parts()) > 2
-    job = tasks.Job(plan_for(table), tuple(table.parts()))
-    size = table.parts()[0].table.nbytes * len(table.parts())
-    assert len(tasks.Packed.of(job).data) < 1.1 * size
+    table = table_of(600_000, 1).slice(300_000)
+    parts = tuple(open_source(table).parts())
+    assert len(parts) > 1
+    job = tasks.Job(plan_for(table), 500, parts)
+    assert len(tasks.Packed.of(job).data) < 1.1 * table.nbytes
 
 
 def test_a_table_that_cannot_be_sent_is_refused():
-    table = source(10, 1)
-    job = tasks.Job(plan_for(table), (iter([]) and (lambda: None),))
+    table = table_of(10, 1)
+    job = tasks.Job(plan_for(table), 500, (iter([]) and (lambda: None),))
     with pytest.raises(InputError, match="cannot be sent to the processes of an engine"):
         tasks.Packed.of(job)
 
