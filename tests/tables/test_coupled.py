@@ -147,7 +147,7 @@ def test_two_models_on_the_same_batches():
                                against={"score": "other"}).total  # fmt: skip
     one, two = by_numpy(), by_numpy(SCORE[::-1])
     assert found["against_mean"] == pytest.approx(two.mean(), rel=1e-6)
-    assert found["difference_mean"] == pytest.approx((two - one).mean(), rel=1e-5)
+    assert found["difference"] == pytest.approx((two - one).mean(), rel=1e-5)
 
 
 def test_rows_that_are_left_out():
