@@ -22,6 +22,7 @@ from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
 from .report import Report
 from .sources import open_source
+from .worst import WORST, worst_rows
 
 Engine = Literal["local", "ray", "spark"]
 ENGINES = ("local", "ray", "spark")
@@ -80,7 +81,7 @@ def evaluate(
         ragged: what to do with lists of different lengths: ``refuse`` or ``pad``.
         quantiles: which quantiles are told.
         worst: how many of the rows with the largest losses are kept.
-        keep: columns that are kept of these rows.
+        keep: columns that are kept of these rows, beside those of groups.
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
@@ -117,6 +118,7 @@ def evaluate(
         BOOTSTRAP: bootstrap(against, opened.parts(), _names(by), resamples, interval),
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
+        WORST: worst_rows(worst, _names(keep), _names(by)),
     }
     plan = plan_of(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),

@@ -20,6 +20,7 @@ from .histogram import BINS, HISTOGRAM, Histogram, of_groups
 from .plan import Plan
 from .report import Report
 from .statistics import Groups
+from .worst import WORST, Worst
 
 Array = np.ndarray[Any, Any]
 
@@ -45,11 +46,13 @@ def report(
     counts = {"rows": collected.rows, "skipped": collected.skipped}
     histogram, curve = of_groups(whole, bins)
     table, drawn = compared(_with_total(collected.groups, whole, quantiles), collected, plan.by)
-    edges, probabilities = (collected.others.get(name) for name in (HISTOGRAM, CALIBRATION))
+    names = HISTOGRAM, CALIBRATION, WORST
+    edges, probabilities, worst = (collected.others.get(name) for name in names)
     return Report(
         table,
         plan.by,
         {**described(plan), **counts, **drawn, **ran},
+        worst=worst.table() if isinstance(worst, Worst) else None,
         histogram=edges.table() if isinstance(edges, Histogram) else histogram,
         curve=curve,
         calibration=(

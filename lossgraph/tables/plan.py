@@ -19,7 +19,7 @@ from ..compiler.rows import RowProgram, by_batches, by_rows
 from ..errors import InputError
 from ..ir.types import numpy_dtype
 from .asked import Asked
-from .columns import Binding, bind
+from .columns import Binding, bind, bound_numbers
 from .columns.names import require_column
 from .coupled import Batches
 from .gradients import GRADIENTS, GradientSums
@@ -147,14 +147,14 @@ def plan_of(
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
     other = bound({**columns, **against}) if against else None
-    weighed = (weights,) if weights else ()
     if batches is not None and weights:
         raise InputError("weights: rows of a batch have no weights of their own but in the loss")
     if batches is not None and ragged != "refuse":
         raise InputError("ragged: lists of the rows of one batch are of one length")
+    if weights:
+        bound_numbers(schema, "weights", weights)
     together = batches.by if batches else ()
-    asked = {"by": by, "weights": weighed, "keep": keep, "batch_by": together}
-    for what, names in asked.items():
+    for what, names in {"by": by, "keep": keep, "batch_by": together}.items():
         for name in names:
             require_column(what, name, schema.names)
     types = binding.types(ROWS)

@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -199,9 +200,7 @@ class _Parser:
             left, right = right, left
         if isinstance(right, ast.Constant) and right.value is None:
             if not isinstance(op, ast.Is | ast.IsNot | ast.Eq | ast.NotEq):
-                raise InputError(
-                    f"where: None is neither more nor less: {ast.unparse(left)} is None"
-                )
+                raise InputError(f"where: None is no size: write {ast.unparse(left)} is None")
             column = pc.field(self.name(left))
             return column.is_valid() if isinstance(op, ast.IsNot | ast.NotEq) else column.is_null()
         if type(op) not in _COMPARED:
@@ -258,17 +257,16 @@ class _Parser:
         raise self.refusal(node)
 
     def fitting(self, value: Any, column: str) -> pa.Scalar:
-        """A constant that a column can be compared with."""
+        """A constant in a type that a column can be compared with."""
         kind = _plain(self.schema.field(column).type)
-        wrong = InputError(f"where: column {column!r} is {kind}, and {value!r} is not")
-        if pa.types.is_temporal(kind) and isinstance(value, str):
-            try:
+        try:
+            if pa.types.is_temporal(kind) and isinstance(value, str):
                 return pa.scalar(value).cast(kind)
-            except pa.ArrowException:
-                raise wrong from None
-        if _family(kind) != _family(pa.scalar(value).type):
-            raise wrong
-        return pa.scalar(value)
+            if _family(kind) == _family(pa.scalar(value).type):
+                return _scalar(value, kind)
+        except (pa.ArrowException, OverflowError):
+            pass
+        raise InputError(f"where: column {column!r} is {kind}, and {value!r} is not")
 
     def refusal(self, node: ast.AST) -> InputError:
         return InputError(f"where: {ast.unparse(node)!r} cannot be said: {_GRAMMAR}")
@@ -288,3 +286,15 @@ def _family(kind: pa.DataType) -> str:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or "string_view" in str(kind):
         return "string"
     return str(kind)
+
+
+def _scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
+    """A constant beside values of a type: 0.1 is what it is in theirs, as in NumPy and Polars."""
+    if pa.types.is_decimal(kind):
+        try:
+            return pa.scalar(Decimal(str(value)), kind)
+        except pa.ArrowException:  # more digits than the column has
+            return pa.scalar(float(value))
+    if pa.types.is_floating(kind):
+        return pa.scalar(float(value), pa.float64()).cast(kind)
+    return pa.scalar(value)

@@ -18,7 +18,7 @@ from ..kernels.toolchain import ToolchainError
 from ..runtime.compiled import Compiled
 from .batch import Place, Rows
 from .collected import Collected
-from .columns import BadRowError, Binding, joined
+from .columns import BadRowError, Binding, bound_numbers, joined
 from .coupled import first_row
 from .plan import Plan
 
@@ -146,13 +146,7 @@ def _compiled(plan: Plan, threads: int) -> Compiled:
 
 
 def _weights(batch: pa.RecordBatch, name: str) -> Array:
-    column = batch.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"weights: column {name!r} is {column.type}, and not numbers")
-    if column.null_count:
-        row = int(np.argmax(np.asarray(column.is_null())))
-        raise BadRowError(row, name, "is null: fill it, or skip such rows by nulls='skip'")
-    weights: Array = np.asarray(column, dtype=np.float64)
+    weights = bound_numbers(batch.schema, "weights", name).numbers(batch)
     bad = ~((weights >= 0) & np.isfinite(weights))
     if bad.any():
         row = int(np.argmax(bad))

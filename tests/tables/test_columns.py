@@ -1,15 +1,17 @@
 """Columns bound to inputs: types, arrays without copies, refusals by name and by row."""
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+import lossgraph as lg
 from lossgraph.authoring.functions import as_loss
 from lossgraph.catalogue import lookup
 from lossgraph.errors import InputError
-from lossgraph.tables.columns import BadRowError, bind
+from lossgraph.tables.columns import BadRowError, bind, bound_numbers
 
 CE = lookup("gluon.SoftmaxCrossEntropyLoss").make()
 L2 = lookup("gluon.L2Loss").make()
@@ -142,3 +144,93 @@ def test_a_binding_and_its_refusals_can_be_sent_to_other_processes():
     error = pickle.loads(pickle.dumps(error))
     assert (error.row, error.column, error.reason) == (103, "y", "is null")
     assert str(error) == "a.parquet, row 103: column 'y' is null"
+
+
+def test_a_distribution_where_there_could_be_a_label_stays_as_it_is():
+    loss = lookup("nn.CrossEntropyLoss").make()
+    batch = batch_of(p=fixed(2, 3), y=np.array([1.0, 2.0]), q=fixed(2, 3, np.float64))
+    for column, dtype in (("y", "int64"), ("q", "float64")):
+        binding = bind(batch.schema, loss, {"input": "p", "target": column})
+        assert binding.types("N")["target"][0] == dtype
+        assert binding.arrays(batch)["target"].dtype == dtype
+
+
+@pytest.mark.parametrize("cells", [[[1, 0], [1, 1]], [[1.0, 0.0], [1.0, 1.0]]])
+def test_a_mask_of_numbers_is_bool(cells):
+    loss = lookup("losses.list_net").make()
+    batch = batch_of(s=fixed(2, 2), m=cells)
+    columns = {"score": "s", "relevance": "s", "mask": "m"}
+    mask = bind(batch.schema, loss, columns).arrays(batch)["mask"]
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, [[True, False], [True, True]])
+    other = batch_of(s=fixed(2, 2), m=[[1, 0], [1, 2]])
+    with pytest.raises(BadRowError, match="row 1: column 'm' has 2: expected 0 or 1"):
+        bind(other.schema, loss, columns).arrays(other)
+
+
+def test_one_number_for_all_rows_is_no_column():
+    loss = lookup("gluon.HuberLoss").make({"rho": lg.Input("rho")})
+    schema = pa.schema({"x": pa.float32(), "r": pa.float32()})
+    columns = {"pred": "x", "label": "x"}
+    assert bind(schema, loss, columns, shared=["rho"]).inputs == ("pred", "label")
+    with pytest.raises(InputError, match="rho is one number for all rows: give it by shared="):
+        bind(schema, loss, {**columns, "rho": "r"})
+    with pytest.raises(InputError, match="HuberLoss needs 'rho': say it by shared="):
+        bind(schema, loss, columns)
+    with pytest.raises(InputError, match="label: given by a column, and as what all rows share"):
+        bind(schema, loss, columns, shared=["rho", "label"])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [0.5, 2.0], [1, 2], [True, False], [Decimal("0.5"), Decimal("1.25")],
+        pa.array([0.5, 0.5]).dictionary_encode(), np.array([1, 2], np.float16),
+    ],
+    ids=lambda cells: type(cells[0]).__name__,
+)  # fmt: skip
+def test_weights_are_numbers_of_any_type(cells):
+    batch = batch_of(w=cells)
+    weights = bound_numbers(batch.schema, "weights", "w").numbers(batch)
+    assert weights.dtype == np.float64
+    np.testing.assert_array_equal(weights, [float(x) for x in batch.column("w").to_pylist()])
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    schema = pa.schema({"w": pa.list_(pa.float32()), "text": pa.string(), "x": pa.float32()})
+    for name, match in (("w", "one number a row"), ("text", "of string"), ("*", "no column '.'")):
+        with pytest.raises(InputError, match=match):
+            bound_numbers(schema, "weights", name)
+    batch = batch_of(x=[1.0, None])
+    with pytest.raises(BadRowError, match="row 1: column 'x' is null"):
+        bound_numbers(batch.schema, "weights", "x").numbers(batch)
+
+
+def frame_of_polars(cells):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(cells, schema_overrides={"s": polars.Array(polars.Float32, 2)})
+    return frame.with_columns(polars.col("y").cast(polars.Categorical))
+
+
+def frame_of_pandas(cells):
+    frame = pytest.importorskip("pandas").DataFrame(cells)
+    return pa.Table.from_pandas(frame.astype({"y": "category"}))
+
+
+def relation_of_duckdb(cells):
+    rows = ", ".join(f"({s}, '{y}')" for s, y in zip(cells["s"], cells["y"], strict=True))
+    query = f"select s::float[2] as s, y::enum('cat', 'dog') as y from (values {rows}) t(s, y)"
+    return pytest.importorskip("duckdb").sql(query)
+
+
+@pytest.mark.parametrize("made_by", [frame_of_polars, frame_of_pandas, relation_of_duckdb])
+def test_frames_give_lists_and_categories(made_by):
+    cells = {"s": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "y": ["dog", "cat", "dog"]}
+    table = pa.table(made_by(cells))
+    (batch,) = table.to_batches()
+    columns = {"pred": "s", "label": "y"}
+    binding = bind(table.schema, CE, columns, classes={"label": ["cat", "dog"]}).settled(batch)
+    arrays = binding.arrays(batch)
+    np.testing.assert_array_equal(arrays["pred"], cells["s"])
+    np.testing.assert_array_equal(arrays["label"], [1, 0, 1])
+    assert binding.types("N")["pred"][1] == ("N", 2)

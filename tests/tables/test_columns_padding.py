@@ -177,6 +177,9 @@ def test_lists_that_cannot_be_padded_are_refused_with_their_row():
         binding = bind(batch.schema, softmax, {"pred": "s", "label": "y"}, ragged=ragged)
         with pytest.raises(BadRowError, match="row 1: column 's' has a list of length 1"):
             binding.settled(batch).arrays(batch)
+    refusing = bind(ranking().schema, RANKING, COLUMNS)
+    with pytest.raises(BadRowError, match=r"row 1: column 's' has .* 3: ragged='pad' pads them"):
+        refusing.arrays(ranking())
     other = ranking(r=[*RELEVANCE[:3], [0.0]])
     binding = bind(other.schema, RANKING, COLUMNS, ragged="pad")
     for found in (binding.arrays, binding.pieces):

@@ -8,7 +8,8 @@ when its row comes by.
 from __future__ import annotations
 
 from .binding import Binding, bind
+from .bound import bound_numbers
 from .pieces import Piece, joined
 from .rows import BadRowError
 
-__all__ = ["BadRowError", "Binding", "Piece", "bind", "joined"]
+__all__ = ["BadRowError", "Binding", "Piece", "bind", "bound_numbers", "joined"]

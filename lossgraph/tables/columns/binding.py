@@ -29,6 +29,8 @@ from .rows import BadRowError
 Array = np.ndarray[Any, Any]
 Columns = Mapping[str, str | Sequence[str]]
 
+_ADVICE = ": ragged='pad' pads them"
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -269,7 +271,8 @@ def bind(
     order = {name: i for i, name in enumerate(inputs_of(loss))}
     found = sorted(_typed(loss, found), key=lambda each: order.get(each.input, len(order)))
     if ragged == "refuse":
-        return Binding(tuple(found))
+        lists = {name for each in fillers for name in each.of}
+        return Binding(tuple(replace(x, advice=_ADVICE * (x.input in lists)) for x in found))
     found = [_with_padding(each, found, fillers) for each in found]
     kept = (each for each in fillers if each.input not in columns and _is_used(loss, each, found))
     return Binding(tuple(found), tuple(kept))

@@ -14,12 +14,14 @@ from .cells import equal_lengths, is_list, null_rows, numbers, opened, stored
 from .classes import Classes
 from .convert import converted
 from .layout import Layout, dtype_of, layout_of
-from .names import columns_of, is_several
+from .names import columns_of, is_several, require_column
 from .padding import Ragged, lengths_of
 from .rows import BadRowError, Elements
 
 Array = np.ndarray[Any, Any]
 Type = tuple[str, tuple[str | int, ...]]
+
+_NULL = "is null: fill it, or skip such rows by nulls='skip'"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class BoundInput:
         names: of these axes.
         classes: what its labels stand for, None for numbers.
         padded: the name of the first axis of cells, where rows may differ; empty if they may not.
+        advice: what is said of rows that differ, beside that.
     """
 
     input: str
@@ -47,6 +50,7 @@ class BoundInput:
     names: tuple[str, ...]
     classes: Classes | None = None
     padded: str = ""
+    advice: str = ""
 
     @property
     def rank(self) -> int:
@@ -99,6 +103,14 @@ class BoundInput:
         parts = [self._cells(batch.column(column), column) for column in self.columns]
         return np.stack(parts, axis=1) if self.several else parts[0]
 
+    def numbers(self, batch: pa.RecordBatch) -> Array:
+        """The array of a batch of an input of one number a row.
+
+        Raises:
+            BadRowError: for a cell that is null.
+        """
+        return np.asarray(self.read(batch))
+
     def measured(self, batch: pa.RecordBatch) -> tuple[int | None, ...]:
         """The lengths of the first lists of a batch without nulls, where they are not known."""
         found = list(self.lengths)
@@ -117,7 +129,7 @@ class BoundInput:
         cells, elements = stored(cells), Elements(column)
         nulls = null_rows(cells)
         if nulls is not None:
-            raise BadRowError(nulls[0], column, "is null")
+            raise BadRowError(nulls[0], column, _NULL)
         shape, lengths = [len(cells)], None
         for axis, wanted in enumerate(self.lengths):
             if not is_list(cells):
@@ -128,7 +140,7 @@ class BoundInput:
             elif isinstance(level, int):
                 shape.append(level)
             else:
-                shape.append(equal_lengths(elements, level, wanted))
+                shape.append(equal_lengths(elements, level, wanted, self.advice))
             elements, cells = elements.inside(level), stored(inside)
         found = self._leaf(cells, elements).reshape(shape)
         if lengths is not None:
@@ -197,8 +209,9 @@ def bound_numbers(schema: pa.Schema, what: str, column: str) -> BoundInput:
     Raises:
         InputError: for a column that there is not, or that is of lists.
     """
+    require_column(what, column, schema.names)
     found = bound_input(schema, what, column)
     if found.rank != 1:
         type_ = schema.field(column).type
         raise InputError(f"{what}: column {column!r} is of {type_}: expected one number a row")
-    return BoundInput(what, found.columns, False, found.layout, np.dtype(np.float64), (), ())
+    return replace(found, dtype=np.dtype(np.float64))

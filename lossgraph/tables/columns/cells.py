@@ -96,13 +96,14 @@ def numbers(cells: pa.Array) -> Array:
     return cells.to_numpy(zero_copy_only=False)
 
 
-def equal_lengths(lists: Elements, offsets: Array, wanted: int | None) -> int:
+def equal_lengths(lists: Elements, offsets: Array, wanted: int | None, advice: str) -> int:
     """The length that all lists have.
 
     Args:
         lists: the lists.
         offsets: where each begins, and the last one ends.
         wanted: the length that they must have; None for that of the first.
+        advice: the end of the refusal.
 
     Raises:
         BadRowError: for the first that has another.
@@ -113,5 +114,6 @@ def equal_lengths(lists: Elements, offsets: Array, wanted: int | None) -> int:
     other = lengths != wanted
     if other.any():
         place = int(np.argmax(other))
-        raise lists.bad(place, f"has a list of length {lengths[place]}, and others of {wanted}")
+        reason = f"has a list of length {lengths[place]}, and others of {wanted}{advice}"
+        raise lists.bad(place, reason)
     return wanted

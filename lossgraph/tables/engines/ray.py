@@ -68,7 +68,7 @@ def run(job: Job, dataset: Any = None, workers: int | None = None) -> Collected:
     packed = ray.put(Packed.of(job))
     with unwrapped():
         found = _mapped(ray, job, packed, dataset, workers)
-        grouped = found.groupby("bucket", num_partitions=_partitions(job))
+        grouped = found.groupby("bucket", num_partitions=min(_cpus(ray), states.BUCKETS_OF_MANY))
         batches = grouped.aggregate(_merging(ray, packed)).iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
@@ -98,11 +98,6 @@ def write(
         _mapped(ray, job, ray.put(Packed.of(job)), dataset, workers).write_parquet(folder)
 
 
-def _partitions(job: Job) -> int:
-    """How many processes merge: states are of one bucket where there are few groups."""
-    return 8 if job.plan.by else 1
-
-
 def _mapped(ray: Any, job: Job, packed: Any, dataset: Any, workers: int | None) -> Any:
     """What processes hand over: a block at a time, so that what is run again is a block."""
     of_parts = dataset is None
@@ -121,9 +116,12 @@ def _mapped(ray: Any, job: Job, packed: Any, dataset: Any, workers: int | None) 
 
 
 def _numbers(ray: Any, parts: int, workers: int | None) -> Any:
-    cpus = workers or int(ray.cluster_resources().get("CPU", 1))
-    size = min(_MOST_PARTS, max(1, parts // (_TASKS_A_WORKER * cpus)))
+    size = min(_MOST_PARTS, max(1, parts // (_TASKS_A_WORKER * (workers or _cpus(ray)))))
     return ray.data.range(parts, override_num_blocks=-(-parts // size))
+
+
+def _cpus(ray: Any) -> int:
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 class _Session:

@@ -40,7 +40,10 @@ def test_states_of_pieces_are_the_whole(groups, by):
     found = [b for i in range(len(table.parts())) for b in tasks.of_parts(pieces, [i])]
     rows = [row for batch in found for row in batch.to_pylist()]
     buckets = {row["bucket"] for row in rows}
-    assert len(buckets) == (1 if groups < states.FEW else states.BUCKETS)
+    if groups > states.FEW:
+        assert buckets == set(range(states.BUCKETS_OF_MANY))
+    else:
+        assert all(-states.BUCKETS_OF_FEW <= bucket < 0 for bucket in buckets)
     by_bucket = [
         tasks.merged(pieces, [row["state"] for row in rows if row["bucket"] == bucket])
         for bucket in buckets
