@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -119,6 +120,26 @@ def test_tables_in_memory_are_sent(engine):
         evaluate("softmax_ce", sent, COLUMNS, by="user", engine=each) for each in (engine, "local")
     )
     assert found.to_arrow().equals(expected.to_arrow())
+
+
+def test_datasets_of_numpy_and_pandas_have_types_of_their_own(ray):
+    scores = RNG.normal(size=(100, CLASSES)).astype("float32")
+    labels = RNG.integers(0, CLASSES, 100)
+    lists = pa.FixedSizeListArray.from_arrays(scores.ravel(), CLASSES)
+    expected = evaluate("softmax_ce", pa.table({"scores": lists, "y": labels}), COLUMNS)
+
+    def arrays(batch):
+        return {"scores": scores[batch["id"]], "y": labels[batch["id"]]}
+
+    dataset = ray.data.range(100).map_batches(arrays, batch_format="numpy")
+    found = evaluate("softmax_ce", dataset, COLUMNS, engine="ray")
+    assert found.to_arrow().equals(expected.to_arrow())
+    frame = pd.DataFrame({"p": scores[:, 0], "t": scores[:, 1], "g": ["a", "b"] * 50})
+    found, expected = (
+        evaluate("l2", table, {"pred": "p", "label": "t"}, by="g", engine=each)
+        for table, each in ((ray.data.from_pandas(frame), "ray"), (frame, "local"))
+    )
+    assert found.to_arrow().to_pydict() == expected.to_arrow().to_pydict()
 
 
 def test_no_row_counts_twice_if_a_process_is_killed(engine, folder, tmp_path):
