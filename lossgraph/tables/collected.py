@@ -46,7 +46,7 @@ class Collected:
         keys = [rows.batch.column(name) for name in self.plan.by]
         self.groups.add(keys, rows.measures, rows.weights)
         self.rows += read
-        self.skipped += read - len(rows.batch)
+        self.skipped += read - rows.used
         for collector in self.others.values():
             collector.add(rows, place)
 

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -54,6 +54,7 @@ class Part(ABC):
     file: str | None = None
     start: int | None = 0
     condition: Condition | None = field(default=None, compare=False)
+    repeats: ClassVar[bool] = True  # whether it can be read again, in the same order
 
     @abstractmethod
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:

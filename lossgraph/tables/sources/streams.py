@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -47,6 +47,7 @@ class StreamPart(Part):
 
     data: Any = field(compare=False, repr=False)
     schema: pa.Schema
+    repeats: ClassVar[bool] = False
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         try:

@@ -55,6 +55,11 @@ class Keys:
             return 1
         return len(self._pairs[-1] if self._pairs else self._columns[0])
 
+    def values(self) -> list[Hashable]:
+        """The keys as Python values, a tuple where there are several columns."""
+        columns = [column.to_pylist() for column in self.columns()]
+        return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
     def columns(self) -> list[pa.Array]:
         """The keys, a row a group."""
         if not self._types:
