@@ -89,7 +89,7 @@ def test_datasets_of_the_engine_give_the_numbers_of_this_machine(engine, folder,
 def test_reports_are_those_of_this_machine(engine, folder):
     options = {
         "by": "country", "weights": "w", "where": "user > 0", "histogram": [0.0, 1.0, 2.0, 4.0],
-        "calibration": True, "quantiles": (0.25, 0.5),
+        "calibration": True, "quantiles": (0.25, 0.5), "worst": 7, "keep": ("scores", "user"),
     }  # fmt: skip
     found, expected = (
         evaluate("softmax_ce", str(folder), COLUMNS, engine=each, **options)
@@ -98,6 +98,8 @@ def test_reports_are_those_of_this_machine(engine, folder):
     assert found.to_arrow().equals(expected.to_arrow())
     assert found.histogram.equals(expected.histogram)
     assert found.calibration == expected.calibration
+    assert found.worst.equals(expected.worst)
+    assert len(found.worst) == 7
     assert found.ran["engine"] == engine
 
 
