@@ -56,11 +56,9 @@ def test_states_of_pieces_are_the_whole(groups, by):
 
 def test_states_of_tasks_without_rows_say_nothing():
     table = open_source(table_of(100, 1))
-    plan = plan_for(table, collect={"worst": WorstRows(3, ("user",))})
-    empty, full = (
-        states.of(local.run(plan, parts)).column("state")[0].as_py()
-        for parts in ((), table.parts())
-    )
+    plan = plan_for(table, keep=("user",), collect={"worst": WorstRows(3, ("user",))})
+    collected = [local.run(plan, parts) for parts in ((), table.parts())]
+    empty, full = (states.of(each).column("state")[0].as_py() for each in collected)
     found = states.merged(plan, [*([empty] * 200), full, *([empty] * 200)])
     assert found.rows == 100
     assert found.others["worst"].table().num_rows == 3
