@@ -55,7 +55,7 @@ def test_states_of_pieces_are_the_whole(groups, by):
 
 
 def test_states_of_tasks_without_rows_say_nothing():
-    table = open_source(table_of(100, 1))
+    table = open_source(table_of(100, 5))
     plan = plan_for(table, keep=("user",), collect={"worst": WorstRows(3, ("user",))})
     collected = [local.run(plan, parts) for parts in ((), table.parts())]
     empty, full = (states.of(each).column("state")[0].as_py() for each in collected)
