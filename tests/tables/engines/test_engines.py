@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from lossgraph.tables.plan import plan_of
 from lossgraph.tables.sources import open_source
 from watched_parts import WatchedSource, die_once, notes
 
+HERE = "tools/test --engines makes the environment"
 pytestmark = [pytest.mark.filterwarnings("default")]  # those of the engines are their own
 
 RNG = np.random.default_rng(0)
@@ -175,6 +178,33 @@ def test_no_row_of_a_dataset_counts_twice_if_a_process_is_killed(engine, folder,
     found = engines.run(engine, plan, source)
     assert (tmp_path / "died").exists()
     equal(found, local.run(plan, open_source(str(folder)).parts()))
+
+
+CONNECTED = """
+import sys
+import lossgraph as lg
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.remote("local[2]").getOrCreate()
+assert "connect" in type(spark).__module__
+for table in (sys.argv[1], spark.read.parquet(sys.argv[1])):
+    report = lg.tables.evaluate(
+        "softmax_ce", table, {"pred": "scores", "label": "y"}, by="user", engine="spark"
+    )
+    print(report.to_arrow().to_pylist())
+spark.stop()
+"""
+
+
+def test_spark_connect_takes_the_plan_with_its_functions(spark, folder):
+    pytest.importorskip("grpc_status", reason=f"no Spark Connect here: {HERE}")
+    expected = evaluate("softmax_ce", str(folder), COLUMNS, by="user").to_arrow().to_pylist()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CONNECTED, str(folder)],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(expected)] * 2
 
 
 def test_a_process_makes_one_session(engine, tmp_path):
