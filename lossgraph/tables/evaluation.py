@@ -14,9 +14,11 @@ from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import engines
+from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
 from .collected import Collected
+from .coupled import asked_batches, batched
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
@@ -49,6 +51,11 @@ def evaluate(
     keep: str | Sequence[str] = (),
     histogram: int | Sequence[float] | None = None,
     calibration: bool | int | Probabilities = False,
+    interval: float = LEVEL,
+    resamples: int = RESAMPLES,
+    batch_by: str | Sequence[str] = (),
+    batch_size: int | None = None,
+    remainder: str = "keep",
     rows: str | os.PathLike[str] | None = None,
     append: str = "loss",
     engine: Engine = "local",
@@ -85,6 +92,14 @@ def evaluate(
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
+        interval: the level of the interval of the difference, by a bootstrap over blocks of rows:
+            see ``against``; it depends on the order of rows, and on how files are cut.
+        resamples: how often blocks are drawn for it.
+        batch_by: columns that rows of one batch have equal, such as a query, for a loss that
+            couples the rows of a batch. Statistics are then of batches, each of which has one loss,
+            the mean where that has several elements. Rows of a batch may stand anywhere.
+        batch_size: the same for so many rows after each other.
+        remainder: what becomes of the last rows if they are fewer: ``keep`` or ``drop``.
         rows: where the rows of the table are written with their losses beside them, in the order of
             the table: a file ``.parquet``, ``.arrow`` or ``.csv``, or a folder (a name without
             suffix) with a file for each file of the table. Gradients of rows are lists. Rows that
@@ -105,13 +120,19 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    batches = asked_batches(_names(batch_by), batch_size, remainder)
+    if batches is not None and engine != "local":
+        raise InputError(f"batch_by and batch_size: not by engine {engine!r}, but by 'local'")
+    if batches is not None and calibration:
+        raise InputError("calibration: is of rows, which have no losses of their own in batches")
     beside = Beside(rows, append, resume, progress, {"where": str(where)})
-    beside.check()
+    beside.check(batches is not None)
     block = loss_of(loss)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
     )
     collect: dict[str, Asked | None] = {
+        BOOTSTRAP: bootstrap(against, opened.parts(), _names(by), resamples, interval),
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
         WORST: worst_rows(worst, _names(keep) if worst or rows is None else (), _names(by)),
@@ -121,6 +142,7 @@ def evaluate(
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
         keep=beside.columns(_names(keep), opened.schema),
         collect={name: each for name, each in collect.items() if each},
+        batches=batches,
     )  # fmt: skip
 
     def finished(collected: Collected) -> Report:
@@ -130,7 +152,10 @@ def evaluate(
         return report(plan, collected, quantiles, ran, bins)
 
     if engine == "local":
-        with local_run(plan, opened, opened.parts(), beside, threads) as collected:
+        with (
+            batched(opened.parts(), plan.batches, plan.columns) as parts,
+            local_run(plan, opened, parts, beside, threads) as collected,
+        ):
             return finished(collected)
     if resume is not None:
         raise InputError(f"resume: not by engine {engine!r}, which runs again what failed")

@@ -19,6 +19,7 @@ import pyarrow as pa
 from ..ir.types import numpy_dtype
 from .batch import Place, Rows
 from .collected import Collected, merged
+from .columns import BadRowError
 from .plan import ROWS, Plan
 from .sources.base import Part
 from .worker import Evaluator, Worker
@@ -76,7 +77,11 @@ def run(
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
-            told.took(batch, worker.add(batch, place), place)
+            try:
+                rows = worker.add(batch, place)
+            except BadRowError as error:
+                raise error.located(parts[place.part - first_part]) from None
+            told.took(batch, rows, place)
 
     with ThreadPoolExecutor(count) as pool:
         running = [pool.submit(work, worker) for worker in own]
