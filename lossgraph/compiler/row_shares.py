@@ -51,11 +51,13 @@ class Share:
 
     def term(self, dim: str) -> Expr:
         """One term for each row, of shape (N,): the mean of it where that has several elements."""
+        rows, mean = (named(dim),), self.mean()
+        return mean if self.each else mul(full(1.0, mean.dtype, rows), mean)
+
+    def mean(self) -> Expr:
+        """The mean of the elements of the terms: of shape (N,), of () where they are alike."""
         value = self.expr if self.expr.type.is_float else cast(self.expr, "float64")
-        rows = (named(dim),)
-        if not self.each:
-            return mul(full(1.0, value.dtype, rows), reshape(_mean(value, 0), ()))
-        return reshape(_mean(value, 1), rows)
+        return reshape(_mean(value, self.each), value.shape[: self.each])
 
 
 def share_of_rows(value: Expr) -> Share:

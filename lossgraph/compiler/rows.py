@@ -7,13 +7,13 @@ over the whole table elsewhere. ``row_shares`` has the arithmetic of that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import GradientError, InputError
 from ..ir.dims import named
 from ..ir.expr import Expr, inputs_of, variable
-from ..ir.ops import cast, div, full
+from ..ir.ops import cast, div, expand_dims, full
 from ..passes import autodiff
 from ..passes.batch_partition import BATCH_SIZE, BatchPartition, partition_batch
 from .outputs import Output, auxiliary_outputs, gradient_outputs, value_outputs
@@ -67,18 +67,52 @@ def by_rows(program: Program, dim: str, grad: Sequence[str] = ()) -> RowProgram:
         InputError: for a loss of several values, rows along another axis, and names of ``grad``
             that are no inputs.
     """
-    if len(program.values) != 1:
-        raise InputError(f"{program.name} has {len(program.values)} values: a table needs one")
+    _require_one_value(program)
     rows = _inputs_with_rows(program, dim)
     found = {output.name: output for output in program.differentiable}
     terms, scale = _terms(program, found, dim)
     value = terms.pop(program.values[0])
     parts = {found[name].key: term for name, term in terms.items()}
+    return _row_program(program, value, parts, scale, grad, rows)
+
+
+def by_batches(program: Program, dim: str, grad: Sequence[str] = ()) -> RowProgram:
+    """The program of a whole batch as one row: of a loss that couples the rows of a batch.
+
+    Its value has shape (1,): the mean of the loss where that has several elements.
+
+    Args:
+        program: of the loss, without gradients; inputs of rows have ``dim`` as their first axis.
+        dim: the name of the axis of rows.
+        grad: inputs that all rows share, whose gradients are wanted.
+
+    Raises:
+        GradientError: for a gradient that does not exist.
+        InputError: for a loss of several values, rows along another axis, names of ``grad`` that
+            are no inputs, and inputs of rows among them.
+    """
+    _require_one_value(program)
+    rows = _inputs_with_rows(program, dim)
+    for name in grad:
+        if name in rows:
+            raise InputError(f"no gradient by {name!r}: rows have no loss of their own in a batch")
+    means = {o.key: share_of_rows(expand_dims(o.expr, (0,))).mean() for o in program.differentiable}
+    return _row_program(program, means.pop(""), means, None, grad, rows)
+
+
+def _row_program(
+    program: Program,
+    value: Expr,
+    parts: Mapping[str, Expr],
+    scale: Expr | None,
+    grad: Sequence[str],
+    rows: tuple[str, ...],
+) -> RowProgram:
     if SCALE in parts:
         raise InputError(f"{program.name} has a part called {SCALE!r}: rename it")
     outputs = (
         *value_outputs([value], several=False),
-        *auxiliary_outputs(parts | ({} if scale is None else {SCALE: scale})),
+        *auxiliary_outputs({**parts, **({} if scale is None else {SCALE: scale})}),
     )
     gradients, further = _gradients(program, value, scale, grad, rows)
     outputs = (*outputs, *gradient_outputs(gradients))
@@ -90,6 +124,11 @@ def by_rows(program: Program, dim: str, grad: Sequence[str] = ()) -> RowProgram:
     )
     shared = tuple(n.attrs["name"] for n in program.inputs if n.attrs["name"] not in rows)
     return RowProgram(made, tuple(parts), scale is not None, rows, shared)
+
+
+def _require_one_value(program: Program) -> None:
+    if len(program.values) != 1:
+        raise InputError(f"{program.name} has {len(program.values)} values: a table needs one")
 
 
 def _inputs_with_rows(program: Program, dim: str) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def shareable(value: Any) -> Any:
     value = _not_differentiated("", value)
     if hasattr(value, "contiguous"):
         return value.contiguous()
-    return _with_dlpack(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+    return _with_dlpack(np.asarray(value, order="C")) if isinstance(value, np.ndarray) else value
 
 
 def to_numpy(name: str, value: Any) -> np.ndarray[Any, Any]:

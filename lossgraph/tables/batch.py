@@ -39,6 +39,7 @@ class Rows:
         inputs: the arrays of the inputs of rows.
         gradients: the gradients of each row's loss, by input.
         sums: the gradients by what all rows share: of the weighed sum of the terms of the batch.
+        together: how many rows have one loss, where that is of the whole batch.
     """
 
     batch: pa.RecordBatch
@@ -48,3 +49,9 @@ class Rows:
     inputs: Mapping[str, Array]
     gradients: Mapping[str, Array] = field(default_factory=dict)
     sums: Mapping[str, Array] = field(default_factory=dict)
+    together: int | None = None
+
+    @property
+    def used(self) -> int:
+        """How many rows were not skipped."""
+        return len(self.batch) if self.together is None else self.together

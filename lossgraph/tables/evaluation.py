@@ -13,8 +13,10 @@ from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import engines, local
+from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
+from .coupled import asked_batches, batched
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
@@ -46,6 +48,11 @@ def evaluate(
     keep: str | Sequence[str] = (),
     histogram: int | Sequence[float] | None = None,
     calibration: bool | int | Probabilities = False,
+    interval: float = LEVEL,
+    resamples: int = RESAMPLES,
+    batch_by: str | Sequence[str] = (),
+    batch_size: int | None = None,
+    remainder: str = "keep",
     engine: Engine = "local",
     threads: int | None = None,
 ) -> Report:
@@ -78,6 +85,14 @@ def evaluate(
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
+        interval: the level of the interval of the difference, by a bootstrap over blocks of rows:
+            see ``against``; it depends on the order of rows, and on how files are cut.
+        resamples: how often blocks are drawn for it.
+        batch_by: columns that rows of one batch have equal, such as a query, for a loss that
+            couples the rows of a batch. Statistics are then of batches, each of which has one loss,
+            the mean where that has several elements. Rows of a batch may stand anywhere.
+        batch_size: the same for so many rows after each other.
+        remainder: what becomes of the last rows if they are fewer: ``keep`` or ``drop``.
         engine: what computes: this machine, Ray or Spark.
         threads: how many threads read and compute, or processes of an engine; by default as many as
             there are processors.
@@ -90,11 +105,17 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    batches = asked_batches(_names(batch_by), batch_size, remainder)
+    if batches is not None and engine != "local":
+        raise InputError(f"batch_by and batch_size: not by engine {engine!r}, but by 'local'")
+    if batches is not None and calibration:
+        raise InputError("calibration: is of rows, which have no losses of their own in batches")
     block = loss_of(loss)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
     )
     collect: dict[str, Asked | None] = {
+        BOOTSTRAP: bootstrap(against, opened.parts(), _names(by), resamples, interval),
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
         WORST: worst_rows(worst, _names(keep), _names(by)),
@@ -103,9 +124,11 @@ def evaluate(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
         keep=_names(keep), collect={name: each for name, each in collect.items() if each},
+        batches=batches,
     )  # fmt: skip
     if engine == "local":
-        collected = local.run(plan, opened.parts(), threads=threads)
+        with batched(opened.parts(), plan.batches, plan.columns) as parts:
+            collected = local.run(plan, parts, threads=threads)
     else:
         collected = engines.run(engine, plan, opened, threads)
     ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}

@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from ..authoring.block import Block
-from ..compiler.rows import RowProgram, by_rows
+from ..compiler.rows import RowProgram, by_batches, by_rows
 from ..errors import InputError
 from ..ir.types import numpy_dtype
 from .asked import Asked
 from .columns import Binding, bind, bound_numbers
 from .columns.names import require_column
+from .coupled import Batches
 from .gradients import GRADIENTS, GradientSums
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +45,8 @@ class Plan:
         keep: further columns that are read, for what is collected beside the statistics.
         collect: what is collected beside the statistics, by names.
         accuracy: the relative accuracy of quantiles.
+        batches: which rows are a batch, of a loss that couples its rows; what is said of rows is
+            then said of batches, each of which has one loss.
         kernels: whether a fused kernel computes the terms. It has equal bits wherever a row stands;
             ONNX Runtime adds up a row in an order that depends on its address in memory.
     """
@@ -58,6 +61,7 @@ class Plan:
     keep: tuple[str, ...] = ()
     collect: Mapping[str, Asked] = field(default_factory=dict)
     accuracy: float = 0.005
+    batches: Batches | None = None
     kernels: bool = True
 
     @property
@@ -65,7 +69,9 @@ class Plan:
         """The columns that are read."""
         other = self.against.columns if self.against else ()
         weights = (self.weights,) if self.weights else ()
-        return tuple(dict.fromkeys((*self.binding.columns, *other, *weights, *self.by, *self.keep)))
+        batches = self.batches.by if self.batches else ()
+        names = (*self.binding.columns, *other, *weights, *batches, *self.by, *self.keep)
+        return tuple(dict.fromkeys(names))
 
     def settled(self, batch: pa.RecordBatch) -> Plan:
         """The same plan, for lists of the lengths that the first row of a batch has."""
@@ -115,6 +121,7 @@ def plan_of(
     keep: Sequence[str] = (),
     collect: Mapping[str, Asked] | None = None,
     dtype: str | None = None,
+    batches: Batches | None = None,
     kernels: bool = True,
 ) -> Plan:
     """The plan of a loss for a table with these columns, computed in a dtype if one is given.
@@ -140,9 +147,14 @@ def plan_of(
     if strange:
         raise InputError(f"against: {strange[0]!r} has no column to compare with: {[*columns]}")
     other = bound({**columns, **against}) if against else None
+    if batches is not None and weights:
+        raise InputError("weights: rows of a batch have no weights of their own but in the loss")
+    if batches is not None and ragged != "refuse":
+        raise InputError("ragged: lists of the rows of one batch are of one length")
     if weights:
         bound_numbers(schema, "weights", weights)
-    for what, names in {"by": by, "keep": keep}.items():
+    together = batches.by if batches else ()
+    for what, names in {"by": by, "keep": keep, "batch_by": together}.items():
         for name in names:
             require_column(what, name, schema.names)
     types = binding.types(ROWS)
@@ -150,10 +162,11 @@ def plan_of(
         _, other = other.program(loss, ROWS, known)  # lists that are of one length as well
     if other is not None and other.types(ROWS) != types:
         raise InputError(f"against: the columns are {other.types(ROWS)}, and not {types}")
-    rows = by_rows(program, ROWS, grad)
+    rows = (by_rows if batches is None else by_batches)(program, ROWS, grad)
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
-        {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, kernels=kernels,
+        {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, batches=batches,
+        kernels=kernels,
     )  # fmt: skip
 
 

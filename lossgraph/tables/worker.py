@@ -19,6 +19,7 @@ from ..runtime.compiled import Compiled
 from .batch import Place, Rows
 from .collected import Collected
 from .columns import BadRowError, Binding, bound_numbers, joined
+from .coupled import first_row
 from .plan import Plan
 
 Array = np.ndarray[Any, Any]
@@ -61,10 +62,15 @@ class Evaluator:
                 _, other = self._computed(plan.against, batch, weights)
                 measures |= _differences(plan, measures["loss"], other)
         except BadRowError as error:
+            if plan.batches is not None:
+                place = plan.batches.place(batch, place)
             raise error.placed(place.name, place.first, kept) from None
         gradients = {name: outputs[gradient_name(name)] for name in plan.rows.program.wrt}
         own = {name: gradients[name] for name in plan.gradients_of_rows}
         sums = {name: gradients[name] for name in plan.shared_gradients}
+        if plan.batches is not None:
+            row = first_row(batch, plan.by, plan.batches, place)
+            return Rows(row, place.first + kept[:1], measures, None, {}, {}, sums, len(batch))
         return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
 
     def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array]:
@@ -101,7 +107,7 @@ class Evaluator:
         program, arrays = self.plan.rows.program, {**inputs, **self.plan.shared}
         if self.plan.shared_gradients:
             dtype = next(iter(program.outputs.values())).dtype
-            count = len(next(iter(inputs.values())))
+            count = 1 if self.plan.batches else len(next(iter(inputs.values())))
             arrays[WEIGHT] = (np.ones(count) if weights is None else weights).astype(dtype)
         binding.check_labels(program, arrays)
         try:

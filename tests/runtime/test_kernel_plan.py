@@ -483,3 +483,15 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 assert np.array_equal(fn(pred, label)[0], before[0])
 """)
     assert said == ["7"]
+
+
+def test_numbers_stay_numbers_where_results_are_large():
+    """Into arrays of our own, as large results go, arrays are bound, of which one has no axis."""
+
+    def scaled(F, pred, temperature):
+        return pred / temperature
+
+    types = {"pred": ("float32", ("N",)), "temperature": ("float32", ())}
+    compiled = lg.compile(scaled, types, kernels=True)
+    pred = np.arange(100_000, dtype=np.float32)
+    np.testing.assert_array_equal(compiled(pred, np.float32(4)), pred / 4)

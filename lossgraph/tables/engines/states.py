@@ -1,7 +1,8 @@
 """What was collected, as rows that an engine can shuffle: a bucket, and bytes.
 
-Groups are spread over buckets by their keys, so that several processes merge many of them. Which
-bucket a group is in changes no result: whatever comes together is merged by its keys.
+Buckets are what several processes merge apart. Few groups are in a bucket together, any of some, so
+that many states of few groups are merged in parallel too; many are spread over buckets by their
+keys. Which bucket a group is in changes no result: in the end all is merged by keys.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import pyarrow as pa
 from ..collected import GROUPS, Collected
 from ..plan import Plan
 
-BUCKETS = 64
-FEW = 4096  # groups that one process merges as fast as several would
+FEW = 64  # groups; they are merged at 1 ms each, mostly for their sketches
+BUCKETS_OF_FEW = 16
+BUCKETS_OF_MANY = 64
 
 SCHEMA = pa.schema([("bucket", pa.int32()), ("state", pa.binary())])
 
@@ -32,8 +34,12 @@ Tables = Mapping[str, pa.Table]
 
 def of(collected: Collected) -> pa.RecordBatch:
     """The rows of what was collected: one, or one a bucket where there are many groups."""
-    found = list(_spread(collected.to_tables()))
-    return rows([bucket for bucket, _ in found], [packed(tables) for _, tables in found])
+    tables = collected.to_tables()
+    if len(tables[GROUPS]) <= FEW:
+        state = packed(tables)
+        return rows([-1 - zlib.crc32(state) % BUCKETS_OF_FEW], [state])
+    found = dict(_spread(tables))
+    return rows(list(found), [packed(each) for each in found.values()])
 
 
 def rows(buckets: Sequence[int], states: Sequence[bytes]) -> pa.RecordBatch:
@@ -44,9 +50,6 @@ def rows(buckets: Sequence[int], states: Sequence[bytes]) -> pa.RecordBatch:
 
 def _spread(tables: Tables) -> Iterator[tuple[int, Tables]]:
     groups = tables[GROUPS]
-    if len(groups) <= FEW:
-        yield 0, tables
-        return
     buckets = _buckets(groups.select([n for n in groups.column_names if n.startswith("key_")]))
     # What is not of groups goes with those of the first bucket.
     for bucket in np.unique(buckets).tolist():
@@ -57,7 +60,7 @@ def _spread(tables: Tables) -> Iterator[tuple[int, Tables]]:
 def _buckets(keys: pa.Table) -> np.ndarray[Any, Any]:
     """The bucket of each key, the same in every process."""
     values = zip(*(column.to_pylist() for column in keys.columns), strict=True)
-    return np.array([zlib.crc32(repr(value).encode()) % BUCKETS for value in values])
+    return np.array([zlib.crc32(repr(value).encode()) % BUCKETS_OF_MANY for value in values])
 
 
 def packed(tables: Tables) -> bytes:

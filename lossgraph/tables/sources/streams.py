@@ -11,16 +11,16 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from ...errors import InputError
 from ..where import Where, where_in
-from .base import Part, Source
+from .base import Part, Source, described
 from .files import READ_ERRORS, find_files, first_line
 from .parquet import open_parquet
-from .schemas import conformed, distinct
+from .schemas import Conform, distinct
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class StreamPart(Part):
 
     data: Any = field(compare=False, repr=False)
     schema: pa.Schema
+    repeats: ClassVar[bool] = False
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns)
         try:
             for batch in self.stream(list(columns) or self.schema.names[:1], rows):
-                yield conformed(batch, self.schema, columns, {})
+                yield conform(batch)
         except InputError:
             raise
         except _errors_of(self.data) as error:
@@ -184,7 +186,7 @@ def _open(
         schema=schema,
         **more,
     )
-    return Source(schema, [{"kind": kind, "rows": None}], (made,))
+    return Source(schema, [described(kind)], (made,))
 
 
 def _errors_of(data: Any) -> tuple[type[Exception], ...]:

@@ -55,6 +55,10 @@ class Keys:
             return 1
         return len(self._pairs[-1] if self._pairs else self._columns[0])
 
+    def values(self) -> list[Hashable]:
+        """The keys as Python values that are equal where keys are one, a tuple a group."""
+        return list(zip(*map(_hashable, self.columns()), strict=True))
+
     def columns(self) -> list[pa.Array]:
         """The keys, a row a group."""
         if not self._types:
