@@ -49,7 +49,9 @@ def command(
     loss: MeanLoss,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Training data: arrays in .npz, columns in .parquet."),
+        typer.Option(
+            metavar="FILE", help="Training data: arrays in .npz, columns in .parquet, .csv, .arrow."
+        ),
     ] = None,
     target: Annotated[
         Path | None, typer.Option("-o", metavar="FILE", help="The trained model to write.")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .fitting import Fit, fit
     from .report import Report
+    from .sources import sql
 
-__all__ = ["Fit", "Probabilities", "Report", "evaluate", "fit"]
+__all__ = ["Fit", "Probabilities", "Report", "evaluate", "fit", "sql"]
 
 _HOMES = {  # modules that need pyarrow
     "Fit": "fitting",
@@ -25,6 +26,7 @@ _HOMES = {  # modules that need pyarrow
     "Report": "report",
     "evaluate": "evaluation",
     "fit": "fitting",
+    "sql": "sources",
 }
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from ..ir.types import numpy_dtype
 from .batch import Place, Rows
 from .collected import Collected, merged
+from .columns import BadRowError
 from .plan import ROWS, Plan
 from .sources.base import Part
 from .worker import Evaluator, Worker
@@ -62,7 +63,10 @@ def run(
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
-            rows = worker.add(batch, place)
+            try:
+                rows = worker.add(batch, place)
+            except BadRowError as error:
+                raise error.located(parts[place.part]) from None
             if on_rows is not None and rows is not None:
                 on_rows(rows, place, len(batch))
 

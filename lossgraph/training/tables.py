@@ -1,4 +1,4 @@
-"""Training data from files: the arrays of ``.npz``, the columns of ``.parquet``."""
+"""Training data from files: the arrays of ``.npz``, the columns of tables such as ``.parquet``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_arrays(
     """The arrays in a file for inputs of these types, converted to their dtypes.
 
     Args:
-        path: a file of NumPy, ``.npz``, or a table, ``.parquet``.
+        path: a file of NumPy, ``.npz``, or a table: a file or a folder of Parquet, CSV or Arrow.
         types: the types of the inputs, whose first axes are the samples.
         columns: the columns of a table that make an input together, side by side. By default an
             input is the column of its name; one input of numbers side by side, of as many as there
@@ -37,7 +37,7 @@ def read_arrays(
         if missing:
             raise InputError(f"{path}: there are no columns {missing}: there are {list(found)}")
         found[name] = np.stack([found[part] for part in parts], axis=1)
-    if path.suffix == ".parquet":
+    if path.suffix != ".npz":
         _join_rest(found, types)
     missing = [name for name in types if name not in found]
     if missing:
@@ -49,12 +49,10 @@ def read_arrays(
 
 
 def _read(path: Path) -> dict[str, Array]:
+    if path.suffix != ".npz":
+        return _read_table(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    if path.suffix != ".npz":
-        raise InputError(f"{path}: expected a file .npz or .parquet")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return dict(file)
@@ -62,16 +60,14 @@ def _read(path: Path) -> dict[str, Array]:
         raise InputError(f"{path} is no file of NumPy's arrays: {error}") from error
 
 
-def _read_parquet(path: Path) -> dict[str, Array]:
+def _read_table(path: Path) -> dict[str, Array]:
     try:
-        import pyarrow
-        from pyarrow import parquet
+        import pyarrow  # noqa: F401
     except ImportError:
         raise InputError("tables need pyarrow: pip install 'lossgraph[tables]'") from None
-    try:
-        table = parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no table of Parquet: {error}") from error
+    from ..tables.sources import open_source
+
+    table = open_source(path).to_arrow()
     return {name: _column(path, name, table.column(name)) for name in table.column_names}
 
 

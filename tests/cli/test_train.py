@@ -100,7 +100,7 @@ def test_a_run_goes_on(folder):
 @pytest.mark.skipif(not PARQUET, reason="pyarrow is not installed")
 def test_tables_are_read_by_their_columns(folder):
     import pyarrow
-    from pyarrow import parquet
+    from pyarrow import csv, parquet
 
     def save(name, **columns):
         parquet.write_table(pyarrow.table(columns), folder / name)
@@ -111,11 +111,16 @@ def test_tables_are_read_by_their_columns(folder):
     save("rest.parquet", label=label, **singles)
     save("lists.parquet", label=label, x=list(x))
     save("more.parquet", label=label, id=np.arange(90), **singles)
+    (folder / "parts").mkdir()
+    for i, rows in enumerate((slice(0, 50), slice(50, 90))):
+        save(f"parts/{i}.parquet", label=label[rows], x=list(x[rows]))
+    csv.write_csv(pyarrow.table({"label": label, **singles}), folder / "rest.csv")
     ok(*train(folder, "--epochs", 2))
     right = (folder / "o.onnx").read_bytes()
     column = f"x={','.join(singles)}"
     for data, more in (
         ("rest.parquet", ()), ("lists.parquet", ()), ("more.parquet", ("--column", column)),
+        ("parts", ()), ("rest.csv", ()),
     ):  # fmt: skip
         ok(*train(folder, "--epochs", 2, *more, data=data))
         assert (folder / "o.onnx").read_bytes() == right, data
@@ -129,7 +134,7 @@ def test_tables_are_read_by_their_columns(folder):
     save("text.parquet", label=label, x=["a"] * 90)
     assert "'x' is object, and not numbers" in refused(*train(folder, data="text.parquet"))
     (folder / "none.parquet").write_bytes(b"PAR1")
-    assert "is no table of Parquet" in refused(*train(folder, data="none.parquet"))
+    assert "is no whole file of Parquet" in refused(*train(folder, data="none.parquet"))
 
 
 def test_a_dry_run_tells_what_is_trained_and_what_not(folder):
@@ -164,7 +169,9 @@ def test_what_does_not_fit_is_refused(folder):
     assert "all need the same number of samples" in data(x=x, label=np.zeros(4, int))
     assert "label[0] is 3, which is not one of the 3 allowed" in data(x=x, label=np.full(5, 3))
     assert "x: axis 1" in data(x=x[:, :4], label=np.zeros(5, int))
-    assert "expected a file .npz or .parquet" in refused(*train(folder, data="net.onnx"))
+    assert "is no table: expected Parquet, CSV or Arrow IPC" in refused(
+        *train(folder, data="net.onnx")
+    )
     assert "no such file" in refused(*train(folder, data="none.npz"))
     (folder / "broken.npz").write_bytes(b"PK\x03\x04")
     assert "is no file of NumPy's arrays" in refused(*train(folder, data="broken.npz"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -163,12 +165,54 @@ def test_rows_have_their_numbers(data):
         assert said == known
 
 
+def test_parts_are_read_beside_each_other(data):
+    parts = open_source(data).parts()
+    with ThreadPoolExecutor(4) as threads:
+        read = threads.map(lambda part: [batch for _, batch in part.batches(["number"], 70)], parts)
+    numbers = [n for batches in read for batch in batches for n in batch["number"].to_pylist()]
+    assert numbers == list(range(ROWS))
+
+
+def test_what_was_opened_is_described(data):
+    for about in open_source(data).description:
+        assert list(about)[:5] == ["kind", "path", "bytes", "rows", "digest"]
+        assert about["rows"] in (None, ROWS)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv", "csv with quotes", "arrow", "arrow stream"])
 def test_parts_of_files_can_be_sent(kind, tmp_path):
     for part in open_source(SOURCES[kind](tmp_path), "number > 100").parts():
         sent = pickle.loads(pickle.dumps(part))
         assert sent == part
         assert list(sent.batches(["score"], 100)) == list(part.batches(["score"], 100))
+
+
+@pytest.mark.parametrize("kind", [parquet, arrow, arrow_stream, lambda folder: TABLE])
+def test_types_stay(kind, tmp_path, monkeypatch):
+    count = range(ROWS)
+    tensors = pa.FixedSizeListArray.from_arrays(np.arange(ROWS * 4.0), 4)
+    table = pa.table(
+        {
+            "number": list(count),
+            "list": [[i, None, i / 2] if i % 5 else None for i in count],
+            "fixed": pa.FixedSizeListArray.from_arrays(np.arange(ROWS * 2), 2),
+            "tensor": pa.ExtensionArray.from_storage(
+                pa.fixed_shape_tensor(pa.float64(), (2, 2)), tensors
+            ),
+            "dictionary": pa.array([("a", "b", None)[i % 3] for i in count]).dictionary_encode(),
+            "decimal": [Decimal(i) / 4 for i in count],
+            "when": pa.array(count, pa.timestamp("ms", "Europe/Berlin")),
+            "half": np.arange(ROWS, dtype="float16"),
+            "struct": [{"a": i, "b": "x"} for i in count],
+            "a.b": [i % 2 == 0 for i in count],
+        }
+    )
+    monkeypatch.setitem(globals(), "TABLE", table)
+    data = kind(tmp_path)
+    assert rows_of(open_source(data), rows=1000).equals(table)
+    found = rows_of(open_source(data, "a.b and dictionary == 'a'"), ["tensor", "half", "number"])
+    kept = pa.array([i % 6 == 0 for i in count])
+    assert found.to_pylist() == table.filter(kept).select(["tensor", "half", "number"]).to_pylist()
 
 
 def test_small_row_groups_are_joined(tmp_path):

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv, fs
 
+import lossgraph as lg
 from lossgraph.errors import InputError
 from lossgraph.tables.sources import open_source
 from tables import a_table, rows_of
@@ -201,6 +202,17 @@ def test_csv_is_cut_at_lines(tmp_path, monkeypatch):
         assert found["text"].to_pylist() == ["x" * (i % 50) for i in range(500)]
 
 
+def test_csv_is_read_as_a_whole_only_where_rows_have_quotes(tmp_path, monkeypatch):
+    monkeypatch.setattr("lossgraph.tables.sources.csv.PART_BYTES", 100)
+    for names, cell, parts in (('"a","b"', "x", 3), ("a,b", '"x\ny"', 1)):
+        (tmp_path / "a.csv").write_text(f"{names}\n" + f"1,{cell}\n" * 60)
+        source = open_source(tmp_path / "a.csv")
+        assert len(source.parts()) == parts
+        assert rows_of(source)["b"].to_pylist() == [cell.strip('"')] * 60
+    (tmp_path / "a.csv").write_text('a,"b\nc"\n1,2\n')
+    refused(tmp_path / "a.csv", "a.csv: the name of a column has a line break")
+
+
 def test_types_of_csv_are_found_all_over_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("lossgraph.tables.sources.csv._SAMPLE", 1000)
     path = tmp_path / "a.csv"
@@ -232,3 +244,19 @@ def test_csv_that_cannot_be_read(tmp_path, monkeypatch):
     refused(path, "a.csv cannot be read: CSV parse error: row 7000: Expected 2 columns, got 1")
     path.write_text("a,b\n" + "1,2\n" * 4999 + '1,"2\n3"\n' + "1,2\n" * 5000)
     refused(path, "a.csv: a line ends between quotes near byte 4")
+
+
+def test_refused_rows_are_told_by_their_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("lossgraph.tables.sources.csv.PART_BYTES", 1000)
+    label = np.arange(3000.0)
+    table = pa.table({"pred": label, "label": label, "group": np.arange(3000) % 3})
+    holes = table.set_column(1, "label", pa.array(label, mask=label == 2001))
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=700)
+    pq.write_table(holes, tmp_path / "b.parquet", row_group_size=700)
+    csv.write_csv(holes, tmp_path / "b.csv", csv.WriteOptions(quoting_style="none"))
+    for data, name in (("*.parquet", "b.parquet"), ("b.csv", "b.csv")):
+        for where in (None, "group != 1"):
+            with pytest.raises(InputError, match=rf"{name}, row 2001: column 'label' is null"):
+                lg.tables.evaluate(
+                    "l2", str(tmp_path / data), {"pred": "pred", "label": "label"}, where=where
+                )

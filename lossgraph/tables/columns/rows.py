@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ..sources.base import Part
 
 Array = np.ndarray[Any, Any]
 
@@ -45,6 +46,13 @@ class BadRowError(InputError):
         """
         row = first_row + int(self.row if rows is None else rows[self.row])
         return BadRowError(row, self.column, str(self.reason), part)
+
+    def located(self, part: Part) -> BadRowError:
+        """The same of a row of a part, by the file and the number of the row there."""
+        if self.part != part.name:  # it is counted in something else, such as a query
+            return self
+        place, row = part.located(self.row)
+        return BadRowError(row, self.column, str(self.reason), place)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ class Source:
         """The pieces that can be read apart, in the order of the table."""
         return self.pieces
 
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows that count, in memory; of all columns where none are named."""
+        names = self.schema.names if columns is None else columns
+        batches = (batch for part in self.pieces for _, batch in part.batches(names))
+        return pa.Table.from_batches(batches, pa.schema([self.schema.field(n) for n in names]))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part(ABC):
@@ -101,6 +107,10 @@ class Part(ABC):
         """
         return self.first_row() + (number if self.condition is None else self._position(number))
 
+    def located(self, number: int) -> tuple[str, int]:
+        """The file or table that a row that counts is in, and its number there."""
+        return self.file or self.name, self.row_number(number)
+
     def first_row(self) -> int:
         """The number of the part's first row within its file or table."""
         return self.start or 0
@@ -116,6 +126,18 @@ class Part(ABC):
             number -= len(found)
             before += batch.num_rows
         raise ValueError(f"{self.name}: there is no such row")
+
+
+def described(
+    kind: str,
+    *,
+    path: str | None = None,
+    size: int | None = None,
+    rows: int | None = None,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """What was opened, for reports; what is not known without reading it is None."""
+    return {"kind": kind, "path": path, "bytes": size, "rows": rows, "digest": digest}
 
 
 def sized(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

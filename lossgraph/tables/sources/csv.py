@@ -19,7 +19,7 @@ from ...errors import InputError
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
 from .files import PACKED, READ_ERRORS, File, all_of, first_line, key_values
-from .schemas import common_schema, conformed, distinct
+from .schemas import Conform, common_schema, distinct
 
 PART_BYTES = 1 << 24
 _SAMPLE = 1 << 20
@@ -37,8 +37,8 @@ class Layout:
         schema: its columns.
         delimiter: what stands between cells.
         begin: where its first row begins, in bytes.
-        whole: whether it can only be read from its beginning: it is compressed, or has quotes,
-            between which lines may end.
+        whole: whether it can only be read from its beginning: it is compressed, or has quotes in
+            its rows, between which lines may end.
         digest: of the samples.
     """
 
@@ -64,6 +64,7 @@ class CsvPart(Part):
     constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns, dict(self.constants))
         layout, names = self.layout, self.layout.schema.names
         own = [name for name in columns if name in names] or names[:1]
         convert = csv.ConvertOptions(
@@ -78,7 +79,7 @@ class CsvPart(Part):
                 return
             with lines, csv.open_csv(lines, reading, layout.parsing(), convert) as reader:
                 for batch in reader:
-                    yield conformed(batch, self.schema, columns, dict(self.constants))
+                    yield conform(batch)
         except InputError:
             raise
         except READ_ERRORS as error:
@@ -99,7 +100,7 @@ class CsvPart(Part):
         if lines.count(b'"') % 2:
             raise InputError(
                 f"{self.source.name}: a line ends between quotes near byte {begin}: such a file "
-                "is read as a whole if there are quotes in its first lines, of names, too"
+                "is read if there are quotes in its first rows too; or write it to Parquet"
             )
         return pa.BufferReader(lines) if lines else None
 
@@ -145,8 +146,10 @@ def layout_of(file: File) -> Layout:
         head, _, rest = samples[0].partition(b"\n")
         if not head.strip():
             raise InputError(f"{file.name}: the first line has no names of columns")
+        if head.count(b'"') % 2:
+            raise InputError(f"{file.name}: the name of a column has a line break")
         delimiter = _delimiter(head)
-        quoted = any(b'"' in sample for sample in samples)
+        quoted = any(b'"' in sample for sample in [rest, *samples[1:]])
         parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted)
         names = _columns(head + b"\n", parsing).names
         distinct(file.name, pa.schema([(name, pa.null()) for name in names]))

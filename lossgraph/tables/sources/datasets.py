@@ -11,10 +11,10 @@ import pyarrow.dataset as ds
 
 from ...errors import InputError
 from ..where import Condition, Where, where_in
-from .base import Part, Source, digest
+from .base import Part, Source, described, digest
 from .files import READ_ERRORS, File, first_line
-from .parquet import describe_parquet, parquet_parts
-from .schemas import conformed, distinct
+from .parquet import describe_parquet, footer, parquet_parts
+from .schemas import Conform, distinct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,13 @@ class FragmentPart(Part):
     schema: pa.Schema
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns)
         wanted = list(columns) or self.schema.names[:1]
         try:
             for batch in self.fragment.to_batches(
                 schema=self.schema, columns=wanted, batch_size=rows, use_threads=False
             ):
-                yield conformed(batch, self.schema, columns, {})
+                yield conform(batch)
         except READ_ERRORS as error:
             raise InputError(f"{self.name} cannot be read: {first_line(error)}") from error
 
@@ -43,12 +44,13 @@ class ScannedPart(Part):
     schema: pa.Schema
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns)
         wanted = list(columns) or self.schema.names[:1]
         try:
             for batch in self.dataset.to_batches(
                 columns=wanted, batch_size=rows, use_threads=False
             ):
-                yield conformed(batch, self.schema, columns, {})
+                yield conform(batch)
         except READ_ERRORS as error:
             raise InputError(f"{self.name} cannot be read: {first_line(error)}") from error
 
@@ -64,13 +66,13 @@ def open_dataset(dataset: ds.Dataset, where: Where) -> Source:
         part = ScannedPart(
             name=name, identity=name, condition=chosen, dataset=dataset, schema=schema
         )
-        return Source(schema, [{"kind": "data set", "rows": None}], (part,))
-    pieces, described = list[Part](), list[dict[str, Any]]()
+        return Source(schema, [described("data set")], (part,))
+    pieces, opened = list[Part](), list[dict[str, Any]]()
     for i, fragment in enumerate(fragments):
         found, about = _parts(fragment, i, schema, chosen)
         pieces += found
-        described.append(about)
-    return Source(schema, described, tuple(pieces))
+        opened.append(about)
+    return Source(schema, opened, tuple(pieces))
 
 
 def _fragments(dataset: ds.Dataset) -> list[ds.Fragment] | None:
@@ -96,7 +98,9 @@ def _parts(
         keys = ds.get_partition_keys(fragment.partition_expression)
         values = {key: pa.scalar(value).cast(_plain(schema, key)) for key, value in keys.items()}
         groups = {group.id for group in fragment.row_groups}
-        return list(parquet_parts(file, schema, values, chosen, groups)), describe_parquet(file)
+        found = footer(file)
+        pieces = parquet_parts(file, found, schema, values, chosen, groups)
+        return list(pieces), describe_parquet(file, found)
     name = path or f"fragment {number} of the data set"
     part = FragmentPart(
         name=name,
@@ -106,7 +110,7 @@ def _parts(
         fragment=fragment,
         schema=schema,
     )
-    return [part], {"kind": "fragment", "path": path, "rows": None}
+    return [part], described("fragment", path=path)
 
 
 def _plain(schema: pa.Schema, name: str) -> pa.DataType:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from ...errors import InputError
-from .base import digest
+from .base import described, digest
 
 READ_ERRORS = (pa.ArrowException, OSError, ValueError, ImportError, RuntimeError)
 
@@ -67,13 +67,8 @@ class File:
 
     def described(self, kind: str, rows: int | None, contents: str) -> dict[str, Any]:
         """The file, for reports."""
-        return {
-            "kind": kind,
-            "path": self.name,
-            "bytes": self.size,
-            "rows": rows,
-            "digest": self.identity(contents),
-        }
+        identity = self.identity(contents)
+        return described(kind, path=self.name, size=self.size, rows=rows, digest=identity)
 
     def unreadable(self, error: Exception, what: str = "cannot be read") -> InputError:
         return InputError(f"{self.name} {what}: {first_line(error)}")

@@ -13,7 +13,7 @@ from pyarrow import ipc
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
 from .files import READ_ERRORS, File, all_of, key_values
-from .schemas import common_schema, conformed
+from .schemas import Conform, common_schema
 
 PART_BYTES = 1 << 24
 _MAPPED_BYTES = 1 << 26  # record batches that are larger are not read as a whole where that works
@@ -42,10 +42,11 @@ class IpcPart(Part):
     constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns, dict(self.constants))
         for batch in self._record_batches(columns, self.begin, self.end):
             for at in range(0, batch.num_rows, rows):
                 piece = batch.slice(at, rows)
-                yield conformed(piece, self.schema, columns, dict(self.constants))
+                yield conform(piece)
 
     def first_row(self) -> int:
         """The rows of the record batches before, which are counted."""

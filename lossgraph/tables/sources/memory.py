@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ..where import Where, where_in
-from .base import Part, Source
+from .base import Part, Source, described
 from .files import first_line
-from .schemas import conformed, distinct
+from .schemas import Conform, distinct
 
 PART_ROWS = 1 << 18
 
@@ -27,11 +27,12 @@ class FramePart(Part):
     count: int
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns)
         start = self.start or 0
         for at in range(start, start + self.count, rows):
             piece = self.piece(list(columns), at, min(rows, start + self.count - at))
             for batch in piece.to_batches():
-                yield conformed(batch, self.schema, columns, {})
+                yield conform(batch)
 
     @abstractmethod
     def piece(self, columns: list[str], start: int, count: int) -> pa.Table:
@@ -122,4 +123,4 @@ def _open(
         )
         for start in range(0, rows, PART_ROWS)
     ]
-    return Source(schema, [{"kind": name, "bytes": size, "rows": rows}], tuple(parts))
+    return Source(schema, [described(name, size=size, rows=rows)], tuple(parts))

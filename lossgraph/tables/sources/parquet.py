@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 from ..where import Condition, Where, where_in
 from .base import Part, Source, digest
 from .files import READ_ERRORS, File, all_of, key_values
-from .schemas import common_schema, conformed
+from .schemas import Conform, common_schema
 
 PART_ROWS = 262_144  # row groups are joined up to so many rows
-_BUFFER = 1 << 20  # bytes read ahead of a column, so that no whole column of a row group is held
+# Bytes that are read ahead of each column, so that no whole column of a row group is held: more
+# where each request takes long, fewer where there are many columns.
+_AHEAD, _AHEAD_FAR, _AHEAD_IN_ALL = 1 << 20, 1 << 23, 1 << 26
 _BATCH_BYTES = 1 << 25  # of a batch, about: rows may be long lists
 
 
@@ -43,21 +45,18 @@ class ParquetPart(Part):
     constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        source, metadata, constants = (
-            self.source,
-            footer(self.source).metadata,
-            dict(self.constants),
-        )
+        conform = Conform(self.schema, columns, dict(self.constants))
+        source, metadata = self.source, footer(self.source).metadata
+        names = metadata.schema.to_arrow_schema().names
+        own = [name for name in columns if name in names]
+        size = _rows_of_a_batch(metadata, self.groups, own, rows)
         try:
             with source.filesystem.open_input_file(source.path) as opened:
                 file = pq.ParquetFile(
-                    opened, metadata=metadata, buffer_size=_BUFFER, pre_buffer=False
+                    opened, metadata=metadata, buffer_size=_ahead(source, own), pre_buffer=False
                 )
-                own = [name for name in columns if name in file.schema_arrow.names]
-                size = _rows_of_a_batch(metadata, self.groups, own, rows)
-                batches = file.iter_batches(size, list(self.groups), own, use_threads=False)
-                for batch in batches:
-                    yield conformed(batch, self.schema, columns, constants)
+                for batch in file.iter_batches(size, list(self.groups), own, use_threads=False):
+                    yield conform(batch)
         except READ_ERRORS as error:
             raise source.unreadable(error) from error
 
@@ -72,14 +71,19 @@ def open_parquet(files: Sequence[File], where: Where) -> Source:
     schemas = [found.metadata.schema.to_arrow_schema() for found in footers]
     schema = common_schema(files, schemas)
     condition = where_in(schema, where)
+    own = schemas[0].names
+    pairs = list(zip(files, footers, strict=True))
     pieces = [
         part
-        for file in files
-        for part in parquet_parts(
-            file, schema, key_values(file, schema, schemas[0].names), condition
-        )
+        for file, found in pairs
+        for part in parquet_parts(file, found, schema, key_values(file, schema, own), condition)
     ]
-    return Source(schema, [describe_parquet(file) for file in files], tuple(pieces))
+    return Source(schema, [describe_parquet(*pair) for pair in pairs], tuple(pieces))
+
+
+def _ahead(file: File, columns: Sequence[str]) -> int:
+    most = _AHEAD if file.local else _AHEAD_FAR
+    return max(1 << 14, min(most, _AHEAD_IN_ALL // max(1, len(columns))))
 
 
 @lru_cache(maxsize=256)
@@ -101,14 +105,14 @@ def footer(file: File) -> Footer:
         raise file.unreadable(error, "is no whole file of Parquet") from error
 
 
-def describe_parquet(file: File) -> dict[str, Any]:
+def describe_parquet(file: File, found: Footer) -> dict[str, Any]:
     """A file, for reports."""
-    found = footer(file)
     return file.described("parquet", found.metadata.num_rows, found.digest)
 
 
 def parquet_parts(
     file: File,
+    found: Footer,
     schema: pa.Schema,
     constants: Mapping[str, pa.Scalar],
     condition: Condition | None,
@@ -118,18 +122,18 @@ def parquet_parts(
 
     Args:
         file: the file.
+        found: its footer.
         schema: the columns of the table.
         constants: those that the file has not, and their values.
         condition: which rows count.
         groups: which row groups are of the table; by default all.
     """
-    found = footer(file)
     identity = file.identity(found.digest)
     counts = [found.metadata.row_group(i).num_rows for i in range(found.metadata.num_row_groups)]
     starts = [0, *accumulate(counts)]
     wanted = {i for i in range(len(counts)) if groups is None or i in groups}
     if condition is not None:
-        wanted &= _candidates(file, schema, constants, condition)
+        wanted &= _candidates(file, schema, constants, condition, len(counts))
     for run in _neighbours(counts, wanted):
         last = run.stop - 1
         label = f"row group {last}" if len(run) == 1 else f"row groups {run.start} to {last}"
@@ -164,7 +168,11 @@ def _neighbours(counts: Sequence[int], wanted: Container[int]) -> Iterator[range
 
 
 def _candidates(
-    file: File, schema: pa.Schema, constants: Mapping[str, pa.Scalar], condition: Condition
+    file: File,
+    schema: pa.Schema,
+    constants: Mapping[str, pa.Scalar],
+    condition: Condition,
+    count: int,
 ) -> set[int]:
     """The row groups that a condition may hold in, by their statistics and by folders."""
     given = [_equal(name, value) for name, value in constants.items()]
@@ -174,7 +182,7 @@ def _candidates(
     try:
         kept = fragment.split_by_row_group(condition.expression, schema)
     except READ_ERRORS:  # statistics that it cannot be compared with
-        return set(range(footer(file).metadata.num_row_groups))
+        return set(range(count))
     return {group.id for piece in kept for group in piece.row_groups}
 
 

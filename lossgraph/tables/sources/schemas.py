@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -38,33 +39,49 @@ def distinct(name: str, schema: pa.Schema) -> None:
         raise InputError(f"{name} has two columns called {twice[0]!r}")
 
 
-def conformed(
-    batch: pa.RecordBatch,
-    schema: pa.Schema,
-    columns: Sequence[str],
-    constants: Mapping[str, pa.Scalar],
-) -> pa.RecordBatch:
-    """A batch of a file with the columns of the table, in their types; null where it has none."""
-    arrays = [
-        _column(batch, schema.field(name).type, name, constants.get(name)) for name in columns
-    ]
-    if not arrays:
-        return batch.select([])
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([schema.field(c) for c in columns]))
+class Conform:
+    """Makes of batches of a file, or whatever holds rows, batches of a table.
 
+    Args:
+        schema: of the table.
+        columns: which of its columns are wanted, in this order.
+        constants: those that the file has not, and their values; further ones are null.
+    """
 
-def _column(
-    batch: pa.RecordBatch, kind: pa.DataType, name: str, constant: pa.Scalar | None
-) -> pa.Array:
-    if name in batch.schema.names:
-        found = batch.column(batch.schema.get_field_index(name))
-        return found if found.type == kind else found.cast(kind)
-    if constant is None or not constant.is_valid:
-        return pa.nulls(batch.num_rows, kind)
-    if pa.types.is_dictionary(kind):
-        indices = pa.repeat(pa.scalar(0, kind.index_type), batch.num_rows)
-        return pa.DictionaryArray.from_arrays(indices, pa.array([constant.as_py()]))
-    return pa.repeat(constant, batch.num_rows)
+    def __init__(
+        self,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        constants: Mapping[str, pa.Scalar] = MappingProxyType({}),
+    ) -> None:
+        self._schema = pa.schema([schema.field(name) for name in columns])
+        self._constants = constants
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.schema.equals(self._schema):
+            return batch
+        if not len(self._schema):
+            return batch.select([])  # which knows how many rows it has
+        places = {name: i for i, name in enumerate(batch.schema.names)}
+        arrays = [
+            self._cast(batch.column(places[wanted.name]), wanted.type)
+            if wanted.name in places
+            else self._constant(wanted, batch.num_rows)
+            for wanted in self._schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _cast(self, column: pa.Array, kind: pa.DataType) -> pa.Array:
+        return column if column.type == kind else column.cast(kind)
+
+    def _constant(self, column: pa.Field, rows: int) -> pa.Array:
+        value, kind = self._constants.get(column.name), column.type
+        if value is None or not value.is_valid:
+            return pa.nulls(rows, kind)
+        if pa.types.is_dictionary(kind):
+            indices = pa.repeat(pa.scalar(0, kind.index_type), rows)
+            return pa.DictionaryArray.from_arrays(indices, pa.array([value.as_py()]))
+        return pa.repeat(value, rows)
 
 
 def _differences(first: pa.Schema, schema: pa.Schema, name: str) -> Iterator[str]:

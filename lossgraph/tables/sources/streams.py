@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ..where import Where, where_in
-from .base import Part, Source
+from .base import Part, Source, described
 from .files import READ_ERRORS, find_files, first_line
 from .parquet import open_parquet
-from .schemas import conformed, distinct
+from .schemas import Conform, distinct
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class StreamPart(Part):
     repeats: ClassVar[bool] = False
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        conform = Conform(self.schema, columns)
         try:
             for batch in self.stream(list(columns) or self.schema.names[:1], rows):
-                yield conformed(batch, self.schema, columns, {})
+                yield conform(batch)
         except InputError:
             raise
         except _errors_of(self.data) as error:
@@ -185,7 +186,7 @@ def _open(
         schema=schema,
         **more,
     )
-    return Source(schema, [{"kind": kind, "rows": None}], (made,))
+    return Source(schema, [described(kind)], (made,))
 
 
 def _errors_of(data: Any) -> tuple[type[Exception], ...]:
