@@ -120,13 +120,15 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    beside = Beside(rows, append, resume, progress, {"where": str(where)})
+    beside.check()
     batches = asked_batches(_names(batch_by), batch_size, remainder)
     if batches is not None and engine != "local":
         raise InputError(f"batch_by and batch_size: not by engine {engine!r}, but by 'local'")
     if batches is not None and calibration:
         raise InputError("calibration: is of rows, which have no losses of their own in batches")
-    beside = Beside(rows, append, resume, progress, {"where": str(where)})
-    beside.check(batches is not None)
+    if batches is not None and (rows is not None or resume is not None):
+        raise InputError("rows and resume: not for batches, whose rows have no losses of their own")
     block = loss_of(loss)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
@@ -141,8 +143,7 @@ def evaluate(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
         keep=beside.columns(_names(keep), opened.schema),
-        collect={name: each for name, each in collect.items() if each},
-        batches=batches,
+        collect={name: each for name, each in collect.items() if each}, batches=batches,
     )  # fmt: skip
 
     def finished(collected: Collected) -> Report:

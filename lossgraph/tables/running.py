@@ -46,20 +46,12 @@ class Beside:
         """The columns that are read for what is kept: all of the table if rows are written."""
         return tuple(keep) or (() if self.rows is None else tuple(schema.names))
 
-    def check(self, in_batches: bool) -> None:
+    def check(self) -> None:
         """Refuse what does not go together.
-
-        Args:
-            in_batches: whether losses are of batches of rows.
 
         Raises:
             InputError: naming it.
         """
-        if in_batches and (self.rows is not None or self.resume is not None):
-            raise InputError(
-                "batch_by and batch_size: rows have no losses of their own, and parts of the table "
-                "no batches: leave out rows and resume"
-            )
         if self.rows is not None and self.resume is not None:
             raise InputError(
                 "resume and rows: a file of rows is written in one go; leave one of them out"
