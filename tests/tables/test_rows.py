@@ -226,3 +226,38 @@ def test_parts_without_rows_have_their_turn():
     for part, rows in ((2, 0), (1, 0), (0, 1), (3, 1)):
         order.end(part, rows)
     assert written == [0, 3]
+
+
+@pytest.mark.usefixtures("many_parts")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_part_is_first_where_it_was_looked_at_before(tmp_path, threads):
+    """Lists have the length of the first row, which is read before all threads begin."""
+    lists = TABLE["scores"].cast(pa.list_(pa.float32()))
+    parquet.write_table(TABLE.set_column(3, "scores", lists), tmp_path / "in.parquet", 400)
+    lg.tables.evaluate(
+        gluon.SoftmaxCELoss(), tmp_path / "in.parquet", {"pred": "scores", "label": "y"},
+        rows=tmp_path / "rows.parquet", keep="id", threads=threads,
+    )  # fmt: skip
+    assert parquet.read_table(tmp_path / "rows.parquet")["id"].to_pylist() == list(range(ROWS))
+
+
+@pytest.mark.parametrize("where", [None, "id >= 1000"])
+def test_a_bar_is_at_its_end_when_all_rows_are_read(preds, capsys, where):
+    pytest.importorskip("rich")
+    from lossgraph.tables.progress import Bar
+
+    bars = []
+    begin = Bar.__init__
+
+    def kept(self, live, parts, done=0):
+        begin(self, live, parts, done)
+        bars.append((self, live))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Bar, "__init__", kept)
+        evaluate(preds, progress=True, where=where)
+    ((_, live),) = bars
+    (task,) = live.tasks
+    assert task.completed == task.total
+    assert task.fields["speed"].endswith("rows/s")
+    assert capsys.readouterr().out == ""
