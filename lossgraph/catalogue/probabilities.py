@@ -20,7 +20,8 @@ Array = np.ndarray[Any, Any]
 LINKS = ("softmax", "log", "sigmoid", "identity")
 CODINGS = ("class", "distribution", "log_distribution", "logits", "binary", "signed")
 
-_CHUNK = 1 << 19  # elements that are worked on at once: the temporary arrays stay in the cache
+_CHUNK = 1 << 17  # elements that are worked on at once: the temporary arrays stay in the cache
+_FEW = 64  # classes that are taken one after the other, for all samples at once
 
 
 class Outcomes(NamedTuple):
@@ -103,7 +104,7 @@ class Probabilities:
         given = arrays[self.predictions]
         scores = np.moveaxis(given, self.axis, -1).astype("float64", order="C")
         scores, counted = self._masked(scores, arrays)
-        place = scores.argmax(-1)
+        place, confidence = _top(self.link, scores)
         label = arrays[self.labels]
         if self.coding == "class" and not (self.dense and label.ndim == given.ndim):
             label = label.reshape(place.shape)
@@ -114,7 +115,7 @@ class Probabilities:
         else:
             shares = np.moveaxis(_matched(label, given.shape), self.axis, -1)
             frequency = _share(self.coding, shares.astype("float64"), place)
-        return _largest(self.link, scores), frequency, counted
+        return confidence, frequency, counted
 
     def _masked(self, scores: Array, arrays: Mapping[str, Array]) -> tuple[Array, Array | None]:
         """Scores without those of classes that do not count, and which samples do."""
@@ -268,12 +269,34 @@ _LINKS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
-def _largest(link: str, scores: Array) -> Array:
-    """The largest probability along the last axis."""
-    largest = scores.max(-1)
-    if link != "softmax":
-        return _LINKS[link](largest)
-    return 1.0 / _exponentials(scores).sum(-1)
+def _top(link: str, scores: Array) -> tuple[Array, Array]:
+    """The most probable place of the last axis, and its probability."""
+    if link == "softmax" and scores.shape[-1] <= _FEW:
+        return _top_of_few(scores)
+    place = scores.argmax(-1)
+    if link == "softmax":
+        return place, 1.0 / _exponentials(scores).sum(-1)
+    return place, _LINKS[link](scores.max(-1))
+
+
+def _top_of_few(scores: Array) -> tuple[Array, Array]:
+    """The same of a softmax of few classes: a loop over classes, which has no short inner loops.
+
+    Sums are in the order of the classes, whatever the number of samples.
+    """
+    by_class = np.ascontiguousarray(np.moveaxis(scores, -1, 0))
+    largest, place = by_class[0].copy(), np.zeros(by_class.shape[1:], "int64")
+    for i, values in enumerate(by_class[1:], 1):
+        np.copyto(place, i, where=values > largest)
+        np.maximum(largest, values, out=largest)
+    total = np.zeros(largest.shape)
+    with np.errstate(invalid="ignore"):  # of infinite scores, which come below
+        for values in by_class:
+            total += np.exp(values - largest)
+    special = ~np.isfinite(largest)
+    if special.any():
+        total[special] = _exponentials(scores[special]).sum(-1)
+    return place, 1.0 / total
 
 
 def _exponentials(scores: Array) -> Array:

@@ -19,13 +19,13 @@ from .statistics import Groups
 Array = np.ndarray[Any, Any]
 
 GROUPS, _COUNTS = "groups", "counts"  # names of tables
+_WAITING = 1024  # losses of whole batches that are added together: one costs what many do
 
 
 class Collected:
     """Statistics by group, how many rows there were, and what else the plan asks for.
 
     Attributes:
-        groups: the statistics of each measure, by group.
         rows: how many rows were read.
         skipped: how many of them had nulls.
         others: what else was collected, by the names that the plan gives.
@@ -33,7 +33,10 @@ class Collected:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.groups = Groups(plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy)
+        self._groups = Groups(
+            plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
+        )
+        self._waiting: list[Rows] = []
         self.rows = self.skipped = 0
         self.others: dict[str, Collector] = {n: each.start() for n, each in plan.collect.items()}
 
@@ -43,12 +46,31 @@ class Collected:
             self.rows += read
             self.skipped += read
             return
-        keys = [rows.batch.column(name) for name in self.plan.by]
-        self.groups.add(keys, rows.measures, rows.weights)
+        self._waiting.append(rows)
+        if rows.together is None or len(self._waiting) >= _WAITING:
+            self._add_waiting()
         self.rows += read
         self.skipped += read - rows.used
         for collector in self.others.values():
             collector.add(rows, place)
+
+    @property
+    def groups(self) -> Groups:
+        """The statistics of each measure, by group."""
+        self._add_waiting()
+        return self._groups
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        rows, self._waiting = self._waiting, []
+        if len(rows) == 1:
+            columns = [rows[0].batch.column(name) for name in self.plan.by]
+            self._groups.add(columns, rows[0].measures, rows[0].weights)
+            return
+        keys = [pa.concat_arrays([x.batch.column(name) for x in rows]) for name in self.plan.by]
+        measures = {n: np.concatenate([x.measures[n] for x in rows]) for n in rows[0].measures}
+        self._groups.add(keys, measures, None)  # batches have no weights
 
     def merge(self, other: Collected) -> None:
         """Add what was collected elsewhere."""
@@ -68,7 +90,7 @@ class Collected:
     def from_tables(cls, plan: Plan, tables: Mapping[str, pa.Table]) -> Collected:
         """What ``to_tables`` wrote; of several, with the rows of tables of one name together."""
         made = cls(plan)
-        made.groups = Groups.from_arrow(
+        made._groups = Groups.from_arrow(
             tables[GROUPS], plan.by, plan.measures, weighted=plan.weighted, accuracy=plan.accuracy
         )
         counts = tables[_COUNTS]

@@ -98,7 +98,9 @@ def batched(
             yield made
 
 
-def first_row(batch: pa.RecordBatch, by: Sequence[str], name: str) -> pa.RecordBatch:
+def first_row(
+    batch: pa.RecordBatch, by: Sequence[str], batches: Batches, place: Place
+) -> pa.RecordBatch:
     """The row that stands for a batch, whose columns of groups are the same in all rows.
 
     Raises:
@@ -106,10 +108,10 @@ def first_row(batch: pa.RecordBatch, by: Sequence[str], name: str) -> pa.RecordB
     """
     for column in by:
         values = batch.column(column)
-        if len(values) > 1 and len(coded([values])[1]) > 1:
+        if column not in batches.by and len(values) > 1 and len(coded([values])[1]) > 1:
             raise InputError(
-                f"{name} has different values of {column!r}: groups are of whole batches, so group "
-                "by what all rows of a batch share"
+                f"{batches.place(batch, place).name} has different values of {column!r}: groups "
+                "are of whole batches, so group by what all rows of a batch share"
             )
     return batch.slice(0, 1)
 

@@ -13,6 +13,7 @@ from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import engines, local
+from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
 from .coupled import asked_batches, batched
@@ -47,6 +48,8 @@ def evaluate(
     keep: str | Sequence[str] = (),
     histogram: int | Sequence[float] | None = None,
     calibration: bool | int | Probabilities = False,
+    interval: float = LEVEL,
+    resamples: int = RESAMPLES,
     batch_by: str | Sequence[str] = (),
     batch_size: int | None = None,
     remainder: str = "keep",
@@ -82,6 +85,9 @@ def evaluate(
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
+        interval: the level of the interval of the difference, by a bootstrap over blocks of rows:
+            see ``against``; it depends on the order of rows, and on how files are cut.
+        resamples: how often blocks are drawn for it.
         batch_by: columns that rows of one batch have equal, such as a query, for a loss that
             couples the rows of a batch. Statistics are then of batches, each of which has one loss,
             the mean where that has several elements. Rows of a batch may stand anywhere.
@@ -109,6 +115,7 @@ def evaluate(
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
     )
     collect: dict[str, Asked | None] = {
+        BOOTSTRAP: bootstrap(against, opened.parts(), _names(by), resamples, interval),
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
         WORST: worst_rows(worst, _names(keep), _names(by)),

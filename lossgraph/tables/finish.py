@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..runtime.sessions import onnxruntime
+from .against import compared
 from .calibration import CALIBRATION, Calibration
 from .collected import Collected
 from .gradients import GRADIENTS, SumsOfBatches
@@ -44,12 +45,13 @@ def report(
     whole = collected.groups.total()
     counts = {"rows": collected.rows, "skipped": collected.skipped}
     histogram, curve = of_groups(whole, bins)
+    table, drawn = compared(_with_total(collected.groups, whole, quantiles), collected, plan.by)
     names = HISTOGRAM, CALIBRATION, WORST
     edges, probabilities, worst = (collected.others.get(name) for name in names)
     return Report(
-        _with_total(collected.groups, whole, quantiles),
+        table,
         plan.by,
-        {**described(plan), **counts, **ran},
+        {**described(plan), **counts, **drawn, **ran},
         worst=worst.table() if isinstance(worst, Worst) else None,
         histogram=edges.table() if isinstance(edges, Histogram) else histogram,
         curve=curve,

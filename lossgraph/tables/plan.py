@@ -149,6 +149,8 @@ def plan_of(
     other = bound({**columns, **against}) if against else None
     if batches is not None and weights:
         raise InputError("weights: rows of a batch have no weights of their own but in the loss")
+    if batches is not None and ragged != "refuse":
+        raise InputError("ragged: lists of the rows of one batch are of one length")
     if weights:
         bound_numbers(schema, "weights", weights)
     together = batches.by if batches else ()

@@ -54,8 +54,6 @@ class Evaluator:
         batch, kept = self._without_nulls(batch)
         if not len(batch):
             return None
-        if plan.batches is not None:
-            place = plan.batches.place(batch, place)
         try:
             weights = None if plan.weights is None else _weights(batch, plan.weights)
             inputs, outputs = self._computed(plan.binding, batch, weights)
@@ -64,12 +62,14 @@ class Evaluator:
                 _, other = self._computed(plan.against, batch, weights)
                 measures |= _differences(plan, measures["loss"], other)
         except BadRowError as error:
+            if plan.batches is not None:
+                place = plan.batches.place(batch, place)
             raise error.placed(place.name, place.first, kept) from None
         gradients = {name: outputs[gradient_name(name)] for name in plan.rows.program.wrt}
         own = {name: gradients[name] for name in plan.gradients_of_rows}
         sums = {name: gradients[name] for name in plan.shared_gradients}
         if plan.batches is not None:
-            row = first_row(batch, plan.by, place.name)
+            row = first_row(batch, plan.by, plan.batches, place)
             return Rows(row, place.first + kept[:1], measures, None, {}, {}, sums, len(batch))
         return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
 

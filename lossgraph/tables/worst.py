@@ -51,7 +51,8 @@ class WorstRows:
     def restored(self, table: pa.Table) -> Worst:
         """The worst of the rows that were written, of several one below the other."""
         made = Worst(self)
-        made.kept = _first(table, self.most)
+        # An empty table may not know the types of its columns.
+        made.kept = _first(table, self.most) if len(table) else None
         return made
 
 

@@ -51,6 +51,7 @@ def test_the_pages_with_examples_are_these():
         "kernels",
         "add-a-rule",
         "add-a-loss",
+        "tables",
     }
 
 

@@ -10,6 +10,7 @@ import lossgraph as lg
 from lossgraph.catalogue import lookup
 from lossgraph.errors import InputError
 from lossgraph.tables.columns import BadRowError, bind
+from lossgraph.tables.columns.padding import groups_of
 from tolerances import ORACLE
 
 RANKING = lookup("losses.list_net").make()
@@ -198,3 +199,13 @@ def test_a_bad_cell_in_a_piece_is_counted_in_the_batch():
     missing = table(p=[[[0.5, 0.5]], None], t=[[1], [1]])
     with pytest.raises(BadRowError, match="row 1: column 'p' is null"):
         binding.pieces(missing)
+
+
+def test_rows_of_two_lengths_are_grouped_by_both():
+    lengths = {"a": np.array([1, 5, 1, 5, 0]), "b": np.array([3, 3, 9, 3, 3])}
+    found = {tuple(rows): padded_to for rows, padded_to in groups_of(lengths)}
+    assert found == {(0, 4): {"a": 1, "b": 3}, (1, 3): {"a": 6, "b": 3}, (2,): {"a": 1, "b": 12}}
+    longest = np.arange(1, 3000)
+    for rows, padded_to in groups_of({"a": longest}):
+        assert (longest[rows] <= padded_to["a"]).all()
+        assert (padded_to["a"] <= longest[rows] * 1.5).all()

@@ -28,8 +28,6 @@ def storage_of(type_, cells):
 
 
 CELLS = {
-    "decimal32": decimals(pa.decimal32(5, 2)),
-    "decimal64": decimals(pa.decimal64(5, 2)),
     "decimal128": decimals(pa.decimal128(9, 4)),
     "decimal256": decimals(pa.decimal256(50, 4)),
     "dictionary": pa.array([1.5, 2.5, 1.5]).dictionary_encode(),
@@ -50,6 +48,9 @@ CELLS = {
     "list_of_bools": pa.array([[True, False], [False, False], [True, True]]),
     "empty_lists": pa.array([[], [], []], pa.list_(F)),
 }
+if hasattr(pa, "decimal32"):  # since pyarrow 18
+    CELLS["decimal32"] = decimals(pa.decimal32(5, 2))
+    CELLS["decimal64"] = decimals(pa.decimal64(5, 2))
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -109,7 +110,7 @@ def test_tensors_have_the_order_of_their_logical_axes():
     [
         pa.array(["a"]), pa.array([0], pa.date32()), pa.array([0], pa.duration("s")),
         pa.array([{"a": 1}]), pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
-        pa.array([[["a"]]]), storage_of(pa.uuid(), [b"0" * 16]),
+        pa.array([[["a"]]]), pa.array([b"0" * 16], pa.binary(16)),
     ],
     ids=lambda cells: str(cells.type),
 )  # fmt: skip
@@ -121,8 +122,9 @@ def test_what_is_no_number_is_refused_by_its_type(cells):
 
 def test_a_batch_of_another_type_than_the_schema_is_refused():
     binding = bind(pa.schema({"x": pa.list_(F)}), L2, {"pred": "x", "label": "x"})
-    with pytest.raises(InputError, match="expected lists 1 deep of float"):
-        binding.arrays(pa.record_batch({"x": pa.array([1.0])}))
+    for read in (binding.arrays, binding.settled):
+        with pytest.raises(InputError, match="expected lists 1 deep of float"):
+            read(pa.record_batch({"x": pa.array([1.0])}))
     flat = bind(pa.schema({"x": F}), L2, {"pred": "x", "label": "x"})
     with pytest.raises(InputError, match="expected lists 0 deep of float"):
         flat.arrays(pa.record_batch({"x": pa.array([[1.0]])}))

@@ -149,7 +149,7 @@ def test_two_models_are_compared_row_by_row():
     others = np.log(np.exp(wide).sum(1)) - wide[np.arange(ROWS), LABELS]
     difference = others - losses()
     assert report.total["against_mean"] == pytest.approx(others.mean(), rel=1e-6)
-    assert report.total["difference_mean"] == pytest.approx(difference.mean(), rel=1e-4)
+    assert report.total["difference"] == pytest.approx(difference.mean(), rel=1e-4)
     error = difference.std(ddof=1) / np.sqrt(ROWS)
     assert report.total["difference_standard_error"] == pytest.approx(error, rel=1e-5)
 

@@ -267,6 +267,9 @@ def test_models_that_are_compared_have_intervals_of_the_difference() -> None:
     text = dataclasses.replace(found, table=table).to_html()
     assert text.count('<svg class="interval"') == 2 * (1 + 3)
     assert "0.5, from -0.1 to 1.1" in text
+    columns = {"pred": "y", "label": "other"}
+    found = evaluate("l2", source(), columns, against={"pred": "other"}, by="key")
+    assert found.to_html().count('<svg class="interval"') == 2 * (1 + 4)
 
 
 def test_calibration_of_a_loss_that_is_not_proper() -> None:

@@ -1,7 +1,7 @@
 """Tables on clusters of this machine, at growing sizes: how time grows, what is shuffled.
 
-The engines generate the rows themselves, the same ones: so their reports are equal, and what is
-timed is generating, computing and merging, without a disk.
+Once the engines generate the rows themselves, so that what is timed is generating, computing and
+merging, without a disk; once they read files of the same rows. All reports have to be equal.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,19 +94,45 @@ def report(engine: str, table: Any) -> pa.Table:
 STARTS = {"ray": on_ray, "spark": on_spark}
 
 
-def grow(engine: str, sizes: Sequence[int], cores: int) -> dict[int, pa.Table]:
-    """Evaluate each size, and say how long it took."""
-    evaluate = STARTS[engine](cores)
-    evaluate(1000)  # sessions, and what an engine does only once
-    found = {}
-    for rows in sizes:
-        began = time.perf_counter()
-        found[rows] = evaluate(rows)
-        seconds = time.perf_counter() - began
-        print(
-            f"| {engine} | {rows:.0e} | {seconds:.1f} s | {rows / seconds / 1e6:.2f} |", flush=True
-        )
+def timed(name: str, rows: int, evaluate: Callable[[], pa.Table]) -> pa.Table:
+    """Evaluate, and say how long it took."""
+    began = time.perf_counter()
+    found = evaluate()
+    seconds = time.perf_counter() - began
+    print(f"| {name} | {rows:.0e} | {seconds:.1f} s | {rows / seconds / 1e6:.2f} |", flush=True)
     return found
+
+
+def grow(engines: Sequence[str], sizes: Sequence[int], cores: int) -> None:
+    """Evaluate generated rows and files of them; all reports of a size have to be equal."""
+    print("| engine, table | rows | time | Mrows/s |\n| --- | ---: | ---: | ---: |")
+    expected: dict[int, pa.Table] = {}
+
+    def same(name: str, rows: int, evaluate: Callable[[], pa.Table]) -> None:
+        found = timed(name, rows, evaluate)
+        if not found.equals(expected.setdefault(rows, found)):
+            sys.exit(f"{name} differs at {rows} rows")
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = {rows: written(Path(folder, str(rows)), rows) for rows in sizes}
+        for rows, path in files.items():
+            same("this machine, files", rows, partial(report, "local", path))
+        for engine in engines:
+            generating = STARTS[engine](cores)
+            generating(1000)  # sessions, and what an engine does only once
+            for rows in sizes:
+                same(f"{engine}, generated", rows, partial(generating, rows))
+            for rows, path in files.items():
+                same(f"{engine}, files", rows, partial(report, engine, path))
+
+
+def written(folder: Path, rows: int) -> str:
+    """A folder of files of the rows."""
+    folder.mkdir()
+    for start in range(0, rows, ROWS_A_PIECE):
+        ids = np.arange(start, min(rows, start + ROWS_A_PIECE))
+        pq.write_table(generated(ids), folder / f"{start:012}.parquet")
+    return str(folder)
 
 
 def one_core(rows: int) -> None:
@@ -166,11 +193,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     given = parser.parse_args()
     sizes = [int(float(each)) for each in given.rows.split(",")]
-    print("| engine | rows | time | Mrows/s |\n| --- | ---: | ---: | ---: |")
-    found = [grow(engine, sizes, given.cores) for engine in given.engines.split(",")]
-    for rows in sizes:
-        if any(not each[rows].equals(found[0][rows]) for each in found):
-            sys.exit(f"the engines differ at {rows} rows")
+    grow(given.engines.split(","), sizes, given.cores)
     one_core(min(10_000_000, max(sizes)))
     states_of_tasks()
 

@@ -116,6 +116,8 @@ class BoundInput:
         found = list(self.lengths)
         cells = stored(batch.column(self.columns[0]))
         for axis, known in enumerate(found):
+            if not is_list(cells):
+                raise self._other_type(self.columns[0], cells)
             level, elements = opened(cells)
             if known is None and not isinstance(level, int) and len(level) > 1:
                 found[axis] = int(level[1] - level[0])

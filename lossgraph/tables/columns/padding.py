@@ -143,27 +143,23 @@ def is_inside(lengths: Array, longest: int) -> Array:
     return found
 
 
-def rounded(lengths: Array) -> Array:
-    """Lengths to pad to, each a function of a list's own: 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
+def groups_of(lengths: Mapping[str, Array]) -> list[tuple[Array, dict[str, int]]]:
+    """Rows that are padded to the same lengths, with these, each a function of a row's own ones."""
+    steps = _steps(max(int(each.max(initial=1)) for each in lengths.values()))
+    places = {name: np.searchsorted(steps, each) for name, each in lengths.items()}
+    group = sum(each * len(steps) ** i for i, each in enumerate(places.values()))
+    counts = np.bincount(group)
+    narrow = group.astype(np.min_scalar_type(len(counts)))  # which is sorted by its digits
+    order = np.argsort(narrow, kind="stable")
+    rows = np.split(order, np.cumsum(counts[counts > 0])[:-1])
+    return [(each, {name: int(steps[x[each[0]]]) for name, x in places.items()}) for each in rows]
+
+
+def _steps(most: int) -> Array:
+    """Lengths to pad to: 1, 2, 3, 4, 6, 8, 12, 16, 24 and so on, up to one that is enough."""
     steps = [1]
-    most = int(lengths.max(initial=1))
     while steps[-1] < most:
         power = 1 << (steps[-1].bit_length() - 1)
-        steps.append(power + power // 2 if steps[-1] == power and power > 1 else 2 * power)
-    table = np.asarray(steps)
-    return table[np.searchsorted(table, lengths)]
-
-
-def groups_of(lengths: Mapping[str, Array]) -> list[tuple[Array, dict[str, int]]]:
-    """Rows that are padded to the same lengths, with these."""
-    names = list(lengths)
-    table = np.stack([rounded(lengths[name]) for name in names], axis=1)
-    keys, which = np.unique(table, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    order = np.argsort(which, kind="stable")
-    ends = np.cumsum(np.bincount(which, minlength=len(keys)))
-    rows = np.split(order, ends[:-1])
-    return [
-        (each, dict(zip(names, map(int, key), strict=True)))
-        for each, key in zip(rows, keys, strict=True)
-    ]
+        is_power = steps[-1] == power
+        steps.append(power + power // 2 if is_power and power > 1 else 2 * power)
+    return np.asarray(steps)

@@ -42,15 +42,50 @@ def schema(dataset: Any) -> pa.Schema:
     if found is None:
         raise InputError("the dataset is empty: it has no columns")
     if isinstance(found.base_schema, pa.Schema):
-        return found.base_schema
-    return pa.schema(list(zip(found.names, found.types, strict=True)))
+        return pa.schema([field.with_type(_plain_type(field.type)) for field in found.base_schema])
+    # Blocks of pandas, of whose columns Ray knows not all types: Arrow's are those that it reads.
+    return head(dataset, found.names).schema
+
+
+def _is_tensor(type_: pa.DataType) -> bool:
+    """Whether it is Ray's own type of arrays of one shape, of which Arrow knows the storage."""
+    own = isinstance(type_, pa.ExtensionType) and not isinstance(type_, pa.FixedShapeTensorType)
+    return own and hasattr(type_, "shape") and hasattr(type_.storage_type, "value_type")
+
+
+def _plain_type(type_: pa.DataType) -> pa.DataType:
+    if not _is_tensor(type_):
+        return type_
+    made = type_.storage_type.value_type
+    for size in reversed(type_.shape):
+        made = pa.list_(made, size)
+    return made
+
+
+def _plain(block: pa.Table) -> pa.Table:
+    """A block whose arrays of Ray are lists of Arrow."""
+    for i, field in enumerate(block.schema):
+        if _is_tensor(field.type):
+            chunks = [_lists(chunk) for chunk in block.column(i).chunks]
+            column = pa.chunked_array(chunks, _plain_type(field.type))
+            block = block.set_column(i, field.name, column)
+    return block
+
+
+def _lists(tensors: pa.ExtensionArray) -> pa.Array:
+    if tensors.null_count:
+        return pa.array(tensors.storage.to_pylist(), _plain_type(tensors.type))
+    made = tensors.storage.flatten()
+    for size in reversed(tensors.type.shape):
+        made = pa.FixedSizeListArray.from_arrays(made, size)
+    return made
 
 
 def head(dataset: Any, columns: Sequence[str], rows: int = 100) -> pa.Table:
     """The first rows of a dataset."""
     some = dataset.select_columns(list(columns)).limit(rows)
     tables = list(some.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
-    return pa.concat_tables(tables) if tables else pa.table({})
+    return _plain(pa.concat_tables(tables)) if tables else pa.table({})
 
 
 def run(job: Job, dataset: Any = None, workers: int | None = None) -> Collected:
@@ -135,7 +170,7 @@ class _Session:
         if self._of_parts:
             found = tasks.of_parts(self._packed, block.column("id").to_pylist())
         else:
-            found = tasks.of_batches(self._packed, block.to_batches(), 0)
+            found = tasks.of_batches(self._packed, _plain(block).to_batches(), 0)
         for batch in found:
             yield pa.Table.from_batches([batch])
 

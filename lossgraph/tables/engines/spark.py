@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from .tasks import Job, Packed
 
 _SCHEMA = "bucket int, state binary"
 _TASKS_A_WORKER = 32  # pieces of work: so many that none waits long for the last one
+_CORES_ELSEWHERE = 64  # of a cluster that does not say
 
 
 def _session() -> Any:
@@ -118,11 +120,30 @@ def _columns(schema: pa.Schema) -> Any:
 
 @contextmanager
 def _broadcast(session: Any, job: Job) -> Iterator[Any]:
-    packed = session.sparkContext.broadcast(Packed.of(job))
+    packed, context = Packed.of(job), _context(session)
+    if context is None:
+        yield _InFunctions(packed)
+        return
+    sent = context.broadcast(packed)
     try:
-        yield packed
+        yield sent
     finally:
-        packed.destroy()
+        sent.destroy()
+
+
+@dataclass(frozen=True)
+class _InFunctions:
+    """What goes with every function, where Spark cannot broadcast."""
+
+    value: Packed
+
+
+def _context(session: Any) -> Any:
+    """The context of a session; None for one of Spark Connect, which has none."""
+    try:
+        return session.sparkContext
+    except AttributeError:
+        return None
 
 
 def _mapped(
@@ -133,7 +154,9 @@ def _mapped(
         needed = frame.select(*map(_quoted, job.plan.columns))
         return needed.mapInArrow(_of_frame(packed), schema)
     count = len(job.parts)
-    pieces = _TASKS_A_WORKER * (workers or session.sparkContext.defaultParallelism)
+    context = _context(session)
+    cores = context.defaultParallelism if context else _CORES_ELSEWHERE
+    pieces = _TASKS_A_WORKER * (workers or cores)
     numbers = session.range(0, count, 1, max(1, min(count, pieces)))
     return numbers.mapInArrow(_of_parts(packed), schema)
 

@@ -50,9 +50,15 @@ class Reliability(NamedTuple):
 # --- intervals ---
 
 
-def interval_axis(intervals: Sequence[Interval], whole: Interval) -> Axis:
-    """An axis for most means and intervals: what lies farther outside is at its ends."""
-    middle = [value for value in whole if math.isfinite(value)]
+def interval_axis(intervals: Sequence[Interval], whole: Interval, line: float) -> Axis:
+    """An axis for most means and intervals: what lies farther outside is at its ends.
+
+    Args:
+        intervals: of the groups.
+        whole: that of all rows.
+        line: a number that is marked in all of them.
+    """
+    middle = [value for value in (*whole, line) if math.isfinite(value)]
     ends = [
         _most([getattr(each, name) for each in intervals], share)
         for name, share in (("mean", 0.05), ("mean", 0.95), ("low", 0.1), ("high", 0.9))
@@ -70,12 +76,12 @@ def _most(values: Sequence[float], share: float) -> float | None:
     return found[place] if found else None
 
 
-def interval_cell(interval: Interval, axis: Axis, whole: float) -> str:
-    """A bar from end to end with a dot at the mean, and a line where the whole's mean is."""
+def interval_cell(interval: Interval, axis: Axis, line: float) -> str:
+    """A bar from end to end with a dot at the mean, and a line at a number."""
     middle = _CELL_HEIGHT / 2
     parts = []
-    if math.isfinite(whole):
-        parts.append(f'<path class="whole" d="M{axis(whole)} 0V{_CELL_HEIGHT}"/>')
+    if math.isfinite(line):
+        parts.append(f'<path class="whole" d="M{axis(line)} 0V{_CELL_HEIGHT}"/>')
     if math.isfinite(interval.low) and math.isfinite(interval.high):
         ends = f"M{axis(interval.low)} {middle}H{axis(interval.high)}"
         parts.append(f'<path class="bar" d="{ends}"/>')

@@ -74,7 +74,7 @@ def page(
         facts=list(_facts(total, calibration)),
         groups=_groups(table, by, total),
         funnel=markup(_funnel(table, by, total)),
-        comparison="difference" in table.column_names,
+        comparison=bool(_compared(table)),
         distribution=_distribution(histogram, curve, total),
         quantiles=_quantiles(total),
         worst=None if worst is None else _worst(worst),
@@ -119,7 +119,7 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
     """The figures of all rows that are read first."""
     names = {
         "mean": "mean", "q50": "median", "q99": "99% at most", "max": "largest",
-        "difference": "difference",
+        "difference": "difference", "difference_mean": "difference",
     }  # fmt: skip
     yield "rows", whole(total["rows"])
     for key, title in {"count": "rows that count", "weight": "sum of weights"}.items():
@@ -141,12 +141,17 @@ def _facts(total: Mapping[str, Any], calibration: Reliability | None) -> Iterato
 def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Grid | None:
     """The groups with bars of their intervals, all rows first."""
     names = [name for name in table.column_names if name not in by and tells(table, name)]
+    names.sort(key=lambda name: name not in _FIRST)  # a comparison is read beside the mean
     chosen = _most_rows(table)
     rows = [total, *chosen.to_pylist()] if by else [total]
     bars = {"mean": [_interval_of(row) for row in rows]}
-    if "difference" in names:
-        bars["difference"] = [_difference(row) for row in rows]
-    axes = {name: charts.interval_axis(found[1:], found[0]) for name, found in bars.items()}
+    if compared := _compared(table):
+        bars[compared] = [_difference(row, compared) for row in rows]
+    marked = {name: found[0].mean if name == "mean" else 0.0 for name, found in bars.items()}
+    axes = {
+        name: charts.interval_axis(found[1:], found[0], marked[name])
+        for name, found in bars.items()
+    }
     head: list[Any] = list(by)
     for name in names:
         head.append(name.replace("_", " "))
@@ -158,8 +163,7 @@ def _groups(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> Gri
         for name in names:
             line.append(_figure(row[name]))
             if name in bars:
-                middle = bars[name][0].mean if name == "mean" else 0.0
-                line.append(markup(charts.interval_cell(bars[name][i], axes[name], middle)))
+                line.append(markup(charts.interval_cell(bars[name][i], axes[name], marked[name])))
         lines.append(line)
     left = len(table) - 1 - len(chosen)
     words = (
@@ -175,17 +179,28 @@ def tells(table: pa.Table, name: str) -> bool:
     """Whether a column says something that others do not."""
     column = table[name]
     if name in ("count", "weight"):
-        return column.to_pylist() != table["rows"].to_pylist()
+        return not np.array_equal(column.to_numpy(), table["rows"].to_numpy())
     if name == "nan" or name == "infinite" or name.endswith(("_nan", "_infinite")):
-        return any(column.to_pylist())
+        return bool(np.any(column.to_numpy()))
     return True
 
 
-def _difference(row: Mapping[str, Any]) -> Interval:
-    ends = (row.get(f"difference_{end}") for end in ("low", "high"))
-    low, high = (math.nan if end is None else end for end in ends)
-    middle = row["difference"]
-    return Interval(low, math.nan if middle is None else middle, high)
+_DIFFERENCES = ("difference", "difference_mean")
+_FIRST = ("rows", "count", "weight", "mean", "against_mean", *_DIFFERENCES,
+          "difference_low", "difference_high")  # fmt: skip
+
+
+def _compared(table: pa.Table) -> str:
+    """The column of the difference of two models, if they are compared."""
+    return next((name for name in _DIFFERENCES if name in table.column_names), "")
+
+
+def _difference(row: Mapping[str, Any], name: str) -> Interval:
+    """The difference with the interval that is in the table, or one by its standard error."""
+    low, high = row.get("difference_low"), row.get("difference_high")
+    if low is not None and high is not None and row[name] is not None:
+        return Interval(low, row[name], high)
+    return interval(row[name], row.get("difference_standard_error"), row.get("count") or 0)
 
 
 def _most_rows(table: pa.Table) -> pa.Table:
@@ -221,11 +236,12 @@ def _funnel(table: pa.Table, by: Sequence[str], total: Mapping[str, Any]) -> str
     mean = groups["mean"].to_numpy(zero_copy_only=False).astype("float64")
     with np.errstate(invalid="ignore"):
         surprise = np.nan_to_num(np.abs(mean - total["mean"]) * np.sqrt(count), nan=-1.0)
-    named = set(np.argsort(-surprise, kind="stable")[:_MOST_DOTS_WITH_NAMES].tolist())
-    keys = groups.select(list(by)).to_pylist()
+    named = np.argsort(-surprise, kind="stable")[:_MOST_DOTS_WITH_NAMES]
+    keys = groups.select(list(by)).take(pa.array(named)).to_pylist()
+    names = {i: _name_of(key, mean[i]) for i, key in zip(named.tolist(), keys, strict=True)}
     points = [
-        (float(count[i]), float(mean[i]), _name_of(keys[i], mean[i]) if i in named else "")
-        for i in range(len(groups))
+        (n, value, names.get(i, ""))
+        for i, (n, value) in enumerate(zip(count.tolist(), mean.tolist(), strict=True))
     ]
     error = total.get("standard_error")
     return charts.funnel(

@@ -56,9 +56,8 @@ class Keys:
         return len(self._pairs[-1] if self._pairs else self._columns[0])
 
     def values(self) -> list[Hashable]:
-        """The keys as Python values, a tuple where there are several columns."""
-        columns = [column.to_pylist() for column in self.columns()]
-        return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        """The keys as Python values that are equal where keys are one, a tuple a group."""
+        return list(zip(*map(_hashable, self.columns()), strict=True))
 
     def columns(self) -> list[pa.Array]:
         """The keys, a row a group."""

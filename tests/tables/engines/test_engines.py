@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from lossgraph.tables.plan import plan_of
 from lossgraph.tables.sources import open_source
 from watched_parts import WatchedSource, die_once, notes
 
+HERE = "tools/test --engines makes the environment"
 pytestmark = [pytest.mark.filterwarnings("default")]  # those of the engines are their own
 
 RNG = np.random.default_rng(0)
@@ -88,7 +92,7 @@ def test_datasets_of_the_engine_give_the_numbers_of_this_machine(engine, folder,
 def test_reports_are_those_of_this_machine(engine, folder):
     options = {
         "by": "country", "weights": "w", "where": "user > 0", "histogram": [0.0, 1.0, 2.0, 4.0],
-        "calibration": True, "quantiles": (0.25, 0.5),
+        "calibration": True, "quantiles": (0.25, 0.5), "worst": 7, "keep": ("scores", "user"),
     }  # fmt: skip
     found, expected = (
         evaluate("softmax_ce", str(folder), COLUMNS, engine=each, **options)
@@ -97,6 +101,8 @@ def test_reports_are_those_of_this_machine(engine, folder):
     assert found.to_arrow().equals(expected.to_arrow())
     assert found.histogram.equals(expected.histogram)
     assert found.calibration == expected.calibration
+    assert found.worst.equals(expected.worst)
+    assert len(found.worst) == 7
     assert found.ran["engine"] == engine
 
 
@@ -119,6 +125,26 @@ def test_tables_in_memory_are_sent(engine):
         evaluate("softmax_ce", sent, COLUMNS, by="user", engine=each) for each in (engine, "local")
     )
     assert found.to_arrow().equals(expected.to_arrow())
+
+
+def test_datasets_of_numpy_and_pandas_have_types_of_their_own(ray):
+    scores = RNG.normal(size=(100, CLASSES)).astype("float32")
+    labels = RNG.integers(0, CLASSES, 100)
+    lists = pa.FixedSizeListArray.from_arrays(scores.ravel(), CLASSES)
+    expected = evaluate("softmax_ce", pa.table({"scores": lists, "y": labels}), COLUMNS)
+
+    def arrays(batch):
+        return {"scores": scores[batch["id"]], "y": labels[batch["id"]]}
+
+    dataset = ray.data.range(100).map_batches(arrays, batch_format="numpy")
+    found = evaluate("softmax_ce", dataset, COLUMNS, engine="ray")
+    assert found.to_arrow().equals(expected.to_arrow())
+    frame = pd.DataFrame({"p": scores[:, 0], "t": scores[:, 1], "g": ["a", "b"] * 50})
+    found, expected = (
+        evaluate("l2", table, {"pred": "p", "label": "t"}, by="g", engine=each)
+        for table, each in ((ray.data.from_pandas(frame), "ray"), (frame, "local"))
+    )
+    assert found.to_arrow().to_pydict() == expected.to_arrow().to_pydict()
 
 
 def test_no_row_counts_twice_if_a_process_is_killed(engine, folder, tmp_path):
@@ -152,6 +178,33 @@ def test_no_row_of_a_dataset_counts_twice_if_a_process_is_killed(engine, folder,
     found = engines.run(engine, plan, source)
     assert (tmp_path / "died").exists()
     equal(found, local.run(plan, open_source(str(folder)).parts()))
+
+
+CONNECTED = """
+import sys
+import lossgraph as lg
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.remote("local[2]").getOrCreate()
+assert "connect" in type(spark).__module__
+for table in (sys.argv[1], spark.read.parquet(sys.argv[1])):
+    report = lg.tables.evaluate(
+        "softmax_ce", table, {"pred": "scores", "label": "y"}, by="user", engine="spark"
+    )
+    print(report.to_arrow().to_pylist())
+spark.stop()
+"""
+
+
+def test_spark_connect_takes_the_plan_with_its_functions(spark, folder):
+    pytest.importorskip("grpc_status", reason=f"no Spark Connect here: {HERE}")
+    expected = evaluate("softmax_ce", str(folder), COLUMNS, by="user").to_arrow().to_pylist()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CONNECTED, str(folder)],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(expected)] * 2
 
 
 def test_a_process_makes_one_session(engine, tmp_path):

@@ -15,6 +15,7 @@ from lossgraph.tables import engines, evaluate, local
 from lossgraph.tables.engines import refusals, states, tasks
 from lossgraph.tables.plan import plan_of
 from lossgraph.tables.sources import open_source
+from lossgraph.tables.worst import WorstRows
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"pred": "p", "label": "y"}
@@ -27,8 +28,8 @@ def table_of(rows, groups):
     return pa.table({**columns, "user": named, "day": np.arange(rows) % 3})
 
 
-def plan_for(table, *by):
-    return plan_of(lookup("l2").make(), table.schema, COLUMNS, by=by)
+def plan_for(table, *by, **options):
+    return plan_of(lookup("l2").make(), table.schema, COLUMNS, by=by, **options)
 
 
 @pytest.mark.parametrize(("groups", "by"), [(1, ()), (5, ("user",)), (6000, ("user", "day"))])
@@ -51,6 +52,16 @@ def test_states_of_pieces_are_the_whole(groups, by):
     merged = states.merged(plan, by_bucket)
     assert merged.rows == whole.rows
     assert merged.groups.summary().equals(whole.groups.summary())
+
+
+def test_states_of_tasks_without_rows_say_nothing():
+    table = open_source(table_of(100, 5))
+    plan = plan_for(table, keep=("user",), collect={"worst": WorstRows(3, ("user",))})
+    collected = [local.run(plan, parts) for parts in ((), table.parts())]
+    empty, full = (states.of(each).column("state")[0].as_py() for each in collected)
+    found = states.merged(plan, [*([empty] * 200), full, *([empty] * 200)])
+    assert found.rows == 100
+    assert found.others["worst"].table().num_rows == 3
 
 
 def test_a_group_has_one_bucket_wherever_it_is_met():
