@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
@@ -51,7 +52,7 @@ def write_files(
         if waiting:  # the last one may say that all the others are there
             os.replace(waiting[last], last)
     except OSError as error:
-        raise InputError(f"cannot write into {folder}: {error.strerror}") from error
+        raise _cannot_write(folder, error) from error
     finally:
         for path, aside in waiting.items():
             _remove(_name_aside(path) if aside.parent != path.parent else aside)
@@ -67,6 +68,38 @@ def write_file(path: Path, content: bytes) -> Path:
     if path.is_dir():
         raise InputError(f"{path} is a folder: give the name of a file to write")
     return write_files(path.parent, {path.name: content})[0]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write, for as long as it takes, what is to be at a path: a file or a folder.
+
+    It gets its name when all went well, and is deleted otherwise.
+
+    Raises:
+        InputError: if the path is a folder with something in it, or the system refuses to write.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path} is a folder that is not empty: give another name")
+    aside = _name_aside(path)
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep([path])
+            aside.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(path.parent, error) from error
+        yield aside / path.name
+        try:
+            os.replace(aside / path.name, path)
+        except OSError as error:
+            raise _cannot_write(path.parent, error) from error
+    finally:
+        _remove(aside)
+
+
+def _cannot_write(folder: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write into {folder}: {error.strerror or error}")
 
 
 def leftovers(paths: Iterable[Path]) -> list[tuple[Path, int]]:

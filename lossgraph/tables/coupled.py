@@ -19,7 +19,7 @@ import pyarrow as pa
 from ..errors import InputError
 from .batch import Place
 from .gathering import Gathered
-from .runs import Key, coded, hashes, runs
+from .runs import Key, changes, hashes, numbered, runs
 from .sources.base import Part, joined
 
 Array = np.ndarray[Any, Any]
@@ -108,7 +108,7 @@ def first_row(
     """
     for column in by:
         values = batch.column(column)
-        if column not in batches.by and len(values) > 1 and len(coded([values])[1]) > 1:
+        if column not in batches.by and len(values) > 1 and numbered([values])[1] > 1:
             raise InputError(
                 f"{batches.place(batch, place).name} has different values of {column!r}: groups "
                 "are of whole batches, so group by what all rows of a batch share"
@@ -126,26 +126,19 @@ def stand_together(parts: Sequence[Part], by: Sequence[str]) -> bool:
         return False  # what a first reading finds says nothing of a second one
     seen, waiting = np.empty(0, np.uint64), 0
     found: list[Array] = []
-    last: Key | None = None
-    for keys in _keys_of_runs(parts, by):
-        new = hashes(keys[1:] if keys[0] == last else keys)
-        last = keys[-1]
-        found.append(new)
-        waiting += len(new)
+    last: Array = np.empty(0, np.uint64)  # the hash of the row before, if there is one
+    for batch in _chained(parts, by, _ROWS):
+        new = hashes([batch.column(name) for name in by])
+        new = new[changes(new)]
+        found.append(new[1:] if np.array_equal(new[:1], last) else new)
+        last = new[-1:]
+        waiting += len(found[-1])
         if waiting >= max(len(seen), _ROWS):
             seen, found, waiting = np.concatenate([seen, *found]), [], 0
             if len(np.unique(seen)) < len(seen):
                 return False
     seen = np.concatenate([seen, *found])
     return len(np.unique(seen)) == len(seen)
-
-
-def _keys_of_runs(parts: Sequence[Part], by: Sequence[str]) -> Iterator[list[Key]]:
-    for part in parts:
-        for _, batch in part.batches(by, _ROWS):
-            starts, keys = runs([batch.column(name) for name in by])
-            if len(starts):
-                yield keys
 
 
 # --- parts of batches ---

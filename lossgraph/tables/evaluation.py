@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,15 +13,17 @@ from ..catalogue import lookup
 from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
 from ..symbolic.arguments import checked
-from . import engines, local
+from . import engines
 from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
+from .collected import Collected
 from .coupled import asked_batches, batched
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of
 from .plan import plan_of
 from .report import Report
+from .running import Beside, engine_rows, local_run
 from .sources import open_source
 from .worst import WORST, worst_rows
 
@@ -53,8 +56,12 @@ def evaluate(
     batch_by: str | Sequence[str] = (),
     batch_size: int | None = None,
     remainder: str = "keep",
+    rows: str | os.PathLike[str] | None = None,
+    append: str = "loss",
     engine: Engine = "local",
     threads: int | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: bool | None = False,
 ) -> Report:
     """The statistics of a loss over a table, for each group of rows and for all of them.
 
@@ -81,7 +88,7 @@ def evaluate(
         ragged: what to do with lists of different lengths: ``refuse`` or ``pad``.
         quantiles: which quantiles are told.
         worst: how many of the rows with the largest losses are kept.
-        keep: columns that are kept of these rows, beside those of groups.
+        keep: columns that are kept of these rows, beside those of groups, and of ``rows``.
         histogram: the edges of its bins, or about how many there are to be.
         calibration: whether to compare predicted probabilities with what came true, or in how many
             bins; for a loss of your own, what ``Probabilities`` its predictions are.
@@ -93,9 +100,17 @@ def evaluate(
             the mean where that has several elements. Rows of a batch may stand anywhere.
         batch_size: the same for so many rows after each other.
         remainder: what becomes of the last rows if they are fewer: ``keep`` or ``drop``.
+        rows: where the rows of the table are written with their losses beside them, in the order of
+            the table: a file ``.parquet``, ``.arrow`` or ``.csv``, or a folder (a name without
+            suffix) with a file for each file of the table. Gradients of rows are lists. Rows that
+            are skipped have null.
+        append: what the column of losses is called there.
         engine: what computes: this machine, Ray or Spark.
         threads: how many threads read and compute, or processes of an engine; by default as many as
             there are processors.
+        resume: a file for the state of the run: if the run is interrupted, the same call goes on
+            with it, to the bits of a run that was not. It is deleted at the end.
+        progress: whether to draw a bar on standard error; None for where somebody watches.
 
     Raises:
         CoupledRowsError: if the loss of a row depends on other rows.
@@ -105,11 +120,15 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    beside = Beside(rows, append, resume, progress, {"where": str(where)})
+    beside.check()
     batches = asked_batches(_names(batch_by), batch_size, remainder)
     if batches is not None and engine != "local":
         raise InputError(f"batch_by and batch_size: not by engine {engine!r}, but by 'local'")
     if batches is not None and calibration:
         raise InputError("calibration: is of rows, which have no losses of their own in batches")
+    if batches is not None and (rows is not None or resume is not None):
+        raise InputError("rows and resume: not for batches, whose rows have no losses of their own")
     block = loss_of(loss)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
@@ -118,22 +137,32 @@ def evaluate(
         BOOTSTRAP: bootstrap(against, opened.parts(), _names(by), resamples, interval),
         HISTOGRAM: edges_of(histogram),
         CALIBRATION: asked_for(block, calibration, weights),
-        WORST: worst_rows(worst, _names(keep), _names(by)),
+        WORST: worst_rows(worst, _names(keep) if worst or rows is None else (), _names(by)),
     }
     plan = plan_of(
         block, opened.schema, columns, by=_names(by), weights=weights, grad=_names(grad),
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
-        keep=_names(keep), collect={name: each for name, each in collect.items() if each},
-        batches=batches,
+        keep=beside.columns(_names(keep), opened.schema),
+        collect={name: each for name, each in collect.items() if each}, batches=batches,
     )  # fmt: skip
+
+    def finished(collected: Collected) -> Report:
+        seconds = time.perf_counter() - began
+        ran = {"engine": engine, "seconds": seconds, "sources": opened.description}
+        bins = histogram if isinstance(histogram, int) else BINS
+        return report(plan, collected, quantiles, ran, bins)
+
     if engine == "local":
-        with batched(opened.parts(), plan.batches, plan.columns) as parts:
-            collected = local.run(plan, parts, threads=threads)
-    else:
-        collected = engines.run(engine, plan, opened, threads)
-    ran = {"engine": engine, "seconds": time.perf_counter() - began, "sources": opened.description}
-    bins = histogram if isinstance(histogram, int) else BINS
-    return report(plan, collected, quantiles, ran, bins)
+        with (
+            batched(opened.parts(), plan.batches, plan.columns) as parts,
+            local_run(plan, opened, parts, beside, threads) as collected,
+        ):
+            return finished(collected)
+    if resume is not None:
+        raise InputError(f"resume: not by engine {engine!r}, which runs again what failed")
+    made = finished(engines.run(engine, plan, opened, threads))
+    engine_rows(engines.write_rows, engine, plan, opened, beside, threads)
+    return made
 
 
 def loss_of(loss: Any) -> Block:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
-from .runs import coded, hashes
+from .runs import hashes, numbered
 from .sources.base import Part
 
 Array = np.ndarray[Any, Any]
@@ -85,10 +85,10 @@ class GatheredPart(Part):
         with pa.OSFile(str(self.path)) as opened:
             table = pa.ipc.open_stream(opened).read_all().select(columns).combine_chunks()
         (batch,) = table.to_batches()
-        codes, keys = coded([batch.column(name) for name in self.by])
+        codes, keys = numbered([batch.column(name) for name in self.by])
         ordered = batch.take(pa.array(np.argsort(codes, kind="stable")))
         start = 0
-        for count in np.bincount(codes, minlength=len(keys)).tolist():
+        for count in np.bincount(codes, minlength=keys).tolist():
             yield ordered.slice(start, count)
             start += count
 
@@ -106,8 +106,8 @@ def _spread(
     files = [_File(folder / f"{i}.arrows") for i in range(_FILES)]
     try:
         for batch in batches:
-            codes, keys = coded([batch.column(name) for name in by])
-            places = (hashes(keys, level) % _FILES).astype(np.int64)[codes]
+            keys = hashes([batch.column(name) for name in by], level)
+            places = (keys % np.uint64(_FILES)).astype(np.int64)
             order = np.argsort(places, kind="stable")
             ends = np.cumsum(np.bincount(places, minlength=_FILES))
             for file, start, end in zip(files, [0, *ends[:-1]], ends, strict=True):

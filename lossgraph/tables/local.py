@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import pyarrow as pa
@@ -24,13 +24,24 @@ from .plan import ROWS, Plan
 from .sources.base import Part
 from .worker import Evaluator, Worker
 
-Take = Callable[[Rows, Place, int], None]
-
 # Of the inputs of a batch: enough that a batch costs little beside its rows, few enough that they
 # are still in a cache when the loss reads them.
 _BATCH_BYTES = 1 << 22
 _FEWEST_ROWS, _MOST_ROWS = 1 << 6, 1 << 18
 _UNKNOWN_LENGTH = 64  # of lists, until they come
+
+
+class Listener:
+    """Is told by the threads of a run how it goes on; this one listens to nothing."""
+
+    def took(self, batch: pa.RecordBatch, rows: Rows | None, place: Place) -> None:
+        """A batch is computed; ``rows`` is None if all of it was skipped. This may wait."""
+
+    def ended(self, part: int, rows: int) -> None:
+        """All batches of a part are read, though perhaps not computed; they had so many rows."""
+
+    def stopped(self) -> None:
+        """The run is over, or failed: nothing may wait any longer."""
 
 
 def run(
@@ -39,7 +50,8 @@ def run(
     *,
     threads: int | None = None,
     batch_rows: int | None = None,
-    on_rows: Take | None = None,
+    listeners: Sequence[Listener] = (),
+    first_part: int = 0,
     evaluator: Evaluator | None = None,
 ) -> Collected:
     """What is collected of all parts.
@@ -49,36 +61,52 @@ def run(
         parts: of the table, in its order.
         threads: how many parts are read at a time; by default as many as there are processors.
         batch_rows: how many rows are computed at a time, at most; by default by their width.
-        on_rows: is given the rows of each batch, its place and how many rows were read, in the
-            thread that computed them.
+        listeners: are told of each batch and part. Parts begin in their order, and a batch that a
+            listener lets wait is never one that comes before all others.
+        first_part: the place of the first of the parts in the whole table.
         evaluator: the compiled loss of the plan, if there is one already.
     """
-    count = max(1, threads or len(os.sched_getaffinity(0)))
-    feed = _Feed(parts, plan.columns, batch_rows or rows_at_a_time(plan))
+    count = workers(threads)
+    told = _Several(listeners)
+    feed = _Feed(parts, plan.columns, batch_rows or rows_at_a_time(plan), first_part, told)
     if not plan.is_settled:
         first = feed.peek()
         plan = plan if first is None else plan.settled(first)
     shared = evaluator or Evaluator(plan)
-    workers = [Worker(plan, shared) for _ in range(count)]
+    own = [Worker(plan, shared) for _ in range(count)]
 
     def work(worker: Worker) -> None:
         for place, batch in feed.batches():
             try:
                 rows = worker.add(batch, place)
             except BadRowError as error:
-                raise error.located(parts[place.part]) from None
-            if on_rows is not None and rows is not None:
-                on_rows(rows, place, len(batch))
+                raise error.located(parts[place.part - first_part]) from None
+            told.took(batch, rows, place)
 
     with ThreadPoolExecutor(count) as pool:
-        running = [pool.submit(work, worker) for worker in workers]
+        running = [pool.submit(work, worker) for worker in own]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
         finally:
             feed.stop()
+            told.stopped()
         for task in done:
             task.result()
-    return merged(plan, (worker.collected for worker in workers))
+    return merged(plan, (worker.collected for worker in own))
+
+
+def workers(threads: int | None) -> int:
+    """How many threads compute."""
+    return max(1, threads or len(os.sched_getaffinity(0)))
+
+
+def settled(plan: Plan, parts: Sequence[Part]) -> Plan:
+    """The plan for lists of the lengths of the first row of all, for runs of some parts each."""
+    if plan.is_settled:
+        return plan
+    batches = (batch for part in parts for _, batch in part.batches(plan.columns, _FEWEST_ROWS))
+    first = next((batch for batch in batches if len(batch)), None)
+    return plan if first is None else plan.settled(first)
 
 
 def rows_at_a_time(plan: Plan) -> int:
@@ -91,12 +119,40 @@ def rows_at_a_time(plan: Plan) -> int:
     return min(max(fit, _FEWEST_ROWS), _MOST_ROWS)
 
 
+class _Several(Listener):
+    """Tells several."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = listeners
+
+    def took(self, batch: pa.RecordBatch, rows: Rows | None, place: Place) -> None:
+        for each in self._listeners:
+            each.took(batch, rows, place)
+
+    def ended(self, part: int, rows: int) -> None:
+        for each in self._listeners:
+            each.ended(part, rows)
+
+    def stopped(self) -> None:
+        for each in self._listeners:
+            each.stopped()
+
+
 class _Feed:
     """Batches of parts for several threads."""
 
-    def __init__(self, parts: Sequence[Part], columns: Sequence[str], rows: int) -> None:
-        self._parts = iter(enumerate(parts))
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        columns: Sequence[str],
+        rows: int,
+        first_part: int,
+        listener: Listener,
+    ) -> None:
+        self._parts = iter(enumerate(parts, first_part))
         self._columns, self._rows = columns, rows
+        self._listener = listener
+        self._peeked: _Reading | None = None
         self._lock = threading.Lock()
         self._open: list[_Reading] = []
         self._stopped = False
@@ -110,8 +166,9 @@ class _Feed:
         while (reading := self._next_part()) is not None:
             found = reading.peek()
             if found is not None:
+                self._peeked = reading
                 return found
-            self._open.remove(reading)
+            self._close(reading)
         return None
 
     def batches(self) -> Iterator[tuple[Place, pa.RecordBatch]]:
@@ -126,14 +183,23 @@ class _Feed:
         while not self._stopped:
             found = reading.next()
             if found is None:
-                with self._lock:
-                    if reading in self._open:
-                        self._open.remove(reading)
+                self._close(reading)
                 return
             yield found
 
+    def _close(self, reading: _Reading) -> None:
+        """A part is at its end, which several threads may find."""
+        with self._lock:
+            if reading not in self._open:
+                return
+            self._open.remove(reading)
+        self._listener.ended(reading.place, reading.count)
+
     def _next_part(self) -> _Reading | None:
         with self._lock:
+            if self._peeked is not None:  # it comes before all others, so somebody reads it first
+                reading, self._peeked = self._peeked, None
+                return reading
             found = next(self._parts, None)
             if found is None:
                 return None
@@ -150,7 +216,8 @@ class _Reading:
     """A part that is being read, by one thread at a time."""
 
     def __init__(self, place: int, part: Part, columns: Sequence[str], rows: int) -> None:
-        self._place, self._name = place, part.name
+        self.place, self._name = place, part.name
+        self.count = 0
         self._batches: Iterator[tuple[int, pa.RecordBatch]] = part.batches(columns, rows)
         self._lock = threading.Lock()
 
@@ -165,7 +232,8 @@ class _Reading:
     def next(self) -> tuple[Place, pa.RecordBatch] | None:
         with self._lock:
             found = next(self._batches, None)
-        if found is None:
-            return None
-        first, batch = found
-        return Place(self._place, first, self._name), batch
+            if found is None:
+                return None
+            first, batch = found
+            self.count = first + len(batch)
+        return Place(self.place, first, self._name), batch

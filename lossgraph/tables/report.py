@@ -76,14 +76,19 @@ class Report:
         all of the report; ``.html`` is the page.
 
         Raises:
-            InputError: for another suffix, and if the system refuses to write.
+            InputError: for another suffix, columns that such a file cannot have, and if the system
+                refuses to write.
         """
         path = Path(path)
         form = _FORMS.get(path.suffix.lower())
         if form is None:
             known = ", ".join(_FORMS)
             raise InputError(f"{path}: a report is written as one of {known}, not {path.suffix!r}")
-        return write_file(path, form(self))
+        try:
+            content = form(self)
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: {path.suffix} has no place for a column: {error}") from None
+        return write_file(path, content)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The report as a page in one file; it is written too, if there is a path.

@@ -393,6 +393,31 @@ def test_no_rows_and_several_values():
         by_rows(square, "N")
 
 
+def test_rows_that_a_function_puts_first():
+    """CTC's batch is its second axis: a function transposes it for a table, as its error says."""
+
+    def by_row(F, log_probs, targets, input_lengths, target_lengths):
+        steps = F.transpose(log_probs, (1, 0, 2))
+        return nn.CTCLoss()(steps, targets, input_lengths, target_lengths)
+
+    lengths = dict.fromkeys(("input_lengths", "target_lengths"), ("int64", ("N",)))
+    types = {"log_probs": ("float64", ("N", 7, 4)), "targets": ("int64", ("N", 3)), **lengths}
+    logits = RNG.normal(size=(N, 7, 4))
+    arrays = {
+        "log_probs": logits - np.log(np.exp(logits).sum(2, keepdims=True)),
+        "targets": RNG.integers(1, 4, (N, 3)),
+        "input_lengths": np.array([7, 7, 6, 7, 5, 7]),
+        "target_lengths": np.array([3, 2, 1, 3, 2, 3]),
+    }
+    case = Case(as_loss(by_row), types, arrays, ("log_probs",))
+    out = case.outputs()
+    assert_close(by_all_rows(case, out), case.whole()["loss"])
+    for row in range(N):
+        alone = case.whole(slice(row, row + 1))
+        assert_close(out["loss"][row], alone["loss"])
+        assert_close(out["grad_log_probs"][row], alone["grad_log_probs"][0])
+
+
 def test_means_by_pytorch():
     """Where PyTorch is installed."""
     torch = pytest.importorskip("torch")

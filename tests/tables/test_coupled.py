@@ -16,6 +16,7 @@ from lossgraph.compiler.rows import CoupledRowsError
 from lossgraph.tables import coupled, gathering
 from lossgraph.tables.coupled import Batches, batched, stand_together
 from lossgraph.tables.gathering import Gathered
+from lossgraph.tables.runs import hashes, numbered
 from lossgraph.tables.sources import open_source
 
 RNG = np.random.default_rng(8)
@@ -271,3 +272,37 @@ def test_a_place_that_cannot_be_written(monkeypatch):
     with pytest.raises(lg.InputError, match="TMPDIR"):
         lg.tables.evaluate(listed, TABLE, COLUMNS, batch_by="query")
     assert Path(tempfile.gettempdir()).exists()
+
+
+KEYS = [
+    pa.array([1, 1, 2, None, None, 3], pa.int32()),
+    pa.array(["a", "a", None, None, "b", "b"]),
+    pa.array([0.0, -0.0, float("nan"), float("nan"), None, 1.5]),
+    pa.array([0, 0, 1, 1, None, 2], pa.timestamp("us", tz="Europe/Berlin")),
+    pa.array([[1], [1], [2, 3], None, [], []], pa.list_(pa.int8())),
+    pa.array([True, True, False, None, None, False]),
+]
+
+
+@pytest.mark.parametrize("keys", KEYS, ids=lambda array: str(array.type))
+def test_hashes_are_equal_where_keys_are(keys):
+    """Whatever the rows beside them, in a dictionary or not; of another level they are others."""
+    found = hashes([keys])
+    codes, _ = numbered([keys])
+    for i in range(6):
+        for j in range(6):
+            assert (found[i] == found[j]) == (codes[i] == codes[j])
+        assert hashes([keys.slice(i, 1)])[0] == found[i]
+    if not pa.types.is_nested(keys.type):
+        assert np.array_equal(hashes([keys.dictionary_encode()]), found)
+    assert not np.isin(hashes([keys], 1), found).any()
+    assert not np.array_equal(hashes([keys, KEYS[0]]), hashes([KEYS[0], keys])) or keys is KEYS[0]
+
+
+def test_hashes_spread_and_are_the_same_everywhere():
+    found = hashes([pa.array(np.arange(100_000))])
+    assert len(np.unique(found)) == 100_000
+    counts = np.bincount((found % np.uint64(64)).astype(int))
+    assert counts.min() > 1400  # of 1562.5, whose standard deviation is 39
+    assert counts.max() < 1730
+    assert hashes([pa.array([0])])[0] == 0xE220A8397B1DCDAF  # SplitMix64's first number

@@ -130,6 +130,14 @@ def test_a_file_that_cannot_be_written_leaves_nothing(report: Report, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
 
 
+def test_columns_that_a_file_cannot_have_are_refused(tmp_path: Path) -> None:
+    found = of_values(("key",), key=[[1, 2], [3]], loss=[1.0, 2.0])
+    assert found.write(tmp_path / "a.parquet").is_file()
+    with pytest.raises(lg.InputError, match=r"a\.csv: \.csv has no place for a column"):
+        found.write(tmp_path / "a.csv")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 # --- texts ---
 
 

@@ -14,7 +14,7 @@ from pyarrow import csv, fs
 
 import lossgraph as lg
 from lossgraph.errors import InputError
-from lossgraph.tables.sources import open_source
+from lossgraph.tables.sources import files, open_source
 from tables import a_table, rows_of
 
 TABLE = a_table(90)
@@ -129,6 +129,19 @@ def test_other_file_systems(tmp_path):
     pq.write_table(TABLE, tmp_path / "a.parquet")
     local = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
     assert rows_of(open_source("a.parquet", filesystem=local)).equals(TABLE)
+
+
+def test_urls_have_queries_and_users_that_are_not_told():
+    assert files._split("s3://k:s@b/x=1/*/a.parquet?endpoint_override=http://h:1&region=r") == (
+        "s3://k:s@b/x=1/?endpoint_override=http://h:1&region=r",
+        "*/a.parquet",
+    )
+    assert files._split("s3://b/a.parquet?region=r") == ("s3://b/a.parquet?region=r", "")
+    assert files._split("b/a?.parquet") == ("b/", "a?.parquet")
+    with pytest.raises(InputError, match=r"^nosuch://b/a.parquet cannot be read: ") as caught:
+        open_source("nosuch://key:secret@b/a.parquet?token=hidden")
+    assert "hidden" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_unreachable_file_systems_are_refused_in_one_line():

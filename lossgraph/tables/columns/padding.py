@@ -44,8 +44,8 @@ class Filler:
         """The array for lists of these lengths."""
         if self.kind == "lengths":
             return lengths.astype(self.dtype)
-        inside = is_inside(lengths, longest)
-        return (inside if self.kind == "mask" else ~inside).astype(self.dtype, copy=False)
+        beyond = is_beyond(lengths, longest)
+        return (~beyond if self.kind == "mask" else beyond).astype(self.dtype, copy=False)
 
 
 def fillers_of(inputs: Sequence[str], lists: Sequence[str], dtype: str) -> list[Filler]:
@@ -111,7 +111,7 @@ class Ragged:
         if longest > self._room:
             flat = self._followed_by(longest)
         out: Array = sliding_window_view(flat, longest * each)[starts * each].reshape(shape)
-        out[~is_inside(lengths, longest)] = 0
+        out[is_beyond(lengths, longest)] = 0
         return out
 
     @cached_property
@@ -137,9 +137,9 @@ def lengths_of(level: int | Array, count: int) -> Array:
     return np.full(count, level) if isinstance(level, int) else np.diff(level).astype(np.int64)
 
 
-def is_inside(lengths: Array, longest: int) -> Array:
-    """Where there are elements of lists, and no padding."""
-    found: Array = np.arange(longest) < lengths[:, None]
+def is_beyond(lengths: Array, longest: int) -> Array:
+    """Where there is padding, and no element of a list."""
+    found: Array = np.arange(longest) >= lengths[:, None]
     return found
 
 

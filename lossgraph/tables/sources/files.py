@@ -115,11 +115,18 @@ def _found(text: str, filesystem: Any) -> list[File]:
             return _on_this_machine(text)
         base, rest = _split(text)
         system, path = _system(base, filesystem)
-        return _listed(text, system, path, rest)
+        return _listed(_public(text), system, path, rest)
     except InputError:
         raise
     except READ_ERRORS as error:
-        raise InputError(f"{text} cannot be read: {first_line(error)}") from error
+        raise InputError(f"{_public(text)} cannot be read: {first_line(error)}") from error
+
+
+def _public(text: str) -> str:
+    """A URL without its query and its user, which may be secrets."""
+    if "://" not in text:
+        return text
+    return re.sub(r"(?<=://)[^/@]*@", "", text.partition("?")[0])
 
 
 def _on_this_machine(text: str) -> list[File]:
@@ -140,13 +147,15 @@ def _on_this_machine(text: str) -> list[File]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """A name before the folder in which wildcards begin, and from there on."""
-    scheme, separator, path = text.rpartition("://")
+    """A name before the folder in which wildcards begin, and from there on.
+
+    A URL may have a query, which is of the file system: ``s3://bucket/*.parquet?region=eu-west-1``.
+    """
+    scheme, separator, path = text.partition("://") if "://" in text else ("", "", text)
+    path, mark, query = path.partition("?") if separator else (path, "", "")
     wild = _WILD.search(path)
-    if not wild:
-        return text, ""
-    at = path.rfind("/", 0, wild.start()) + 1
-    return scheme + separator + path[:at], path[at:]
+    at = path.rfind("/", 0, wild.start()) + 1 if wild else len(path)
+    return scheme + separator + path[:at] + mark + query, path[at:]
 
 
 def _system(base: str, filesystem: Any) -> tuple[pafs.FileSystem, str]:
@@ -154,7 +163,7 @@ def _system(base: str, filesystem: Any) -> tuple[pafs.FileSystem, str]:
     if filesystem is not None:
         if not isinstance(filesystem, pafs.FileSystem):
             filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
-        return filesystem, base.rpartition("://")[2]
+        return filesystem, base.partition("://")[2] or base
     try:
         return pafs.FileSystem.from_uri(base)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -166,7 +175,8 @@ def _system_of_fsspec(base: str, unknown: Exception) -> tuple[pafs.FileSystem, s
         import fsspec
     except ImportError:
         raise InputError(
-            f"{base}: {first_line(unknown)}; other file systems need fsspec: pip install fsspec"
+            f"{_public(base)}: {first_line(unknown)}; other file systems need fsspec: pip install "
+            "fsspec"
         ) from None
     system, path = fsspec.core.url_to_fs(base)
     return pafs.PyFileSystem(pafs.FSSpecHandler(system)), path
@@ -214,7 +224,7 @@ def _inside(path: str, folder: str) -> str:
 
 def _shown(text: str, path: str) -> str:
     """A path with the scheme of the name by which it was found."""
-    scheme, separator, _ = text.rpartition("://")
+    scheme, separator, _ = text.partition("://")
     return scheme + separator + path.lstrip("/") if separator else path
 
 

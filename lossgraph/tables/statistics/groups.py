@@ -78,6 +78,9 @@ class Groups(Collected):
         if weights is None:
             return None
         found = np.ascontiguousarray(weights, np.float64)
+        rows = rows_in_c(len(found))
+        if rows is not None and rows.are_positive(found):
+            return found
         wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
         if len(wrong):
             row = int(wrong[0])

@@ -88,10 +88,10 @@ class Keys:
             raise InputError(f"groups by {self.names}: expected a column each, got {len(arrays)}")
         if not arrays:
             return None
-        plain = self._typed([_plain(array) for array in arrays])
-        if len({len(array) for array in plain}) > 1:
+        typed = self._typed([plain(array) for array in arrays])
+        if len({len(array) for array in typed}) > 1:
             raise InputError(f"groups by {self.names}: expected columns of one length")
-        encoded = [_encoded(array) for array in plain]
+        encoded = [_encoded(array) for array in typed]
         codes, distinct, counts = _joined([(places, count) for places, count, _ in encoded])
         places = _places(distinct, [count for _, count, _ in encoded])
         pairs = zip(encoded, places, strict=True)
@@ -143,7 +143,7 @@ class _Column:
 
     def of(self, values: pa.Array) -> Array:
         """The numbers of values; those that are new get the next ones."""
-        integers = _as_integers(values)
+        integers = as_integers(values)
         if integers is None:
             known = self._others
             found = [known.setdefault(key, len(known)) for key in _hashable(values)]
@@ -158,7 +158,7 @@ class _Column:
         return numbers
 
 
-def _plain(array: Any) -> pa.Array:
+def plain(array: Any) -> pa.Array:
     """One array, without chunks, extension or runs; it may have a dictionary."""
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -268,7 +268,7 @@ def _is_nested(type_: pa.DataType) -> bool:
     return pa.types.is_nested(type_) or pa.types.is_union(type_)
 
 
-def _as_integers(array: pa.Array) -> Array | None:
+def as_integers(array: pa.Array) -> Array | None:
     """Values as int64, where that tells them apart; null is any."""
     type_ = array.type
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):

@@ -93,6 +93,11 @@ class Rows:
         """Whether there is neither NaN nor an infinity."""
         return bool(self._extent(values).finite)
 
+    def are_positive(self, values: Array) -> bool:
+        """Whether all are finite and more than 0."""
+        extent = self._extent(values)
+        return bool(extent.finite) and extent.least > 0
+
     def _extent(self, values: Array) -> Extent:
         """The extremes of values, of which there is one at least."""
         found = Extent()
