@@ -16,6 +16,7 @@ from . import (
     check,
     compare,
     doctor,
+    evaluate,
     export,
     export_training,
     inspect,
@@ -77,8 +78,8 @@ def _main(
 
 
 _COMMANDS = (
-    listing, show, plot, export, attach, train, export_training, inspect, run, check, compare,
-    bench, serve, doctor, cache,
+    listing, show, plot, export, attach, train, export_training, inspect, run, evaluate, check,
+    compare, bench, serve, doctor, cache,
 )  # fmt: skip
 for _module in _COMMANDS:
     app.command(_module.NAME, epilog=_module.EXAMPLE)(_module.command)
