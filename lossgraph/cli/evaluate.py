@@ -100,7 +100,8 @@ def command(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="INPUT=COLUMN", help="The columns of another model, to compare with; repeat."
+            metavar="INPUT=COLUMN",
+            help="The columns of another model, to compare with; of the first input, COLUMN does.",
         ),
     ] = None,
     quantiles: Annotated[
@@ -169,7 +170,7 @@ def command(
             entry.make(parse_options(set)), source, _columns(column, "--column"),
             by=names(by), weights=weights, where=where, grad=names(grad),
             shared=_shared(shared),
-            against=_columns(against, "--against") or None, classes=_classes(classes),
+            against=_against(against), classes=_classes(classes),
             nulls=nulls, ragged=ragged, quantiles=_numbers("--quantiles", quantiles), worst=worst,
             keep=names(keep), histogram=_histogram(histogram), calibration=calibration,
             rows=rows, append=append, engine=engine, threads=threads, resume=state, progress=None,
@@ -255,6 +256,13 @@ def _lines(table: Any) -> str:
 
 
 # --- texts ---
+
+
+def _against(texts: Sequence[str] | None) -> Any:
+    """The columns of another model: by inputs, or those of the first input alone."""
+    if texts and len(texts) == 1 and "=" not in texts[0]:
+        return texts[0].split(",") if "," in texts[0] else texts[0]
+    return _columns(texts, "--against") or None
 
 
 def _columns(texts: Sequence[str] | None, option: str) -> dict[str, str | list[str]]:

@@ -18,6 +18,7 @@ from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
 from .asked import Asked
 from .calibration import CALIBRATION, asked_for
 from .collected import Collected
+from .columns.inputs import inputs_of
 from .coupled import asked_batches, batched
 from .finish import report
 from .histogram import BINS, HISTOGRAM, edges_of
@@ -42,7 +43,7 @@ def evaluate(
     where: Any = None,
     grad: str | Sequence[str] = (),
     shared: Mapping[str, Any] | None = None,
-    against: Mapping[str, Any] | None = None,
+    against: str | Sequence[str] | Mapping[str, Any] | None = None,
     classes: Mapping[str, Any] | None = None,
     nulls: str = "refuse",
     ragged: str = "refuse",
@@ -82,7 +83,8 @@ def evaluate(
         grad: inputs whose gradients are wanted: those of rows are for ``rows``, those of ``shared``
             are summed over the table.
         shared: inputs that all rows share, such as weights of classes or a temperature.
-        against: columns of another model in the place of some of ``columns``, to compare with.
+        against: columns of another model in the place of some of ``columns``, to compare with; of
+            the first input of the loss if no input is named.
         classes: of labels that are names, the names in the order of the classes, by input.
         nulls: what to do with rows that have a null: ``refuse`` or ``skip``.
         ragged: what to do with lists of different lengths: ``refuse`` or ``pad``.
@@ -130,6 +132,7 @@ def evaluate(
     if batches is not None and (rows is not None or resume is not None):
         raise InputError("rows and resume: not for batches, whose rows have no losses of their own")
     block = loss_of(loss)
+    against = _against(block, columns, against)
     opened = (
         open_source(source, where) if engine == "local" else engines.open_on(engine, source, where)
     )
@@ -163,6 +166,16 @@ def evaluate(
     made = finished(engines.run(engine, plan, opened, threads))
     engine_rows(engines.write_rows, engine, plan, opened, beside, threads)
     return made
+
+
+def _against(
+    loss: Block, columns: Mapping[str, Any], against: str | Sequence[str] | Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The columns of another model, by inputs."""
+    if against is None or isinstance(against, Mapping):
+        return against
+    first = next((name for name in inputs_of(loss) if name in columns), "")
+    return {first: against}
 
 
 def loss_of(loss: Any) -> Block:

@@ -230,3 +230,8 @@ def test_a_table_of_which_nothing_can_be_told_is_refused():
     nulls = pa.table({"p": pa.array([None, [1.0]], lists), "k": pa.array([1, None], pa.int64())})
     with pytest.raises(lg.InputError, match="all of the 2 rows have nulls"):
         lg.tables.evaluate(CE, nulls, columns, nulls="skip")
+
+
+def test_columns_of_another_model_alone_are_those_of_the_first_input():
+    named = lg.tables.evaluate(CE, TABLE, COLUMNS, against={"pred": "others"})
+    assert lg.tables.evaluate(CE, TABLE, COLUMNS, against="others").table.equals(named.table)
