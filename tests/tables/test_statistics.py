@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import lossgraph as lg
 from lossgraph.tables.statistics import Groups, native
+from lossgraph.tables.statistics.rounding import root
 
 QUANTILES = (0.0, 0.25, 0.5, 0.9, 0.999, 1.0)
 WIDE = st.floats(allow_nan=False, allow_infinity=False)
@@ -82,6 +83,13 @@ def sketch_of(values, accuracy=0.005):
     for value in values:
         sketch.add(float(value))
     return sketch
+
+
+def test_a_root_beyond_the_middle_of_two_floats_is_rounded_up():
+    middle = 2**53 + 1
+    assert root(middle**2, 1, 0) == 2**53
+    assert root(middle**2 + 1, 1, 0) == 2**53 + 2
+    assert root(2 * middle**2 + 1, 2, -2) == 2**52 + 1
 
 
 VALUES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .refusals import unwrapped
 from .tasks import Job, Packed
 
 _TASKS_A_WORKER = 8  # pieces of work: so many that none waits long for the last one
+_ROWS_THAT_TELL = 100  # a block from others
 _MOST_PARTS = 16  # of a table in one piece of work, which is done again when its process dies
 
 
@@ -170,9 +172,18 @@ class _Session:
         if self._of_parts:
             found = tasks.of_parts(self._packed, block.column("id").to_pylist())
         else:
-            found = tasks.of_batches(self._packed, _plain(block).to_batches(), 0)
+            block = _plain(block)
+            number = _number(block)
+            found = tasks.of_batches(
+                self._packed, block.to_batches(), number, f"block {number:08x} of the dataset"
+            )
         for batch in found:
             yield pa.Table.from_batches([batch])
+
+
+def _number(block: pa.Table) -> int:
+    """A number of a block, the same in every run: Ray does not tell which one it is."""
+    return zlib.crc32(states.bytes_of(block.slice(0, _ROWS_THAT_TELL)))
 
 
 def _merging(ray: Any, packed: Any) -> Any:

@@ -179,7 +179,7 @@ def _of_frame(packed: Any) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
 
         context = TaskContext.get()
         part = context.partitionId() if context else 0
-        yield from tasks.of_batches(packed.value, batches, part)
+        yield from tasks.of_batches(packed.value, batches, part, f"partition {part}")
 
     return of_frame
 

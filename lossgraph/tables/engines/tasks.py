@@ -21,6 +21,7 @@ import pyarrow as pa
 from ...errors import InputError
 from ...ir.types import numpy_dtype
 from ..batch import Place, Rows
+from ..columns import BadRowError
 from ..plan import Plan
 from ..sources.base import Part, sized
 from ..worker import Evaluator, Worker
@@ -106,14 +107,14 @@ def of_parts(packed: Packed, numbers: Iterable[int]) -> Iterator[pa.RecordBatch]
 
 
 def of_batches(
-    packed: Packed, batches: Iterable[pa.RecordBatch], part: int
+    packed: Packed, batches: Iterable[pa.RecordBatch], part: int, name: str
 ) -> Iterator[pa.RecordBatch]:
-    """What is handed over of a partition that the engine has read."""
+    """What is handed over of a piece that the engine has read, by its number and name."""
 
     def placed() -> Iterator[tuple[Place, pa.RecordBatch]]:
         first = 0
         for batch in sized(batches, job.batch_rows):
-            yield Place(part, first, f"partition {part}"), batch
+            yield Place(part, first, name), batch
             first += len(batch)
 
     with carried():
@@ -124,16 +125,16 @@ def of_batches(
 def _handed_over(
     job: Job, evaluator: Evaluator, batches: Iterable[tuple[Place, pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
-    if job.append is not None:
-        for place, batch in batches:
-            rows = evaluator.rows(batch, place)
-            if rows is not None:
-                yield _with_losses(rows, kept(job.plan), job.append)
-        return
     worker = Worker(job.plan, evaluator)
     for place, batch in batches:
-        worker.add(batch, place)
-    yield states.of(worker.collected)
+        try:
+            rows = evaluator.rows(batch, place) if job.append else worker.add(batch, place)
+        except BadRowError as error:
+            raise error.located(job.parts[place.part]) if job.parts else error from None
+        if job.append and rows is not None:
+            yield _with_losses(rows, kept(job.plan), job.append)
+    if not job.append:
+        yield states.of(worker.collected)
 
 
 def _with_losses(rows: Rows, names: Sequence[str], append: str) -> pa.RecordBatch:

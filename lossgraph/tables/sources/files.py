@@ -175,8 +175,8 @@ def _system_of_fsspec(base: str, unknown: Exception) -> tuple[pafs.FileSystem, s
         import fsspec
     except ImportError:
         raise InputError(
-            f"{_public(base)}: {first_line(unknown)}; other file systems need fsspec: pip install "
-            "fsspec"
+            f"{_public(base)}: {first_line(unknown)}; other file systems need fsspec: "
+            "pip install fsspec"
         ) from None
     system, path = fsspec.core.url_to_fs(base)
     return pafs.PyFileSystem(pafs.FSSpecHandler(system)), path

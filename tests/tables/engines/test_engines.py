@@ -228,12 +228,31 @@ def test_many_groups(engine, tmp_path):
     equal(found, local.run(plan, open_source(str(tmp_path)).parts()))
 
 
-def test_a_row_without_a_loss_is_refused_by_its_file(engine, folder):
-    bad = table(100).set_column(1, "y", pa.array([0] * 70 + [None] + [0] * 29))
-    pq.write_table(bad, folder / "4.parquet")
-    with pytest.raises(InputError, match=r"4\.parquet.*row 70") as caught:
-        engines.run(engine, plan_for(folder), open_source(str(folder)))
-    assert len(str(caught.value).splitlines()) == 1
+@pytest.mark.parametrize("label", [None, CLASSES])
+def test_a_row_without_a_loss_is_refused_by_its_file(engine, folder, label):
+    bad = table(1000).set_column(1, "y", pa.array([0] * 700 + [label] + [0] * 299))
+    pq.write_table(bad, folder / "4.parquet", row_group_size=400)
+    refused = []
+    for each in (engine, "local"):
+        with pytest.raises(InputError, match=r"4\.parquet.*row 700") as caught:
+            evaluate("softmax_ce", str(folder), COLUMNS, engine=each)
+        refused.append(str(caught.value))
+    assert refused[0] == refused[1]
+    assert len(refused[0].splitlines()) == 1
+
+
+def test_models_are_compared_by_the_blocks_of_this_machine(engine, folder):
+    for path in folder.glob("*.parquet"):
+        before = pq.read_table(path)
+        other = np.roll(np.stack(before["scores"].to_numpy()), 1, axis=0).ravel()
+        lists = pa.FixedSizeListArray.from_arrays(other, CLASSES)
+        pq.write_table(before.append_column("others", lists), path)
+    found, expected = (
+        evaluate("softmax_ce", str(folder), COLUMNS, against={"pred": "others"}, engine=each)
+        for each in (engine, "local")
+    )
+    assert "difference_low" in found.to_arrow().column_names
+    assert found.to_arrow().equals(expected.to_arrow())
 
 
 def test_an_empty_dataset(engine, folder, request):
