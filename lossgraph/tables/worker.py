@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from ..compiler.outputs import auxiliary_name, gradient_name
 from ..compiler.rows import SCALE, WEIGHT
-from ..errors import InputError
-from ..kernels.toolchain import ToolchainError
+from ..errors import InputError, LossgraphError
 from ..runtime.compiled import Compiled
 from .batch import Place, Rows
 from .collected import Collected
@@ -140,8 +139,8 @@ def _compiled(plan: Plan, threads: int) -> Compiled:
     if plan.kernels:
         try:
             return Compiled(plan.rows.program, threads=threads, kernels=True)
-        except (ToolchainError, InputError):
-            pass  # no compiler here, or a loss that is no kernel: the graph computes it
+        except LossgraphError:
+            pass  # no compiler that works, or a loss that is no kernel: the graph computes it
     return Compiled(plan.rows.program, threads=threads, kernels=False)
 
 

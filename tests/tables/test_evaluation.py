@@ -235,3 +235,24 @@ def test_a_table_of_which_nothing_can_be_told_is_refused():
 def test_columns_of_another_model_alone_are_those_of_the_first_input():
     named = lg.tables.evaluate(CE, TABLE, COLUMNS, against={"pred": "others"})
     assert lg.tables.evaluate(CE, TABLE, COLUMNS, against="others").table.equals(named.table)
+
+
+@pytest.mark.parametrize("setting", [{"CC": "/bin/false"}, {"LOSSGRAPH_KERNELS": "0"}])
+def test_without_a_compiler_that_works_the_graph_computes(setting, monkeypatch):
+    fused = lg.tables.evaluate(CE, TABLE, COLUMNS, by="country")
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    report = lg.tables.evaluate(CE, TABLE, COLUMNS, by="country")
+    for name in ("mean", "standard_error", "max"):
+        found, right = (each.table[name].to_numpy() for each in (report, fused))
+        np.testing.assert_allclose(found, right, rtol=2e-6)
+
+
+def test_a_loss_that_is_no_kernel_is_computed_by_its_graph():
+    def products(F, pred, label):
+        pairs = F.batch_dot(F.expand_dims(pred, 1), F.expand_dims(label, 2))
+        return F.reshape(pairs, shape=(-1,))
+
+    report = lg.tables.evaluate(products, TABLE, {"pred": "scores", "label": "others"})
+    right = (LOGITS.astype("d") * LOGITS[:, ::-1]).sum(1).mean()
+    assert report.total["mean"] == pytest.approx(right, rel=1e-5)
