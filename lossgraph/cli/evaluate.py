@@ -104,6 +104,12 @@ def command(
             help="The columns of another model, to compare with; of the first input, COLUMN does.",
         ),
     ] = None,
+    interval: Annotated[
+        float, typer.Option(help="The level of the interval of the difference, with --against.")
+    ] = 0.95,
+    resamples: Annotated[
+        int, typer.Option(help="How often blocks of rows are drawn for it.", min=1)
+    ] = 1000,
     quantiles: Annotated[
         str, typer.Option(metavar="NUMBER,..", help="Which quantiles are told.")
     ] = "0.5,0.9,0.99",
@@ -175,6 +181,7 @@ def command(
             keep=names(keep), histogram=_histogram(histogram), calibration=calibration,
             rows=rows, append=append, engine=engine, threads=threads, resume=state, progress=None,
             batch_by=names(batch_by), batch_size=batch_size, remainder=remainder,
+            interval=interval, resamples=resamples,
         )  # fmt: skip
         files = _written(report, target, html, rows)
     if json:

@@ -27,6 +27,7 @@ from .plan import plan_of
 from .report import Report
 from .running import Beside, engine_rows, local_run
 from .sources import open_source
+from .statistics.summary import require_names
 from .worst import WORST, worst_rows
 
 Engine = Literal["local", "ray", "spark"]
@@ -123,6 +124,7 @@ def evaluate(
     if engine not in ENGINES:
         raise InputError(f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}")
     began = time.perf_counter()
+    require_names(_names(by), weights is not None, quantiles)
     beside = Beside(rows, append, resume, progress, {"where": str(where)})
     beside.check()
     batches = asked_batches(_names(batch_by), batch_size, remainder)
@@ -153,9 +155,11 @@ def evaluate(
 
     def finished(collected: Collected) -> Report:
         seconds = time.perf_counter() - began
-        ran = {"engine": engine, "seconds": seconds, "sources": opened.description}
+        ran = {"where": None if where is None else str(where), "engine": engine,
+               "seconds": seconds, "sources": opened.description}  # fmt: skip
         bins = histogram if isinstance(histogram, int) else BINS
-        return report(plan, collected, quantiles, ran, bins)
+        parts = opened.parts() if batches is None else ()
+        return report(plan, collected, quantiles, ran, bins, parts)
 
     if engine == "local":
         with (

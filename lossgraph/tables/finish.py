@@ -19,6 +19,7 @@ from .gradients import GRADIENTS, SumsOfBatches
 from .histogram import BINS, HISTOGRAM, Histogram, of_groups
 from .plan import Plan
 from .report import Report
+from .sources.base import Part
 from .statistics import Groups
 from .worst import WORST, Worst
 
@@ -31,6 +32,7 @@ def report(
     quantiles: Sequence[float],
     ran: Mapping[str, Any],
     bins: int = BINS,
+    parts: Sequence[Part] = (),
 ) -> Report:
     """The report of a run.
 
@@ -40,6 +42,7 @@ def report(
         quantiles: which ones are told.
         ran: what was run, further to what the plan says.
         bins: of the histogram, where the plan does not ask for edges.
+        parts: of the table, if the places of rows are of these.
     """
     _require_rows(collected)
     whole = collected.groups.total()
@@ -52,7 +55,7 @@ def report(
         table,
         plan.by,
         {**described(plan), **counts, **drawn, **ran},
-        worst=worst.table() if isinstance(worst, Worst) else None,
+        worst=worst.table(parts) if isinstance(worst, Worst) else None,
         histogram=edges.table() if isinstance(edges, Histogram) else histogram,
         curve=curve,
         calibration=(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from .batch import Place, Rows
+from .sources.base import Part
 
 Array = np.ndarray[Any, Any]
 
@@ -107,9 +108,24 @@ class Worst:
         figures = {"loss": pa.float64(), "part": pa.string(), "row": pa.int64(), _PLACE: pa.int64()}
         return pa.schema(figures | dict.fromkeys(self._asked.columns, pa.null())).empty_table()
 
-    def table(self) -> pa.Table:
-        """The rows, from the worst on: ``loss``, ``part``, ``row`` and the columns."""
-        return self.to_arrow().drop_columns([_PLACE])
+    def table(self, parts: Sequence[Part] = ()) -> pa.Table:
+        """The rows, from the worst on: ``loss``, ``part``, ``row`` and the columns.
+
+        Args:
+            parts: those of the table, by which rows are told by their file and their number there,
+                where that is known without counting.
+        """
+        table = self.to_arrow()
+        numbers = table[_PLACE].to_pylist() if len(parts) else [None] * len(table)
+        places = zip(table["part"].to_pylist(), table["row"].to_pylist(), numbers, strict=True)
+        told = [_located(*each, parts) for each in places]
+        columns = {
+            "part": pa.array([part for part, _ in told], pa.string()),
+            "row": pa.array([row for _, row in told], pa.int64()),
+        }
+        for name, column in columns.items():
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        return table.drop_columns([_PLACE])
 
 
 def worst_rows(most: int, keep: Sequence[str], by: Sequence[str]) -> WorstRows | None:
@@ -122,6 +138,14 @@ def worst_rows(most: int, keep: Sequence[str], by: Sequence[str]) -> WorstRows |
         raise InputError("keep: says what is kept of the worst rows: give worst, how many")
     columns = tuple(dict.fromkeys((*keep, *(name for name in by if name not in FIGURES))))
     return None if most == 0 else WorstRows(most, columns)
+
+
+def _located(name: str, row: int, number: int | None, parts: Sequence[Part]) -> tuple[str, int]:
+    """A row by its file, or table, and its number there."""
+    part = None if number is None else parts[number]
+    if part is None or part.start is None or not (part.repeats or part.condition is None):
+        return name, row
+    return part.located(row)
 
 
 def _first(table: pa.Table, most: int) -> pa.Table:

@@ -256,3 +256,21 @@ def test_a_loss_that_is_no_kernel_is_computed_by_its_graph():
     report = lg.tables.evaluate(products, TABLE, {"pred": "scores", "label": "others"})
     right = (LOGITS.astype("d") * LOGITS[:, ::-1]).sum(1).mean()
     assert report.total["mean"] == pytest.approx(right, rel=1e-5)
+
+
+def test_the_worst_rows_are_told_by_their_number_in_the_file(tmp_path):
+    file = tmp_path / "rows.parquet"
+    parquet.write_table(TABLE, file, row_group_size=100)
+    report = lg.tables.evaluate(CE, file, COLUMNS, worst=4, where="weight > 1")
+    counted = np.where(WEIGHTS > 1, losses(), -1)
+    assert report.worst["row"].to_pylist() == np.argsort(-counted)[:4].tolist()
+    assert set(report.worst["part"].to_pylist()) == {str(file)}
+    assert report.ran["where"] == "weight > 1"
+
+
+@pytest.mark.parametrize("by", ["count", "q50", "weight"])
+def test_a_group_that_is_named_as_a_figure_is_refused_at_once(by):
+    columns = dict(zip(TABLE.column_names, TABLE.columns, strict=True))
+    table = pa.table({**columns, by: LABELS})
+    with pytest.raises(lg.InputError, match=f"column '{by}' has the name of a figure"):
+        lg.tables.evaluate(CE, table, COLUMNS, by=by, weights="label")

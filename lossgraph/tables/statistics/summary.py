@@ -47,15 +47,29 @@ def prefix(i: int, measure: str) -> str:
     return "" if i == 0 else f"{measure}_"
 
 
-def finished(groups: Collected, quantiles: Sequence[float]) -> pa.Table:
-    """The table of finished statistics."""
+def require_names(
+    by: Sequence[str],
+    weighted: bool,
+    quantiles: Sequence[float],
+    measures: Sequence[str] = ("loss",),
+) -> None:
+    """Refuse quantiles that are none, and columns of groups that are named as a figure is.
+
+    Raises:
+        InputError: naming them.
+    """
     wrong = [level for level in quantiles if not 0 <= level <= 1]
     if wrong:
         raise InputError(f"quantiles: expected numbers between 0 and 1, got {wrong[0]!r}")
-    taken = set(figures(tuple(groups.measures), groups.weighted, quantiles))
-    for name in groups.by:
+    taken = set(figures(measures, weighted, quantiles))
+    for name in by:
         if name in taken:
             raise InputError(f"column {name!r} has the name of a figure: rename it to group by it")
+
+
+def finished(groups: Collected, quantiles: Sequence[float]) -> pa.Table:
+    """The table of finished statistics."""
+    require_names(groups.by, groups.weighted, quantiles, tuple(groups.measures))
     count = len(groups)
     columns = dict(zip(groups.by, groups.keys.columns(), strict=True))
     columns |= {"rows": groups.rows[:count], "count": groups.count[:count]}
