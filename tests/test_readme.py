@@ -15,7 +15,7 @@ README = PAGES[0]
 TEXT = "\n".join(page.text for page in PAGES)
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 COMMANDS = {
-    "cache", "doctor", "export-training", "train",
+    "cache", "doctor", "evaluate", "export-training", "train",
     "list", "show", "export", "attach", "check", "run", "bench", "plot", "compare", "inspect",
 }  # fmt: skip
 

@@ -30,7 +30,9 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "html": ("fast-sugiyama", "jinja2", "latex2mathml"),
     "training": ("safetensors",),
-    "tables": ("pyarrow",),
+    "tables": ("ddsketch", "pyarrow", "scipy"),
+    "ray": ("ray",),
+    "spark": ("pyspark",),
     "serve": ("kserve",),
 }
 _SETTINGS = {"auto": "auto", True: "on", False: "off", None: "not readable"}

@@ -87,12 +87,28 @@ class Page:
         np.save(folder / "pred.npy", np.zeros((2, 3), np.float32))
         np.save(folder / "label.npy", np.array([0, 2]))
         np.savez(folder / "train.npz", x=np.eye(20, 2, dtype=np.float32), label=np.arange(20) % 3)
+        if any(words[1] == "evaluate" for words in self.commands):
+            _write_predictions(folder / "preds")
         for model in MODEL.findall(self.text):
             onnx.save(onnx.parser.parse_model(model), folder / "net.onnx")
         own = {**os.environ, "LOSSGRAPH_CACHE": str(folder / "cache")}  # which may be cleared
         for words in self.commands:
             command = [sys.executable, "-m", *words]
             subprocess.run(command, cwd=folder, check=True, capture_output=True, env=own)
+
+
+def _write_predictions(folder: Path) -> None:
+    """A table of what models predicted, in two files."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        scores = pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=60)), 3)
+        columns = {"country": ["de", "fr"] * 10, "scores": scores, "p": rng.normal(size=20)}
+        table = pa.table({**columns, "y": rng.integers(0, 3, 20)})
+        parquet.write_table(table, folder / f"{name}.parquet")
 
 
 def pages() -> list[Page]:
