@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ class Rows:
 
     Attributes:
         batch: the rows, without those that were skipped.
-        numbers: of each the number within its part.
+        first: the number of the batch's first row within its part.
+        kept: which rows of the batch these are; None for all of them.
         measures: the loss of each row, and of its parts and so on, by name.
         weights: the weight of each, if they have any: 0 where nothing counts.
         inputs: the arrays of the inputs of rows.
@@ -43,13 +45,19 @@ class Rows:
     """
 
     batch: pa.RecordBatch
-    numbers: Array
+    first: int
+    kept: Array | None
     measures: Mapping[str, Array]
     weights: Array | None
     inputs: Mapping[str, Array]
     gradients: Mapping[str, Array] = field(default_factory=dict)
     sums: Mapping[str, Array] = field(default_factory=dict)
     together: int | None = None
+
+    @cached_property
+    def numbers(self) -> Array:
+        """The number of each row within its part."""
+        return self.first + (np.arange(len(self.batch)) if self.kept is None else self.kept)
 
     @property
     def used(self) -> int:

@@ -69,22 +69,23 @@ class Evaluator:
         sums = {name: gradients[name] for name in plan.shared_gradients}
         if plan.batches is not None:
             row = first_row(batch, plan.by, plan.batches, place)
-            return Rows(row, place.first + kept[:1], measures, None, {}, {}, sums, len(batch))
-        return Rows(batch, place.first + kept, measures, weighed, inputs, own, sums)
+            one = None if kept is None else kept[:1]
+            return Rows(row, place.first, one, measures, None, {}, {}, sums, len(batch))
+        return Rows(batch, place.first, kept, measures, weighed, inputs, own, sums)
 
-    def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array]:
-        """The rows that have a loss, and which of the batch they are."""
-        plan, numbers = self.plan, np.arange(len(batch))
+    def _without_nulls(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Array | None]:
+        """The rows that have a loss, and which of the batch they are; None for all."""
+        plan = self.plan
         if plan.nulls == "refuse":  # which making arrays of the columns does
-            return batch, numbers
+            return batch, None
         masks = [b.missing(batch) for b in (plan.binding, plan.against) if b is not None]
         if plan.weights:
             masks.append(np.asarray(batch.column(plan.weights).is_null()))
         found = [mask for mask in masks if mask is not None and mask.any()]
         if not found:
-            return batch, numbers
+            return batch, None
         kept = ~np.logical_or.reduce(found)
-        return batch.filter(pa.array(kept)), numbers[kept]
+        return batch.filter(pa.array(kept)), np.flatnonzero(kept)
 
     def _computed(
         self, binding: Binding, batch: pa.RecordBatch, weights: Array | None

@@ -30,7 +30,7 @@ def rows(loss, numbers, weights=None):
         "name": pa.array([f"row {i}" for i in numbers]).dictionary_encode(),
         "list": pa.array([[float(i)] for i in numbers]),
     })  # fmt: skip
-    return Rows(batch, numbers, {"loss": loss}, weights, {})
+    return Rows(batch, 0, numbers, {"loss": loss}, weights, {})
 
 
 def expected(loss, most):
