@@ -140,8 +140,10 @@ def test_ctrl_c_leaves_nothing(folder):
         parquet.write_table(table, folder / f"big{i}.parquet", row_group_size=100_000)
     command = [sys.executable, "-m", "lossgraph", *evaluate("--rows", "rows.parquet")]
     process = subprocess.Popen(
-        [*command, "--data", "big*.parquet", "-o", "r.json"], stderr=subprocess.PIPE, text=True
-    )
+        [*command, "--data", "big*.parquet", "-o", "r.json"], stderr=subprocess.PIPE, text=True,
+        # Which a shell lets its background processes ignore.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not any(path.name.startswith(".rows") for path in folder.iterdir()):
         assert time.monotonic() < deadline

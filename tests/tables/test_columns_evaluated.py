@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from compilers import needs_compiler
 from lossgraph.catalogue import lookup
 from lossgraph.tables import evaluate
 from lossgraph.tables.columns import BadRowError, Piece, bind, joined
@@ -29,6 +30,7 @@ def losses_of(scores, relevance):
     return np.array(found)
 
 
+@needs_compiler  # by ONNX Runtime's graph the last digits of a row depend on its address
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_losses_of_padded_lists_are_the_same_however_the_table_is_cut(dtype):
     scores, relevance = lists_of(300, dtype, seed=1)

@@ -187,7 +187,7 @@ def test_a_temperature_for_all_batches():
     found = lg.tables.evaluate(tempered, TABLE, COLUMNS, batch_by="query", grad="temperature",
                                shared={"temperature": 2.0})  # fmt: skip
     step = 1e-4
-    up, down = (by_numpy(SCORE / np.float64(2 + s)).mean() for s in (step, -step))
+    up, down = (by_numpy(SCORE.astype("d") / (2 + s)).mean() for s in (step, -step))
     assert found.gradients["temperature"] == pytest.approx((up - down) / (2 * step), rel=1e-5)
     with pytest.raises(lg.InputError, match="rows have no loss of their own"):
         lg.tables.evaluate(tempered, TABLE, COLUMNS, batch_by="query", grad="score",

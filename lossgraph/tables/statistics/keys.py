@@ -166,7 +166,14 @@ def plain(array: Any) -> pa.Array:
         array = array.storage
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
-    return array.cast(_VIEWS[array.type]) if array.type in _VIEWS else array
+    return _without_view(array) if array.type in _VIEWS else array
+
+
+def _without_view(array: pa.Array) -> pa.Array:
+    try:
+        return array.cast(_VIEWS[array.type])
+    except pa.ArrowNotImplementedError:  # of pyarrow 17, which does not cast them
+        return pa.array(array.to_pylist(), _VIEWS[array.type])
 
 
 def _type_of(array: pa.Array) -> pa.DataType:
@@ -188,6 +195,10 @@ def _encoded(array: pa.Array) -> tuple[Array, int, Callable[[Array], pa.Array]]:
         places, values = array.indices, array.dictionary
     elif _is_nested(array.type):
         return _encoded_nested(array)
+    elif pa.types.is_float16(array.type):  # which older versions of pyarrow do not encode
+        places, count, _ = _encoded(array.cast(pa.float32()))
+        first = np.unique(places, return_index=True)[1]
+        return places, count, lambda at: array.take(pa.array(first[at]))
     elif (narrow := _narrow(array)) is not None:
         return narrow
     else:
