@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..models.display import live_display
 from .batch import Place, Rows
 from .local import Listener
 from .sources.base import Part
@@ -68,7 +68,7 @@ def bar_for(wanted: bool | None, parts: Sequence[Part], done: int = 0) -> Iterat
         parts: of the table.
         done: how many of them are done already.
     """
-    live = None if wanted is False else _live(forced=bool(wanted))
+    live = live_display(wanted, _columns)
     if live is None:
         yield []
         return
@@ -84,23 +84,12 @@ def rows_text(count: float) -> str:
     return f"{count:.3g}"
 
 
-def _live(forced: bool) -> Any:
-    """A display of rich, None where nobody watches or it is not installed."""
-    if not forced and not sys.stderr.isatty():
-        return None
-    try:
-        from rich import progress
-        from rich.console import Console
-    except ImportError:
-        return None
-    return progress.Progress(
+def _columns(progress: Any) -> list[Any]:
+    return [
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.TextColumn("{task.completed:,.0f}"),
         progress.TextColumn("{task.fields[speed]}"),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        auto_refresh=False,
-    )
+    ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from ..models.display import live_display
 
 _INTERVAL = 0.1  # seconds between two pictures
 
@@ -77,7 +78,7 @@ def bar_for(wanted: Bar | bool | None, epochs: int, batches: int | None) -> Iter
     if isinstance(wanted, Bar):
         yield wanted
         return
-    live = None if wanted is False else _live(forced=bool(wanted))
+    live = live_display(wanted, _columns)
     if live is None:
         yield Bar()
         return
@@ -93,22 +94,11 @@ def line_of(row: Mapping[str, float], epochs: int) -> str:
     return f"epoch {row['epoch']:{width}d}/{epochs}  {numbers}  {row['seconds']:.1f} s"
 
 
-def _live(forced: bool) -> Any:
-    """A display of rich, None where nobody watches or it is not installed."""
-    if not forced and not sys.stderr.isatty():
-        return None
-    try:
-        from rich import progress
-        from rich.console import Console
-    except ImportError:
-        return None
-    return progress.Progress(
+def _columns(progress: Any) -> list[Any]:
+    return [
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TextColumn("{task.fields[loss]}"),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        auto_refresh=False,
-    )
+    ]
