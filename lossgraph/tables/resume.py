@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..models.files import write_file
+from .arrow import bytes_of, table_of
 from .collected import Collected
 from .plan import Plan
 from .sources.base import Part
@@ -78,10 +79,10 @@ class State:
         table = pa.table(
             {
                 "name": [*tables],
-                "content": pa.array(map(_bytes, tables.values()), pa.large_binary()),
+                "content": pa.array(map(bytes_of, tables.values()), pa.large_binary()),
             }
         )
-        write_file(self.path, _bytes(table.replace_schema_metadata({_META: said})))
+        write_file(self.path, bytes_of(table.replace_schema_metadata({_META: said})))
 
     def remove(self) -> None:
         """Delete the file, as the run is at its end."""
@@ -89,10 +90,10 @@ class State:
 
     def _read(self) -> tuple[dict[str, Any], dict[str, pa.Table]]:
         try:
-            table = _table(self.path.read_bytes())
+            table = table_of(self.path.read_bytes())
             said = json.loads(table.schema.metadata[_META])
             names, contents = table["name"].to_pylist(), table["content"].to_pylist()
-            return said, dict(zip(names, map(_table, contents), strict=True))
+            return said, dict(zip(names, map(table_of, contents), strict=True))
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{self.path} is no state of a run over a table: delete it, or move it away"
@@ -161,14 +162,3 @@ def _key(plan: Plan, further: Mapping[str, Any]) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
-
-
-def _table(data: bytes) -> pa.Table:
-    return pa.ipc.open_stream(data).read_all()

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from ...catalogue import hint
 from ...errors import InputError
+from ..arrow import without_view
 from .names import listed
 from .rows import Elements
 
@@ -70,22 +71,13 @@ class Classes:
 
     def _positions(self, values: pa.Array) -> Array:
         """The place of each among the classes; -1 for what is none."""
-        values = _without_views(values)
+        if pa.types.is_string_view(values.type):  # which Arrow cannot look up
+            values = without_view(values, pa.large_string())
         places = pc.index_in(values, value_set=self._values_as(values.type))
         return np.asarray(places.fill_null(-1))
 
     def _values_as(self, type_: pa.DataType) -> pa.Array:
         return pa.array(self.values, type_)
-
-
-def _without_views(values: pa.Array) -> pa.Array:
-    """Views of texts, which Arrow cannot look up, as texts."""
-    if not pa.types.is_string_view(values.type):
-        return values
-    try:
-        return values.cast(pa.large_string())
-    except pa.ArrowNotImplementedError:  # before pyarrow 18
-        return pa.array(values.to_pylist(), pa.large_string())
 
 
 def classes_of(input: str, said: Said) -> Classes:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..arrow import bytes_of, table_of
 from ..collected import GROUPS, Collected
 from ..plan import Plan
 
@@ -26,8 +27,6 @@ BUCKETS_OF_MANY = 64
 SCHEMA = pa.schema([("bucket", pa.int32()), ("state", pa.binary())])
 
 _AT_ONCE = 64  # states that are merged by one call, so that memory stays bounded
-
-_PACKED = pa.ipc.IpcWriteOptions(compression="zstd")  # sketches become a seventh
 
 Tables = Mapping[str, pa.Table]
 
@@ -63,22 +62,14 @@ def _buckets(keys: pa.Table) -> np.ndarray[Any, Any]:
     return np.array([zlib.crc32(repr(value).encode()) % BUCKETS_OF_MANY for value in values])
 
 
+def compressed(table: pa.Table) -> bytes:
+    """A table as bytes: sketches become a seventh."""
+    return bytes_of(table, "zstd")
+
+
 def packed(tables: Tables) -> bytes:
     """Tables as bytes."""
-    return pickle.dumps({name: bytes_of(table) for name, table in tables.items()})
-
-
-def bytes_of(table: pa.Table) -> bytes:
-    """A table as bytes; Arrow's own pickles have all that the table was cut from."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=_PACKED) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
-
-
-def table_of(data: bytes) -> pa.Table:
-    """The table that ``bytes_of`` wrote."""
-    return pa.ipc.open_stream(data).read_all()
+    return pickle.dumps({name: compressed(table) for name, table in tables.items()})
 
 
 def _unpacked(state: bytes) -> Tables:

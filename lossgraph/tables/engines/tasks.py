@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ...ir.types import numpy_dtype
+from ..arrow import table_of
 from ..batch import Place, Rows
 from ..columns import BadRowError
 from ..plan import Plan
@@ -81,7 +82,7 @@ class _Packer(pickle.Pickler):
 
     def reducer_override(self, item: object) -> Any:
         if isinstance(item, pa.Table):
-            return states.table_of, (states.bytes_of(item),)
+            return table_of, (states.compressed(item),)
         return NotImplemented
 
 

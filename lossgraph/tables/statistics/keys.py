@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import InputError
+from ..arrow import without_view
 from .numbering import Numbering
 
 Array = np.ndarray[Any, Any]
@@ -166,14 +167,8 @@ def plain(array: Any) -> pa.Array:
         array = array.storage
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
-    return _without_view(array) if array.type in _VIEWS else array
-
-
-def _without_view(array: pa.Array) -> pa.Array:
-    try:
-        return array.cast(_VIEWS[array.type])
-    except pa.ArrowNotImplementedError:  # of pyarrow 17, which does not cast them
-        return pa.array(array.to_pylist(), _VIEWS[array.type])
+    wanted = _VIEWS.get(array.type)
+    return array if wanted is None else without_view(array, wanted)
 
 
 def _type_of(array: pa.Array) -> pa.DataType:
