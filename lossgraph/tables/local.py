@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import pyarrow as pa
 
 from ..ir.types import numpy_dtype
+from ..runtime.shards import processors
 from .batch import Place, Rows
 from .collected import Collected, merged
 from .columns import BadRowError
@@ -97,14 +97,19 @@ def run(
 
 def workers(threads: int | None) -> int:
     """How many threads compute."""
-    return max(1, threads or len(os.sched_getaffinity(0)))
+    return max(1, threads or processors())
 
 
 def settled(plan: Plan, parts: Sequence[Part]) -> Plan:
     """The plan for lists of the lengths of the first row of all, for runs of some parts each."""
+    batches = (batch for part in parts for _, batch in part.batches(plan.columns, _FEWEST_ROWS))
+    return settled_by(plan, batches)
+
+
+def settled_by(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Plan:
+    """The same of the first row of batches, which are read if the plan needs it."""
     if plan.is_settled:
         return plan
-    batches = (batch for part in parts for _, batch in part.batches(plan.columns, _FEWEST_ROWS))
     first = next((batch for batch in batches if len(batch)), None)
     return plan if first is None else plan.settled(first)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ...errors import InputError
 from ..collected import Collected
-from ..local import rows_at_a_time
+from ..local import rows_at_a_time, settled, settled_by
 from ..plan import Plan
 from ..sources import open_source
 from ..sources.base import Source
@@ -103,11 +103,9 @@ def _work(engine: str, plan: Plan, opened: Source, append: str | None = None) ->
     frame = opened.frame if isinstance(opened, Frame) else None
     parts = tuple(opened.parts())
     batch_rows = rows_at_a_time(plan)
-    if not plan.is_settled:  # once, as processes would know lists by their own first rows
-        if frame is None:
-            batches = (b for part in parts for _, b in part.batches(plan.columns, batch_rows))
-        else:
-            batches = iter(_ENGINES[engine].head(frame, plan.columns).to_batches())
-        first = next((batch for batch in batches if batch.num_rows), None)
-        plan = plan if first is None else plan.settled(first)
+    # Once, as processes would know lists by their own first rows.
+    if frame is None:
+        plan = settled(plan, parts)
+    elif not plan.is_settled:
+        plan = settled_by(plan, _ENGINES[engine].head(frame, plan.columns).to_batches())
     return Job(plan, batch_rows, parts, append), frame
