@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from .asked import Collector
 from .batch import Place, Rows
+from .gradients import GRADIENTS, SumsOfBatches
 from .plan import Plan
 from .statistics import Groups
 
@@ -79,6 +80,15 @@ class Collected:
         self.skipped += other.skipped
         for name, collector in self.others.items():
             collector.merge(other.others[name])
+
+    def gradients(self) -> dict[str, Array]:
+        """The gradients of the mean by what all rows share; none where nobody asked for them."""
+        sums = self.others.get(GRADIENTS)
+        if not isinstance(sums, SumsOfBatches):
+            return {}
+        (row,) = self.groups.total().summary(()).to_pylist()
+        weight = row["weight"] if self.plan.weighted else row["count"]
+        return {name: total / weight for name, total in sums.totals().items()}
 
     def to_tables(self) -> dict[str, pa.Table]:
         """All of it as tables by name: for engines, and for files of runs that go on later."""

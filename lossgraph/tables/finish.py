@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ..errors import InputError
@@ -15,15 +14,12 @@ from ..runtime.sessions import onnxruntime
 from .against import compared
 from .calibration import CALIBRATION, Calibration
 from .collected import Collected
-from .gradients import GRADIENTS, SumsOfBatches
 from .histogram import BINS, HISTOGRAM, Histogram, of_groups
 from .plan import Plan
 from .report import Report
 from .sources.base import Part
 from .statistics import Groups
 from .worst import WORST, Worst
-
-Array = np.ndarray[Any, Any]
 
 
 def report(
@@ -61,7 +57,7 @@ def report(
         calibration=(
             probabilities.reliability() if isinstance(probabilities, Calibration) else None
         ),
-        gradients=_gradients(collected, whole),
+        gradients=collected.gradients(),
     )
 
 
@@ -104,13 +100,3 @@ def _with_total(groups: Groups, whole: Groups, quantiles: Sequence[float]) -> pa
     for i, name in enumerate(groups.by):
         total = total.add_column(i, name, pa.nulls(len(total), table.schema.field(name).type))
     return pa.concat_tables([table, total])
-
-
-def _gradients(collected: Collected, whole: Groups) -> dict[str, Array]:
-    """The gradients of the mean by what all rows share."""
-    sums = collected.others.get(GRADIENTS)
-    if not isinstance(sums, SumsOfBatches):
-        return {}
-    (row,) = whole.summary(()).to_pylist()
-    weight = row["weight"] if collected.plan.weighted else row["count"]
-    return {name: total / weight for name, total in sums.totals().items()}

@@ -12,7 +12,6 @@ from ..errors import InputError
 from ..symbolic.arguments import checked
 from . import local
 from .evaluation import loss_of
-from .gradients import GRADIENTS, SumsOfBatches
 from .plan import Plan, plan_of
 from .sources import open_source
 from .sources.base import Part
@@ -189,10 +188,7 @@ class _Objective:
         row = next(iter(collected.groups.summary(()).to_pylist()), {"count": 0})
         if not row["count"]:
             raise InputError("the table has no rows to fit parameters to")
-        sums = collected.others[GRADIENTS]
-        assert isinstance(sums, SumsOfBatches)
-        weight = row["weight"] if plan.weighted else row["count"]
-        return row["mean"], self.parameters.flat(sums.totals()) / weight
+        return row["mean"], self.parameters.flat(collected.gradients())
 
 
 class _Remembering:
