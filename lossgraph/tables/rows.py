@@ -53,7 +53,7 @@ class RowsWriter(Listener):
         parts: Sequence[Part],
     ) -> None:
         self._names, self._append = names, append
-        self._fields = _fields(plan, append)
+        self._fields = fields_beside(plan, append, names)
         self._schema = pa.schema([*map(schema.field, names), *self._fields])
         self._target, self._parts = target, parts
         self._files = {} if target.suffix else _file_names(parts)
@@ -134,12 +134,7 @@ def check_rows(
     if path.suffix and path.suffix.lower() not in _WRITERS:
         known = ", ".join(_WRITERS)
         raise InputError(f"{path}: rows are written as one of {known}, or into a folder")
-    fields = _fields(plan, append)
-    for field in fields:
-        if field.name in names:
-            raise InputError(
-                f"append: the table has a column {field.name!r}: call the losses otherwise"
-            )
+    fields = fields_beside(plan, append, names)
     if path.suffix.lower() == ".csv":
         for field in [*map(schema.field, names), *fields]:
             if pa.types.is_nested(field.type):
@@ -152,8 +147,22 @@ def check_rows(
 # --- losses as columns ---
 
 
+def fields_beside(plan: Plan, append: str, names: Collection[str]) -> list[pa.Field]:
+    """The columns beside those of the table, in the order of ``_losses``.
+
+    Raises:
+        InputError: if a column of the table is called as one of them.
+    """
+    fields = _fields(plan, append)
+    for field in fields:
+        if field.name in names:
+            raise InputError(
+                f"append: the table has a column {field.name!r}: call the losses otherwise"
+            )
+    return fields
+
+
 def _fields(plan: Plan, append: str) -> list[pa.Field]:
-    """The columns beside those of the table, in the order of ``_losses``."""
     program = plan.rows.program
     (value,) = program.values
     outputs = {"loss": value, **{name: auxiliary_name(name) for name in plan.rows.parts}}

@@ -19,11 +19,11 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import InputError
-from ...ir.types import numpy_dtype
 from ..arrow import table_of
 from ..batch import Place, Rows
 from ..columns import BadRowError
 from ..plan import Plan
+from ..rows import fields_beside
 from ..sources.base import Part, sized
 from ..worker import Evaluator, Worker
 from . import states
@@ -155,12 +155,7 @@ def schema_of_rows(plan: Plan, schema: pa.Schema, append: str) -> pa.Schema:
         InputError: if a column is called as the losses are to be.
     """
     names = kept(plan)
-    if append in names:
-        raise InputError(f"append: the table has a column {append!r}: call the losses otherwise")
-    (value,) = plan.rows.program.values
-    dtype = "float64" if plan.rows.scaled else plan.rows.program.outputs[value].dtype
-    fields = [schema.field(name) for name in names]
-    return pa.schema([*fields, (append, pa.from_numpy_dtype(numpy_dtype(dtype)))])
+    return pa.schema([*map(schema.field, names), *fields_beside(plan, append, names)])
 
 
 def merged(packed: Packed, some: Iterable[bytes]) -> bytes:
