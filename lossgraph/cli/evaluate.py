@@ -22,7 +22,7 @@ from .options import (
     parse_pairs,
     require_other,
 )
-from .output import note, print_json
+from .output import INTERRUPTED, note, print_json
 from .run import load_array
 
 NAME = "evaluate"
@@ -31,7 +31,6 @@ EXAMPLE = (
     "--column label=y --by country -o report.parquet"
 )
 
-_INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 _REPORTS = (".parquet", ".arrow", ".csv", ".json", ".html")
 
 
@@ -231,7 +230,7 @@ def _interruptible(state: Path | None) -> Iterator[None]:
         if state is not None and state.exists():
             kept = "--resume goes on"
         note(f"interrupted: {kept}")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _written(report: Any, target: Path | None, html: Path | None, rows: Path | None) -> list[Path]:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 T = TypeVar("T")
+INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 

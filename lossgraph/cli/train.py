@@ -23,7 +23,7 @@ from .options import (
     parse_pairs,
     require_other,
 )
-from .output import byte_size, note, print_json, print_table
+from .output import INTERRUPTED, byte_size, note, print_json, print_table
 from .training_options import (
     Frozen,
     MeanLoss,
@@ -41,7 +41,6 @@ EXAMPLE = (
 )
 
 _COLUMNS = 60  # letters of the curve in the terminal
-_INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
 
 
 def command(
@@ -277,7 +276,7 @@ def _fit(
             trainer.save(checkpoint)
             kept = f"--resume goes on with {checkpoint}"
         note(f"interrupted after {trainer.steps} steps: {kept}")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _draw(history: Any) -> None:

@@ -30,14 +30,23 @@ _HOMES = {  # modules that need pyarrow
 }
 
 
-def __getattr__(name: str) -> Any:
-    """What is imported when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def require_pyarrow() -> None:
+    """Refuse to go on without pyarrow.
+
+    Raises:
+        InputError: with what brings it.
+    """
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         raise InputError("tables need pyarrow: pip install 'lossgraph[tables]'") from None
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_pyarrow()
     found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = found
     return found

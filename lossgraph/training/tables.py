@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..ir.types import TensorType, numpy_dtype
+from ..tables import require_pyarrow
 
 Array = np.ndarray[Any, Any]
 Types = Mapping[str, TensorType]
@@ -61,10 +62,7 @@ def _read(path: Path) -> dict[str, Array]:
 
 
 def _read_table(path: Path) -> dict[str, Array]:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise InputError("tables need pyarrow: pip install 'lossgraph[tables]'") from None
+    require_pyarrow()
     from ..tables.sources import open_source
 
     table = open_source(path).to_arrow()
