@@ -17,8 +17,9 @@ from pyarrow import csv
 
 from ...errors import InputError
 from ..where import Condition, Where, where_in
-from .base import Part, Source, digest
-from .files import PACKED, READ_ERRORS, File, all_of, first_line, key_values
+from .base import Source
+from .files import PACKED, READ_ERRORS, File, all_of, first_line
+from .ranges import RangePart, ranges_of
 from .schemas import Conform, common_schema, distinct
 
 PART_BYTES = 1 << 24
@@ -53,15 +54,10 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CsvPart(Part):
+class CsvPart(RangePart):
     """The lines that begin in a range of bytes of a file."""
 
-    source: File
-    schema: pa.Schema
     layout: Layout
-    begin: int
-    end: int
-    constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         conform = Conform(self.schema, columns, dict(self.constants))
@@ -169,25 +165,11 @@ def layout_of(file: File) -> Layout:
 def _parts(
     file: File, layout: Layout, schema: pa.Schema, condition: Condition | None
 ) -> Iterator[CsvPart]:
-    constants = tuple(key_values(file, schema, layout.schema.names).items())
-    identity = file.identity(layout.digest)
     step = file.size if layout.whole else PART_BYTES
-    for begin in range(layout.begin, file.size, max(step, 1)):
-        end = min(begin + step, file.size)
-        label = "" if end - begin >= file.size - layout.begin else f", bytes {begin} to {end}"
-        yield CsvPart(
-            name=file.name + label,
-            identity=digest(identity, begin, end),
-            file=file.name,
-            start=None,
-            condition=condition,
-            source=file,
-            schema=schema,
-            layout=layout,
-            begin=begin,
-            end=end,
-            constants=constants,
-        )
+    whole = range(layout.begin, file.size, max(step, 1))
+    return ranges_of(
+        CsvPart, file, layout, schema, condition, whole, lambda a, b: f"bytes {a} to {b}"
+    )
 
 
 def _unreadable(

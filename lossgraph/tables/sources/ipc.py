@@ -11,8 +11,9 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from ..where import Condition, Where, where_in
-from .base import Part, Source, digest
-from .files import READ_ERRORS, File, all_of, key_values
+from .base import Source
+from .files import READ_ERRORS, File, all_of
+from .ranges import RangePart, ranges_of
 from .schemas import Conform, common_schema
 
 PART_BYTES = 1 << 24
@@ -31,15 +32,10 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IpcPart(Part):
+class IpcPart(RangePart):
     """Some record batches of a file, or all of a stream."""
 
-    source: File
-    schema: pa.Schema
     layout: Layout
-    begin: int
-    end: int
-    constants: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def read(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         conform = Conform(self.schema, columns, dict(self.constants))
@@ -112,25 +108,11 @@ def _parts(
     file: File, layout: Layout, schema: pa.Schema, condition: Condition | None
 ) -> Iterator[IpcPart]:
     count = 1 if layout.batches is None else layout.batches
-    step = max(1, count * PART_BYTES // max(file.size, 1))
-    constants = tuple(key_values(file, schema, layout.schema.names).items())
-    identity = file.identity(layout.digest)
-    for begin in range(0, count, step):
-        end = min(begin + step, count)
-        label = "" if end - begin == count else f", record batches {begin} to {end - 1}"
-        yield IpcPart(
-            name=file.name + label,
-            identity=digest(identity, begin, end),
-            file=file.name,
-            start=None,
-            condition=condition,
-            source=file,
-            schema=schema,
-            layout=layout,
-            begin=begin,
-            end=end,
-            constants=constants,
-        )
+    whole = range(0, count, max(1, count * PART_BYTES // max(file.size, 1)))
+    return ranges_of(
+        IpcPart, file, layout, schema, condition, whole,
+        lambda a, b: f"record batches {a} to {b - 1}",
+    )  # fmt: skip
 
 
 @contextmanager
