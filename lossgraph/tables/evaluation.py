@@ -12,7 +12,6 @@ from ..authoring.functions import as_loss
 from ..catalogue import lookup
 from ..catalogue.probabilities import Probabilities
 from ..errors import InputError
-from ..runtime.kernel_request import kernels_setting
 from ..symbolic.arguments import checked
 from . import engines
 from .against import BOOTSTRAP, LEVEL, RESAMPLES, bootstrap
@@ -150,7 +149,6 @@ def evaluate(
         shared=shared, against=against, classes=classes, nulls=nulls, ragged=ragged,
         keep=beside.columns(_names(keep), opened.schema),
         collect={name: each for name, each in collect.items() if each}, batches=batches,
-        kernels=kernels_setting(None) is not False,
     )  # fmt: skip
 
     def finished(collected: Collected) -> Report:

@@ -18,6 +18,7 @@ from ..authoring.block import Block
 from ..compiler.rows import RowProgram, by_batches, by_rows
 from ..errors import InputError
 from ..ir.types import numpy_dtype
+from ..runtime.kernel_request import kernels_setting
 from .asked import Asked
 from .columns import Binding, bind, bound_numbers
 from .columns.names import require_column
@@ -122,7 +123,6 @@ def plan_of(
     collect: Mapping[str, Asked] | None = None,
     dtype: str | None = None,
     batches: Batches | None = None,
-    kernels: bool = True,
 ) -> Plan:
     """The plan of a loss for a table with these columns, computed in a dtype if one is given.
 
@@ -166,7 +166,7 @@ def plan_of(
     return Plan(
         rows, binding, shared_arrays, tuple(by), weights, nulls, other, tuple(keep),
         {**(collect or {}), **_sums_of_gradients(rows, shared_arrays)}, batches=batches,
-        kernels=kernels,
+        kernels=kernels_setting(None) is not False,
     )  # fmt: skip
 
 

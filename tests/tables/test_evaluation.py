@@ -274,3 +274,9 @@ def test_a_group_that_is_named_as_a_figure_is_refused_at_once(by):
     table = pa.table({**columns, by: LABELS})
     with pytest.raises(lg.InputError, match=f"column '{by}' has the name of a figure"):
         lg.tables.evaluate(CE, table, COLUMNS, by=by, weights="label")
+
+
+@pytest.mark.parametrize(("setting", "kernels"), [("0", False), ("auto", True), ("1", True)])
+def test_every_plan_heeds_the_setting_of_kernels(setting, kernels, monkeypatch):
+    monkeypatch.setenv("LOSSGRAPH_KERNELS", setting)
+    assert plan_of(CE, TABLE.schema, COLUMNS).kernels is kernels
